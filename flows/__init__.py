@@ -1,0 +1,1 @@
+"""Prefect flows and the command line: when work is done, and what the operator sees."""

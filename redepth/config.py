@@ -1,0 +1,367 @@
+"""Recipes: what a run does, as one validated, frozen value read from one YAML file.
+
+A recipe has two halves. Everything under `Recipe.labels` decides what a label's bytes are; its
+digest names an output, and another digest on the same output is refused. Everything under
+`Recipe.run` decides only how the work is carried out, and may change between two runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from redepth import presets
+from redepth.errors import ConfigError
+
+Rgb = tuple[
+    Annotated[int, Field(ge=0, le=255)],
+    Annotated[int, Field(ge=0, le=255)],
+    Annotated[int, Field(ge=0, le=255)],
+]
+UnitInterval = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+def _require_known(setting: str, name: str, known: Mapping[str, object]) -> None:
+    if name not in known:
+        raise ValueError(f"unknown {setting} {name!r}; known: {', '.join(known)}")
+
+
+class Settings(BaseModel):
+    """Frozen; an unknown key is an error, since a misspelt setting must not be a silent default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Weights(Settings):
+    """Where weights come from: a hub repository at a revision, a local folder, or a seed.
+
+    Exactly one of `repo` (with `revision`), `folder` and `seed`; none of them means the preset's.
+    """
+
+    repo: str | None = None
+    revision: str | None = None
+    folder: str | None = None
+    seed: int | None = None
+    licence: str | None = Field(None, description="stated by whoever provides the weights")
+    non_commercial: bool = False
+    variant: str | None = Field(None, description='file variant, e.g. "fp16"')
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Weights:
+        named = [n for n in ("repo", "folder", "seed") if getattr(self, n) is not None]
+        if len(named) > 1:
+            raise ValueError(f"weights take one of repo, folder or seed, not {' and '.join(named)}")
+        if self.repo and not self.revision:
+            raise ValueError(f"weights from {self.repo} need a revision (a commit of the repository)")
+        return self
+
+
+class Decoding(Settings):
+    """How a file becomes an upright 8-bit sRGB picture."""
+
+    background: Rgb = Field((255, 255, 255), description="colour under transparent pixels")
+    max_megapixels: float = Field(100.0, gt=0, description="larger pictures are rejected unread")
+    min_side_px: int = Field(16, ge=1, description="smaller pictures are rejected")
+
+
+class Coarse(Settings):
+    """The monocular network whose map is refined, and the size it works at."""
+
+    preset: str = "depth-anything-v2-small"
+    weights: Weights = Weights()
+    size_px: int = Field(518, ge=28, description="upper bound of both sides, aspect kept")
+
+    @model_validator(mode="after")
+    def _known(self) -> Coarse:
+        _require_known("coarse.preset", self.preset, presets.COARSE)
+        return self
+
+
+class Prior(Settings):
+    """The frozen diffusion model that judges the re-lit picture."""
+
+    preset: str = "stable-diffusion-v1-5"
+    weights: Weights = Weights()
+
+    @model_validator(mode="after")
+    def _known(self) -> Prior:
+        _require_known("prior.preset", self.preset, presets.PRIORS)
+        return self
+
+
+class Caption(Settings):
+    """The prior's prompt: the list's own caption if it has one, else the captioner's, else `prompt`."""
+
+    captioner: str | None = Field(None, description="preset of an image-to-text model, or null")
+    weights: Weights = Weights()
+    prompt: str = Field("a photograph", description="used where neither list nor captioner speaks")
+
+    @model_validator(mode="after")
+    def _known(self) -> Caption:
+        if self.captioner is not None:
+            _require_known("caption.captioner", self.captioner, presets.CAPTIONERS)
+        return self
+
+
+class Identity(Settings):
+    """Keep the coarse map: the baseline, and the smoke test of everything around a refiner."""
+
+    method: Literal["identity"] = "identity"
+
+
+class ReDepthAnything(Settings):
+    """Test-time optimisation by re-lighting and score distillation; the paper's constants.
+
+    Source: Re-Depth Anything, section "method"; formulas in redepth/refiners/redepth_anything.py.
+    """
+
+    method: Literal["redepth_anything"] = "redepth_anything"
+    prior: Prior = Prior()
+    caption: Caption = Caption()
+    num_members: int = Field(10, ge=1)
+    num_steps: int = Field(1000, ge=1)
+    token_learning_rate: float = Field(1e-3, ge=0)
+    decoder_learning_rate: float = Field(2e-6, ge=0)
+    scale_learning_rate: float = Field(1e-3, ge=0)
+    weight_decay: float = Field(0.01, ge=0)
+    betas: tuple[UnitInterval, UnitInterval] = (0.9, 0.999)
+    render_scale: float | None = Field(None, description="s; null takes the coarse preset's")
+    render_margin: float | None = Field(None, description="m; null takes the coarse preset's")
+    light_extent: float = Field(1.0, gt=0, description="lx, ly ~ U(-extent, extent), lz = 1")
+    shininess_exponents: tuple[int, int] = Field((2, 7), description="k in 2^k, inclusive range")
+    gamma: float = Field(2.2, gt=0)
+    shading_floor: float = Field(1e-3, gt=0)
+    guidance_scale: float = Field(50.0, description="g in e_text + g (e_text - e_uncond)")
+    min_timestep: UnitInterval = 0.02
+    max_timestep: UnitInterval = 0.60
+    weighting: Literal["uniform", "sds", "fantasia3d"] = "uniform"
+    smoothness_weight: float = Field(1.0, ge=0)
+    members_per_batch: int = Field(
+        1, ge=1, description="members that share a step: 1 on a CPU, all of them on a GPU"
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ReDepthAnything:
+        if self.min_timestep > self.max_timestep:
+            raise ValueError("refiner.min_timestep is larger than refiner.max_timestep")
+        if self.shininess_exponents[0] > self.shininess_exponents[1]:
+            raise ValueError("refiner.shininess_exponents must be (smallest, largest)")
+        return self
+
+
+Refiner = Annotated[Identity | ReDepthAnything, Field(discriminator="method")]
+
+
+class Ensemble(Settings):
+    """How members become one map, and spread becomes confidence (docs/conventions.md)."""
+
+    align_before_mean: bool = Field(
+        False, description="the paper averages the members as they are; spread is always aligned"
+    )
+    confidence_tau: float = Field(
+        0.05, gt=0, description="spread, as a share of the map's range, at which confidence is 1/e"
+    )
+
+
+class Guard(Settings):
+    """When a refined map is not to be trusted and the coarse one is kept."""
+
+    min_rank_correlation: float = Field(
+        0.5, ge=-1, le=1, description="Spearman correlation of refined and coarse below which order is lost"
+    )
+    min_relative_range: float = Field(
+        1e-3, ge=0, description="range of refined over range of coarse below which it is constant"
+    )
+
+
+class Compute(Settings):
+    """What of the machine shows in the bytes: hence part of the recipe."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    dtype: Literal["float32", "float16", "bfloat16"] = Field(
+        "float32", description="of the prior; depth model and optimisation stay in float32"
+    )
+    num_threads: int = Field(1, ge=1, description="torch threads of one actor on a CPU")
+
+
+class Storage(Settings):
+    """How arrays are written. float32 keeps normals smooth; float16 is a third of the size."""
+
+    dtype: Literal["float16", "float32"] = "float32"
+    compression_level: int = Field(5, ge=1, le=22, description="of zstd, after a bit shuffle")
+
+
+class LabelSettings(Settings):
+    """All that decides what a label's bytes are."""
+
+    seed: int = Field(0, ge=0)
+    decoding: Decoding = Decoding()
+    coarse: Coarse = Coarse()
+    refiner: Refiner = Identity()
+    ensemble: Ensemble = Ensemble()
+    guard: Guard = Guard()
+    compute: Compute = Compute()
+    storage: Storage = Storage()
+
+    def digest(self) -> str:
+        """Return sha256 (hex) over the canonical JSON of every setting: the output's identity."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+class Actors(Settings):
+    """The Ray actors that hold the models."""
+
+    num_actors: int | None = Field(None, ge=1, description="null: as many as the resources allow")
+    num_cpus: float = Field(1.0, ge=0, description="cores an actor reserves")
+    num_gpus: float = Field(0.0, ge=0, description="GPUs an actor reserves; fractions share one")
+    image_timeout_s: float = Field(3600.0, gt=0, description="a call that takes longer is ended")
+    max_crashes: int = Field(
+        2, ge=1, description="process deaths after which an image is recorded as failed"
+    )
+    start_timeout_s: float = Field(1800.0, gt=0, description="for loading the models")
+
+
+class Sharding(Settings):
+    """How work is cut. A shard is what a crash can cost, and one object a quantity in the store."""
+
+    images_per_shard: int = Field(32, ge=1, le=4096)
+    max_task_runs: int = Field(100, ge=1, le=1000, description="Prefect task runs of one flow run")
+    concurrent_shards: int = Field(2, ge=1, description="shards in flight at a time")
+    task_retries: int = Field(2, ge=0, description="of a shard's task, with back-off")
+
+
+class Cost(Settings):
+    """What `redepth plan` reckons with."""
+
+    seconds_per_image: float | None = Field(None, gt=0, description="of one actor; say its source")
+    price_per_actor_hour: float | None = Field(None, ge=0)
+    currency: str = "USD"
+
+
+class RunSettings(Settings):
+    """How the work is carried out; changes nothing in a label."""
+
+    actors: Actors = Actors()
+    sharding: Sharding = Sharding()
+    cost: Cost = Cost()
+
+
+class Recipe(Settings):
+    """A whole recipe, as one YAML file states it."""
+
+    name: str = Field(min_length=1)
+    description: str = ""
+    labels: LabelSettings = LabelSettings()
+    run: RunSettings = RunSettings()
+
+    @property
+    def is_untrained(self) -> bool:
+        """Whether any model of this recipe has weights made from a seed."""
+        chosen = [(self.labels.coarse.weights, presets.COARSE[self.labels.coarse.preset].weights)]
+        if isinstance(self.labels.refiner, ReDepthAnything):
+            prior = self.labels.refiner.prior
+            chosen.append((prior.weights, presets.PRIORS[prior.preset].weights))
+        return any(
+            own.seed is not None or (own.repo is None and own.folder is None and preset is None)
+            for own, preset in chosen
+        )
+
+
+def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe by the name of a shipped one or by path, then apply `key.path=value` overrides.
+
+    Args:
+        name_or_path: "mini", or a path that ends in .yaml or .yml.
+        overrides: e.g. "labels.refiner.num_steps=50"; values are YAML.
+
+    Raises:
+        ConfigError: no such recipe, not YAML, or a setting that does not validate; names the
+            setting, what it got and what was expected.
+    """
+    values = _parse_yaml(_recipe_text(name_or_path), name_or_path)
+    for override in overrides:
+        _apply_override(values, override)
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"recipe {name_or_path} does not validate:\n{_explain(error)}") from None
+
+
+def shipped_recipes() -> dict[str, str]:
+    """Return the recipes that come with the package: name -> first comment line."""
+    found = {}
+    for entry in sorted(resources.files("configs").iterdir(), key=lambda e: e.name):
+        if entry.name.endswith(".yaml"):
+            first_line = entry.read_text(encoding="utf-8").split("\n", 1)[0]
+            found[entry.name.removesuffix(".yaml")] = first_line.lstrip("# ").strip()
+    return found
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Name every setting in which two dumped recipes differ, as "path: old -> new"."""
+    found = []
+    for key in sorted(old.keys() | new.keys()):
+        path, before, after = f"{prefix}{key}", old.get(key), new.get(key)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            found += differences(before, after, f"{path}.")
+        elif before != after:
+            found.append(f"{path}: {before} -> {after}")
+    return found
+
+
+def _recipe_text(name_or_path: str) -> str:
+    if name_or_path.endswith((".yaml", ".yml")):
+        path = Path(name_or_path)
+        if not path.is_file():
+            raise ConfigError(f"no recipe file {name_or_path}; shipped ones: {_shipped_names()}")
+        return path.read_text(encoding="utf-8")
+    entry = resources.files("configs") / f"{name_or_path}.yaml"
+    if not entry.is_file():
+        raise ConfigError(
+            f"no recipe named {name_or_path!r}; give a path that ends in .yaml, or one of: "
+            f"{_shipped_names()}"
+        )
+    return entry.read_text(encoding="utf-8")
+
+
+def _shipped_names() -> str:
+    return ", ".join(shipped_recipes())
+
+
+def _parse_yaml(text: str, name: str) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"recipe {name} is not YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"recipe {name} must be a mapping of settings, got {type(values).__name__}")
+    return values
+
+
+def _apply_override(values: dict[str, Any], override: str) -> None:
+    path, equals, text = override.partition("=")
+    if not equals or not path:
+        raise ConfigError(f"--set takes key.path=value, got {override!r}")
+    *parents, leaf = path.split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"--set {override}: {parent} is a value, not a group of settings")
+    values[leaf] = yaml.safe_load(text)
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for detail in error.errors():
+        where = ".".join(str(part) for part in detail["loc"]) or "recipe"
+        lines.append(f"  {where}: {detail['msg']} (got {detail['input']!r:.80})")
+    return "\n".join(lines)
+

@@ -1,0 +1,32 @@
+"""Errors, grouped by what the caller does next.
+
+A message says what failed (ids), what was expected, what came, and what to do about it.
+"""
+
+
+class RedepthError(Exception):
+    """Root of every error this project raises on purpose."""
+
+
+class ConfigError(RedepthError):
+    """Fix the recipe, the arguments or the environment, then run again. Nothing was started."""
+
+
+class ImageRejected(RedepthError):
+    """This file is not a usable photograph: record the reason and go on with the others."""
+
+
+class RefinementFailed(RedepthError):
+    """Refining this image went wrong in a way that trying again will not mend: record it and go on."""
+
+
+class TransientError(RedepthError):
+    """Something outside answered badly (network, storage): the same call may go through later."""
+
+
+class CommitConflict(RedepthError):
+    """Another run has changed the output since it was planned: plan again."""
+
+
+class IntegrityError(RedepthError):
+    """What is stored contradicts itself: stop, nothing more is written."""

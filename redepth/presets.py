@@ -1,0 +1,104 @@
+"""Models known by name: where their weights are, at which revision, under which licence.
+
+A preset is a default, not a gate: a recipe may name any repository and revision, or a folder.
+Revisions are commits of the hub's repositories; the digest of what was really loaded is written
+into every output.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from redepth.types import DepthKind
+
+
+@dataclass(frozen=True, slots=True)
+class HubWeights:
+    """A repository on the Hugging Face hub, pinned, with the licence its authors state."""
+
+    repo: str
+    revision: str
+    licence: str
+    non_commercial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CoarsePreset:
+    """A monocular depth model.
+
+    Attributes:
+        weights: None for a model that is made from a seed.
+        kind: what its output means.
+        render_scale: s in the render depth z = (s + tanh o) / (raw + m); fits the model's range.
+        render_margin: m in the same formula.
+    """
+
+    weights: HubWeights | None
+    kind: DepthKind
+    render_scale: float
+    render_margin: float
+
+
+@dataclass(frozen=True, slots=True)
+class PriorPreset:
+    """A latent diffusion model whose VAE encoder, UNet and text encoder judge a picture."""
+
+    weights: HubWeights | None
+    size_px: int
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionerPreset:
+    """An image-to-text model; `task` is the prompt some of them need."""
+
+    weights: HubWeights
+    task: str | None = None
+
+
+def _depth_anything(size: str, revision: str, non_commercial: bool) -> CoarsePreset:
+    licence = "CC-BY-NC-4.0" if non_commercial else "Apache-2.0"
+    repo = f"depth-anything/Depth-Anything-V2-{size}-hf"
+    weights = HubWeights(repo, revision, licence, non_commercial)
+    return CoarsePreset(weights, DepthKind.AFFINE_DISPARITY, render_scale=7.0, render_margin=0.1)
+
+
+COARSE: dict[str, CoarsePreset] = {
+    "depth-anything-v2-small": _depth_anything(
+        "Small", "5426e4f0f36572d16453bbda7a8389317b1bef99", non_commercial=False
+    ),
+    "depth-anything-v2-base": _depth_anything(
+        "Base", "b1958afc87fb45a9e3746cb387596094de553ed8", non_commercial=True
+    ),
+    "depth-anything-v2-large": _depth_anything(
+        "Large", "7581137eff8d4e94f6e796d3baea0e9fa79b22d2", non_commercial=True
+    ),
+    "mini": CoarsePreset(None, DepthKind.AFFINE_DISPARITY, render_scale=7.0, render_margin=0.1),
+}
+
+PRIORS: dict[str, PriorPreset] = {
+    "stable-diffusion-v1-5": PriorPreset(
+        HubWeights(
+            "stable-diffusion-v1-5/stable-diffusion-v1-5",
+            "451f4fe16113bff5a5d2269ed5ad43b0592e9a14",
+            "CreativeML-OpenRAIL-M",
+        ),
+        size_px=512,
+    ),
+    "mini": PriorPreset(None, size_px=128),
+}
+
+CAPTIONERS: dict[str, CaptionerPreset] = {
+    "blip": CaptionerPreset(
+        HubWeights(
+            "Salesforce/blip-image-captioning-base",
+            "82a37760796d32b1411fe092ab5d4e227313294b",
+            "BSD-3-Clause",
+        )
+    ),
+    # No commit of these two could be verified when this was written: "main" is resolved when the
+    # weights are fetched, and dataset.json records the commit and the digest.
+    "blip-2": CaptionerPreset(HubWeights("Salesforce/blip2-opt-2.7b", "main", "MIT")),
+    "florence-2": CaptionerPreset(
+        HubWeights("florence-community/Florence-2-base", "main", "MIT"), task="<CAPTION>"
+    ),
+}

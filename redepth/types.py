@@ -1,0 +1,258 @@
+"""The values an image becomes on its way: one frozen type a station, checked where it is made.
+
+    ImageRef -> DecodedImage -> CoarseDepth -> Members -> RefinedDepth -> Label (LabelRow + arrays)
+
+Axes are always (height, width), row 0 at the top; conventions are in docs/conventions.md.
+Nothing here imports torch: arrays are NumPy, on the CPU.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+FloatMap = npt.NDArray[np.float32]
+ByteImage = npt.NDArray[np.uint8]
+
+
+class DepthKind(StrEnum):
+    """What the numbers of a map mean. Disparity grows towards the camera, depth away from it."""
+
+    AFFINE_DISPARITY = "affine_invariant_disparity"
+    AFFINE_DEPTH = "affine_invariant_depth"
+    METRIC_DEPTH = "metric_depth_m"
+
+    @property
+    def grows_towards_camera(self) -> bool:
+        return self is DepthKind.AFFINE_DISPARITY
+
+
+class Outcome(StrEnum):
+    """How an image ended. Every planned image ends in exactly one of these."""
+
+    REFINED = "refined"
+    FELL_BACK = "fell_back"
+    REJECTED = "rejected"
+    FAILED = "failed"
+
+    @property
+    def has_label(self) -> bool:
+        """Whether arrays were stored: a refined map, or the coarse one it fell back to."""
+        return self in (Outcome.REFINED, Outcome.FELL_BACK)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRef:
+    """One photograph as a listing saw it, before a byte of it is read.
+
+    Attributes:
+        id: stable, unique within an output; see `redepth.images.collection.image_id`.
+        uri: what fsspec opens.
+        size_bytes: the object's size, None where the listing does not tell.
+        version: ETag or modification time in nanoseconds; changes when the object does.
+        caption: the list's own caption, if it has one.
+    """
+
+    id: str
+    uri: str
+    size_bytes: int | None = None
+    version: str | None = None
+    caption: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.id or not self.uri:
+            raise ValueError(f"an image needs an id and a uri, got id={self.id!r} uri={self.uri!r}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedImage:
+    """An upright 8-bit sRGB photograph.
+
+    Attributes:
+        rgb_hw3: uint8 [H, W, 3].
+        sha256: hex digest of the file's bytes.
+        file_format: what the content is ("JPEG", "PNG", ...), whatever the name says.
+        notes: what decoding had to do, in words ("first of 31 frames", ...), empty for most files.
+    """
+
+    rgb_hw3: ByteImage
+    sha256: str
+    file_format: str
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.rgb_hw3.dtype != np.uint8 or self.rgb_hw3.ndim != 3 or self.rgb_hw3.shape[2] != 3:
+            raise ValueError(
+                f"expected uint8 [H, W, 3], got {self.rgb_hw3.dtype} {self.rgb_hw3.shape}"
+            )
+
+    @property
+    def height_px(self) -> int:
+        return int(self.rgb_hw3.shape[0])
+
+    @property
+    def width_px(self) -> int:
+        return int(self.rgb_hw3.shape[1])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CoarseDepth:
+    """What the monocular network says, at the processing size.
+
+    Attributes:
+        map_hw: float32 [H, W].
+        kind: what the numbers mean.
+        features: the estimator's own intermediate state for this image (token maps), opaque here.
+    """
+
+    map_hw: FloatMap
+    kind: DepthKind
+    features: object = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        _require_map(self.map_hw, "coarse map")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Members:
+    """The ensemble as the refiner left it, not yet aligned or reduced.
+
+    Attributes:
+        maps_ehw: float32 [E, H, W], E >= 1, of the coarse map's kind.
+        stopped: why members that are missing here stopped, in words (non-finite loss, ...).
+        scale_offsets: the optimised scalar o of each member (Re-Depth Anything), else empty.
+    """
+
+    maps_ehw: FloatMap
+    stopped: tuple[str, ...] = ()
+    scale_offsets: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.maps_ehw.dtype != np.float32 or self.maps_ehw.ndim != 3 or not len(self.maps_ehw):
+            raise ValueError(
+                f"expected float32 [E >= 1, H, W], got {self.maps_ehw.dtype} {self.maps_ehw.shape}"
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RefinedDepth:
+    """The label's maps.
+
+    Attributes:
+        map_hw: float32 [H, W], the reduced ensemble, of the coarse map's kind.
+        spread_hw: float32 [H, W] >= 0, standard deviation over the aligned members in the map's
+            unit; NaN everywhere for an ensemble of 1.
+        confidence_hw: float32 [H, W] in [0, 1], larger is surer; NaN for an ensemble of 1.
+        num_members: members that went into the map.
+    """
+
+    map_hw: FloatMap
+    spread_hw: FloatMap
+    confidence_hw: FloatMap
+    num_members: int
+
+    def __post_init__(self) -> None:
+        _require_map(self.map_hw, "refined map")
+        for name in ("spread_hw", "confidence_hw"):
+            _require_map(getattr(self, name), name)
+            if getattr(self, name).shape != self.map_hw.shape:
+                raise ValueError(f"{name} is {getattr(self, name).shape}, map {self.map_hw.shape}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelRow:
+    """One line of the catalogue: everything about an image but its pixels.
+
+    `shard`, `array_group` and `array_index` are given by the store when it commits; the rest by
+    the pipeline. Fields that an outcome does not have are None. docs/conventions.md lists units.
+    """
+
+    id: str
+    uri: str
+    outcome: Outcome
+    reason: str | None = None
+    size_bytes: int | None = None
+    version: str | None = None
+    sha256: str | None = None
+    file_format: str | None = None
+    decode_notes: str | None = None
+    image_height_px: int | None = None
+    image_width_px: int | None = None
+    height_px: int | None = None
+    width_px: int | None = None
+    kind: DepthKind | None = None
+    caption: str | None = None
+    num_members: int | None = None
+    members_stopped: str | None = None
+    drift: float | None = None
+    rank_correlation: float | None = None
+    mean_confidence: float | None = None
+    mean_spread: float | None = None
+    attempts: int = 1
+    seconds: float | None = None
+    device: str | None = None
+    untrained: bool = False
+    shard: str | None = None
+    array_group: str | None = None
+    array_index: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelArrays:
+    """The pixels of one label, all float32 [H, W] (see CoarseDepth and RefinedDepth)."""
+
+    coarse_hw: FloatMap
+    refined_hw: FloatMap
+    spread_hw: FloatMap
+    confidence_hw: FloatMap
+
+    def __post_init__(self) -> None:
+        for name in ("coarse_hw", "refined_hw", "spread_hw", "confidence_hw"):
+            _require_map(getattr(self, name), name)
+            if getattr(self, name).shape != self.coarse_hw.shape:
+                raise ValueError(f"{name} is {getattr(self, name).shape}, not {self.coarse_hw.shape}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Label:
+    """What the pipeline hands to the store for one image. `arrays` is None without a label."""
+
+    row: LabelRow
+    arrays: LabelArrays | None = None
+
+    def __post_init__(self) -> None:
+        if self.row.outcome.has_label != (self.arrays is not None):
+            raise ValueError(f"{self.row.id}: outcome {self.row.outcome} and arrays disagree")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What was loaded: goes into dataset.json and is what a label's provenance rests on.
+
+    Attributes:
+        role: "coarse", "prior" or "captioner".
+        name: preset or repository name.
+        source: repository or folder the weights came from; "seed 0" for seeded weights.
+        revision: resolved commit of the repository; None for a folder or a seed.
+        sha256: digest over the names and bytes of every weights file that was read.
+        licence: SPDX identifier or the licence's own name.
+        non_commercial: whether that licence forbids commercial use.
+        untrained: True for weights made from a seed: their labels mean nothing.
+    """
+
+    role: str
+    name: str
+    source: str
+    revision: str | None
+    sha256: str
+    licence: str
+    non_commercial: bool = False
+    untrained: bool = False
+
+
+def _require_map(map_hw: FloatMap, name: str) -> None:
+    if map_hw.dtype != np.float32 or map_hw.ndim != 2 or 0 in map_hw.shape:
+        raise ValueError(f"{name}: expected float32 [H, W], got {map_hw.dtype} {map_hw.shape}")

@@ -1,0 +1,1 @@
+"""Prefect tasks: each logs, calls one redepth function, and returns small values."""
