@@ -126,7 +126,7 @@ class ReDepthAnything(Settings):
     prior: Prior = Prior()
     caption: Caption = Caption()
     num_members: int = Field(10, ge=1)
-    num_steps: int = Field(1000, ge=1)
+    num_steps: int = Field(1000, ge=0, description="0 leaves the prediction untouched")
     token_learning_rate: float = Field(1e-3, ge=0)
     decoder_learning_rate: float = Field(2e-6, ge=0)
     scale_learning_rate: float = Field(1e-3, ge=0)
@@ -234,7 +234,6 @@ class Sharding(Settings):
 
     images_per_shard: int = Field(32, ge=1, le=4096)
     max_task_runs: int = Field(100, ge=1, le=1000, description="Prefect task runs of one flow run")
-    concurrent_shards: int = Field(2, ge=1, description="shards in flight at a time")
     task_retries: int = Field(2, ge=0, description="of a shard's task, with back-off")
 
 
@@ -265,14 +264,36 @@ class Recipe(Settings):
     @property
     def is_untrained(self) -> bool:
         """Whether any model of this recipe has weights made from a seed."""
-        chosen = [(self.labels.coarse.weights, presets.COARSE[self.labels.coarse.preset].weights)]
-        if isinstance(self.labels.refiner, ReDepthAnything):
-            prior = self.labels.refiner.prior
-            chosen.append((prior.weights, presets.PRIORS[prior.preset].weights))
         return any(
             own.seed is not None or (own.repo is None and own.folder is None and preset is None)
-            for own, preset in chosen
+            for _, own, preset in self._models()
         )
+
+    def licence_lines(self) -> list[str]:
+        """Say, for each model with weights from somewhere, under which licence they come."""
+        lines = []
+        for name, own, preset in self._models():
+            if own.repo is not None or own.folder is not None:
+                licence, restricted = own.licence or "not stated", own.non_commercial
+            elif preset is not None and own.seed is None:
+                licence, restricted = preset.licence, preset.non_commercial
+            else:
+                continue
+            lines.append(f"{name}: {licence}" + (" (non-commercial)" if restricted else ""))
+        return lines
+
+    def _models(self) -> list[tuple[str, Weights, presets.HubWeights | None]]:
+        """Return name, own weights and the preset's weights of every model the recipe loads."""
+        coarse = self.labels.coarse
+        models = [(coarse.preset, coarse.weights, presets.COARSE[coarse.preset].weights)]
+        refiner = self.labels.refiner
+        if isinstance(refiner, ReDepthAnything):
+            prior, caption = refiner.prior, refiner.caption
+            models.append((prior.preset, prior.weights, presets.PRIORS[prior.preset].weights))
+            if caption.captioner is not None:
+                hub = presets.CAPTIONERS[caption.captioner].weights
+                models.append((caption.captioner, caption.weights, hub))
+        return models
 
 
 def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:

@@ -39,6 +39,11 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
     @property
+    def words(self) -> str:
+        """The outcome as a person reads it."""
+        return self.value.replace("_", " ")
+
+    @property
     def has_label(self) -> bool:
         """Whether arrays were stored: a refined map, or the coarse one it fell back to."""
         return self in (Outcome.REFINED, Outcome.FELL_BACK)

@@ -1,0 +1,1 @@
+"""Where the work runs: Ray actors that hold the models, and the pool that keeps them busy."""

@@ -1,0 +1,1 @@
+"""Shapes and light: sizes, normals, re-lighting, letterboxing and least-squares alignment."""

@@ -1,0 +1,1 @@
+"""Collections of photographs: what is there (`collection`) and what is in a file (`decode`)."""

@@ -1,0 +1,89 @@
+# Every target sets itself up from nothing: the virtual environment is built when it is missing or
+# older than pyproject.toml or constraints.txt.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Errors only: the warnings are about the indexes that pip was told to look at, and mend nothing here.
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
+TORCH := $(shell grep '^torch==' constraints.txt)
+
+# Where `make demo` writes; git ignores it.
+DEMO := demo
+
+.PHONY: help
+help: ## List all targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) \
+	  | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+# torch goes first and with its exact version: an open range, resolved together with the others,
+# may take the build that brings gigabytes of CUDA libraries where a CPU build is offered too.
+$(STAMP): pyproject.toml constraints.txt
+	@echo "==> virtual environment in $(VENV), made by $(PYTHON)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "redepth needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 install"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@echo "==> $(TORCH) (CPU or CUDA build: see CONTRIBUTING.md)"
+	@$(PIP) install --constraint constraints.txt $(TORCH)
+	@echo "==> redepth and the development tools, at the versions of constraints.txt"
+	@$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	@touch $(STAMP)
+
+.PHONY: install
+install: $(STAMP) ## Build .venv with redepth and its tools (a second call does nothing)
+
+# The demo and the tests use models made from a seed; neither may ask the hub for anything.
+demo test test-slow test-cluster test-s3: export HF_HUB_OFFLINE := 1
+
+.PHONY: demo
+demo: install ## Label five real photographs on this machine with the mini recipe, in minutes
+	@echo "==> five photographs into $(DEMO)/photographs"
+	@$(BIN)/python scripts/demo_photographs.py $(DEMO)/photographs
+	@echo "==> redepth label $(DEMO)/photographs --out $(DEMO)/labels --recipe mini --actors 2"
+	@$(BIN)/redepth label $(DEMO)/photographs --out $(DEMO)/labels --recipe mini --actors 2
+
+.PHONY: test
+test: install ## Run the fast tests
+	@$(BIN)/pytest
+
+.PHONY: test-slow
+test-slow: install ## Run the tests that start Ray or Prefect or walk the main path
+	@$(BIN)/pytest -m slow
+
+.PHONY: test-cluster
+test-cluster: install ## Run the tests on several Ray nodes of this machine
+	@$(BIN)/pytest -m cluster
+
+.PHONY: test-s3
+test-s3: install ## Run the tests on a real S3 server (starts one unless AWS_ENDPOINT_URL is set)
+	@infra/s3/with_server.sh $(BIN)/pytest -m s3
+
+.PHONY: test-all
+test-all: test test-slow test-cluster test-s3 ## Run all tests
+
+.PHONY: check
+check: install ## Lint, formatting, types and import contracts; changes nothing
+	@echo "==> ruff check" && $(BIN)/ruff check .
+	@echo "==> ruff format --check" && $(BIN)/ruff format --check .
+	@echo "==> mypy" && $(BIN)/mypy
+	@echo "==> lint-imports" && $(BIN)/lint-imports --no-logo
+
+.PHONY: format
+format: install ## Format the code and mend what ruff can mend
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+.PHONY: bench
+bench: install ## Run every benchmark and print its figures
+	@for file in benchmarks/[a-z]*.py; do echo "==> $$file"; $(BIN)/python "$$file"; done
+
+.PHONY: clean
+clean: ## Remove .venv, the demo's output and all caches
+	rm -rf $(VENV) $(DEMO) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,245 @@
+"""The command line: `redepth label | plan | status | show | recipes`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows import terminal
+from redepth import __version__
+from redepth.config import Recipe, load_recipe, shipped_recipes
+from redepth.costing import CostEstimate, estimate_cost
+from redepth.errors import ConfigError, RedepthError
+from redepth.types import Outcome
+
+EXIT_FAILED = 1
+EXIT_CONFIG = 2
+EXIT_INTERRUPTED = 130
+DEFAULT_RECIPE = "redepth-anything-fast"
+
+# Prefect's own server, started for one run, is to be quiet and not to call home; with more task-run
+# events than its recorder takes at a time it prints a traceback at shutdown. Said here because
+# Prefect reads these when it is imported; whoever sets them, or a server, is obeyed.
+QUIET_PREFECT = {
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "500",
+}
+
+app = typer.Typer(
+    name="redepth",
+    help="Refined depth labels for large collections of photographs.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+class Retry(StrEnum):
+    """Outcomes that can be tried again."""
+
+    FAILED = "failed"
+    REJECTED = "rejected"
+    FELL_BACK = "fell_back"
+
+
+Photos = Annotated[
+    str,
+    typer.Argument(
+        metavar="PHOTOS",
+        help="A folder, a glob in quotes, an s3:// prefix, one image, or a list (.txt, .csv, .jsonl, "
+        ".parquet with a column 'uri', optionally 'caption' and 'id').",
+    ),
+]
+Out = Annotated[
+    str, typer.Option("--out", "-o", help="Where labels go: a folder or any fsspec URL.")
+]
+RecipeName = Annotated[
+    str, typer.Option("--recipe", "-r", help="A shipped recipe (redepth recipes) or a YAML file.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; may be given again."),
+]
+Limit = Annotated[int | None, typer.Option(min=1, help="Look at the first N photographs only.")]
+RetryOption = Annotated[
+    list[Retry] | None, typer.Option("--retry", help="Try images with this outcome again.")
+]
+LabelsUrl = Annotated[str, typer.Argument(metavar="LABELS", help="An output of redepth label.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        terminal.out.print(f"redepth {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def redepth(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say it.")
+    ] = False,
+) -> None:
+    """Refined depth labels for large collections of photographs."""
+
+
+@app.command(
+    epilog="[bold]Examples[/]\n\n"
+    "redepth label holiday/ --out labels/ --recipe mini\n\n"
+    "redepth label s3://photos/2026/ --out s3://labels/2026 --actors 8\n\n"
+    "redepth label list.csv --out labels/ --set labels.refiner.num_members=5\n\n"
+    "redepth label holiday/ --out labels/ --recipe mini --retry failed"
+)
+def label(
+    photos: Photos,
+    out: Out,
+    recipe: RecipeName = DEFAULT_RECIPE,
+    settings: Overrides = None,
+    actors: Annotated[
+        int | None, typer.Option("--actors", min=1, help="Ray actors; default: as many as fit.")
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="A running Ray cluster; default: a private one."),
+    ] = None,
+    limit: Limit = None,
+    retry: RetryOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan and stop; spends nothing.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 if an image was rejected or failed.")
+    ] = False,
+) -> None:
+    """Label a collection. Run it again to resume: only what is left is done."""
+    overrides = [*(settings or ()), *([] if actors is None else [f"run.actors.num_actors={actors}"])]
+    if dry_run:
+        plan(photos, out, recipe, settings, limit, retry)
+        return
+    outcomes = _label(photos, out, recipe, tuple(overrides), ray, limit, _outcomes(retry))
+    if strict and (outcomes[Outcome.REJECTED] or outcomes[Outcome.FAILED]):
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command(epilog="[bold]Example[/]\n\nredepth plan s3://photos/2026/ --out s3://labels/2026")
+def plan(
+    photos: Photos,
+    out: Out,
+    recipe: RecipeName = DEFAULT_RECIPE,
+    settings: Overrides = None,
+    limit: Limit = None,
+    retry: RetryOption = None,
+) -> None:
+    """Show what label would do and what it would cost. Writes and spends nothing."""
+    from redepth.images.collection import list_images
+    from redepth.store.dataset import check_recipe
+    from redepth.store.planning import plan_labels
+
+    chosen = load_recipe(recipe, settings or ())
+    check_recipe(out, chosen)
+    images = list_images(photos, limit)
+    found = plan_labels(images, out, chosen, frozenset(_outcomes(retry)), write=False)
+    terminal.print_plan(photos, out, chosen, found, _estimate(out, chosen, found.num_pending))
+
+
+@app.command(epilog="[bold]Example[/]\n\nredepth status labels/")
+def status(labels: LabelsUrl) -> None:
+    """Say how many images are done, fell back, were rejected, failed, and are left."""
+    from redepth.store.dataset import read_dataset
+    from redepth.store.reader import summarise
+
+    models = read_dataset(labels).models
+    terminal.print_status(labels, summarise(labels), models)
+
+
+@app.command(epilog="[bold]Example[/]\n\nredepth show labels/ astronaut --png astronaut.png")
+def show(
+    labels: LabelsUrl,
+    image_id: Annotated[
+        str, typer.Argument(metavar="IMAGE_ID", help="An id, the start of one, or a file name.")
+    ],
+    png: Annotated[Path, typer.Option(help="Where the picture goes.")] = Path("label.png"),
+) -> None:
+    """Draw one label: photograph, coarse, refined, confidence."""
+    from redepth.config import Decoding
+    from redepth.report.gallery import fetch_picture
+    from redepth.report.pictures import draw_label
+    from redepth.store.reader import open_labels
+
+    opened = open_labels(labels)
+    found = opened[opened.find(image_id)]
+    row = found.row
+    if not row.outcome.has_label:
+        raise ConfigError(f"{row.id} has no label to draw: {row.outcome.words}, {row.reason}")
+    decoding = Decoding.model_validate(opened.dataset.recipe["decoding"])
+    png.write_bytes(draw_label(fetch_picture(found, decoding)))
+    terminal.print_row(row, png)
+
+
+@app.command()
+def recipes() -> None:
+    """List the recipes that come with redepth."""
+    terminal.print_recipes(shipped_recipes())
+
+
+def main() -> None:
+    """Run the command line; what is known to go wrong becomes a message and an exit code."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        terminal.print_error("stopped. What is committed stays; run it again to resume")
+        sys.exit(EXIT_INTERRUPTED)
+    except ConfigError as error:
+        terminal.print_error(str(error))
+        sys.exit(EXIT_CONFIG)
+    except RedepthError as error:
+        terminal.print_error(str(error))
+        sys.exit(EXIT_FAILED)
+
+
+def _label(
+    photos: str,
+    out: str,
+    recipe: str,
+    overrides: tuple[str, ...],
+    ray: str | None,
+    limit: int | None,
+    retry: tuple[Outcome, ...],
+) -> dict[Outcome, int]:
+    """Look first, since a look takes no engine: with nothing to do, none is started."""
+    from redepth.images.collection import list_images
+    from redepth.store.dataset import check_recipe, read_dataset
+    from redepth.store.planning import plan_labels
+
+    chosen = load_recipe(recipe, overrides)
+    check_recipe(out, chosen)
+    found = plan_labels(list_images(photos, limit), out, chosen, frozenset(retry), write=False)
+    if not found.num_pending:
+        terminal.print_nothing_to_do(out, found)
+        return found.outcomes
+    terminal.print_head(photos, out, chosen, found)
+    os.environ |= {name: value for name, value in QUIET_PREFECT.items() if name not in os.environ}
+    from flows.label_images import label_images
+
+    report = label_images(photos, out, recipe, overrides, ray, limit, retry)
+    terminal.print_summary(out, report.outcomes, read_dataset(out).models, report.contact_sheet)
+    return report.outcomes
+
+
+def _outcomes(retry: list[Retry] | None) -> tuple[Outcome, ...]:
+    return tuple(Outcome(chosen.value) for chosen in retry or ())
+
+
+def _estimate(out: str, recipe: Recipe, num_images: int) -> CostEstimate | None:
+    """Reckon with the seconds of the labels that exist here, else with the recipe's."""
+    from redepth.store.catalogue import mean_seconds
+
+    seconds, number = mean_seconds(out)
+    return estimate_cost(num_images, recipe.run.cost, seconds, number)

@@ -1,0 +1,159 @@
+"""What `redepth` prints: plans, summaries and errors, for a person at a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from redepth.config import Recipe
+from redepth.costing import CostEstimate
+from redepth.store.planning import Plan
+from redepth.store.reader import OutputSummary
+from redepth.types import LabelRow, ModelCard, Outcome
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+UNTRAINED = "[bold red]untrained[/]: this recipe's models have weights from a seed; labels mean nothing"
+_COLOURS = {
+    Outcome.REFINED: "green",
+    Outcome.FELL_BACK: "yellow",
+    Outcome.REJECTED: "yellow",
+    Outcome.FAILED: "red",
+}
+
+
+def print_error(words: str) -> None:
+    """Say on stderr what is wrong and what to do."""
+    err.print("[bold red]error:[/]", end=" ")
+    err.print(words, markup=False)
+
+
+def print_head(source: str, where: str, recipe: Recipe, plan: Plan) -> None:
+    """Say what is about to be done, before it takes any time."""
+    err.print(f"[bold]{recipe.name}[/]  {source} -> {where}")
+    err.print(
+        f"{_images(plan.num_listed)} listed, {plan.num_done} done, {plan.num_pending} to do "
+        f"in {_count(plan.num_shards, 'shard')}"
+    )
+    if recipe.is_untrained:
+        err.print(UNTRAINED)
+
+
+def print_nothing_to_do(where: str, plan: Plan) -> None:
+    """Say that every listed image has its outcome already."""
+    out.print(f"Nothing to do: all {_images(plan.num_listed)} have their outcome in {where}.")
+    again = [o for o in (Outcome.FAILED, Outcome.REJECTED) if plan.outcomes[o]]
+    for outcome in again:
+        number = plan.outcomes[outcome]
+        out.print(f"{_images(number)} {outcome.words}; try again with --retry {outcome.value}")
+
+
+def print_plan(
+    source: str, where: str, recipe: Recipe, plan: Plan, estimate: CostEstimate | None
+) -> None:
+    """Show what would be done and what it would cost."""
+    table = _plain_table()
+    table.add_row("recipe", f"{recipe.name}: {recipe.description}")
+    table.add_row("photographs", source)
+    table.add_row("labels", where)
+    table.add_row("listed", _images(plan.num_listed))
+    table.add_row("done", str(plan.num_done))
+    table.add_row("to do", f"{_images(plan.num_pending)}, {plan.size_bytes / 1e6:.1f} MB to read")
+    table.add_row("shards", f"{plan.num_shards} of up to {recipe.run.sharding.images_per_shard}")
+    table.add_row("cost", _cost_words(recipe, estimate))
+    for line in recipe.licence_lines():
+        table.add_row("licence", line)
+    out.print(table)
+    if recipe.is_untrained:
+        out.print(UNTRAINED)
+    out.print("Nothing was written or spent. Run it with: redepth label")
+
+
+def print_summary(
+    where: str,
+    outcomes: Mapping[Outcome, int],
+    models: tuple[ModelCard, ...],
+    sheet: str | None,
+) -> None:
+    """Say at the end of a run how the output stands and where things are."""
+    out.print(_outcome_table(outcomes))
+    table = _plain_table()
+    table.add_row("labels", where)
+    table.add_row("catalogue", f"{where.rstrip('/')}/labels/*.parquet")
+    if sheet is not None:
+        table.add_row("contact sheet", sheet)
+    for model in models:
+        if model.non_commercial:
+            words = f"{model.name} is {model.licence}: these labels are not for commercial use"
+            table.add_row("[yellow]licence", words)
+    out.print(table)
+    if any(model.untrained for model in models):
+        out.print(UNTRAINED)
+
+
+def print_status(where: str, summary: OutputSummary, models: tuple[ModelCard, ...]) -> None:
+    """Show how far an output is."""
+    table = _outcome_table(summary.outcomes)
+    table.add_row("left", str(summary.num_left))
+    out.print(f"[bold]{where}[/]")
+    out.print(table)
+    if any(model.untrained for model in models):
+        out.print(UNTRAINED)
+
+
+def print_row(row: LabelRow, png: Path) -> None:
+    """Show one line of the catalogue, and where its picture was written."""
+    table = _plain_table()
+    for field in fields(row):
+        value = getattr(row, field.name)
+        if value is not None:
+            table.add_row(field.name, f"{value:.4g}" if isinstance(value, float) else str(value))
+    table.add_row("[bold]picture", str(png))
+    out.print(table)
+
+
+def print_recipes(recipes: Mapping[str, str]) -> None:
+    """List the shipped recipes with what each is for."""
+    table = _plain_table()
+    for name, purpose in recipes.items():
+        table.add_row(f"[bold]{name}", purpose)
+    out.print(table)
+
+
+def _outcome_table(outcomes: Mapping[Outcome, int]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("outcome")
+    table.add_column("images", justify="right")
+    for outcome in Outcome:
+        colour = _COLOURS[outcome] if outcomes[outcome] else "dim"
+        table.add_row(f"[{colour}]{outcome.words}", f"[{colour}]{outcomes[outcome]}")
+    return table
+
+
+def _cost_words(recipe: Recipe, estimate: CostEstimate | None) -> str:
+    if estimate is None:
+        return "unknown: no label here yet to measure, and no run.cost.seconds_per_image"
+    price = ""
+    if estimate.price is not None:
+        price = f", {estimate.price:,.2f} {recipe.run.cost.currency}"
+    return f"{estimate.actor_hours:,.2f} actor hours{price} ({estimate.basis})"
+
+
+def _plain_table() -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    return table
+
+
+def _images(number: int) -> str:
+    return _count(number, "image")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,69 @@
+"""What runs in Ray's processes: the actor that labels images, and the task that writes a shard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import ray
+
+from redepth.config import LabelSettings, Storage
+from redepth.types import ImageRef, Label, LabelArrays, LabelRow, ModelCard
+
+if TYPE_CHECKING:
+    from redepth.pipeline import Labeller
+    from redepth.store.shards import ShardCommit, ShardPlan
+
+
+class LabelActor:
+    """Hold the models of a recipe and label one image a call.
+
+    Ray restarts the process when it dies, and the models are loaded again at the next call. Calls
+    are not retried by Ray: the pool must see each death to tell which image causes it.
+    """
+
+    def __init__(self, settings: LabelSettings) -> None:
+        self._settings = settings
+
+    @cached_property
+    def _labeller(self) -> Labeller:
+        from redepth.pipeline import load_labeller
+
+        return load_labeller(self._settings)
+
+    @ray.method(max_task_retries=-1)
+    def ready(self) -> tuple[ModelCard, ...]:
+        """Load the models if they are not loaded yet, and say which they are."""
+        return self._labeller.cards
+
+    @ray.method(num_returns=2)
+    def label(self, ref: ImageRef) -> tuple[LabelRow, LabelArrays | None]:
+        """Return the row, which the driver reads, and the arrays, which stay in the object store."""
+        label = self._labeller.label(ref)
+        return label.row, label.arrays
+
+
+RemoteLabelActor = ray.remote(max_restarts=-1, max_task_retries=0)(LabelActor)
+
+
+@ray.remote(num_cpus=0, max_retries=0)
+def commit_shard(
+    out: str,
+    plan: ShardPlan,
+    rows: Sequence[LabelRow],
+    arrays: Sequence[ray.ObjectRef | None],
+    storage: Storage,
+) -> ShardCommit:
+    """Write and commit one shard, fetching its arrays one at a time.
+
+    Reserves no core: actors may have taken them all, and a shard must still be written.
+    """
+    from redepth.store.shards import write_shard
+
+    return write_shard(out, plan, _labels(rows, arrays), storage)
+
+
+def _labels(rows: Sequence[LabelRow], arrays: Sequence[ray.ObjectRef | None]) -> Iterator[Label]:
+    for row, ref in zip(rows, arrays, strict=True):
+        yield Label(row, None if ref is None else ray.get(ref))

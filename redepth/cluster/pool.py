@@ -1,0 +1,351 @@
+"""Keep the actors busy, and turn everything that can happen to a call into one outcome an image.
+
+One thread owns every seat and every call; shards hand in images and get futures. What may happen:
+
+- the call returns a row: done;
+- it raises on purpose: ConfigError ends the run, TransientError is tried again a few times;
+- it raises anything else: the image is recorded as failed, the actor lives on;
+- the process dies, or runs out of memory: Ray restarts it. Whoever was in flight there becomes a
+  suspect and is tried again alone; an image that dies alone is guilty and recorded as failed;
+- it takes too long: the process is killed, the image recorded as failed, its neighbour tried again.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Self
+
+import ray
+from ray.actor import ActorHandle
+from ray.exceptions import (
+    GetTimeoutError,
+    OutOfMemoryError,
+    RayActorError,
+    RayError,
+    RayTaskError,
+    WorkerCrashedError,
+)
+
+from redepth.cluster.actor import RemoteLabelActor, commit_shard
+from redepth.cluster.session import num_actors_that_fit
+from redepth.config import Recipe, Storage
+from redepth.errors import ConfigError, RedepthError, TransientError
+from redepth.store.manifest import ShardPlan
+from redepth.store.shards import ShardCommit
+from redepth.types import ImageRef, LabelRow, ModelCard, Outcome
+
+logger = logging.getLogger(__name__)
+
+CALLS_IN_FLIGHT = 2  # one running, one queued behind it: the actor never waits for the driver
+MAX_TRANSIENT_ATTEMPTS = 3
+POLL_S = 0.2
+DEATHS = (RayActorError, OutOfMemoryError, WorkerCrashedError)
+
+
+class PoolClosed(RedepthError):
+    """The run was stopped while this image was still waiting."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledImage:
+    """A row, and a reference to the arrays where the outcome has any."""
+
+    row: LabelRow
+    arrays: ray.ObjectRef | None
+
+
+@dataclass(slots=True, eq=False)
+class _Call:
+    """One image on its way, over all its attempts."""
+
+    image: ImageRef
+    future: Future[LabelledImage]
+    attempts: int = 0
+    crashes: int = 0
+    row: ray.ObjectRef | None = None
+    arrays: ray.ObjectRef | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Seat:
+    """An actor and the calls it was given, the running one first."""
+
+    actor: ActorHandle
+    calls: deque[_Call] = field(default_factory=deque)
+    running_since: float = 0.0
+    overdue: _Call | None = None
+    restarting: ray.ObjectRef | None = None
+
+    @property
+    def takes_more(self) -> bool:
+        """Whether another call may queue here; a suspect has its actor to itself."""
+        if self.restarting is not None or any(call.crashes for call in self.calls):
+            return False
+        return len(self.calls) < CALLS_IN_FLIGHT
+
+
+class LabelPool:
+    """Actors that label images: a context manager, used from any number of threads.
+
+    Raises:
+        ConfigError: on entering, when the models cannot be loaded or no actor can be placed.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self._actors = recipe.run.actors
+        self._seats: list[_Seat] = []
+        self._inbox: queue.SimpleQueue[_Call] = queue.SimpleQueue()
+        self._waiting: deque[_Call] = deque()
+        self._suspects: deque[_Call] = deque()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="label-pool", daemon=True)
+        self.cards: tuple[ModelCard, ...] = ()
+
+    def __enter__(self) -> Self:
+        number = num_actors_that_fit(self._actors)
+        self._seats = [_Seat(self._new_actor()) for _ in range(number)]
+        try:
+            self.cards = self._load_models()
+        except BaseException:
+            self._kill_actors()
+            raise
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._closing.set()
+        self._thread.join()
+        self._kill_actors()
+
+    @property
+    def num_actors(self) -> int:
+        return len(self._seats)
+
+    def submit(self, image: ImageRef) -> Future[LabelledImage]:
+        """Queue an image; the future ends with its label, whatever its outcome.
+
+        The future raises ConfigError or TransientError where the run, not the image, is at fault,
+        and PoolClosed when the pool closes first.
+        """
+        future: Future[LabelledImage] = Future()
+        if self._closing.is_set():
+            future.set_exception(PoolClosed("the run was stopped"))
+        else:
+            self._inbox.put(_Call(image, future))
+        return future
+
+    def commit(
+        self, out: str, plan: ShardPlan, labelled: Sequence[LabelledImage], storage: Storage
+    ) -> ShardCommit:
+        """Have a Ray task write and commit a shard; wait for it. Arrays do not pass through here.
+
+        Raises:
+            RedepthError: what the store says (see `redepth.store.shards.write_shard`).
+            TransientError: the arrays or the writer were lost; the shard can be done again.
+        """
+        rows = [image.row for image in labelled]
+        arrays = [image.arrays for image in labelled]
+        try:
+            commit: ShardCommit = ray.get(commit_shard.remote(out, plan, rows, arrays, storage))
+        except RayTaskError as error:
+            raise _cause(error) from error
+        except RayError as error:
+            raise TransientError(f"shard {plan.shard}: {_first_line(error)}") from error
+        return commit
+
+    def _new_actor(self) -> ActorHandle:
+        options = {"num_cpus": self._actors.num_cpus, "num_gpus": self._actors.num_gpus}
+        return RemoteLabelActor.options(**options).remote(self._recipe.labels)
+
+    def _load_models(self) -> tuple[ModelCard, ...]:
+        refs = [seat.actor.ready.remote() for seat in self._seats]
+        try:
+            cards = ray.get(refs, timeout=self._actors.start_timeout_s)
+        except GetTimeoutError:
+            raise ConfigError(self._no_room()) from None
+        except RayTaskError as error:
+            raise _cause(error) from error
+        return tuple(cards[0])
+
+    def _no_room(self) -> str:
+        return (
+            f"{len(self._seats)} actors of {self._actors.num_cpus} CPUs and "
+            f"{self._actors.num_gpus} GPUs were not ready within {self._actors.start_timeout_s:.0f} s; "
+            f"Ray has {ray.cluster_resources().get('CPU', 0):.0f} CPUs and "
+            f"{ray.cluster_resources().get('GPU', 0):.0f} GPUs. Ask for fewer (--actors), for less "
+            "(run.actors.num_cpus, num_gpus), or allow more time (run.actors.start_timeout_s)"
+        )
+
+    def _kill_actors(self) -> None:
+        for seat in self._seats:
+            ray.kill(seat.actor)
+
+    # What follows runs in the pool's own thread.
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            self._take_in()
+            self._launch()
+            self._land()
+            self._end_overdue()
+        self._abandon()
+
+    def _take_in(self) -> None:
+        """Move what was submitted into the queue; sleep here when there is nothing to do."""
+        idle = not any(seat.calls or seat.restarting for seat in self._seats)
+        try:
+            self._waiting.append(self._inbox.get(timeout=POLL_S if idle and not self._queued else 0))
+        except queue.Empty:
+            return
+        while not self._inbox.empty():
+            self._waiting.append(self._inbox.get())
+
+    @property
+    def _queued(self) -> bool:
+        return bool(self._waiting or self._suspects)
+
+    def _launch(self) -> None:
+        for seat in self._seats:
+            if self._suspects and not seat.calls and seat.restarting is None:
+                self._start(seat, self._suspects.popleft())
+            while self._waiting and seat.takes_more:
+                self._start(seat, self._waiting.popleft())
+
+    def _start(self, seat: _Seat, call: _Call) -> None:
+        call.attempts += 1
+        call.row, call.arrays = seat.actor.label.remote(call.image)
+        if not seat.calls:
+            seat.running_since = time.monotonic()
+        seat.calls.append(call)
+
+    def _land(self) -> None:
+        """Wait a little for a call or a restart to end, and deal with each that has."""
+        refs = {call.row: seat for seat in self._seats for call in seat.calls}
+        refs |= {seat.restarting: seat for seat in self._seats if seat.restarting is not None}
+        if not refs:
+            return
+        ended, _ = ray.wait(list(refs), num_returns=1, timeout=POLL_S)
+        for ref in ended:
+            seat = refs[ref]
+            if ref == seat.restarting:
+                self._finish_restart(seat)
+            else:
+                self._finish(seat, next(call for call in seat.calls if call.row == ref))
+
+    def _finish(self, seat: _Seat, call: _Call) -> None:
+        try:
+            row = ray.get(call.row)
+        except DEATHS as error:
+            self._bury(seat, error)
+            return
+        except RayTaskError as error:
+            self._leave(seat, call)
+            self._settle_error(call, _cause(error))
+            return
+        self._leave(seat, call)
+        self._settle(call, replace(row, attempts=call.attempts))
+
+    def _leave(self, seat: _Seat, call: _Call) -> None:
+        seat.calls.remove(call)
+        seat.running_since = time.monotonic()
+
+    def _settle(self, call: _Call, row: LabelRow) -> None:
+        arrays = call.arrays if row.outcome.has_label else None
+        call.future.set_result(LabelledImage(row, arrays))
+
+    def _settle_error(self, call: _Call, error: BaseException) -> None:
+        if isinstance(error, TransientError) and call.attempts < MAX_TRANSIENT_ATTEMPTS:
+            self._waiting.append(call)
+        elif isinstance(error, ConfigError | TransientError):
+            call.future.set_exception(error)
+        else:
+            self._fail(call, f"{type(error).__name__}: {error}")
+
+    def _fail(self, call: _Call, reason: str) -> None:
+        logger.warning("image %s failed: %s", call.image.id, reason)
+        image = call.image
+        row = LabelRow(
+            id=image.id,
+            uri=image.uri,
+            outcome=Outcome.FAILED,
+            reason=reason,
+            size_bytes=image.size_bytes,
+            version=image.version,
+            attempts=call.attempts,
+        )
+        self._settle(call, row)
+
+    def _bury(self, seat: _Seat, error: BaseException) -> None:
+        """Deal with the calls of an actor whose process is gone, and wait for Ray to restart it."""
+        calls, overdue = list(seat.calls), seat.overdue
+        seat.calls.clear()
+        seat.overdue = None
+        seat.restarting = seat.actor.ready.remote()
+        for call in calls:
+            if call is overdue:
+                limit = self._actors.image_timeout_s
+                self._fail(call, f"took longer than {limit:g} s (run.actors.image_timeout_s)")
+            elif overdue is not None:
+                self._waiting.appendleft(call)
+            else:
+                self._suspect(call, error)
+
+    def _suspect(self, call: _Call, error: BaseException) -> None:
+        call.crashes += 1
+        if call.crashes >= self._actors.max_crashes:
+            what = "ran out of memory" if _is_out_of_memory(error) else "its process died"
+            self._fail(call, f"{what}, {call.crashes} times in a row: {_first_line(error)}")
+        else:
+            self._suspects.append(call)
+
+    def _finish_restart(self, seat: _Seat) -> None:
+        try:
+            ray.get(seat.restarting)
+        except (*DEATHS, RayTaskError) as error:
+            logger.error("an actor could not be restarted: %s", _first_line(error))
+            seat.restarting = None
+            seat.actor = self._new_actor()
+            seat.restarting = seat.actor.ready.remote()
+        else:
+            seat.restarting = None
+
+    def _end_overdue(self) -> None:
+        now, limit = time.monotonic(), self._actors.image_timeout_s
+        for seat in self._seats:
+            if seat.calls and seat.overdue is None and now - seat.running_since > limit:
+                seat.overdue = seat.calls[0]
+                ray.kill(seat.actor, no_restart=False)
+
+    def _abandon(self) -> None:
+        """Tell everybody who still waits that nothing more will come."""
+        self._take_in()
+        in_flight = [call for seat in self._seats for call in seat.calls]
+        for call in (*in_flight, *self._waiting, *self._suspects):
+            call.future.set_exception(PoolClosed("the run was stopped"))
+
+
+def _cause(error: RayTaskError) -> BaseException:
+    """Return the exception that the actor's code raised."""
+    return error.cause if error.cause is not None else error
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, OutOfMemoryError) or "OOM" in str(error)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n", 1)[0]

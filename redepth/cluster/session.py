@@ -1,0 +1,77 @@
+"""A connection to Ray: a private local instance, or a cluster that is already there."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+
+from redepth.config import Actors
+from redepth.errors import ConfigError
+
+# The default takes a third of the machine's memory. Labels in flight are some MB each, and Ray
+# spills to disk what does not fit.
+OBJECT_STORE_BYTES = 1 << 30
+
+
+@contextmanager
+def ray_session(address: str | None, actors: Actors) -> Iterator[None]:
+    """Be connected to Ray while the block runs.
+
+    Args:
+        address: of a running cluster ("auto", "host:6379", "ray://host:10001"); None starts a
+            private instance on the loopback interface, which ends with the block.
+
+    Raises:
+        ConfigError: no cluster answers at the address.
+    """
+    if address is None:
+        _start_private(actors)
+    else:
+        _connect(address)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _start_private(actors: Actors) -> None:
+    # Tokens guard a cluster; a private instance listens on loopback and lives as long as we do.
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    wanted_cpus = (actors.num_actors or 1) * actors.num_cpus
+    ray.init(
+        address="local",
+        num_cpus=max(os.cpu_count() or 1, int(-(-wanted_cpus // 1))),
+        object_store_memory=OBJECT_STORE_BYTES,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        _node_ip_address="127.0.0.1",
+    )
+
+
+def _connect(address: str) -> None:
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ConfigError(
+            f"no Ray cluster answers at {address}: {error}. Start one (ray start --head) or leave "
+            "--ray out to use a private instance on this machine"
+        ) from error
+
+
+def num_actors_that_fit(actors: Actors) -> int:
+    """Return the recipe's number of actors, or as many as Ray's free resources hold (at least 1)."""
+    if actors.num_actors is not None:
+        return actors.num_actors
+    free = ray.available_resources()
+    fits = [
+        free.get(resource, 0.0) // needed
+        for resource, needed in (("CPU", actors.num_cpus), ("GPU", actors.num_gpus))
+        if needed > 0
+    ]
+    return max(1, int(min(fits, default=1)))

@@ -1,0 +1,114 @@
+"""From members to a label: align, reduce, spread, confidence, and the guard that may refuse it.
+
+Every formula here is stated in docs/conventions.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from redepth.config import Ensemble, Guard
+from redepth.geometry.alignment import fit_affine
+from redepth.types import FloatMap, Members, RefinedDepth
+
+DoubleMap = npt.NDArray[np.float64]
+
+
+def reduce_members(members: Members, settings: Ensemble) -> RefinedDepth:
+    """Average the members; the spread of the aligned members gives the confidence.
+
+    The map is the plain mean of the members as they are (the paper's rule), or of the aligned ones
+    with `align_before_mean`. The spread is always taken after each member was brought to the mean
+    by least-squares scale and shift, since an affine-invariant map has neither.
+
+    Returns:
+        RefinedDepth; spread and confidence are NaN for an ensemble of 1.
+    """
+    maps_ehw = members.maps_ehw.astype(np.float64)
+    mean_hw = maps_ehw.mean(axis=0)
+    if len(maps_ehw) == 1:
+        absent = np.full(mean_hw.shape, np.nan, dtype=np.float32)
+        return RefinedDepth(mean_hw.astype(np.float32), absent, absent, num_members=1)
+    aligned_ehw = align_members(maps_ehw, mean_hw)
+    refined_hw = aligned_ehw.mean(axis=0) if settings.align_before_mean else mean_hw
+    spread_hw = aligned_ehw.std(axis=0)
+    confidence_hw = confidence(spread_hw, refined_hw, settings.confidence_tau)
+    return RefinedDepth(
+        refined_hw.astype(np.float32),
+        spread_hw.astype(np.float32),
+        confidence_hw.astype(np.float32),
+        num_members=len(maps_ehw),
+    )
+
+
+def align_members(maps_ehw: DoubleMap, reference_hw: DoubleMap) -> DoubleMap:
+    """Bring each member to the reference by its least-squares scale and shift, [E, H, W]."""
+    return np.stack([fit_affine(m, reference_hw).apply(m) for m in maps_ehw])
+
+
+def confidence(spread_hw: DoubleMap, refined_hw: DoubleMap, tau: float) -> DoubleMap:
+    """Return exp(-spread / (tau * range)), range = 95 % - 5 % quantile of the refined map.
+
+    In [0, 1], falling with the spread, unchanged by scale and shift of the map. A map without
+    range has no confidence: NaN.
+    """
+    low, high = np.quantile(refined_hw, (0.05, 0.95))
+    if not high > low:
+        return np.full(spread_hw.shape, np.nan)
+    return np.exp(-spread_hw / (tau * (high - low)))
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the guard measured, and why the refined map is refused, if it is.
+
+    Attributes:
+        drift: mean |a refined + b - coarse| / (98 % - 2 % quantile of coarse); NaN if not finite.
+        rank_correlation: Spearman's, of refined and coarse; NaN if one of them is constant.
+        collapse: the reason to fall back to the coarse map, in words, or None.
+    """
+
+    drift: float
+    rank_correlation: float
+    collapse: str | None
+
+
+def guard(coarse_hw: FloatMap, refined_hw: FloatMap, settings: Guard) -> Verdict:
+    """Measure how far refining went, and say whether it went off the road."""
+    if not np.isfinite(refined_hw).all():
+        share = 1.0 - float(np.isfinite(refined_hw).mean())
+        return Verdict(np.nan, np.nan, f"refined map is not finite on {share:.1%} of its pixels")
+    coarse_range, refined_range = _robust_range(coarse_hw), _robust_range(refined_hw)
+    if coarse_range == 0.0:
+        return Verdict(np.nan, np.nan, "coarse map is constant: there is no order to keep")
+    drift = _drift(coarse_hw, refined_hw, coarse_range)
+    if refined_range < settings.min_relative_range * coarse_range:
+        reason = f"refined map is constant: its range is {refined_range / coarse_range:.2g} of coarse"
+        return Verdict(drift, np.nan, reason)
+    correlation = _rank_correlation(coarse_hw, refined_hw)
+    if correlation < settings.min_rank_correlation:
+        reason = (
+            f"depth order lost: rank correlation with coarse is {correlation:.2f}, "
+            f"below {settings.min_rank_correlation:.2f}"
+        )
+        return Verdict(drift, correlation, reason)
+    return Verdict(drift, correlation, None)
+
+
+def _robust_range(map_hw: FloatMap) -> float:
+    low, high = np.quantile(map_hw, (0.02, 0.98))
+    return float(high - low)
+
+
+def _drift(coarse_hw: FloatMap, refined_hw: FloatMap, coarse_range: float) -> float:
+    aligned_hw = fit_affine(refined_hw, coarse_hw).apply(refined_hw)
+    return float(np.mean(np.abs(aligned_hw - coarse_hw)) / coarse_range)
+
+
+def _rank_correlation(first_hw: FloatMap, second_hw: FloatMap) -> float:
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(first_hw.ravel(), second_hw.ravel()).statistic)

@@ -1,0 +1,1 @@
+"""How good a depth map is, against measured or exact truth."""

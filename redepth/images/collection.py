@@ -1,0 +1,217 @@
+"""What a person points at (folder, glob, prefix, list, one file) becomes a stream of ImageRef.
+
+Nothing is read but names: what a file really is gets decided when it is decoded. Listings of
+folders, prefixes and globs keep the names that look like images; a list keeps everything it names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+import fsspec
+from fsspec.utils import glob_translate
+
+from redepth.errors import ConfigError, RedepthError, TransientError
+from redepth.images.faults import Fault, classify, in_words
+from redepth.images.list_files import Row, is_list, read_rows
+from redepth.images.uris import (
+    canonical_uri,
+    image_id,
+    is_local,
+    parent_uri,
+    protocol_of,
+    real_folder,
+    uri_digest,
+)
+from redepth.images.walk import Found, Wanted, find_one, stat_file, walk
+from redepth.types import ImageRef
+
+__all__ = ["IMAGE_SUFFIXES", "canonical_uri", "image_id", "list_images"]
+
+# HEIC is listed although it cannot be decoded: a folder of phone pictures is to end in rejections
+# that say so, not in silence.
+IMAGE_SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".tif", ".tiff", ".gif",
+    ".bmp", ".dib", ".jp2", ".j2k", ".avif", ".ppm", ".pgm", ".pnm", ".sgi", ".heic", ".heif",
+)  # fmt: skip
+
+_HOW_TO_BE_LET_IN = {
+    "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY (or AWS_PROFILE), AWS_ENDPOINT_URL and "
+    "AWS_REGION",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS",
+    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+}
+
+
+def list_images(source: str, limit: int | None = None) -> Iterator[ImageRef]:
+    """Yield the images of a collection, in a fixed order, without holding them.
+
+    Args:
+        source: a local folder; a glob (`**` crosses folders); a prefix (`s3://bucket/photos`, any
+            fsspec URL); one image; or a list file (.txt .csv .jsonl .parquet, see `list_files`).
+        limit: stop after so many, without listing the rest.
+
+    Raises (at the first `next`, or where the trouble is met):
+        ConfigError: nothing is there, nothing in it looks like an image, access is refused, or a
+            list cannot be understood.
+        TransientError: the storage answered badly.
+    """
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit must be at least 1, got {limit}")
+    with _in_our_words(source):
+        num_listed = 0
+        for ref in islice(_refs(source), limit):
+            num_listed += 1
+            yield ref
+        if not num_listed:
+            raise ConfigError(_nothing_found(source))
+
+
+def _refs(source: str) -> Iterator[ImageRef]:
+    uri = canonical_uri(source)
+    _require_protocol(uri, source)
+    if is_local(uri):
+        return _local_refs(uri)
+    if _has_wildcards(uri):
+        return _matching_refs(uri)
+    if is_list(uri):
+        return _listed_refs(uri)
+    if _looks_like_image(uri):
+        return iter([_ref(find_one(uri))])
+    return map(_ref, walk(uri, Wanted(_looks_like_image)))
+
+
+def _local_refs(path: str) -> Iterator[ImageRef]:
+    if Path(path).is_dir():
+        return map(_ref, walk(real_folder(path), Wanted(_looks_like_image)))
+    if Path(path).is_file():
+        return _listed_refs(path) if is_list(path) else iter([_ref(stat_file(path))])
+    if _has_wildcards(path):
+        return _matching_refs(path)
+    raise FileNotFoundError(path)
+
+
+def _matching_refs(pattern: str) -> Iterator[ImageRef]:
+    """Walk from the last folder before the first wildcard and keep what matches."""
+    start = parent_uri(re.split(r"[*?[]", pattern, maxsplit=1)[0])
+    if start.endswith((":", ":/")):
+        raise ConfigError(f"{pattern}: the bucket's own name takes no wildcard")
+    below = pattern[len(start.rstrip("/")) :]
+    start = real_folder(start) if is_local(start) else start
+    matches = re.compile(re.escape(start.rstrip("/")) + _glob_expression(below)).match
+    wanted = Wanted(
+        keeps=lambda uri: _looks_like_image(uri) and matches(uri) is not None,
+        hidden="/." in below,
+        max_depth=None if "**" in below else below.count("/") - 1,
+    )
+    return map(_ref, walk(start, wanted))
+
+
+def _glob_expression(pattern: str) -> str:
+    try:
+        return str(glob_translate(pattern))
+    except ValueError as error:
+        raise ConfigError(f"{pattern}: {in_words(error)}") from error
+
+
+def _listed_refs(list_uri: str) -> Iterator[ImageRef]:
+    """Yield a list's images once each; an explicit id that means two images is an error.
+
+    Memory: 60 bits of each uri, and of each explicit id.
+    """
+    base = parent_uri(_real_path(list_uri) if is_local(list_uri) else list_uri)
+    seen_uris: set[int] = set()
+    seen_ids: set[int] = set()
+    known_protocols: set[str] = set()
+    for row in read_rows(list_uri):
+        uri = canonical_uri(row.uri, base)
+        if protocol_of(uri) not in known_protocols:
+            _require_protocol(uri, row.where)
+            known_protocols.add(protocol_of(uri))
+        if not _is_new(uri, seen_uris):
+            continue
+        if row.id is not None and not _is_new(row.id, seen_ids):
+            raise ConfigError(_id_means_two(list_uri, row, base))
+        yield ImageRef(row.id or image_id(uri), uri, caption=row.caption)
+
+
+def _id_means_two(list_uri: str, row: Row, base: str) -> str:
+    """Name both images; the first is looked up again, for their uris are not kept."""
+    first = next(other for other in read_rows(list_uri) if other.id == row.id)
+    uris = [canonical_uri(uri, base) for uri in (first.uri, row.uri)]
+    return (
+        f"{row.where}: the id {row.id!r} names two images, {uris[0]} ({first.where}) and "
+        f"{uris[1]}: give each its own id, or leave the column out"
+    )
+
+
+def _is_new(text: str, seen: set[int]) -> bool:
+    """Add a text's digest to those seen; 60 bits, for Python keeps such an integer in 32 bytes."""
+    key = int.from_bytes(uri_digest(text)[:8]) >> 4
+    is_new = key not in seen
+    seen.add(key)
+    return is_new
+
+
+def _real_path(path: str) -> str:
+    """Resolve a list that is itself a link: its relative uris were written where it lies."""
+    return str(Path(path).resolve())
+
+
+def _ref(found: Found) -> ImageRef:
+    return ImageRef(image_id(found.uri), found.uri, found.size_bytes, found.version)
+
+
+def _looks_like_image(uri: str) -> bool:
+    name = uri.partition("::")[0] if "://" in uri else uri
+    return name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def _has_wildcards(uri: str) -> bool:
+    # A question mark in a web address begins its query.
+    return any(sign in uri for sign in ("*[" if protocol_of(uri) in ("http", "https") else "*?["))
+
+
+def _require_protocol(uri: str, where: str) -> None:
+    """Refuse early what could be listed and never read."""
+    try:
+        fsspec.get_filesystem_class(protocol_of(uri))
+    except (ImportError, ValueError) as error:
+        raise ConfigError(f"{where}: cannot open {uri}: {in_words(error)}") from error
+
+
+@contextmanager
+def _in_our_words(source: str) -> Iterator[None]:
+    try:
+        yield
+    except RedepthError:
+        raise
+    except Exception as error:  # every storage library has its own kinds
+        fault = classify(error)
+        if fault is None:
+            raise
+        if fault is Fault.TRANSIENT:
+            raise TransientError(f"listing {source} failed: {in_words(error)}") from error
+        raise ConfigError(_what_to_mend(fault, source, in_words(error))) from error
+
+
+def _what_to_mend(fault: Fault, source: str, said: str) -> str:
+    settings = _HOW_TO_BE_LET_IN.get(protocol_of(source), "its permissions")
+    if fault is Fault.MISSING:
+        return f"{source}: no such folder, file or bucket ({said}): check the spelling"
+    if fault is Fault.REFUSED:
+        return f"{source}: access is refused ({said}): check {settings}"
+    return f"{source}: cannot be opened ({said}): check {settings}"
+
+
+def _nothing_found(source: str) -> str:
+    if is_list(source):
+        return f"{source}: the list names no image"
+    return (
+        f"{source}: no images found (names ending in {' '.join(sorted(IMAGE_SUFFIXES))}, hidden "
+        "and linked folders left aside): check the spelling, or name the files in a list"
+    )

@@ -1,0 +1,323 @@
+"""From a file's bytes to an upright 8-bit RGB picture. The only place that touches Pillow.
+
+Decisions, once:
+- The content decides what a file is, never its name.
+- 16-bit and 32-bit samples are scaled by their bit depth (65535 -> 255): nothing is stretched, a
+  dim picture stays dim. Float samples have no bit depth: 0..1 is read as 0..255, and a file that
+  leaves that range is rejected, for its white point would be a guess.
+- Colour profiles are left aside, samples are taken as sRGB. A wide-gamut photograph is a little
+  paler than it should be, which moves a depth network less than a missing profile would.
+- Every decoder error is a rejection. `LOAD_TRUNCATED_IMAGES` is never set: it turns damaged files
+  into pictures with black areas.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from redepth.config import Decoding
+from redepth.errors import ConfigError, ImageRejected, TransientError
+from redepth.images.faults import Fault, classify, in_words
+from redepth.images.uris import is_local
+from redepth.types import ByteImage, DecodedImage, ImageRef
+
+# Named, so that Pillow never starts Ghostscript for an EPS, nor takes noise for a TGA or an XBM.
+# ("JPEG" brings MPO along, the pairs of pictures that phones write.)
+FORMATS = (
+    "JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "DIB", "JPEG2000", "AVIF", "PPM", "SGI",
+)  # fmt: skip
+
+_BYTES_PER_PIXEL_AT_MOST = 16  # four float32 samples, uncompressed
+_EXIF_ORIENTATION = 0x0112
+
+# What lies under image names in real collections, by its first bytes.
+_LOOKS_LIKE = (
+    (b"version https://git-lfs", "a Git LFS pointer (run `git lfs pull`)"),
+    (b"<!doctype html", "HTML"),
+    (b"<html", "HTML"),
+    (b"<?xml", "XML or SVG"),
+    (b"<svg", "SVG"),
+    (b"%pdf", "PDF"),
+    (b"%!ps", "PostScript"),
+    (b"pk\x03\x04", "a ZIP archive"),
+    (b"{", "JSON"),
+)
+_SIGNATURES = (
+    (b"\x89PNG", "PNG"), (b"\xff\xd8\xff", "JPEG"), (b"GIF8", "GIF"), (b"II*\x00", "TIFF"),
+    (b"MM\x00*", "TIFF"), (b"RIFF", "WebP"), (b"BM", "BMP"),
+)  # fmt: skip
+
+# Pillow's limit on pixels and Python's warning filters belong to the process: one decode at a time.
+_PILLOW_LOCK = threading.Lock()
+# Pillow logs what it then raises; with no logging set up that would reach the terminal.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Picture:
+    """A fully decoded first frame and what had to be said about it."""
+
+    image: Image.Image
+    notes: tuple[str, ...] = ()
+
+    def then(self, image: Image.Image, *notes: str) -> _Picture:
+        return _Picture(image, (*self.notes, *notes))
+
+
+def read_image(ref: ImageRef, settings: Decoding) -> DecodedImage:
+    """Read and decode one listed image.
+
+    Raises:
+        ImageRejected: it is gone, unreadable for us, or not a usable picture; says which.
+        TransientError: the storage answered badly (connection, 5xx, time-out).
+        ConfigError: no image of this storage can be read (no credentials, package missing).
+    """
+    if ref.size_bytes is not None:
+        _require_plausible_size(ref.size_bytes, settings)
+    return decode(_read_bytes(ref.uri), settings)
+
+
+def decode(data: bytes, settings: Decoding) -> DecodedImage:
+    """Decode a file's bytes to an upright uint8 RGB picture.
+
+    Steps: header, limits, whole first frame, orientation, 8 bits a sample, RGB over background.
+    Silent, but for libtiff, which prints its own complaint about a damaged TIFF to stderr.
+
+    Raises:
+        ImageRejected: with the reason in words.
+    """
+    if not data:
+        raise ImageRejected("the file is empty")
+    try:
+        with _pillow_guarded(settings), _opened(data) as image:
+            file_format = image.format or "unknown"
+            _require_size(image.width, image.height, settings)
+            picture = _upright(image)
+            picture = _over_background(_eight_bit(picture), settings)
+            rgb_hw3: ByteImage = np.array(picture.image, dtype=np.uint8)
+            notes = (*_frame_note(image), *picture.notes)
+    except ImageRejected:
+        raise
+    except Exception as error:  # decoders raise anything: OSError, SyntaxError, ValueError, ...
+        raise ImageRejected(_reason(error, data, settings)) from error
+    return DecodedImage(rgb_hw3, hashlib.sha256(data).hexdigest(), file_format, notes)
+
+
+def resize(rgb_hw3: ByteImage, height_px: int, width_px: int) -> ByteImage:
+    """Resize uint8 [H, W, 3] to [height_px, width_px, 3], bicubic, antialiased when shrinking.
+
+    The same input gives the same bytes everywhere Pillow has the same version.
+    """
+    size = (width_px, height_px)
+    resized = Image.fromarray(rgb_hw3).resize(size, Image.Resampling.BICUBIC)
+    return np.array(resized, dtype=np.uint8)
+
+
+def _read_bytes(uri: str) -> bytes:
+    try:
+        if is_local(uri):
+            return Path(uri.removeprefix("file://")).read_bytes()
+        filesystem, path = fsspec.core.url_to_fs(uri)
+        return bytes(filesystem.cat_file(path))
+    except Exception as error:  # every fsspec implementation raises its own kinds
+        raise _for_the_caller(error, uri) from error
+
+
+def _for_the_caller(error: Exception, uri: str) -> Exception:
+    said = in_words(error)
+    match classify(error):
+        case Fault.MISSING:
+            return ImageRejected(f"{uri} is no longer there ({said})")
+        case Fault.REFUSED:
+            return ImageRejected(f"{uri} cannot be read: the storage refuses it ({said})")
+        case Fault.SETUP:
+            return ConfigError(f"cannot read {uri}: {said}")
+        case Fault.TRANSIENT:
+            return TransientError(f"reading {uri} failed: {said}; try again")
+    return error
+
+
+@contextmanager
+def _pillow_guarded(settings: Decoding) -> Iterator[None]:
+    """Silence Pillow's warnings and let its bomb limit follow ours (it raises at twice the number).
+
+    Frames are checked where only Pillow sees them; `_require_size` is the exact limit.
+    """
+    with _PILLOW_LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        previous = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = max(1, int(settings.max_megapixels * 1e6))
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = previous
+
+
+def _opened(data: bytes) -> Image.Image:
+    """Read the header; of a PNG the checksums too, for decoding alone would not look at them."""
+    if data.startswith(b"\x89PNG"):
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            image.verify()
+    return Image.open(io.BytesIO(data), formats=FORMATS)
+
+
+def _require_plausible_size(size_bytes: int, settings: Decoding) -> None:
+    """Refuse, unread, what is larger than the largest allowed picture could ever be."""
+    limit_bytes = settings.max_megapixels * 1e6 * _BYTES_PER_PIXEL_AT_MOST + 2**24
+    if size_bytes > limit_bytes:
+        raise ImageRejected(
+            f"the file has {size_bytes / 1e6:.0f} MB, a picture of {settings.max_megapixels:g} "
+            f"megapixels at most {limit_bytes / 1e6:.0f} MB (decoding.max_megapixels)"
+        )
+
+
+def _require_size(width_px: int, height_px: int, settings: Decoding) -> None:
+    if width_px * height_px > settings.max_megapixels * 1e6:
+        raise ImageRejected(f"{width_px} x {height_px} px: {_too_large(settings)}")
+    if min(width_px, height_px) < settings.min_side_px:
+        raise ImageRejected(
+            f"{width_px} x {height_px} px: too small, both sides need at least "
+            f"{settings.min_side_px} px (decoding.min_side_px)"
+        )
+
+
+def _too_large(settings: Decoding) -> str:
+    return (
+        f"too large, or a decompression bomb: more than {settings.max_megapixels:g} megapixels "
+        "(decoding.max_megapixels)"
+    )
+
+
+def _upright(image: Image.Image) -> _Picture:
+    """Decode the whole first frame and turn it as its EXIF or XMP says."""
+    said_in_header = _orientation(image)
+    image.load()  # turns a TIFF by itself
+    orientation = max(said_in_header, _orientation(image))  # a PNG may say it after the pixels
+    try:
+        ImageOps.exif_transpose(image, in_place=True)
+    except Exception as error:  # a damaged EXIF block does not spoil the pixels
+        return _Picture(image, (f"orientation not readable ({in_words(error)}), taken as upright",))
+    is_turned = orientation > 1
+    return _Picture(image, (f"turned upright (EXIF orientation {orientation})",) * is_turned)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+    except Exception:  # said by _upright, which meets the same error
+        return 1
+    return orientation if orientation in range(2, 9) else 1
+
+
+def _eight_bit(picture: _Picture) -> _Picture:
+    """Scale wide grey samples to 8 bits by their depth; other modes are 8 bits already."""
+    image = picture.image
+    if image.mode == "F":
+        return picture.then(_grey_from_float(image), "float samples: 0..1 read as 0..255")
+    if image.mode != "I" and not image.mode.startswith("I;16"):
+        return picture
+    full_scale = _full_scale(image)
+    samples_hw = np.asarray(image).astype(np.int64)
+    if full_scale == 2**32 - 1:
+        samples_hw %= 2**32  # Pillow keeps unsigned 32-bit samples in signed ones
+    grey_hw = (samples_hw.clip(0, full_scale) * 255 + full_scale // 2) // full_scale
+    note = f"grey of 0..{full_scale} scaled to 0..255"
+    return picture.then(_with_colour_key(grey_hw.astype(np.uint8), samples_hw, image), note)
+
+
+def _full_scale(image: Image.Image) -> int:
+    """Return the largest value the file's sample type can hold."""
+    tags = getattr(image, "tag_v2", None)
+    if image.mode != "I" or tags is None:
+        return 2**16 - 1  # 16-bit PNG, TIFF, JPEG 2000; Pillow brings 16-bit PGM to the same
+    bits, is_signed = int(tags.get(258, (16,))[0]), tags.get(339, (1,))[0] == 2
+    return int(2 ** (bits - is_signed) - 1)
+
+
+def _with_colour_key(
+    grey_hw: npt.NDArray[np.uint8], samples_hw: npt.NDArray[np.int64], image: Image.Image
+) -> Image.Image:
+    """Carry a 16-bit PNG's transparent grey value over as an alpha channel."""
+    key = image.info.get("transparency")
+    if not isinstance(key, int):
+        return Image.fromarray(grey_hw)
+    alpha_hw = np.where(samples_hw == key, 0, 255).astype(np.uint8)
+    return Image.merge("LA", (Image.fromarray(grey_hw), Image.fromarray(alpha_hw)))
+
+
+def _grey_from_float(image: Image.Image) -> Image.Image:
+    samples_hw = np.asarray(image, dtype=np.float64)
+    low, high = float(samples_hw.min()), float(samples_hw.max())
+    if not (low >= 0.0 and high <= 1.0):  # NaN fails both
+        raise ImageRejected(
+            f"float samples from {low:g} to {high:g}: only 0..1 has a known white point; "
+            "convert the file to 8 or 16 bits"
+        )
+    return Image.fromarray((samples_hw * 255 + 0.5).astype(np.uint8))
+
+
+def _over_background(picture: _Picture, settings: Decoding) -> _Picture:
+    """Bring every mode to RGB, transparency composited over the stated background.
+
+    CMYK needs nothing here: Pillow's JPEG reader has already undone Adobe's inversion.
+    """
+    image = picture.image
+    if not image.has_transparency_data:
+        return picture if image.mode == "RGB" else picture.then(image.convert("RGB"))
+    rgba = _with_alpha(image)
+    lowest_alpha = rgba.getchannel("A").getextrema()[0]
+    background = Image.new("RGBA", rgba.size, (*settings.background, 255))
+    rgb = Image.alpha_composite(background, rgba).convert("RGB")
+    note = "transparency over rgb({}, {}, {})".format(*settings.background)
+    return picture.then(rgb, *([note] if lowest_alpha != 255 else []))
+
+
+def _with_alpha(image: Image.Image) -> Image.Image:
+    if image.mode == "La":  # premultiplied grey: the one mode Pillow has no way from to RGBA
+        image = image.convert("LA")
+    return image.convert("RGBA")
+
+
+def _frame_note(image: Image.Image) -> tuple[str, ...]:
+    num_frames = getattr(image, "n_frames", 1)
+    return (f"first of {num_frames} frames",) if num_frames > 1 else ()
+
+
+def _reason(error: Exception, data: bytes, settings: Decoding) -> str:
+    """Put a decoder's exception into words for the person who looks through the catalogue."""
+    said = in_words(error)
+    if isinstance(error, Image.DecompressionBombError):
+        return f"{_too_large(settings)} ({said.partition(' exceeds')[0]})"
+    if isinstance(error, UnidentifiedImageError):
+        return _what_it_looks_like(data)
+    if isinstance(error, MemoryError):
+        return "decoding it does not fit into memory"
+    if isinstance(error, EOFError) or "truncated" in said.lower():
+        return f"truncated: the file ends before the picture does ({said})"
+    return f"damaged: {said} ({type(error).__name__})"
+
+
+def _what_it_looks_like(data: bytes) -> str:
+    head = data[:512].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    for beginning, name in _LOOKS_LIKE:
+        if head.startswith(beginning):
+            return f"not an image: looks like {name}"
+    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"heif"):
+        return "a HEIC picture, which is not supported: convert it to JPEG or PNG"
+    for signature, name in _SIGNATURES:
+        if data.startswith(signature):
+            return f"damaged: begins like {name}, but its header cannot be read"
+    return f"not an image, or of an unsupported kind: begins with {data[:8]!r}"

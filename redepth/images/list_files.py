@@ -1,0 +1,148 @@
+"""Lists of images: .txt, .csv, .jsonl and .parquet, read row by row from any fsspec URL.
+
+A .txt holds one uri a line; blank lines and lines that begin with # are passed over. The others
+have a column (or key) `uri` and perhaps `caption` and `id`; further columns are ignored.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import PurePosixPath
+from typing import Any, TextIO
+
+import fsspec
+
+from redepth.errors import ConfigError
+
+_ROWS_PER_BATCH = 2_000
+_BUFFER_BYTES = 2**20  # without it a whole column of a row group is read at once
+_COLUMNS = ("uri", "id", "caption")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a list: where it stands, and what it says."""
+
+    where: str
+    uri: str
+    id: str | None = None
+    caption: str | None = None
+
+
+def is_list(uri: str) -> bool:
+    """Whether the name is that of a list file."""
+    return _suffix(uri) in _READERS
+
+
+def read_rows(list_uri: str) -> Iterator[Row]:
+    """Yield a list's rows in their order, without holding the list.
+
+    Raises:
+        ConfigError: a row or the whole list cannot be understood; names the line.
+    """
+    with _told_as_config_error(list_uri):
+        yield from _READERS[_suffix(list_uri)](list_uri)
+
+
+@contextmanager
+def _told_as_config_error(list_uri: str) -> Iterator[None]:
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{list_uri} is not UTF-8 text ({error}): save it as UTF-8") from error
+    except csv.Error as error:
+        raise ConfigError(f"{list_uri} is not a readable CSV file: {error}") from error
+
+
+def _suffix(uri: str) -> str:
+    return PurePosixPath(uri.partition("::")[0]).suffix.lower()
+
+
+@contextmanager
+def _opened_text(list_uri: str) -> Iterator[TextIO]:
+    with fsspec.open(list_uri, "rt", encoding="utf-8-sig", newline="") as file:
+        yield file
+
+
+def _rows_of_txt(list_uri: str) -> Iterator[Row]:
+    with _opened_text(list_uri) as file:
+        for number, line in enumerate(file, start=1):
+            uri = line.strip()
+            if uri and not uri.startswith("#"):
+                yield Row(f"{list_uri}, line {number}", uri)
+
+
+def _rows_of_csv(list_uri: str) -> Iterator[Row]:
+    with _opened_text(list_uri) as file:
+        reader = csv.DictReader(file)
+        _require_uri_column(list_uri, list(reader.fieldnames or []))
+        for record in reader:
+            yield _row(f"{list_uri}, line {reader.line_num}", record)
+
+
+def _rows_of_jsonl(list_uri: str) -> Iterator[Row]:
+    with _opened_text(list_uri) as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                where = f"{list_uri}, line {number}"
+                yield _row(where, _json_object(where, line))
+
+
+def _json_object(where: str, line: str) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{where}: not JSON ({error.msg} at column {error.colno})") from error
+    if not isinstance(record, dict) or "uri" not in record:
+        raise ConfigError(f'{where}: expected {{"uri": ..., ...}}, got {line.strip()[:80]}')
+    return record
+
+
+def _rows_of_parquet(list_uri: str) -> Iterator[Row]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        with fsspec.open(list_uri, "rb") as file:
+            table = pyarrow.parquet.ParquetFile(file, pre_buffer=False, buffer_size=_BUFFER_BYTES)
+            _require_uri_column(list_uri, table.schema_arrow.names)
+            columns = [name for name in _COLUMNS if name in table.schema_arrow.names]
+            batches = table.iter_batches(_ROWS_PER_BATCH, columns=columns, use_threads=False)
+            records = chain.from_iterable(batch.to_pylist() for batch in batches)
+            for number, record in enumerate(records, start=1):
+                yield _row(f"{list_uri}, row {number}", record)
+    except pyarrow.ArrowException as error:
+        raise ConfigError(f"{list_uri} is not a readable Parquet file: {error}") from error
+
+
+def _require_uri_column(list_uri: str, columns: list[str]) -> None:
+    if "uri" not in columns:
+        raise ConfigError(
+            f"{list_uri} has no column `uri`; it has {', '.join(map(repr, columns)) or 'none'}: "
+            "rename the column that holds paths or URLs to `uri`"
+        )
+
+
+def _row(where: str, record: dict[str, Any]) -> Row:
+    uri = _text(record["uri"])
+    if uri is None:
+        raise ConfigError(f"{where}: `uri` is empty")
+    return Row(where, uri, _text(record.get("id")), _text(record.get("caption")))
+
+
+def _text(value: object) -> str | None:
+    """Return a cell as text; None for an empty one."""
+    return str(value).strip() or None if value is not None else None
+
+
+_READERS: dict[str, Callable[[str], Iterator[Row]]] = {
+    ".txt": _rows_of_txt,
+    ".csv": _rows_of_csv,
+    ".jsonl": _rows_of_jsonl,
+    ".parquet": _rows_of_parquet,
+}

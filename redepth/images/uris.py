@@ -1,0 +1,110 @@
+"""One name for one file, however a person spells it, and the id that follows from it.
+
+The canonical form is what fsspec opens and what a person can read:
+
+- local: the absolute POSIX path, without `file://`, `~`, `.` or `..`; symbolic links in the folder
+  part are resolved, the file's own name is kept (a link to a blob keeps the name a person gave);
+- elsewhere: the URL with a lower-case protocol (`s3a` is `s3`, `gcs` is `gs`), `.` and `..`
+  resolved, the rest untouched, since `a//b` and `a/b` are two keys of a bucket;
+- a chained URL (`zip://a.jpg::s3://bucket/all.zip`): as given.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import posixpath
+import re
+from pathlib import Path
+
+from redepth.errors import ConfigError
+
+_SAME_PROTOCOL = {"s3a": "s3", "gcs": "gs"}
+_ID_STEM_LENGTH = 40
+_NOT_IN_SLUG = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def image_id(uri: str) -> str:
+    """Return `{stem}-{16 hex}`: the name for the eye, the canonical uri's sha256 for the truth."""
+    canonical = canonical_uri(uri)
+    name = posixpath.basename(canonical.partition("::")[0])
+    slug = _NOT_IN_SLUG.sub("_", posixpath.splitext(name)[0])[:_ID_STEM_LENGTH].strip("_")
+    return f"{slug or 'image'}-{uri_digest(canonical).hex()[:16]}"
+
+
+def uri_digest(canonical: str) -> bytes:
+    """Return the sha256 of a canonical uri.
+
+    Raises:
+        ConfigError: the name is not valid Unicode, so that no catalogue could hold it.
+    """
+    try:
+        return hashlib.sha256(canonical.encode()).digest()
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"the name {canonical!r} is not valid UTF-8: rename the file") from error
+
+
+def canonical_uri(uri: str, base: str = "") -> str:
+    """Return the one form of a uri that ids are made of; idempotent.
+
+    Args:
+        uri: a path or URL, perhaps relative.
+        base: canonical folder that relative paths start from; "" is the working directory.
+    """
+    if "::" in uri and "://" in uri:
+        return uri
+    if is_local(uri) and is_local(base):
+        return _canonical_path(posixpath.join(base, _without_file_protocol(uri)))
+    if "://" not in uri:
+        uri = f"{base.rstrip('/')}/{uri}"
+    protocol, _, rest = uri.partition("://")
+    protocol = protocol.lower()
+    return f"{_SAME_PROTOCOL.get(protocol, protocol)}://{_without_dots(rest)}"
+
+
+def is_local(uri: str) -> bool:
+    """Whether the uri is a path of this machine, with or without `file://`."""
+    return "://" not in uri or ("::" not in uri and protocol_of(uri) in ("file", "local"))
+
+
+def protocol_of(uri: str) -> str:
+    """Return the protocol fsspec is asked for: "file" for a plain path."""
+    protocol, has_protocol, _ = uri.partition("://")
+    return protocol.partition("::")[0].lower() if has_protocol else "file"
+
+
+def parent_uri(uri: str) -> str:
+    """Return the folder that a canonical uri lies in."""
+    return uri.rpartition("/")[0] or "/"
+
+
+def _without_file_protocol(uri: str) -> str:
+    path = uri.partition("://")[2] if "://" in uri else uri
+    return str(Path(path).expanduser()) if path.startswith("~") else path
+
+
+def _canonical_path(path: str) -> str:
+    absolute = path if path.startswith("/") else posixpath.join(Path.cwd(), path)
+    folder, _, name = absolute.rstrip("/").rpartition("/")
+    if name in ("", ".", ".."):
+        return real_folder(f"{folder}/{name}")
+    return posixpath.join(real_folder(folder or "/"), name)
+
+
+@functools.lru_cache(maxsize=4096)
+def real_folder(folder: str) -> str:
+    """Return an absolute folder's own path, symbolic links resolved."""
+    return os.path.realpath(folder)  # Path.resolve is five times slower
+
+
+def _without_dots(path: str) -> str:
+    if "/." not in path:
+        return path
+    kept: list[str] = []
+    for segment in path.split("/"):
+        if segment == ".." and len(kept) > 1:
+            kept.pop()
+        elif segment not in (".", ".."):
+            kept.append(segment)
+    return "/".join(kept)

@@ -1,0 +1,202 @@
+"""The way of one image, from its reference to its label, with nothing of Prefect or Ray in it.
+
+    read -> resize -> coarse -> members -> reduce -> guard -> Label
+
+`Labeller` holds the models and is what an actor owns; `label_shard` is a shard's whole work on one
+machine without any engine.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from redepth.config import Compute, LabelSettings, ReDepthAnything
+from redepth.ensemble import Verdict, guard, reduce_members
+from redepth.errors import ConfigError, ImageRejected, RefinementFailed
+from redepth.estimators import DepthEstimator, load_estimator
+from redepth.images.decode import read_image, resize
+from redepth.priors.captioner import load_captioner
+from redepth.priors.diffusion import load_prior
+from redepth.refiners import Refiner, Scene
+from redepth.refiners.identity import IdentityRefiner
+from redepth.refiners.redepth_anything import ReDepthAnythingRefiner
+from redepth.types import (
+    CoarseDepth,
+    DecodedImage,
+    ImageRef,
+    Label,
+    LabelArrays,
+    LabelRow,
+    Members,
+    ModelCard,
+    Outcome,
+    RefinedDepth,
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labeller:
+    """The models of a recipe, ready to label images one by one.
+
+    An image's label is a function of its bytes, its id and `settings` alone.
+    """
+
+    settings: LabelSettings
+    estimator: DepthEstimator
+    refiner: Refiner
+    device: str
+
+    @property
+    def cards(self) -> tuple[ModelCard, ...]:
+        """Every model that was loaded, the coarse one first."""
+        return (self.estimator.card, *self.refiner.cards)
+
+    def label(self, ref: ImageRef) -> Label:
+        """Label one image; whatever is wrong with the image itself becomes its outcome.
+
+        Returns:
+            Label with outcome refined, fell back, rejected or failed.
+
+        Raises:
+            TransientError: the storage answered badly; the same call may go through later.
+            ConfigError: the storage refuses us for a reason that concerns the whole run.
+        """
+        started = time.perf_counter()
+        label = self._label(ref)
+        return replace(label, row=replace(label.row, seconds=time.perf_counter() - started))
+
+    def _label(self, ref: ImageRef) -> Label:
+        row = self._blank_row(ref)
+        try:
+            image = read_image(ref, self.settings.decoding)
+        except ImageRejected as error:
+            return Label(replace(row, outcome=Outcome.REJECTED, reason=str(error)))
+        row = _with_file(row, image)
+        try:
+            return self._refine(ref, row, image)
+        except RefinementFailed as error:
+            return Label(replace(row, outcome=Outcome.FAILED, reason=str(error)))
+
+    def _refine(self, ref: ImageRef, row: LabelRow, image: DecodedImage) -> Label:
+        height_px, width_px = self.estimator.processing_size(image.height_px, image.width_px)
+        rgb_hw3 = resize(image.rgb_hw3, height_px, width_px)
+        coarse = self.estimator.estimate(rgb_hw3)
+        if not np.isfinite(coarse.map_hw).all():
+            raise RefinementFailed("the coarse model's map is not finite")
+        caption = self.refiner.caption(rgb_hw3, ref.caption)
+        members = self.refiner.refine(Scene(ref.id, rgb_hw3, coarse, caption or ""))
+        refined = reduce_members(members, self.settings.ensemble)
+        verdict = guard(coarse.map_hw, refined.map_hw, self.settings.guard)
+        row = _with_members(replace(row, caption=caption), members, verdict)
+        return _judge(row, coarse, refined, verdict)
+
+    def _blank_row(self, ref: ImageRef) -> LabelRow:
+        """Start a row with what is known before a byte is read; failed until proved otherwise."""
+        return LabelRow(
+            id=ref.id,
+            uri=ref.uri,
+            outcome=Outcome.FAILED,
+            size_bytes=ref.size_bytes,
+            version=ref.version,
+            device=self.device,
+            untrained=any(card.untrained for card in self.cards),
+        )
+
+
+def load_labeller(settings: LabelSettings) -> Labeller:
+    """Load the recipe's models onto its device.
+
+    Raises:
+        ConfigError: weights that cannot be had, a device that is not there; says the fix.
+    """
+    torch.set_num_threads(settings.compute.num_threads)
+    device = choose_device(settings.compute)
+    estimator = load_estimator(settings.coarse, device)
+    refiner = _load_refiner(settings, estimator, device)
+    return Labeller(settings, estimator, refiner, str(device))
+
+
+def choose_device(compute: Compute) -> torch.device:
+    """Return the recipe's device; "auto" is a GPU where there is one.
+
+    Raises:
+        ConfigError: the recipe asks for CUDA and there is none.
+    """
+    available = torch.cuda.is_available()
+    if compute.device == "cuda" and not available:
+        raise ConfigError(
+            "the recipe asks for a GPU (labels.compute.device: cuda) and this process sees none; "
+            "run where there is one (and give actors num_gpus: 1), or choose device: cpu"
+        )
+    return torch.device("cuda" if available and compute.device != "cpu" else "cpu")
+
+
+def label_shard(labeller: Labeller, images: Sequence[ImageRef]) -> Iterator[Label]:
+    """Label a shard's images one after the other, lazily: one label is held at a time."""
+    for ref in images:
+        yield labeller.label(ref)
+
+
+def _load_refiner(
+    settings: LabelSettings, estimator: DepthEstimator, device: torch.device
+) -> Refiner:
+    refiner = settings.refiner
+    if not isinstance(refiner, ReDepthAnything):
+        return IdentityRefiner()
+    prior = load_prior(refiner.prior, settings.compute, device)
+    wanted = refiner.caption.captioner is not None
+    captioner = load_captioner(refiner.caption, settings.compute, device) if wanted else None
+    return ReDepthAnythingRefiner(refiner, settings.seed, estimator, prior, captioner, device)
+
+
+def _with_file(row: LabelRow, image: DecodedImage) -> LabelRow:
+    return replace(
+        row,
+        sha256=image.sha256,
+        file_format=image.file_format,
+        decode_notes="; ".join(image.notes) or None,
+        image_height_px=image.height_px,
+        image_width_px=image.width_px,
+    )
+
+
+def _with_members(row: LabelRow, members: Members, verdict: Verdict) -> LabelRow:
+    return replace(
+        row,
+        num_members=len(members.maps_ehw),
+        members_stopped="; ".join(members.stopped) or None,
+        drift=_known(verdict.drift),
+        rank_correlation=_known(verdict.rank_correlation),
+    )
+
+
+def _judge(row: LabelRow, coarse: CoarseDepth, refined: RefinedDepth, verdict: Verdict) -> Label:
+    """Make the label: the refined map, or the coarse one with the reason why."""
+    kept = refined if verdict.collapse is None else _fallen_back(coarse)
+    row = replace(
+        row,
+        outcome=Outcome.REFINED if verdict.collapse is None else Outcome.FELL_BACK,
+        reason=verdict.collapse,
+        height_px=kept.map_hw.shape[0],
+        width_px=kept.map_hw.shape[1],
+        kind=coarse.kind,
+        mean_confidence=_known(float(kept.confidence_hw.mean())),
+        mean_spread=_known(float(kept.spread_hw.mean())),
+    )
+    return Label(row, LabelArrays(coarse.map_hw, kept.map_hw, kept.spread_hw, kept.confidence_hw))
+
+
+def _fallen_back(coarse: CoarseDepth) -> RefinedDepth:
+    """Return the coarse map as the label, with no spread and no confidence to speak of."""
+    absent = np.full(coarse.map_hw.shape, np.nan, dtype=np.float32)
+    return RefinedDepth(coarse.map_hw, absent, absent, num_members=0)
+
+
+def _known(value: float) -> float | None:
+    """Return None for NaN: a catalogue says "absent" with null."""
+    return value if np.isfinite(value) else None

@@ -1,0 +1,155 @@
+"""Draw labels: photograph | coarse | refined | confidence, with perceptual colour maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from redepth.types import ByteImage, DepthKind, FloatMap, LabelRow
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DEPTH_COLOURS = "magma"
+CONFIDENCE_COLOURS = "viridis"
+UNTRAINED_WARNING = "UNTRAINED models (weights from a seed): these maps mean nothing"
+COLUMNS = ("photograph", "coarse", "refined", "confidence")
+ROW_HEIGHT_IN = 2.3
+COLUMN_WIDTH_IN = 3.0
+
+_KIND_WORDS = {
+    DepthKind.AFFINE_DISPARITY: "disparity up to scale and shift, bright = near",
+    DepthKind.AFFINE_DEPTH: "depth up to scale and shift, dark = near",
+    DepthKind.METRIC_DEPTH: "depth in metres, dark = near",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelPicture:
+    """One label ready to be drawn.
+
+    Attributes:
+        row: its line of the catalogue.
+        photograph_hw3: uint8 at the label's size, or None if the file can no longer be read.
+        coarse_hw, refined_hw, confidence_hw: float32 [H, W].
+    """
+
+    row: LabelRow
+    photograph_hw3: ByteImage | None
+    coarse_hw: FloatMap
+    refined_hw: FloatMap
+    confidence_hw: FloatMap
+
+
+def draw_label(picture: LabelPicture) -> bytes:
+    """Return a PNG of one label, with colour bars and what the catalogue says of it."""
+    figure, axes = _new_figure(1, ROW_HEIGHT_IN * 1.9, COLUMN_WIDTH_IN * 1.5)
+    _draw_row(axes[0], picture, with_bars=True)
+    for axis, name in zip(axes[0], COLUMNS, strict=True):
+        axis.set_title(name, fontsize=10)
+    _head(figure, f"{picture.row.id}    {_facts(picture.row)}", [picture.row])
+    return _png(figure)
+
+
+def draw_contact_sheet(pictures: Sequence[LabelPicture], title: str) -> bytes:
+    """Return a PNG with one row a label; coarse and refined of a row share one colour scale."""
+    figure, axes = _new_figure(len(pictures), ROW_HEIGHT_IN, COLUMN_WIDTH_IN)
+    for row_axes, picture in zip(axes, pictures, strict=True):
+        _draw_row(row_axes, picture, with_bars=False)
+        row_axes[0].set_ylabel(_side_note(picture.row), fontsize=7)
+    for axis, name in zip(axes[0], COLUMNS, strict=True):
+        axis.set_title(name, fontsize=10)
+    _head(figure, title, [picture.row for picture in pictures])
+    return _png(figure)
+
+
+def _new_figure(num_rows: int, height_in: float, width_in: float) -> tuple[Figure, list[list[Axes]]]:
+    # The object interface, not pyplot: no global state, no display, safe in a task's thread.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    size = (width_in * len(COLUMNS), height_in * num_rows + 0.9)
+    figure = Figure(figsize=size, dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(num_rows, len(COLUMNS), squeeze=False)
+    for axis in grid.flat:
+        axis.set_xticks([])
+        axis.set_yticks([])
+    return figure, [list(row) for row in grid]
+
+
+def _draw_row(axes: Sequence[Axes], picture: LabelPicture, *, with_bars: bool) -> None:
+    _draw_photograph(axes[0], picture.photograph_hw3)
+    low, high = _shared_range(picture)
+    for axis, map_hw in ((axes[1], picture.coarse_hw), (axes[2], picture.refined_hw)):
+        image = axis.imshow(map_hw, cmap=DEPTH_COLOURS, vmin=low, vmax=high)
+        if with_bars:
+            axis.figure.colorbar(image, ax=axis, shrink=0.7)
+    _draw_confidence(axes[3], picture.confidence_hw, with_bars=with_bars)
+
+
+def _draw_photograph(axis: Axes, photograph_hw3: ByteImage | None) -> None:
+    if photograph_hw3 is None:
+        _say(axis, "the photograph\ncan no longer be read")
+    else:
+        axis.imshow(photograph_hw3)
+
+
+def _draw_confidence(axis: Axes, confidence_hw: FloatMap, *, with_bars: bool) -> None:
+    if not np.isfinite(confidence_hw).any():
+        _say(axis, "none: it takes an\nensemble of 2 or more")
+        return
+    image = axis.imshow(confidence_hw, cmap=CONFIDENCE_COLOURS, vmin=0.0, vmax=1.0)
+    if with_bars:
+        axis.figure.colorbar(image, ax=axis, shrink=0.7)
+
+
+def _say(axis: Axes, words: str) -> None:
+    axis.text(0.5, 0.5, words, ha="center", va="center", transform=axis.transAxes, fontsize=8)
+    axis.set_facecolor("0.95")
+
+
+def _shared_range(picture: LabelPicture) -> tuple[float, float]:
+    """Return one colour range for coarse and refined, 1 % to 99 %, so that they compare."""
+    both = np.concatenate((picture.coarse_hw.ravel(), picture.refined_hw.ravel()))
+    low, high = np.nanquantile(both, (0.01, 0.99))
+    return float(low), float(high)
+
+
+def _head(figure: Figure, title: str, rows: Sequence[LabelRow]) -> None:
+    kinds = {row.kind for row in rows if row.kind is not None}
+    words = "; ".join(_KIND_WORDS[kind] for kind in sorted(kinds))
+    figure.suptitle(f"{title}\n{words}", fontsize=10)
+    if any(row.untrained for row in rows):
+        figure.supxlabel(UNTRAINED_WARNING, fontsize=10, color="crimson", weight="bold")
+
+
+def _facts(row: LabelRow) -> str:
+    parts = [row.outcome.words]
+    if row.drift is not None:
+        parts.append(f"drift {row.drift:.1%}")
+    if row.mean_confidence is not None:
+        parts.append(f"confidence {row.mean_confidence:.2f}")
+    if row.num_members:
+        parts.append(f"{row.num_members} member{'s' if row.num_members > 1 else ''}")
+    if row.reason:
+        parts.append(row.reason)
+    return ", ".join(parts)
+
+
+def _side_note(row: LabelRow) -> str:
+    name = row.id if len(row.id) <= 28 else f"{row.id[:12]}...{row.id[-12:]}"
+    drift = "" if row.drift is None else f"\ndrift {row.drift:.1%}"
+    confidence = "" if row.mean_confidence is None else f", conf. {row.mean_confidence:.2f}"
+    return f"{name}\n{row.outcome.words}{drift}{confidence}"
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()

@@ -1,0 +1,126 @@
+"""Pixels of one shard: a Zarr v3 group, one array a quantity, one chunk an image.
+
+Each array [n, H, W] lies in ONE object (Zarr's sharding), H and W being the largest of its images;
+smaller ones are padded with NaN at the bottom and at the right. Storing an image alone would
+rewrite the whole object, so a group is encoded in memory and put as a whole. One image is read with
+two GETs: the index of the object, and the chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+from zarr.codecs import BloscCodec
+from zarr.storage import MemoryStore
+
+from redepth.config import Storage
+from redepth.errors import ConfigError, IntegrityError
+from redepth.store import layout
+from redepth.store.objects import Objects
+from redepth.store.storage_errors import storage_errors
+from redepth.types import FloatMap, LabelArrays
+
+Maps = dict[str, npt.NDArray[np.floating[Any]]]
+
+_GROUP_METADATA = "zarr.json"
+# Spread and confidence are estimates: the eleven bits of a float16 are more than they are worth.
+_ALWAYS_HALF = ("spread", "confidence")
+
+
+def narrowed(image_id: str, arrays: LabelArrays, storage: Storage) -> Maps:
+    """Return copies of an image's maps by quantity, in the dtypes they are stored in.
+
+    Raises:
+        ConfigError: a finite value is too large for float16.
+    """
+    return {
+        quantity: _cast(image_id, quantity, getattr(arrays, f"{quantity}_hw"), storage)
+        for quantity in layout.QUANTITIES
+    }
+
+
+def encode_group(
+    maps: Sequence[Maps], attributes: Mapping[str, Any], compression_level: int
+) -> Iterator[tuple[str, bytes]]:
+    """Yield a group's objects by name, a quantity at a time, the group's own metadata last.
+
+    The same maps give the same bytes.
+    """
+    for quantity in layout.QUANTITIES:
+        block = _padded([image[quantity] for image in maps])
+        for name, content in _encode_array(block, compression_level):
+            yield f"{quantity}/{name}", content
+    objects: dict[str, Any] = {}
+    zarr.create_group(MemoryStore(objects), attributes=dict(attributes))
+    yield _GROUP_METADATA, objects[_GROUP_METADATA].to_bytes()
+
+
+def open_group(objects: Objects, group: str) -> zarr.Group:
+    """Open a committed group for reading.
+
+    Raises:
+        IntegrityError: a label part names it, but it is not there.
+    """
+    folder = layout.group_folder(group)
+    try:
+        with storage_errors(objects.url):
+            return zarr.open_group(
+                objects.full_url(folder), mode="r", zarr_format=3, use_consolidated=False
+            )
+    except FileNotFoundError as error:
+        raise IntegrityError(
+            f"{objects.url}: labels/ names the array group {folder}, which is not there"
+        ) from error
+
+
+def read_map(array: zarr.Array[Any], index: int, height_px: int, width_px: int) -> FloatMap:
+    """Read one image's float32 [H, W] without its padding."""
+    return np.asarray(array[index, :height_px, :width_px], dtype=np.float32)
+
+
+def _cast(
+    image_id: str, quantity: str, map_hw: FloatMap, storage: Storage
+) -> npt.NDArray[np.floating[Any]]:
+    dtype = np.float16 if quantity in _ALWAYS_HALF else np.dtype(storage.dtype)
+    with np.errstate(over="ignore"):
+        stored = map_hw.astype(dtype, copy=True)
+    if np.isinf(stored).any() and not np.isinf(map_hw).any():
+        raise ConfigError(
+            f"{image_id}: {quantity} reaches {np.nanmax(np.abs(map_hw)):.4g}, which float16 cannot "
+            "hold (65504); set labels.storage.dtype to float32, or check the coarse model's unit"
+        )
+    return stored
+
+
+def _padded(maps: Sequence[npt.NDArray[np.floating[Any]]]) -> npt.NDArray[np.floating[Any]]:
+    height_px = max(map_hw.shape[0] for map_hw in maps)
+    width_px = max(map_hw.shape[1] for map_hw in maps)
+    block = np.full((len(maps), height_px, width_px), np.nan, dtype=maps[0].dtype)
+    for index, map_hw in enumerate(maps):
+        block[index, : map_hw.shape[0], : map_hw.shape[1]] = map_hw
+    return block
+
+
+def _encode_array(
+    block: npt.NDArray[np.floating[Any]], compression_level: int
+) -> Iterator[tuple[str, bytes]]:
+    objects: dict[str, Any] = {}
+    array = zarr.create_array(
+        MemoryStore(objects),
+        shape=block.shape,
+        dtype=block.dtype,
+        chunks=(1, *block.shape[1:]),
+        shards=block.shape,
+        compressors=BloscCodec(cname="zstd", clevel=compression_level, shuffle="bitshuffle"),
+        fill_value=float("nan"),
+        dimension_names=("image", "y", "x"),
+        # An all-NaN confidence is an object too, so that every group has the same objects.
+        config={"write_empty_chunks": True},
+    )
+    array[:] = block
+    for name in sorted(objects):
+        yield name, objects[name].to_bytes()

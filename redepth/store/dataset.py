@@ -1,0 +1,152 @@
+"""dataset.json: which recipe and which models an output is of, written once and then held to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Any
+
+from redepth.config import Recipe, differences
+from redepth.errors import ConfigError, IntegrityError
+from redepth.store.layout import DATASET, FORMAT_VERSION
+from redepth.store.objects import Objects, open_objects
+from redepth.types import ModelCard
+
+_SOFTWARE = (
+    "redepth", "diffusers", "numpy", "pillow", "pyarrow", "safetensors", "torch", "transformers",
+    "zarr",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """What an output says about itself.
+
+    Attributes:
+        recipe: `Recipe.labels`, dumped: every setting that decides a label's bytes.
+        models: what was loaded to make the labels.
+        software: package -> version of the run that began the output.
+        created: UTC, ISO 8601.
+    """
+
+    recipe_name: str
+    recipe_digest: str
+    recipe: Mapping[str, Any]
+    models: tuple[ModelCard, ...]
+    software: Mapping[str, str]
+    created: str
+
+    @property
+    def untrained(self) -> bool:
+        """Whether a model had weights made from a seed, so that the labels mean nothing."""
+        return any(model.untrained for model in self.models)
+
+
+def begin(out: str, recipe: Recipe, models: Sequence[ModelCard]) -> None:
+    """Write dataset.json where there is none; else hold recipe and models to what it records.
+
+    Raises:
+        ConfigError: the output is of another recipe; names the settings.
+        IntegrityError: a model's weights are not those the output was begun with.
+    """
+    objects = open_objects(out)
+    recorded = _read(objects)
+    if recorded is None:
+        objects.put(DATASET, _encode(recipe, models))
+        return
+    _require_recipe(out, recorded, recipe)
+    _require_models(out, recorded, models)
+
+
+def check_recipe(out: str, recipe: Recipe) -> None:
+    """Refuse work on an output that another recipe began; an output not begun yet takes any.
+
+    Raises:
+        ConfigError: names every setting that differs.
+    """
+    recorded = _read(open_objects(out))
+    if recorded is not None:
+        _require_recipe(out, recorded, recipe)
+
+
+def read_dataset(out: str) -> Dataset:
+    """Read dataset.json.
+
+    Raises:
+        ConfigError: there are no labels at `out`, or a newer redepth wrote them.
+        IntegrityError: dataset.json is not readable.
+    """
+    recorded = _read(open_objects(out))
+    if recorded is None:
+        raise ConfigError(f"no labels at {out}: there is no {DATASET}; expected an output's root")
+    return recorded
+
+
+def _encode(recipe: Recipe, models: Sequence[ModelCard]) -> bytes:
+    content = {
+        "format_version": FORMAT_VERSION,
+        "recipe_name": recipe.name,
+        "recipe_digest": recipe.labels.digest(),
+        "recipe": recipe.labels.model_dump(mode="json"),
+        "models": [asdict(model) for model in models],
+        "software": {package: _version(package) for package in _SOFTWARE},
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    return (json.dumps(content, indent=2) + "\n").encode()
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _read(objects: Objects) -> Dataset | None:
+    try:
+        content = objects.read(DATASET)
+    except FileNotFoundError:
+        return None
+    try:
+        return _decode(json.loads(content), objects.url)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise IntegrityError(
+            f"{objects.url}/{DATASET} is not readable ({error!r}); restore it, or use another --out"
+        ) from error
+
+
+def _decode(content: dict[str, Any], url: str) -> Dataset:
+    version = content.pop("format_version")
+    if version != FORMAT_VERSION:
+        raise ConfigError(
+            f"{url} has format version {version}, this redepth reads {FORMAT_VERSION}; "
+            "use the redepth that wrote it"
+        )
+    models = tuple(ModelCard(**card) for card in content.pop("models"))
+    return Dataset(models=models, **content)
+
+
+def _require_recipe(out: str, recorded: Dataset, recipe: Recipe) -> None:
+    if recorded.recipe_digest == recipe.labels.digest():
+        return
+    changed = differences(recorded.recipe, recipe.labels.model_dump(mode="json"), "labels.")
+    raise ConfigError(
+        f"{out} was begun with recipe {recorded.recipe_name!r}, and {recipe.name!r} differs:\n"
+        + "\n".join(f"  {line}" for line in changed)
+        + "\nuse another --out, or the same recipe"
+    )
+
+
+def _require_models(out: str, recorded: Dataset, models: Sequence[ModelCard]) -> None:
+    expected = {model.role: model for model in recorded.models}
+    for model in models:
+        before = expected.get(model.role)
+        if before is not None and before.sha256 != model.sha256:
+            raise IntegrityError(
+                f"{out}: the {model.role} model {model.name} has weights {model.sha256[:12]}..., "
+                f"the labels there were made with {before.name} {before.sha256[:12]}...; load "
+                f"{before.source} at {before.revision}, or use another --out"
+            )

@@ -1,0 +1,137 @@
+"""Manifests: what a plan found to do, as Parquet of which a task reads just its own rows.
+
+One row an image. Rows of a shard are contiguous and shards are numbered upwards, so that a row
+group's statistics on `shard_number` tell whether a task needs it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from redepth.errors import CommitConflict
+from redepth.store.layout import MANIFESTS, PARQUET
+from redepth.store.objects import Objects, open_objects
+from redepth.types import ImageRef
+
+IMAGE_FIELDS = (
+    pa.field("id", pa.string(), nullable=False),
+    pa.field("uri", pa.string(), nullable=False),
+    pa.field("size_bytes", pa.int64()),
+    pa.field("version", pa.string()),
+    pa.field("caption", pa.string()),
+)
+IMAGE_SCHEMA = pa.schema(IMAGE_FIELDS)
+SCHEMA = pa.schema(
+    [
+        *IMAGE_FIELDS,
+        pa.field("shard", pa.string(), nullable=False),
+        pa.field("array_group", pa.string(), nullable=False),
+        pa.field("shard_number", pa.int32(), nullable=False),
+    ]
+)
+ROWS_PER_GROUP = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class ShardPlan:
+    """The images one shard's task is to label.
+
+    Attributes:
+        shard: see `shard_id`; names the label part.
+        array_group: where their pixels go: the shard's own group, or `<shard>.<k>` on a retry.
+        images: in the order of the rows and of the arrays.
+    """
+
+    shard: str
+    array_group: str
+    images: tuple[ImageRef, ...]
+
+    def __post_init__(self) -> None:
+        if not self.images:
+            raise ValueError(f"shard {self.shard} has no images")
+
+    @property
+    def is_retry(self) -> bool:
+        return self.array_group != self.shard
+
+
+def write_manifest(objects: Objects, tables: Iterable[pa.Table]) -> str | None:
+    """Stream tables of SCHEMA into one new object; return its name, None if there are no rows."""
+    digest = hashlib.sha256()
+    num_rows = 0
+    with tempfile.TemporaryDirectory(prefix="redepth-manifest-") as folder:
+        path = Path(folder) / "manifest.parquet"
+        with pq.ParquetWriter(
+            path,
+            SCHEMA,
+            compression="zstd",
+            use_dictionary=["shard", "array_group"],
+            write_statistics=["shard_number"],
+        ) as writer:
+            for table in tables:
+                writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+                digest.update("".join(table["array_group"].unique().to_pylist()).encode())
+                num_rows += len(table)
+        if num_rows == 0:
+            return None
+        name = f"{MANIFESTS}/{_stamp()}-{digest.hexdigest()[:12]}{PARQUET}"
+        objects.put_file(name, path)
+        return name
+
+
+def read_shard_plans(manifest_url: str, start: int, stop: int) -> Iterator[ShardPlan]:
+    """Yield shards number start..stop-1 of a manifest, reading only the row groups that hold them.
+
+    Raises:
+        CommitConflict: the manifest is not there any more.
+    """
+    root, _, name = manifest_url.rpartition("/")
+    try:
+        with open_objects(root).opened(name) as source, pq.ParquetFile(source) as file:
+            rows = _rows_between(file, start, stop)
+            for _, lines in groupby(rows, key=itemgetter("shard_number")):
+                yield _shard_plan(list(lines))
+    except FileNotFoundError as error:
+        raise CommitConflict(
+            f"manifest {manifest_url} is not there any more; plan again"
+        ) from error
+
+
+def latest_manifest_ids(objects: Objects) -> pa.ChunkedArray:
+    """Return the image ids of the newest manifest, none if there is no manifest."""
+    names = objects.list(MANIFESTS, PARQUET)
+    if not names:
+        return pa.chunked_array([], pa.string())
+    with objects.opened(names[-1]) as source, pq.ParquetFile(source) as file:
+        return file.read(columns=["id"])["id"]
+
+
+def _stamp() -> str:
+    # Microseconds: names sort in the order of the plans.
+    return datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+
+
+def _rows_between(file: pq.ParquetFile, start: int, stop: int) -> Iterator[dict[str, Any]]:
+    column = file.schema_arrow.get_field_index("shard_number")
+    for group in range(file.metadata.num_row_groups):
+        numbers = file.metadata.row_group(group).column(column).statistics
+        if numbers.min < stop and numbers.max >= start:
+            for row in file.read_row_group(group).to_pylist():
+                if start <= row["shard_number"] < stop:
+                    yield row
+
+
+def _shard_plan(rows: list[dict[str, Any]]) -> ShardPlan:
+    images = tuple(ImageRef(**{name: row[name] for name in IMAGE_SCHEMA.names}) for row in rows)
+    return ShardPlan(rows[0]["shard"], rows[0]["array_group"], images)

@@ -1,0 +1,159 @@
+"""The objects below an output's root, on anything fsspec opens, each written whole or not at all.
+
+Everything is written by `Objects.put` or `Objects.put_file`. Never by `with fs.open(url, "wb")`:
+on an object store that commits a truncated object when the body raises.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from redepth.errors import ConfigError
+from redepth.store.storage_errors import storage_errors
+
+_OBJECTS_PER_READ = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """The objects below one root; a name is a path relative to it, with forward slashes.
+
+    Every method raises ConfigError for what the user has to mend (bucket, credentials, endpoint,
+    rights, a full disk) and TransientError for what may go through later.
+    """
+
+    url: str
+    fs: Any
+    path: str
+
+    def put(self, name: str, content: bytes) -> None:
+        """Write one object atomically: a reader sees the old content, or the new, or nothing."""
+        with storage_errors(self.url):
+            if self.is_local:
+                with _replacing(Path(self.full_path(name))) as file:
+                    file.write(content)
+            else:
+                self.fs.pipe_file(self.full_path(name), content)
+
+    def put_file(self, name: str, source: Path) -> None:
+        """Write one object atomically from a local file that need not fit into memory."""
+        with storage_errors(self.url):
+            if self.is_local:
+                with _replacing(Path(self.full_path(name))) as file, source.open("rb") as content:
+                    shutil.copyfileobj(content, file)
+            else:
+                self.fs.put_file(str(source), self.full_path(name))
+
+    def read(self, name: str) -> bytes:
+        """Read one object. Raises FileNotFoundError if there is none."""
+        with storage_errors(self.url):
+            return bytes(self.fs.cat_file(self.full_path(name)))
+
+    def read_many(self, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        """Read small objects in the order given, many at a time where the storage can."""
+        for start in range(0, len(names), _OBJECTS_PER_READ):
+            some = names[start : start + _OBJECTS_PER_READ]
+            with storage_errors(self.url):
+                contents = self.fs.cat([self.full_path(name) for name in some])
+            for name in some:
+                yield name, contents[self.full_path(name)]
+
+    def exists(self, name: str) -> bool:
+        # Not fs.exists: on S3 that says False for a bucket that is not there.
+        with storage_errors(self.url):
+            try:
+                self.fs.info(self.full_path(name))
+            except FileNotFoundError as error:
+                if error.__cause__ is None:
+                    return False
+                raise
+            return True
+
+    def list(self, folder: str, suffix: str) -> list[str]:
+        """Name the objects of a folder that end in `suffix`, sorted, as they are now."""
+        with storage_errors(self.url):
+            try:
+                paths = self.fs.ls(self.full_path(folder), detail=False)
+            except FileNotFoundError as error:
+                if error.__cause__ is None:
+                    return []
+                raise
+        names = (path.rsplit("/", 1)[-1] for path in paths)
+        return sorted(f"{folder}/{name}" for name in names if _is_ours(name, suffix))
+
+    def delete(self, name: str) -> None:
+        """Remove one object."""
+        with storage_errors(self.url):
+            self.fs.rm_file(self.full_path(name))
+
+    @contextmanager
+    def opened(self, name: str) -> Iterator[BinaryIO]:
+        """Open one object for reading in parts."""
+        with storage_errors(self.url), self.fs.open(self.full_path(name), "rb") as file:
+            yield file
+
+    @property
+    def is_local(self) -> bool:
+        return isinstance(self.fs, LocalFileSystem)
+
+    def full_path(self, name: str) -> str:
+        """Return what the filesystem calls this object."""
+        return f"{self.path}/{name}"
+
+    def full_url(self, name: str) -> str:
+        """Return what another program would open: a plain path where the root is local."""
+        return self.full_path(name) if self.is_local else f"{self.url}/{name}"
+
+
+def open_objects(url: str) -> Objects:
+    """Open a root by path or fsspec URL; touches nothing yet.
+
+    Raises:
+        ConfigError: no such protocol, or its package is not installed.
+    """
+    try:
+        # A cached listing would hide what another process has committed since.
+        fs, path = fsspec.url_to_fs(url, use_listings_cache=False)
+    except (ValueError, ImportError) as error:
+        raise ConfigError(
+            f"cannot open {url}: {error}; expected a folder, s3://bucket/prefix, or another URL "
+            "that fsspec knows"
+        ) from error
+    return Objects(url.rstrip("/"), fs, path.rstrip("/"))
+
+
+def put(url: str, content: bytes) -> None:
+    """Write one object atomically by its own URL; see `Objects.put`."""
+    root, _, name = url.rpartition("/")
+    open_objects(root).put(name, content)
+
+
+@contextmanager
+def _replacing(target: Path) -> Iterator[BinaryIO]:
+    """Yield a new file beside `target` that takes its place at the end, or vanishes on an error."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Not tempfile: its files are readable by their owner alone.
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _is_ours(name: str, suffix: str) -> bool:
+    return name.endswith(suffix) and not name.startswith(".")

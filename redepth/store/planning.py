@@ -1,0 +1,210 @@
+"""Planning: a listing, less what is committed, cut into shards and streamed into a manifest.
+
+A million images pass through in columns, a batch at a time; what stays in memory is the ids of the
+committed images, and eight bytes for each listed one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from redepth.config import Recipe
+from redepth.errors import ConfigError
+from redepth.store import layout, manifest
+from redepth.store.catalogue import OUTCOMES, CommittedImages, add_counts, committed_images
+from redepth.store.objects import open_objects
+from redepth.types import ImageRef, Outcome
+
+_BATCH = 16384
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a plan found.
+
+    Attributes:
+        manifest: URL of the manifest, None if nothing is left or nothing was to be written.
+        num_listed: images of the listing; all the counts below are of them.
+        num_done: images that are committed and not planned again.
+        num_pending: images that are planned.
+        num_shards: shards they are cut into; `read_shard_plans` numbers them from 0.
+        size_bytes: of the pending images, as far as the listing tells.
+        outcomes: the committed images by outcome, those planned again included.
+    """
+
+    manifest: str | None
+    num_listed: int
+    num_done: int
+    num_pending: int
+    num_shards: int
+    size_bytes: int
+    outcomes: dict[Outcome, int]
+
+
+def plan_labels(
+    images: Iterable[ImageRef],
+    out: str,
+    recipe: Recipe,
+    retry: frozenset[Outcome] = frozenset(),
+    *,
+    write: bool = True,
+) -> Plan:
+    """Find what is left to do and write it as a manifest.
+
+    Every listed image is either committed or in exactly one planned shard. Images that are not
+    committed are cut into shards in listing order; images committed with an outcome of `retry`
+    are planned again within the shard they are committed in.
+
+    Args:
+        images: the listing; consumed once, in batches.
+        write: False for a dry run: the same counts, no manifest.
+
+    Raises:
+        ConfigError: two listed images have the same id.
+    """
+    objects = open_objects(out)
+    survey = _Survey(committed_images(objects), retry)
+    cut = _Cut(recipe.labels.digest(), recipe.run.sharding.images_per_shard)
+    shards = _planned_shards(survey, cut, images)
+    if write:
+        name = manifest.write_manifest(objects, shards)
+    else:
+        name = None
+        for _ in shards:
+            pass
+    return Plan(
+        manifest=f"{objects.url}/{name}" if name else None,
+        num_listed=survey.num_listed,
+        num_done=survey.num_listed - survey.num_pending,
+        num_pending=survey.num_pending,
+        num_shards=cut.num_shards,
+        size_bytes=survey.size_bytes,
+        outcomes=survey.outcomes,
+    )
+
+
+class _Survey:
+    """Sorts a listing into what is new, what is tried again and what is done; counts as it goes."""
+
+    def __init__(self, committed: CommittedImages, retry: frozenset[Outcome]) -> None:
+        self.committed = committed
+        self.num_listed = 0
+        self.num_pending = 0
+        self.size_bytes = 0
+        self.outcomes = dict.fromkeys(Outcome, 0)
+        self._retry = pa.array([OUTCOMES.index(outcome) for outcome in retry], pa.int8())
+        self._again: list[pa.Table] = []
+        self._hashes = [np.empty(0, np.int64)]
+
+    def new(self, images: Iterable[ImageRef]) -> Iterator[pa.Table]:
+        """Yield the images that are not committed, in listing order."""
+        for batch in _batches(images):
+            self.num_listed += len(batch)
+            hashes = (hash(image_id) for image_id in batch["id"].to_pylist())
+            self._hashes.append(np.fromiter(hashes, np.int64, len(batch)))
+            position = pc.index_in(batch["id"], value_set=self.committed.ids)
+            self._sort_committed(batch, position)
+            yield self._counted(batch.filter(pc.is_null(position)))
+        self._require_unique()
+
+    def again(self) -> pa.Table:
+        """Return the images to try again, with a column `part`; known once `new` is exhausted."""
+        schema = manifest.IMAGE_SCHEMA.append(pa.field("part", pa.int32()))
+        tables = [schema.empty_table(), *self._again]
+        return pa.concat_tables(tables).sort_by("part")
+
+    def _sort_committed(self, batch: pa.Table, position: pa.ChunkedArray) -> None:
+        known = batch.filter(pc.is_valid(position))
+        position = position.drop_null()
+        outcome = self.committed.outcomes.take(position)
+        add_counts(self.outcomes, outcome)
+        again = pc.is_in(outcome, value_set=self._retry)
+        part = self.committed.parts.take(position.filter(again))
+        self._again.append(self._counted(known.filter(again)).append_column("part", part))
+
+    def _counted(self, pending: pa.Table) -> pa.Table:
+        self.num_pending += len(pending)
+        self.size_bytes += pc.sum(pending["size_bytes"]).as_py() or 0
+        return pending
+
+    def _require_unique(self) -> None:
+        # 64-bit hashes: the ids themselves would take ten times the memory.
+        num_twice = self.num_listed - len(np.unique(np.concatenate(self._hashes)))
+        if num_twice:
+            raise ConfigError(
+                f"{num_twice} of {self.num_listed} listed images have the id of another; every "
+                "image needs an id of its own"
+            )
+
+
+class _Cut:
+    """Cuts tables of pending images into shards and numbers them."""
+
+    def __init__(self, recipe_digest: str, images_per_shard: int) -> None:
+        self.num_shards = 0
+        self._recipe_digest = recipe_digest
+        self._images_per_shard = images_per_shard
+
+    def new(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """Cut new images into shards of the recipe's size, the last one smaller."""
+        shards_per_table = max(1, manifest.ROWS_PER_GROUP // self._images_per_shard)
+        for table in _in_lengths(tables, shards_per_table * self._images_per_shard):
+            starts = range(0, len(table), self._images_per_shard)
+            slices = [table["id"].slice(start, self._images_per_shard) for start in starts]
+            shards = [layout.shard_id(self._recipe_digest, ids.to_pylist()) for ids in slices]
+            yield self._numbered(table, shards, shards, [len(ids) for ids in slices])
+
+    def again(self, images: pa.Table, committed: CommittedImages) -> pa.Table:
+        """Give images that are tried again (sorted by `part`) to the shards they belong to."""
+        counts = images["part"].value_counts()
+        parts, lengths = (counts.field(name).to_pylist() for name in ("values", "counts"))
+        shards = [committed.shards[part] for part in parts]
+        groups = [
+            layout.array_group(shard, committed.num_tries[part])
+            for shard, part in zip(shards, parts, strict=True)
+        ]
+        return self._numbered(images.drop_columns("part"), shards, groups, lengths)
+
+    def _numbered(
+        self, table: pa.Table, shards: list[str], groups: list[str], lengths: list[int]
+    ) -> pa.Table:
+        """Append shard, array_group and shard_number, each shard for so many rows."""
+        row = pa.array([i for i, length in enumerate(lengths) for _ in range(length)], pa.int32())
+        number = pc.add(row, pa.scalar(self.num_shards, pa.int32()))
+        self.num_shards += len(shards)
+        columns = [pa.array(shards, pa.string()).take(row), pa.array(groups, pa.string()).take(row)]
+        return pa.Table.from_arrays([*table.columns, *columns, number], schema=manifest.SCHEMA)
+
+
+def _planned_shards(survey: _Survey, cut: _Cut, images: Iterable[ImageRef]) -> Iterator[pa.Table]:
+    yield from cut.new(survey.new(images))
+    again = survey.again()
+    if len(again):
+        yield cut.again(again, survey.committed)
+
+
+def _batches(images: Iterable[ImageRef]) -> Iterator[pa.Table]:
+    remaining = iter(images)
+    names = manifest.IMAGE_SCHEMA.names
+    while batch := list(islice(remaining, _BATCH)):
+        columns = {name: [getattr(image, name) for image in batch] for name in names}
+        yield pa.table(columns, schema=manifest.IMAGE_SCHEMA)
+
+
+def _in_lengths(tables: Iterable[pa.Table], length: int) -> Iterator[pa.Table]:
+    """Cut a stream of tables anew into tables of `length` rows, the last one shorter."""
+    held = manifest.IMAGE_SCHEMA.empty_table()
+    for table in tables:
+        held = pa.concat_tables([held, table])
+        while len(held) >= length:
+            yield held.slice(0, length)
+            held = held.slice(length)
+        held = held.combine_chunks()
+    if len(held):
+        yield held

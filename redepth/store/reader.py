@@ -1,0 +1,221 @@
+"""Reading an output: rows and maps by image id, lazily, trusting only what labels/ names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
+import zarr
+
+from redepth.errors import ConfigError, IntegrityError
+from redepth.store import arrays, catalogue, manifest
+from redepth.store.dataset import Dataset, read_dataset
+from redepth.store.objects import Objects, open_objects
+from redepth.store.rows import SCHEMA, Part, row_from_columns
+from redepth.store.storage_errors import storage_errors
+from redepth.types import FloatMap, LabelRow, Outcome
+
+_GROUPS_KEPT_OPEN = 64
+_CANDIDATES_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class StoredLabel:
+    """One image of an output. Its maps are float32 [H, W], read when they are first asked for.
+
+    Units and ranges are those of `CoarseDepth` and `RefinedDepth`; `row.kind` says what coarse and
+    refined mean. Asking for a map of an image that has no label raises LookupError.
+    """
+
+    row: LabelRow
+    _labels: Labels
+
+    @cached_property
+    def coarse(self) -> FloatMap:
+        return self._labels.read(self.row, "coarse")
+
+    @cached_property
+    def refined(self) -> FloatMap:
+        return self._labels.read(self.row, "refined")
+
+    @cached_property
+    def spread(self) -> FloatMap:
+        return self._labels.read(self.row, "spread")
+
+    @cached_property
+    def confidence(self) -> FloatMap:
+        return self._labels.read(self.row, "confidence")
+
+
+class Labels(Mapping[str, StoredLabel]):
+    """The committed images of an output, by id: what was there when the ids were first needed.
+
+    Attributes:
+        dataset: recipe, models and software of the output.
+    """
+
+    def __init__(self, objects: Objects, dataset: Dataset) -> None:
+        self.dataset = dataset
+        self._objects = objects
+        self._group = lru_cache(_GROUPS_KEPT_OPEN)(self._open_group)
+        self._part = lru_cache(_GROUPS_KEPT_OPEN)(self._read_part)
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __iter__(self) -> Iterator[str]:
+        for ids in self._index["id"].chunks:
+            yield from ids.to_pylist()
+
+    def __contains__(self, image_id: object) -> bool:
+        return self._position(image_id) >= 0
+
+    def __getitem__(self, image_id: str) -> StoredLabel:
+        """Return one image. Raises KeyError for an id that is not committed; see `find`."""
+        position = self._position(image_id)
+        if position < 0:
+            raise KeyError(f"{image_id} is not among the {len(self)} images of {self._objects.url}")
+        table = self._part(self._index["shard"][position].as_py()).table
+        (values,) = table.filter(pc.equal(table["id"], image_id)).to_pylist()
+        return StoredLabel(row_from_columns(values), self)
+
+    def table(
+        self, columns: Sequence[str] | None = None, filter: pads.Expression | None = None
+    ) -> pa.Table:
+        """Read rows as a table, in columns of `LabelRow`.
+
+        Args:
+            columns: names, None for all.
+            filter: e.g. `pyarrow.dataset.field("outcome") == "refined"`; parts are read with it.
+        """
+        names = catalogue.part_names(self._objects)
+        if not names:
+            return SCHEMA.empty_table().select(columns or SCHEMA.names)
+        paths = [self._objects.full_path(name) for name in names]
+        with storage_errors(self._objects.url):
+            parts = pads.dataset(paths, SCHEMA, "parquet", filesystem=self._objects.fs)
+            return parts.to_table(columns=None if columns is None else list(columns), filter=filter)
+
+    def count_outcomes(self) -> dict[Outcome, int]:
+        """Count the committed images by outcome, as they are now."""
+        return catalogue.count_outcomes(self._objects.url)
+
+    def find(self, text: str) -> str:
+        """Resolve an id, the beginning of one, a uri or the end of its path to one image's id.
+
+        Raises:
+            ConfigError: no image fits, or several do; names them.
+        """
+        if text in self:
+            return text
+        ids, uris = self._index["id"], self._index["uri"]
+        by_name = pc.or_(pc.equal(uris, text), pc.ends_with(uris, pattern=f"/{text.lstrip('/')}"))
+        found = ids.filter(pc.or_(pc.starts_with(ids, pattern=text), by_name)).to_pylist()
+        if len(found) == 1:
+            return str(found[0])
+        raise ConfigError(self._not_one(text, found))
+
+    def read(self, row: LabelRow, quantity: str) -> FloatMap:
+        """Read one map of one row, float32 [height_px, width_px], without its padding.
+
+        Raises:
+            LookupError: the image ended without a label; says why.
+            IntegrityError: the pixels are not those of this row, or are not there.
+        """
+        if row.array_group is None or row.array_index is None:
+            raise LookupError(f"{row.id} has no maps: it {row.outcome} ({row.reason})")
+        group = self._group(row.array_group)
+        _require_image(group, row)
+        with storage_errors(self._objects.url):
+            map_hw = arrays.read_map(
+                group[quantity], row.array_index, row.height_px or 0, row.width_px or 0
+            )
+        # Zarr reads an object that is not there as fill values. These two are never all NaN.
+        if quantity in ("coarse", "refined") and np.isnan(map_hw).all():
+            raise IntegrityError(f"{row.id}: {quantity} is gone from arrays/{row.array_group}")
+        return map_hw
+
+    @cached_property
+    def _index(self) -> pa.Table:
+        """Ids, uris and shards of all committed images: what finding one takes."""
+        columns = ("id", "uri", "shard")
+        tables = [part.table for part in catalogue.read_parts(self._objects, columns)]
+        return pa.concat_tables([SCHEMA.empty_table().select(columns), *tables])
+
+    def _position(self, image_id: object) -> int:
+        if not isinstance(image_id, str):
+            return -1
+        return int(pc.index(self._index["id"], pa.scalar(image_id)).as_py())
+
+    def _not_one(self, text: str, found: Sequence[str]) -> str:
+        if not found:
+            return (
+                f"no image {text!r} among the {len(self)} of {self._objects.url}; expected an id, "
+                "the beginning of one, or a file name"
+            )
+        shown = "\n".join(f"  {i}  {self[i].row.uri}" for i in found[:_CANDIDATES_SHOWN])
+        return f"{len(found)} images fit {text!r}, say which:\n{shown}"
+
+    def _open_group(self, name: str) -> zarr.Group:
+        return arrays.open_group(self._objects, name)
+
+    def _read_part(self, shard: str) -> Part:
+        part = catalogue.read_part(self._objects, shard)
+        if part is None:
+            raise IntegrityError(f"{self._objects.url}: label part {shard} was removed meanwhile")
+        return part
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSummary:
+    """How far an output is.
+
+    Attributes:
+        outcomes: the committed images by outcome.
+        num_left: images of the newest manifest that are not committed.
+    """
+
+    dataset: Dataset
+    outcomes: Mapping[Outcome, int]
+    num_left: int
+
+    @property
+    def num_done(self) -> int:
+        return sum(self.outcomes.values())
+
+
+def open_labels(url: str) -> Labels:
+    """Open an output's labels by its root; reads dataset.json and nothing else yet.
+
+    Raises:
+        ConfigError: there are no labels at `url`.
+    """
+    return Labels(open_objects(url), read_dataset(url))
+
+
+def summarise(out: str) -> OutputSummary:
+    """Count what is committed and what the newest plan has left."""
+    dataset = read_dataset(out)
+    objects = open_objects(out)
+    committed = catalogue.committed_images(objects)
+    planned = manifest.latest_manifest_ids(objects)
+    left = pc.sum(pc.invert(pc.is_in(planned, value_set=committed.ids))).as_py() or 0
+    outcomes = dict.fromkeys(Outcome, 0)
+    catalogue.add_counts(outcomes, committed.outcomes)
+    return OutputSummary(dataset, outcomes, int(left))
+
+
+def _require_image(group: zarr.Group, row: LabelRow) -> None:
+    images: Any = group.attrs.get("images", [])
+    index = row.array_index or 0
+    if index >= len(images) or images[index] != row.id:
+        raise IntegrityError(
+            f"{row.id}: arrays/{row.array_group} holds another image at {index}; two runs wrote "
+            f"shard {row.shard} at once; remove its label part and run again"
+        )

@@ -1,0 +1,192 @@
+"""Committing a shard: its arrays, then its label part, whose atomic put makes all of it true."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from redepth.config import Storage
+from redepth.errors import CommitConflict, IntegrityError
+from redepth.store import arrays, layout
+from redepth.store.arrays import Maps
+from redepth.store.catalogue import read_part
+from redepth.store.layout import FORMAT_VERSION
+from redepth.store.manifest import ShardPlan
+from redepth.store.objects import Objects, open_objects
+from redepth.store.rows import Part, encode_part
+from redepth.types import Label, LabelRow, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class ShardCommit:
+    """What committing one shard's plan came to.
+
+    Attributes:
+        outcomes: the plan's images by outcome; outcomes that none has are there with 0.
+        num_bytes: written, 0 if the plan was committed already.
+    """
+
+    shard: str
+    outcomes: Mapping[Outcome, int]
+    num_bytes: int
+
+    @property
+    def words(self) -> str:
+        """Say how many images ended how, leaving out what none did."""
+        return ", ".join(f"{n} {outcome.words}" for outcome, n in self.outcomes.items() if n)
+
+
+def is_committed(out: str, plan: ShardPlan) -> bool:
+    """Whether this plan's work is in the committed label part of its shard."""
+    part = read_part(open_objects(out), plan.shard)
+    return part is not None and plan.array_group in part.array_groups
+
+
+def write_shard(
+    out: str, plan: ShardPlan, labels: Iterable[Label], storage: Storage
+) -> ShardCommit:
+    """Store a plan's labels and commit them, all or none.
+
+    Nothing is visible before the label part is put. Killed before that and run again, it writes the
+    same names and, for the same labels, the same bytes. A plan that is committed already is left as
+    it is: `labels` is not even read.
+
+    Args:
+        labels: one for each of the plan's images, in any order; each is narrowed to what is
+            stored as it comes, so a lazy iterable keeps one label's full maps in memory.
+
+    Raises:
+        IntegrityError: a label is missing, came twice, was not planned, or contradicts its arrays.
+        CommitConflict: the shard is not as it was when it was planned.
+        ConfigError: a value does not fit the recipe's storage dtype.
+    """
+    objects = open_objects(out)
+    part = read_part(objects, plan.shard)
+    if part is not None and plan.array_group in part.array_groups:
+        return ShardCommit(plan.shard, _count(_planned(part.rows(), plan)), num_bytes=0)
+    _require_as_planned(plan, part)
+    received = _receive(plan, labels, storage)
+    rows = _placed(plan, received)
+    num_bytes = _put_arrays(objects, plan, rows, received, storage)
+    content = _part_content(plan, part, rows)
+    objects.put(layout.label_part(plan.shard), content)
+    return ShardCommit(plan.shard, _count(rows), num_bytes + len(content))
+
+
+def _require_as_planned(plan: ShardPlan, part: Part | None) -> None:
+    """Hold a retry to the part it was planned on: a new shard's plan has none."""
+    if part is None:
+        if plan.is_retry:
+            raise CommitConflict(
+                f"shard {plan.shard} was to be retried but is not committed any more; plan again"
+            )
+        return
+    expected = layout.array_group(plan.shard, len(part.array_groups))
+    ids = set(part.table["id"].to_pylist())
+    if plan.array_group != expected or any(image.id not in ids for image in plan.images):
+        raise CommitConflict(
+            f"shard {plan.shard} has changed since {plan.array_group} was planned (the next try is "
+            f"{expected}); plan again"
+        )
+
+
+def _receive(
+    plan: ShardPlan, labels: Iterable[Label], storage: Storage
+) -> dict[str, tuple[LabelRow, Maps | None]]:
+    planned = {image.id for image in plan.images}
+    received: dict[str, tuple[LabelRow, Maps | None]] = {}
+    for label in labels:
+        row = label.row
+        if row.id not in planned or row.id in received:
+            problem = "came twice" if row.id in received else "was not planned"
+            raise IntegrityError(f"shard {plan.shard}: a label for {row.id} {problem}")
+        _require_size(label)
+        maps = None if label.arrays is None else arrays.narrowed(row.id, label.arrays, storage)
+        received[row.id] = (row, maps)
+    missing = [image.id for image in plan.images if image.id not in received]
+    if missing:
+        raise IntegrityError(
+            f"shard {plan.shard}: {len(missing)} of {len(plan.images)} labels are missing, first "
+            f"{missing[:3]}; nothing was committed"
+        )
+    return received
+
+
+def _require_size(label: Label) -> None:
+    if label.arrays is None:
+        return
+    row, came = label.row, label.arrays.coarse_hw.shape
+    if came != (row.height_px, row.width_px):
+        raise IntegrityError(
+            f"{row.id}: the row says {row.height_px} x {row.width_px} px, its maps are {came}"
+        )
+
+
+def _placed(
+    plan: ShardPlan, received: Mapping[str, tuple[LabelRow, Maps | None]]
+) -> list[LabelRow]:
+    """Put the rows into the plan's order and say where each one's pixels are."""
+    rows: list[LabelRow] = []
+    num_stored = 0
+    for image in plan.images:
+        row, maps = received[image.id]
+        group, index = (None, None) if maps is None else (plan.array_group, num_stored)
+        rows.append(replace(row, shard=plan.shard, array_group=group, array_index=index))
+        num_stored += maps is not None
+    return rows
+
+
+def _put_arrays(
+    objects: Objects,
+    plan: ShardPlan,
+    rows: Sequence[LabelRow],
+    received: Mapping[str, tuple[LabelRow, Maps | None]],
+    storage: Storage,
+) -> int:
+    stored = [row for row in rows if row.array_group is not None]
+    maps = [held for row in stored if (held := received[row.id][1]) is not None]
+    if not maps:
+        return 0
+    folder = layout.group_folder(plan.array_group)
+    num_bytes = 0
+    for name, content in arrays.encode_group(
+        maps, _attributes(plan, stored), storage.compression_level
+    ):
+        objects.put(f"{folder}/{name}", content)
+        num_bytes += len(content)
+    return num_bytes
+
+
+def _attributes(plan: ShardPlan, stored: Sequence[LabelRow]) -> dict[str, object]:
+    """Say what the group holds; a reader checks `images` against the row it came from."""
+    kinds = {row.kind for row in stored}
+    if len(kinds) != 1 or None in kinds:
+        raise IntegrityError(
+            f"shard {plan.shard}: one kind of map expected, got {sorted(map(str, kinds))}"
+        )
+    return {
+        "format_version": FORMAT_VERSION,
+        "kind": str(stored[0].kind),
+        "shard": plan.shard,
+        "images": [row.id for row in stored],
+    }
+
+
+def _part_content(plan: ShardPlan, part: Part | None, rows: Sequence[LabelRow]) -> bytes:
+    """Encode the whole part: a retried image's row takes its old row's place, others stay."""
+    if part is None:
+        return encode_part(rows, [plan.array_group])
+    new = {row.id: row for row in rows}
+    merged = [new.get(row.id, row) for row in part.rows()]
+    return encode_part(merged, [*part.array_groups, plan.array_group])
+
+
+def _planned(rows: Iterable[LabelRow], plan: ShardPlan) -> list[LabelRow]:
+    planned = {image.id for image in plan.images}
+    return [row for row in rows if row.id in planned]
+
+
+def _count(rows: Iterable[LabelRow]) -> dict[Outcome, int]:
+    counts = Counter(row.outcome for row in rows)
+    return {outcome: counts[outcome] for outcome in Outcome}

@@ -1,0 +1,309 @@
+"""Find weights on disk, and say exactly which ones they are.
+
+Weights are a pinned repository of the Hugging Face hub or a folder; either way they end up as a
+folder that the loaders read offline. Only safetensors are read and no code of a repository is run:
+a checkpoint must not be able to do anything but hold numbers.
+
+The hub is asked through huggingface_hub, which keeps its cache under HF_HOME, takes HF_TOKEN for
+gated repositories and honours HF_HUB_OFFLINE. It does its own retries; there are none here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from redepth.config import Weights
+from redepth.errors import ConfigError, TransientError
+from redepth.presets import HubWeights
+from redepth.types import ModelCard
+
+if TYPE_CHECKING:
+    import torch
+
+_UNSAFE_SUFFIXES = (".bin", ".ckpt", ".pt", ".pth", ".h5", ".msgpack")
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedFolder:
+    """A folder of weights on this machine, and where it came from.
+
+    Attributes:
+        path: an existing folder.
+        name: the repository, the folder's name, or the repository of the preset.
+        source: the repository or the folder as the recipe names it.
+        revision: commit of the repository; None for a folder.
+        licence: as stated by the recipe or the preset, else "not stated".
+        non_commercial: whether that licence forbids commercial use.
+    """
+
+    path: Path
+    name: str
+    source: str
+    revision: str | None
+    licence: str
+    non_commercial: bool
+
+    def card(self, role: str, files: Sequence[Path]) -> ModelCard:
+        """Return the card of a model that was read from `files` (which lie under `path`)."""
+        return ModelCard(
+            role=role,
+            name=self.name,
+            source=self.source,
+            revision=self.revision,
+            sha256=digest_files(self.path, files),
+            licence=self.licence,
+            non_commercial=self.non_commercial,
+        )
+
+
+def seed_of(own: Weights, preset: HubWeights | None) -> int | None:
+    """Return the seed that the weights are to be made from; None where they are to be read.
+
+    A preset without weights, and nothing named by the recipe, means seed 0.
+    """
+    if own.seed is not None:
+        return own.seed
+    named = own.repo or own.folder or preset
+    return None if named else 0
+
+
+def seeded_card(role: str, name: str, seed: int, state: Mapping[str, torch.Tensor]) -> ModelCard:
+    """Return the card of a model made from a seed: it says "untrained"."""
+    return ModelCard(
+        role=role,
+        name=name,
+        source=f"seed {seed}",
+        revision=None,
+        sha256=digest_tensors(state),
+        licence="none",
+        untrained=True,
+    )
+
+
+def resolve_weights(
+    own: Weights, preset: HubWeights | None, patterns: Sequence[str]
+) -> ResolvedFolder:
+    """Return the folder that holds the weights, fetched from the hub if need be.
+
+    Args:
+        own: what the recipe says; wins over the preset.
+        preset: what the preset says.
+        patterns: which files of a repository to fetch (fnmatch, relative to its root).
+
+    Raises:
+        ConfigError: no such folder, repository or revision; no permission; or the hub cannot be
+            reached and the files are not in the cache.
+        TransientError: the hub failed in the middle of a download.
+        ValueError: neither names weights; see `seed_of`.
+    """
+    if own.folder is not None:
+        return _local_folder(own, own.folder)
+    if own.repo is not None and own.revision is not None:
+        known = preset if preset is not None and preset.repo == own.repo else None
+        return _hub_folder(own, own.repo, own.revision, known, patterns)
+    if preset is None:
+        raise ValueError("neither the recipe nor the preset names a repository or a folder")
+    return _hub_folder(own, preset.repo, preset.revision, preset, patterns)
+
+
+def weight_patterns(stem: str, variant: str | None, subfolder: str = "") -> tuple[str, ...]:
+    """Return the names that one model's weights can have: one file, or shards and their index.
+
+    Args:
+        stem: "model" (transformers) or "diffusion_pytorch_model" (diffusers).
+        variant: e.g. "fp16" for model.fp16.safetensors.
+        subfolder: relative to the repository's root.
+    """
+    prefix = f"{subfolder}/" if subfolder else ""
+    infix = f".{variant}" if variant else ""
+    return (
+        f"{prefix}{stem}{infix}.safetensors",
+        f"{prefix}{stem}{infix}-*-of-*.safetensors",
+        f"{prefix}{stem}.safetensors.index{infix}.json",
+    )
+
+
+def weight_files(
+    folder: ResolvedFolder, stem: str, variant: str | None, subfolder: str = ""
+) -> list[Path]:
+    """Return the safetensors files that make up one model, sorted by name.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    whole, shards, _ = weight_patterns(stem, variant, subfolder)
+    found = sorted(folder.path.glob(whole)) or sorted(folder.path.glob(shards))
+    if not found:
+        raise ConfigError(_no_safetensors(folder, whole))
+    return found
+
+
+def digest_files(root: Path, files: Sequence[Path]) -> str:
+    """Return sha256 (hex) over the names and bytes of files.
+
+    It is what `sha256sum NAMES | sha256sum` prints inside `root`, with the names sorted.
+    """
+    lines = []
+    for name, path in sorted((path.relative_to(root).as_posix(), path) for path in files):
+        with path.open("rb") as stream:
+            lines.append(f"{hashlib.file_digest(stream, 'sha256').hexdigest()}  {name}\n")
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def digest_tensors(state: Mapping[str, torch.Tensor]) -> str:
+    """Return sha256 (hex) over the names, dtypes, shapes and bytes of tensors, sorted by name."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+@contextmanager
+def reading(what: str, path: Path) -> Iterator[None]:
+    """Read a model with transformers or diffusers: quietly, and with errors that say the fix.
+
+    Raises:
+        ConfigError: in place of whatever the libraries raise for an unreadable folder.
+    """
+    from safetensors import SafetensorError
+
+    quieten_libraries()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise ConfigError(
+            f"cannot read {what} from {path}: {type(error).__name__}: {error}. Expected a folder "
+            "as transformers' or diffusers' save_pretrained writes it, of the class that the "
+            "preset stands for; check repo and revision, or the folder"
+        ) from error
+
+
+def quieten_libraries() -> None:
+    """Switch off progress bars and everything below an error, for this process.
+
+    What these libraries print while loading and generating (a checkpoint's unused keys, advice on
+    arguments) goes to the terminal of somebody who can do nothing about it.
+    """
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    disable_progress_bars()
+    for name in ("transformers", "diffusers"):
+        library = sys.modules.get(name)  # importing the other one just to silence it takes seconds
+        if library is not None:
+            library.utils.logging.set_verbosity_error()
+            library.utils.logging.disable_progress_bar()
+
+
+def require_complete(what: str, folder: ResolvedFolder, loading_info: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint that left parameters unset: the libraries fill them with random numbers.
+
+    Args:
+        what: the model, for the message.
+        folder: where it was read from.
+        loading_info: what from_pretrained(output_loading_info=True) returned.
+
+    Raises:
+        ConfigError: names the first missing parameters.
+    """
+    missing = sorted(loading_info["missing_keys"])
+    if missing:
+        raise ConfigError(
+            f"{what} of {folder.source} lacks {len(missing)} parameters ({', '.join(missing[:3])}, "
+            "...): the checkpoint is not of the class that the preset stands for, or not whole"
+        )
+
+
+def _local_folder(own: Weights, folder: str) -> ResolvedFolder:
+    path = Path(folder).expanduser()
+    if not path.is_dir():
+        raise ConfigError(f"no folder {folder} (weights.folder) on this machine")
+    return ResolvedFolder(
+        path=path,
+        name=path.resolve().name,
+        source=folder,
+        revision=None,
+        licence=own.licence or "not stated",
+        non_commercial=own.non_commercial,
+    )
+
+
+def _hub_folder(
+    own: Weights, repo: str, revision: str, known: HubWeights | None, patterns: Sequence[str]
+) -> ResolvedFolder:
+    path = _snapshot(repo, revision, patterns)
+    return ResolvedFolder(
+        path=path,
+        name=repo,
+        source=repo,
+        revision=path.name,  # the hub's cache names a snapshot's folder after its commit
+        licence=own.licence or (known.licence if known else "not stated"),
+        non_commercial=own.non_commercial or (known is not None and known.non_commercial),
+    )
+
+
+def _snapshot(repo: str, revision: str, patterns: Sequence[str]) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # exported lazily
+
+    quieten_libraries()
+    try:
+        return Path(snapshot_download(repo, revision=revision, allow_patterns=list(patterns)))
+    except HFValidationError as error:
+        raise ConfigError(f"{repo!r} is not the name of a repository: {error}") from None
+    except LocalEntryNotFoundError as error:
+        raise ConfigError(_unreachable(repo, revision, error)) from None
+    except httpx.HTTPError as error:
+        raise _refused(repo, revision, error) from error
+
+
+def _refused(repo: str, revision: str, error: Exception) -> ConfigError | TransientError:
+    from huggingface_hub import errors
+
+    response = getattr(error, "response", None)
+    status = response.status_code if response is not None else None
+    if isinstance(error, errors.GatedRepoError):
+        return ConfigError(
+            f"{repo} is gated: accept its licence on its page on the hub, then set HF_TOKEN to a "
+            "token of that account; or set weights.folder to a copy"
+        )
+    if isinstance(error, errors.RevisionNotFoundError):
+        return ConfigError(
+            f"{repo} has no revision {revision}: give a commit, tag or branch that its page lists"
+        )
+    if isinstance(error, errors.RepositoryNotFoundError) or status in (401, 403):
+        return ConfigError(
+            f"{repo} does not exist on the hub, or it is private: check weights.repo, set HF_TOKEN "
+            "to a token that may read it, or set weights.folder to a copy"
+        )
+    return TransientError(f"fetching {repo} at {revision} failed: {type(error).__name__}: {error}")
+
+
+def _unreachable(repo: str, revision: str, error: Exception) -> str:
+    return (
+        f"{repo} at {revision} is not in the hub's cache on this machine, and the hub was not "
+        f"reached ({str(error).splitlines()[0]}). Either connect and unset HF_HUB_OFFLINE, or set "
+        "HF_HOME to a cache that holds it, or set weights.folder to a copy"
+    )
+
+
+def _no_safetensors(folder: ResolvedFolder, expected: str) -> str:
+    parent = (folder.path / expected).parent
+    unsafe = sorted(p.name for p in parent.glob("*") if p.suffix in _UNSAFE_SUFFIXES)
+    found = f"; it holds {', '.join(unsafe)}" if unsafe else ""
+    return (
+        f"{folder.source} has no {expected} (nor its shards){found}. Only safetensors are loaded: "
+        "convert a checkpoint you trust with save_pretrained of its transformers or diffusers "
+        "class, and check weights.variant"
+    )

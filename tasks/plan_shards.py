@@ -1,0 +1,40 @@
+"""Task: see what there is to do, and cut it into shards."""
+
+from __future__ import annotations
+
+import logging
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from redepth.config import Recipe
+from redepth.images.collection import list_images
+from redepth.store.dataset import check_recipe
+from redepth.store.planning import Plan, plan_labels
+from redepth.types import Outcome
+from tasks.retrying import worth_retrying
+
+logger = logging.getLogger(__name__)
+
+
+@task(
+    task_run_name="plan",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=10,
+    retry_condition_fn=worth_retrying,
+)
+def plan_shards(
+    source: str, out: str, recipe: Recipe, limit: int | None, retry: frozenset[Outcome]
+) -> Plan:
+    """List the collection, leave out what is committed, and write the manifest of the rest."""
+    check_recipe(out, recipe)
+    plan = plan_labels(list_images(source, limit), out, recipe, retry)
+    logger.info(
+        "%d images listed, %d done, %d to do in %d shards",
+        plan.num_listed,
+        plan.num_done,
+        plan.num_pending,
+        plan.num_shards,
+    )
+    return plan

@@ -1,0 +1,149 @@
+"""The object-store path against a listing server of forty lines, on this machine's loopback."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlparse
+
+import pytest
+
+from redepth.errors import ConfigError, TransientError
+from redepth.images.collection import image_id, list_images
+
+PAGE = 1000
+NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
+
+
+class Listing(BaseHTTPRequestHandler):
+    """Answers ListObjectsV2 for the keys of its server, or with the server's status."""
+
+    def do_GET(self) -> None:
+        url = urlparse(self.path)
+        query = {name: values[0] for name, values in parse_qs(url.query).items()}
+        self.server.requests.append(query)
+        status = self.server.status
+        self._answer(
+            status, self._page(query) if status == 200 else "<Error><Code>X</Code></Error>"
+        )
+
+    def _page(self, query: dict[str, str]) -> str:
+        keys = [key for key in self.server.keys if key.startswith(query.get("prefix", ""))]
+        start = int(query.get("continuation-token", "0"))
+        page, is_last = keys[start : start + PAGE], start + PAGE >= len(keys)
+        contents = "".join(
+            f"<Contents><Key>{key}</Key><LastModified>2024-01-01T00:00:00.000Z</LastModified>"
+            f'<ETag>"tag-{len(key)}"</ETag><Size>{len(key)}</Size></Contents>'
+            for key in page
+        )
+        token = "" if is_last else f"<NextContinuationToken>{start + PAGE}</NextContinuationToken>"
+        return (
+            f'<ListBucketResult xmlns="{NAMESPACE}"><KeyCount>{len(page)}</KeyCount>'
+            f"<IsTruncated>{str(not is_last).lower()}</IsTruncated>{token}{contents}"
+            "</ListBucketResult>"
+        )
+
+    def _answer(self, status: int, body: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body.encode())))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHTTPServer]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Listing)
+    server.keys, server.status, server.requests = [], 200, []
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_objects_come_with_size_and_etag(server: ThreadingHTTPServer) -> None:
+    server.keys = ["p/.h/x.jpg", "p/a.jpg", "p/ä +#.PNG", "p/n.md", "p/s/a.jpg"]
+    refs = list(list_images("s3://bucket/p/"))
+    assert [ref.uri for ref in refs] == [
+        "s3://bucket/p/a.jpg",
+        "s3://bucket/p/ä +#.PNG",
+        "s3://bucket/p/s/a.jpg",
+    ]
+    assert (refs[0].id, refs[0].size_bytes) == (image_id("s3://bucket/p/a.jpg"), 7)
+    assert refs[0].version == "tag-7"
+
+
+def test_a_glob_over_a_bucket(server: ThreadingHTTPServer) -> None:
+    server.keys = ["p/a.jpg", "p/b.png", "p/s/a.jpg", "q/a.jpg"]
+    listed = [ref.uri for ref in list_images("s3://bucket/p/**/*.jpg")]
+    assert listed == ["s3://bucket/p/a.jpg", "s3://bucket/p/s/a.jpg"]
+    assert server.requests[0]["prefix"] == "p/"
+
+
+def test_pages_are_followed_and_a_limit_stops_asking(server: ThreadingHTTPServer) -> None:
+    server.keys = [f"p/{number:05d}.jpg" for number in range(4 * PAGE)]
+    assert len(list(list_images("s3://bucket/p", limit=10))) == 10
+    assert len(server.requests) <= 2
+    refs = list(list_images("s3://bucket/p"))
+    assert [ref.uri for ref in refs] == [f"s3://bucket/{key}" for key in server.keys]
+
+
+def test_a_key_that_obstore_cannot_name(server: ThreadingHTTPServer) -> None:
+    server.keys = ["p/a.jpg", "p//b.jpg"]
+    with pytest.raises(ConfigError, match="cannot be listed"):
+        list(list_images("s3://bucket/p"))
+
+
+@pytest.mark.parametrize(
+    ("status", "expected", "said"),
+    [
+        (403, ConfigError, "access is refused.*AWS_SECRET_ACCESS_KEY"),
+        (401, ConfigError, "access is refused"),
+        (404, ConfigError, "no such folder, file or bucket"),
+        (301, ConfigError, "AWS_REGION"),
+        (400, ConfigError, "access is refused"),
+    ],
+)
+def test_what_the_server_refuses(
+    server: ThreadingHTTPServer, status: int, expected: type[Exception], said: str
+) -> None:
+    server.status = status
+    with pytest.raises(expected, match=said):
+        list(list_images("s3://bucket/p"))
+
+
+def test_a_server_that_fails_may_work_later(server: ThreadingHTTPServer) -> None:
+    server.status = 503
+    with pytest.raises(TransientError, match="listing s3://bucket/p failed"):
+        list(list_images("s3://bucket/p"))
+
+
+def test_no_credentials_at_all(
+    server: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch, tmp_path: object
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, f"{tmp_path}/none")
+    with pytest.raises(ConfigError, match="Unable to locate credentials"):
+        list(list_images("s3://bucket/p"))
+    assert server.requests == []
+
+
+def test_a_profile_that_does_not_exist(
+    server: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with pytest.raises(ConfigError, match="nobody"):
+        list(list_images("s3://bucket/p"))

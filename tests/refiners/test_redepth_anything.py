@@ -1,0 +1,196 @@
+"""Re-Depth Anything on real, tiny architectures with seeded weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.reference_redepth import reference_member
+from redepth.config import Coarse, Compute, Prior, ReDepthAnything
+from redepth.errors import RefinementFailed
+from redepth.estimators import TokenDepthEstimator, load_estimator
+from redepth.priors.diffusion import DiffusionPrior, load_prior
+from redepth.refiners import Scene
+from redepth.refiners.draws import DrawShape, draw_step, generator
+from redepth.refiners.redepth_anything import ReDepthAnythingRefiner
+from redepth.types import ByteImage, Members
+
+CPU = torch.device("cpu")
+SETTINGS = ReDepthAnything(prior=Prior(preset="mini"), num_members=2, num_steps=3)
+
+
+@pytest.fixture(scope="module")
+def estimator() -> TokenDepthEstimator:
+    torch.set_num_threads(1)
+    return load_estimator(Coarse(preset="mini", size_px=56), CPU)
+
+
+@pytest.fixture(scope="module")
+def prior() -> DiffusionPrior:
+    return load_prior(Prior(preset="mini"), Compute(), CPU)
+
+
+@pytest.fixture(scope="module")
+def picture() -> ByteImage:
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 255, (42, 56, 3), dtype=np.uint8)
+
+
+class Bench:
+    """Refine the picture with some settings changed."""
+
+    def __init__(
+        self, estimator: TokenDepthEstimator, prior: DiffusionPrior, picture: ByteImage
+    ) -> None:
+        self.estimator, self.prior, self.picture = estimator, prior, picture
+        self.coarse = estimator.estimate(picture)
+
+    def refine(self, image_id: str = "a", seed: int = 0, **changes: object) -> Members:
+        settings = SETTINGS.model_copy(update=changes)
+        refiner = ReDepthAnythingRefiner(settings, seed, self.estimator, self.prior, None, CPU)
+        return refiner.refine(Scene(image_id, self.picture, self.coarse, "a photograph"))
+
+
+@pytest.fixture(scope="module")
+def bench(estimator: TokenDepthEstimator, prior: DiffusionPrior, picture: ByteImage) -> Bench:
+    return Bench(estimator, prior, picture)
+
+
+def test_no_step_leaves_the_prediction_untouched(bench: Bench) -> None:
+    members = bench.refine(num_steps=0)
+    assert members.maps_ehw.shape == (2, 42, 56)
+    assert np.array_equal(members.maps_ehw[0], bench.coarse.map_hw)
+    assert members.scale_offsets == (0.0, 0.0)
+
+
+def test_steps_move_the_map_and_the_scale_offset(bench: Bench) -> None:
+    members = bench.refine()
+    assert not np.allclose(members.maps_ehw[0], bench.coarse.map_hw, atol=1e-6)
+    assert not np.array_equal(members.maps_ehw[0], members.maps_ehw[1])
+    assert all(offset != 0.0 for offset in members.scale_offsets)
+
+
+def test_same_place_same_bytes_and_another_place_others(bench: Bench) -> None:
+    first = bench.refine().maps_ehw
+    torch.manual_seed(999)
+    torch.randn(100)
+    assert np.array_equal(bench.refine().maps_ehw, first)
+    assert not np.array_equal(bench.refine(image_id="b").maps_ehw, first)
+    assert not np.array_equal(bench.refine(seed=1).maps_ehw, first)
+
+
+def test_global_generator_is_left_alone(bench: Bench) -> None:
+    torch.manual_seed(5)
+    expected = torch.randn(3)
+    torch.manual_seed(5)
+    bench.refine()
+    assert torch.equal(torch.randn(3), expected)
+
+
+def test_a_member_does_not_depend_on_how_many_there_are(bench: Bench) -> None:
+    two, three = bench.refine().maps_ehw, bench.refine(num_members=3).maps_ehw
+    assert np.array_equal(three[:2], two)
+
+
+def test_members_in_one_batch_agree_with_members_one_by_one(bench: Bench) -> None:
+    """Losses are summed: batching must not change what Adam sees (rounding apart)."""
+    alone = bench.refine(num_steps=1).maps_ehw
+    together = bench.refine(num_steps=1, members_per_batch=2).maps_ehw
+    moved = np.abs(alone - bench.coarse.map_hw).max()
+    assert moved > 1e-4
+    assert np.abs(alone - together).max() < 1e-2 * moved
+
+
+def test_agrees_with_the_plain_reference_loop(bench: Bench) -> None:
+    members = bench.refine()
+    for number in range(2):
+        expected = reference_member(
+            bench.estimator, bench.prior, bench.picture, "a photograph", SETTINGS, (0, "a", number)
+        )
+        moved = np.abs(expected - bench.coarse.map_hw).max()
+        assert np.abs(members.maps_ehw[number] - expected).max() < 1e-3 * moved
+
+
+def test_without_learning_rates_nothing_moves(bench: Bench) -> None:
+    rates = ("token_learning_rate", "decoder_learning_rate", "scale_learning_rate")
+    members = bench.refine(**dict.fromkeys(rates, 0.0))
+    assert np.array_equal(members.maps_ehw[0], bench.coarse.map_hw)
+
+
+@pytest.mark.parametrize("frozen", ["token", "decoder", "scale"])
+def test_each_group_has_its_own_learning_rate(bench: Bench, frozen: str) -> None:
+    both = bench.refine(num_members=1, num_steps=1, decoder_learning_rate=1e-3)
+    without = bench.refine(
+        num_members=1,
+        num_steps=1,
+        **{"decoder_learning_rate": 1e-3, f"{frozen}_learning_rate": 0.0},
+    )
+    if frozen == "scale":
+        assert without.scale_offsets == (0.0,)
+        assert both.scale_offsets != (0.0,)
+    else:
+        assert not np.array_equal(both.maps_ehw, without.maps_ehw)
+
+
+def test_every_member_diverging_is_a_named_failure(bench: Bench) -> None:
+    with pytest.raises(RefinementFailed, match="member 0: .* at step 1; member 1"):
+        bench.refine(token_learning_rate=float("inf"))
+
+
+def test_one_diverging_member_is_stopped_and_the_other_comes_through(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = bench.refine().maps_ehw[1]
+    original, made = bench.estimator.new_decoder, []
+
+    def first_one_broken() -> object:
+        decoder = original()
+        if not made:
+            with torch.no_grad():
+                next(iter(decoder.parameters())).fill_(float("nan"))
+        made.append(decoder)
+        return decoder
+
+    monkeypatch.setattr(bench.estimator, "new_decoder", first_one_broken, raising=False)
+    members = bench.refine(members_per_batch=2, num_steps=3)
+    assert len(members.maps_ehw) == 1
+    assert members.stopped == ("member 0: loss is nan at step 0",)
+    assert np.abs(members.maps_ehw[0] - expected).max() < 1e-2
+
+
+class TestDraws:
+    shape = DrawShape((4, 8, 8), 1000)
+
+    def draw(self, number: int, **changes: object) -> torch.Tensor:
+        settings = SETTINGS.model_copy(update=changes)
+        generators = [generator(0, "a", 0, step) for step in range(number)]
+        self.draws = draw_step(generators, settings, self.shape, CPU)
+        return self.draws.timesteps_b
+
+    def test_ranges_are_the_papers(self) -> None:
+        timesteps = self.draw(400)
+        light = self.draws.light
+        assert (int(timesteps.min()), int(timesteps.max())) >= (20, 560)
+        assert int(timesteps.max()) <= 600
+        exponents = set(torch.log2(light.shininess_b).round().int().tolist())
+        assert exponents == {2, 3, 4, 5, 6, 7}
+        assert torch.allclose(light.diffuse_b + light.specular_b, torch.ones(400))
+        assert (light.direction_b3[:, 2] >= 3**-0.5 - 1e-6).all()
+        assert torch.allclose(light.direction_b3.norm(dim=1), torch.ones(400))
+
+    def test_noise_is_standard_normal_and_drawn_apart(self) -> None:
+        self.draw(64)
+        posterior, noise = self.draws.posterior_noise_bchw, self.draws.noise_bchw
+        for values in (posterior, noise):
+            assert abs(values.mean().item()) < 0.02
+            assert abs(values.std().item() - 1.0) < 0.02
+        correlation = (posterior * noise).mean().item()
+        assert abs(correlation) < 0.02
+
+    def test_batch_does_not_change_a_draw(self) -> None:
+        together = self.draw(4)
+        noise = self.draws.noise_bchw
+        alone = draw_step([generator(0, "a", 0, 2)], SETTINGS, self.shape, CPU)
+        assert torch.equal(alone.noise_bchw[0], noise[2])
+        assert torch.equal(alone.timesteps_b[0], together[2])

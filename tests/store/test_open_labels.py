@@ -1,0 +1,179 @@
+"""Reading: by id, by name, as tables, and with other people's software."""
+
+from __future__ import annotations
+
+import duckdb
+import numpy as np
+import pyarrow.dataset as pads
+import pyarrow.parquet as pq
+import pytest
+import xarray
+import zarr
+from store_samples import CARD, commit_all, image, images, label, recipe
+
+from redepth.config import Storage
+from redepth.errors import ConfigError, IntegrityError
+from redepth.store import layout
+from redepth.store.catalogue import count_outcomes, part_names
+from redepth.store.dataset import begin
+from redepth.store.manifest import ShardPlan
+from redepth.store.objects import Objects, open_objects
+from redepth.store.planning import plan_labels
+from redepth.store.reader import Labels, open_labels, summarise
+from redepth.store.shards import write_shard
+from redepth.types import ImageRef, Outcome
+
+ENDED = {image(2).id: Outcome.FAILED, image(5).id: Outcome.REJECTED, image(6).id: Outcome.FELL_BACK}
+
+
+@pytest.fixture
+def labels(out: str) -> Labels:
+    begin(out, recipe(), [CARD])
+    commit_all(out, images(10), recipe(), ENDED)
+    return open_labels(out)
+
+
+def test_labels_are_a_mapping_by_id(labels: Labels) -> None:
+    assert len(labels) == 10
+    assert sorted(labels) == sorted(ref.id for ref in images(10))
+    assert image(3).id in labels and "nobody" not in labels and 7 not in labels
+    assert labels[image(6).id].row.outcome is Outcome.FELL_BACK
+    with pytest.raises(KeyError, match="nobody is not among the 10 images"):
+        labels["nobody"]
+
+
+def test_rows_as_a_table(labels: Labels) -> None:
+    assert len(labels.table()) == 10
+    failed = labels.table(columns=["uri"], filter=pads.field("outcome") == "failed")
+    assert failed.to_pylist() == [{"uri": image(2).uri}]
+
+
+def test_an_output_just_begun_is_empty(out: str) -> None:
+    begin(out, recipe(), [CARD])
+    labels = open_labels(out)
+    assert (len(labels), list(labels), len(labels.table(["id"]))) == (0, [], 0)
+    with pytest.raises(ConfigError, match="no image 'x' among the 0"):
+        labels.find("x")
+    assert set(labels.count_outcomes().values()) == {0}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [image(3).id, image(3).id[:9], image(3).uri, "0003.jpg", "older/0003.jpg"],
+)
+def test_an_image_is_found(labels: Labels, text: str) -> None:
+    if text.startswith("older"):
+        with pytest.raises(ConfigError, match="no image"):
+            labels.find(text)
+    else:
+        assert labels.find(text) == image(3).id
+
+
+def test_several_candidates_are_listed(out: str) -> None:
+    begin(out, recipe(), [CARD])
+    twins = [ImageRef("aa1", "left/0001.jpg"), ImageRef("aa2", "right/0001.jpg")]
+    commit_all(out, twins, recipe())
+    labels = open_labels(out)
+    for text in ("0001.jpg", "aa"):
+        with pytest.raises(ConfigError, match="2 images fit") as refused:
+            labels.find(text)
+        assert "left/0001.jpg" in str(refused.value) and "aa2" in str(refused.value)
+    assert labels.find("left/0001.jpg") == "aa1"
+
+
+def test_a_summary_counts_what_is_done_and_left(out: str) -> None:
+    begin(out, recipe(), [CARD])
+    commit_all(out, images(10), recipe(), ENDED)
+    assert summarise(out).num_left == 0
+    plan_labels(images(25), out, recipe())
+    summary = summarise(out)
+    expected = {
+        Outcome.REFINED: 7, Outcome.FELL_BACK: 1, Outcome.REJECTED: 1, Outcome.FAILED: 1
+    }  # fmt: skip
+    assert summary.outcomes == expected == count_outcomes(out)
+    assert (summary.num_done, summary.num_left) == (10, 15)
+
+
+def test_one_map_is_a_partial_read(out: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin(out, recipe(), [CARD])
+    plan = ShardPlan("s0", "s0", tuple(images(16)))
+    write_shard(out, plan, [label(ref, size=(64, 64)) for ref in plan.images], Storage())
+    num_bytes: list[int] = []
+    real = zarr.storage.FsspecStore.get
+
+    async def get(self: zarr.storage.FsspecStore, *args: object, **kwargs: object) -> object:
+        content = await real(self, *args, **kwargs)
+        num_bytes.append(0 if content is None else len(content))
+        return content
+
+    if open_objects(out).is_local:
+        pytest.skip("read through another store, of which the operating system reads parts")
+    monkeypatch.setattr(zarr.storage.FsspecStore, "get", get)
+    labels = open_labels(out)
+    _ = labels[plan.images[3].id].refined
+    num_bytes.clear()
+    _ = labels[plan.images[7].id].refined
+    assert len(num_bytes) <= 3, "metadata of the array, index of the shard, the chunk"
+    assert sum(num_bytes) < 2.2 * 64 * 64 * 4
+
+
+def test_a_lost_array_object_is_an_error_and_not_a_label(out: str, labels: Labels) -> None:
+    row = labels[image(1).id].row
+    objects = open_objects(out)
+    objects.delete(f"{layout.group_folder(row.array_group)}/refined/c/0/0/0")
+    with pytest.raises(IntegrityError, match="refined is gone"):
+        _ = open_labels(out)[row.id].refined
+    objects.delete(f"{layout.group_folder(row.array_group)}/zarr.json")
+    with pytest.raises(IntegrityError, match="which is not there"):
+        _ = open_labels(out)[row.id].refined
+
+
+def test_arrays_of_other_images_are_an_error(out: str, labels: Labels) -> None:
+    one, other = labels[image(1).id].row, labels[image(8).id].row
+    objects = open_objects(out)
+    name = "zarr.json"
+    foreign = objects.read(f"{layout.group_folder(other.array_group)}/{name}")
+    objects.put(f"{layout.group_folder(one.array_group)}/{name}", foreign)
+    with pytest.raises(IntegrityError, match="holds another image"):
+        _ = open_labels(out)[one.id].refined
+
+
+def test_a_part_that_is_none_is_an_error(out: str) -> None:
+    begin(out, recipe(), [CARD])
+    open_objects(out).put("labels/s.parquet", b"PAR1 not at all")
+    with pytest.raises(IntegrityError, match="label part s cannot be read"):
+        len(open_labels(out))
+
+
+def _group_url(objects: Objects, labels: Labels) -> str:
+    return objects.full_url(layout.group_folder(labels[image(0).id].row.array_group))
+
+
+def test_xarray_reads_a_group(out: str, labels: Labels) -> None:
+    url = _group_url(open_objects(out), labels)
+    with xarray.open_zarr(url, consolidated=False) as group:
+        assert group.refined.dims == ("image", "y", "x")
+        assert group.attrs["kind"] == "affine_invariant_disparity"
+        ids = group.attrs["images"]
+        assert ids == [image(0).id, image(1).id, image(3).id]
+        np.testing.assert_array_equal(
+            group.refined[1].to_numpy()[:6, :9], label(image(1)).arrays.refined_hw
+        )
+
+
+def test_duckdb_and_pyarrow_read_the_parts(out: str, labels: Labels) -> None:
+    objects = open_objects(out)
+    assert pads.dataset(
+        [objects.full_path(name) for name in part_names(objects)], filesystem=objects.fs
+    ).count_rows() == len(labels)
+    if not objects.is_local:
+        return
+    query = f"SELECT outcome, count(*) FROM '{out}/labels/*.parquet' GROUP BY outcome ORDER BY 1"
+    assert duckdb.sql(query).fetchall() == [
+        ("failed", 1),
+        ("fell_back", 1),
+        ("refined", 7),
+        ("rejected", 1),
+    ]
+    metadata = pq.read_schema(objects.full_path(part_names(objects)[0])).metadata
+    assert metadata[b"redepth.format_version"] == b"1"

@@ -1,0 +1,139 @@
+"""Planning: every listed image is committed or in exactly one planned shard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from store_samples import commit_all, image, images, recipe, shard_plans
+
+from redepth.errors import CommitConflict, ConfigError
+from redepth.store import layout, manifest, planning
+from redepth.store.catalogue import part_names
+from redepth.store.manifest import read_shard_plans
+from redepth.store.objects import open_objects
+from redepth.store.planning import plan_labels
+from redepth.types import Outcome
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    num_listed=st.integers(0, 40),
+    num_committed=st.integers(0, 40),
+    per_shard=st.integers(1, 7),
+    outcomes=st.lists(st.sampled_from(Outcome), min_size=40, max_size=40),
+    retry=st.frozensets(st.sampled_from(Outcome)),
+    batch=st.integers(1, 17),
+)
+def test_a_plan_is_a_partition(
+    new_output: Callable[[], str],
+    num_listed: int,
+    num_committed: int,
+    per_shard: int,
+    outcomes: list[Outcome],
+    retry: frozenset[Outcome],
+    batch: int,
+) -> None:
+    out, settings_ = new_output(), recipe(per_shard)
+    ended = {ref.id: outcome for ref, outcome in zip(images(40), outcomes, strict=True)}
+    commit_all(out, images(num_committed), settings_, ended)
+    listed = images(num_listed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planning, "_BATCH", batch)
+        plan = plan_labels(iter(listed), out, settings_, retry)
+    shards = shard_plans(plan)
+
+    known = {ref.id for ref in images(num_committed)}
+    todo = [ref for ref in listed if ref.id not in known or ended[ref.id] in retry]
+    planned = [ref for shard in shards for ref in shard.images]
+    assert sorted(planned, key=lambda ref: ref.id) == sorted(todo, key=lambda ref: ref.id)
+    assert [ref for ref in planned if ref.id not in known] == [r for r in todo if r.id not in known]
+    assert len({shard.array_group for shard in shards}) == len(shards) == plan.num_shards
+    assert max((len(shard.images) for shard in shards), default=0) <= per_shard
+    assert (plan.num_listed, plan.num_pending) == (num_listed, len(todo))
+    assert plan.num_done == num_listed - len(todo)
+    assert plan.size_bytes == sum(ref.size_bytes or 0 for ref in todo)
+    assert sum(plan.outcomes.values()) == len(known & {ref.id for ref in listed})
+    assert all(shard.is_retry == (shard.images[0].id in known) for shard in shards)
+
+
+def test_a_second_plan_is_empty(out: str) -> None:
+    commit_all(out, images(10), recipe())
+    plan = plan_labels(images(10), out, recipe())
+    assert (plan.manifest, plan.num_pending, plan.num_shards, plan.num_done) == (None, 0, 0, 10)
+    assert plan.outcomes[Outcome.REFINED] == 10
+
+
+def test_a_removed_part_is_planned_again_under_its_name(out: str) -> None:
+    refs = images(11)
+    commit_all(out, refs, recipe())
+    (gone,) = [
+        shard for shard in part_names(open_objects(out)) if _ids_of(out, shard)[0] == refs[4].id
+    ]
+    open_objects(out).delete(gone)
+    (shard,) = shard_plans(plan_labels(refs, out, recipe()))
+    assert layout.label_part(shard.shard) == gone
+    assert list(shard.images) == refs[4:8]
+    assert not shard.is_retry
+
+
+def _ids_of(out: str, part: str) -> list[str]:
+    from redepth.store.rows import decode_part
+
+    return decode_part(part, open_objects(out).read(part)).table["id"].to_pylist()
+
+
+def test_a_shard_is_named_after_its_recipe_and_its_images_in_order() -> None:
+    name = layout.shard_id("digest", ["a", "b"])
+    assert len(name) == 16
+    assert name == layout.shard_id("digest", ["a", "b"])
+    others = [("other", ["a", "b"]), ("digest", ["b", "a"]), ("digest", ["a,b"]), ("digest", ["a"])]
+    assert name not in {layout.shard_id(digest, ids) for digest, ids in others}
+
+
+def test_a_dry_plan_writes_nothing(out: str) -> None:
+    dry = plan_labels(images(10), out, recipe(), write=False)
+    assert dry.manifest is None
+    assert (dry.num_pending, dry.num_shards) == (10, 3)
+    assert open_objects(out).list(layout.MANIFESTS, "") == []
+
+
+def test_one_id_twice_is_refused(out: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "_BATCH", 3)
+    with pytest.raises(ConfigError, match="1 of 8 listed images have the id of another"):
+        plan_labels([*images(7), image(1)], out, recipe())
+    assert open_objects(out).list(layout.MANIFESTS, "") == []
+
+
+def test_a_task_reads_its_own_shards_and_row_groups_only(
+    out: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manifest, "ROWS_PER_GROUP", 10)
+    plan = plan_labels(images(95), out, recipe(4))
+    everything = list(read_shard_plans(plan.manifest, 0, plan.num_shards))
+    assert len(everything) == plan.num_shards == 24
+    read: list[int] = []
+    real = manifest.pq.ParquetFile.read_row_group
+    monkeypatch.setattr(
+        manifest.pq.ParquetFile,
+        "read_row_group",
+        lambda self, group: (read.append(group), real(self, group))[1],
+    )
+    assert list(read_shard_plans(plan.manifest, 9, 12)) == everything[9:12]
+    assert read == [4, 5]
+    assert list(read_shard_plans(plan.manifest, 24, 30)) == []
+
+
+def test_a_manifest_that_is_gone_says_plan_again(out: str) -> None:
+    with pytest.raises(CommitConflict, match="plan again"):
+        list(read_shard_plans(f"{out}/manifest/gone.parquet", 0, 1))
+
+
+def test_manifests_sort_by_time(out: str) -> None:
+    first = plan_labels(images(5), out, recipe())
+    second = plan_labels(images(3), out, recipe())
+    assert first.manifest < second.manifest
+    ids = manifest.latest_manifest_ids(open_objects(out)).to_pylist()
+    assert ids == [ref.id for ref in images(3)]

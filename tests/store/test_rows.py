@@ -1,0 +1,59 @@
+"""Label parts hold every field of a row, unchanged."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from types import NoneType
+from typing import get_args, get_type_hints
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from redepth.errors import IntegrityError
+from redepth.store.rows import SCHEMA, decode_part, encode_part
+from redepth.types import DepthKind, LabelRow, Outcome
+
+_VALUES = {
+    str: st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
+    int: st.integers(-(2**31), 2**31 - 1),
+    float: st.floats(allow_nan=False),
+    bool: st.booleans(),
+    Outcome: st.sampled_from(Outcome),
+    DepthKind: st.sampled_from(DepthKind),
+}
+
+
+def _any_value(hint: object) -> st.SearchStrategy[object]:
+    kinds = get_args(hint) or (hint,)
+    return st.one_of(st.none() if kind is NoneType else _VALUES[kind] for kind in kinds)
+
+
+any_row = st.builds(
+    LabelRow, **{name: _any_value(hint) for name, hint in get_type_hints(LabelRow).items()}
+)
+
+
+@given(rows=st.lists(any_row, max_size=5))
+def test_rows_come_back_as_they_were(rows: list[LabelRow]) -> None:
+    part = decode_part("s", encode_part(rows, ["s", "s.1"]))
+    assert part.rows() == rows
+    assert part.array_groups == ("s", "s.1")
+
+
+def test_the_schema_is_the_row() -> None:
+    assert SCHEMA.names == [field.name for field in fields(LabelRow)]
+
+
+def test_some_columns_alone() -> None:
+    row = LabelRow(id="a", uri="u", outcome=Outcome.FAILED)
+    table = decode_part("s", encode_part([row], ["s"]), ("id", "outcome")).table
+    assert table.to_pylist() == [{"id": "a", "outcome": "failed"}]
+
+
+def test_another_format_version_is_refused() -> None:
+    sink = pa.BufferOutputStream()
+    pa.parquet.write_table(SCHEMA.empty_table(), sink)
+    with pytest.raises(IntegrityError, match="format version none, expected 1"):
+        decode_part("s", bytes(sink.getvalue()))
