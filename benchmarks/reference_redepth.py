@@ -16,7 +16,7 @@ from redepth.refiners.draws import DrawShape, draw_step, generator
 from redepth.types import ByteImage, FloatMap
 
 
-def reference_member(  # noqa: PLR0913
+def reference_member(
     estimator: TokenDepthEstimator,
     prior: DiffusionPrior,
     rgb_hw3: ByteImage,

@@ -54,8 +54,8 @@ Photos = Annotated[
     str,
     typer.Argument(
         metavar="PHOTOS",
-        help="A folder, a glob in quotes, an s3:// prefix, one image, or a list (.txt, .csv, .jsonl, "
-        ".parquet with a column 'uri', optionally 'caption' and 'id').",
+        help="A folder, a glob in quotes, an s3:// prefix, one image, or a list (.txt, .csv, "
+        ".jsonl, .parquet with a column 'uri', optionally 'caption' and 'id').",
     ),
 ]
 Out = Annotated[
@@ -119,7 +119,10 @@ def label(
     ] = False,
 ) -> None:
     """Label a collection. Run it again to resume: only what is left is done."""
-    overrides = [*(settings or ()), *([] if actors is None else [f"run.actors.num_actors={actors}"])]
+    overrides = [
+        *(settings or ()),
+        *([] if actors is None else [f"run.actors.num_actors={actors}"]),
+    ]
     if dry_run:
         plan(photos, out, recipe, settings, limit, retry)
         return

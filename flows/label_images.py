@@ -7,8 +7,11 @@ Prefect decides when, retries and shows; Ray labels; the store says what is done
 
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import Any, cast
+
 from prefect import flow
-from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from redepth.cluster.pool import LabelPool
 from redepth.cluster.session import ray_session
@@ -29,7 +32,7 @@ CONCURRENT_SHARDS = 2
     name="label-images",
     flow_run_name="label {source} with {recipe}",
     description="Label a collection of photographs with refined depth.",
-    task_runner=ThreadPoolTaskRunner(max_workers=CONCURRENT_SHARDS),
+    task_runner=cast("TaskRunner[Any]", ThreadPoolTaskRunner(max_workers=CONCURRENT_SHARDS)),
 )
 def label_images(
     source: str,
@@ -81,7 +84,4 @@ def cut_task_runs(plan: Plan, max_task_runs: int) -> list[ShardRange]:
         return []
     number = min(plan.num_shards, max_task_runs)
     edges = [round(i * plan.num_shards / number) for i in range(number + 1)]
-    return [
-        ShardRange(plan.manifest, first, stop)
-        for first, stop in zip(edges[:-1], edges[1:], strict=True)
-    ]
+    return [ShardRange(plan.manifest, first, stop) for first, stop in pairwise(edges)]

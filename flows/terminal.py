@@ -18,7 +18,9 @@ from redepth.types import LabelRow, ModelCard, Outcome
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
-UNTRAINED = "[bold red]untrained[/]: this recipe's models have weights from a seed; labels mean nothing"
+UNTRAINED = (
+    "[bold red]untrained[/]: this recipe's models have weights from a seed; labels mean nothing"
+)
 _COLOURS = {
     Outcome.REFINED: "green",
     Outcome.FELL_BACK: "yellow",

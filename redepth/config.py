@@ -59,7 +59,9 @@ class Weights(Settings):
         if len(named) > 1:
             raise ValueError(f"weights take one of repo, folder or seed, not {' and '.join(named)}")
         if self.repo and not self.revision:
-            raise ValueError(f"weights from {self.repo} need a revision (a commit of the repository)")
+            raise ValueError(
+                f"weights from {self.repo} need a revision (a commit of the repository)"
+            )
         return self
 
 
@@ -97,7 +99,7 @@ class Prior(Settings):
 
 
 class Caption(Settings):
-    """The prior's prompt: the list's own caption if it has one, else the captioner's, else `prompt`."""
+    """The prior's prompt: the list's own caption, else the captioner's, else `prompt`."""
 
     captioner: str | None = Field(None, description="preset of an image-to-text model, or null")
     weights: Weights = Weights()
@@ -174,7 +176,10 @@ class Guard(Settings):
     """When a refined map is not to be trusted and the coarse one is kept."""
 
     min_rank_correlation: float = Field(
-        0.5, ge=-1, le=1, description="Spearman correlation of refined and coarse below which order is lost"
+        0.5,
+        ge=-1,
+        le=1,
+        description="Spearman correlation of refined and coarse below which order is lost",
     )
     min_relative_range: float = Field(
         1e-3, ge=0, description="range of refined over range of coarse below which it is constant"
@@ -363,7 +368,9 @@ def _parse_yaml(text: str, name: str) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise ConfigError(f"recipe {name} is not YAML: {error}") from None
     if not isinstance(values, dict):
-        raise ConfigError(f"recipe {name} must be a mapping of settings, got {type(values).__name__}")
+        raise ConfigError(
+            f"recipe {name} must be a mapping of settings, got {type(values).__name__}"
+        )
     return values
 
 
@@ -385,4 +392,3 @@ def _explain(error: ValidationError) -> str:
         where = ".".join(str(part) for part in detail["loc"]) or "recipe"
         lines.append(f"  {where}: {detail['msg']} (got {detail['input']!r:.80})")
     return "\n".join(lines)
-

@@ -58,7 +58,8 @@ def confidence(spread_hw: DoubleMap, refined_hw: DoubleMap, tau: float) -> Doubl
     low, high = np.quantile(refined_hw, (0.05, 0.95))
     if not high > low:
         return np.full(spread_hw.shape, np.nan)
-    return np.exp(-spread_hw / (tau * (high - low)))
+    confidence_hw: DoubleMap = np.exp(-spread_hw / (tau * (high - low)))
+    return confidence_hw
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,9 @@ def guard(coarse_hw: FloatMap, refined_hw: FloatMap, settings: Guard) -> Verdict
         return Verdict(np.nan, np.nan, "coarse map is constant: there is no order to keep")
     drift = _drift(coarse_hw, refined_hw, coarse_range)
     if refined_range < settings.min_relative_range * coarse_range:
-        reason = f"refined map is constant: its range is {refined_range / coarse_range:.2g} of coarse"
+        reason = (
+            f"refined map is constant: its range is {refined_range / coarse_range:.2g} of coarse"
+        )
         return Verdict(drift, np.nan, reason)
     correlation = _rank_correlation(coarse_hw, refined_hw)
     if correlation < settings.min_rank_correlation:

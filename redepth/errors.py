@@ -17,7 +17,7 @@ class ImageRejected(RedepthError):
 
 
 class RefinementFailed(RedepthError):
-    """Refining this image went wrong in a way that trying again will not mend: record it and go on."""
+    """Refining this image went wrong, and trying again will not mend it: record it and go on."""
 
 
 class TransientError(RedepthError):

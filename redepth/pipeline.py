@@ -18,7 +18,7 @@ import torch
 from redepth.config import Compute, LabelSettings, ReDepthAnything
 from redepth.ensemble import Verdict, guard, reduce_members
 from redepth.errors import ConfigError, ImageRejected, RefinementFailed
-from redepth.estimators import DepthEstimator, load_estimator
+from redepth.estimators import DepthEstimator, TokenDepthEstimator, load_estimator
 from redepth.images.decode import read_image, resize
 from redepth.priors.captioner import load_captioner
 from redepth.priors.diffusion import load_prior
@@ -143,7 +143,7 @@ def label_shard(labeller: Labeller, images: Sequence[ImageRef]) -> Iterator[Labe
 
 
 def _load_refiner(
-    settings: LabelSettings, estimator: DepthEstimator, device: torch.device
+    settings: LabelSettings, estimator: TokenDepthEstimator, device: torch.device
 ) -> Refiner:
     refiner = settings.refiner
     if not isinstance(refiner, ReDepthAnything):

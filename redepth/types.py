@@ -218,7 +218,9 @@ class LabelArrays:
         for name in ("coarse_hw", "refined_hw", "spread_hw", "confidence_hw"):
             _require_map(getattr(self, name), name)
             if getattr(self, name).shape != self.coarse_hw.shape:
-                raise ValueError(f"{name} is {getattr(self, name).shape}, not {self.coarse_hw.shape}")
+                raise ValueError(
+                    f"{name} is {getattr(self, name).shape}, not {self.coarse_hw.shape}"
+                )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

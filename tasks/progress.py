@@ -6,7 +6,8 @@ import threading
 import time
 from collections import Counter
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
+from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from rich.console import Console
@@ -33,9 +34,9 @@ class RunProgress:
         self._outcomes: Counter[Outcome] = Counter()
         self._lock = threading.Lock()
         self._published = self._started = time.monotonic()
-        self._artifact = create_progress_artifact(
-            0.0, key="progress", description=f"{num_images} images, {num_actors} actors"
-        )
+        words = f"{num_images} images, {num_actors} actors"
+        artifact = create_progress_artifact(0.0, key="progress", description=words)
+        self._artifact = cast("UUID", artifact)  # a coroutine only where a loop is running
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("[bold]labelling"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,11 @@ from redepth.types import ImageRef, Label, LabelArrays, LabelRow, ModelCard
 
 if TYPE_CHECKING:
     from redepth.pipeline import Labeller
-    from redepth.store.shards import ShardCommit, ShardPlan
+    from redepth.store.manifest import ShardPlan
+    from redepth.store.shards import ShardCommit
+
+
+LoadLabeller = Callable[[LabelSettings], "Labeller"]
 
 
 class LabelActor:
@@ -23,11 +27,14 @@ class LabelActor:
     are not retried by Ray: the pool must see each death to tell which image causes it.
     """
 
-    def __init__(self, settings: LabelSettings) -> None:
+    def __init__(self, settings: LabelSettings, load: LoadLabeller | None) -> None:
         self._settings = settings
+        self._load = load
 
     @cached_property
     def _labeller(self) -> Labeller:
+        if self._load is not None:
+            return self._load(self._settings)
         from redepth.pipeline import load_labeller
 
         return load_labeller(self._settings)
@@ -39,7 +46,7 @@ class LabelActor:
 
     @ray.method(num_returns=2)
     def label(self, ref: ImageRef) -> tuple[LabelRow, LabelArrays | None]:
-        """Return the row, which the driver reads, and the arrays, which stay in the object store."""
+        """Return the row, which the driver reads, and the arrays, which stay in Ray's store."""
         label = self._labeller.label(ref)
         return label.row, label.arrays
 

@@ -34,7 +34,7 @@ from ray.exceptions import (
     WorkerCrashedError,
 )
 
-from redepth.cluster.actor import RemoteLabelActor, commit_shard
+from redepth.cluster.actor import LoadLabeller, RemoteLabelActor, commit_shard
 from redepth.cluster.session import num_actors_that_fit
 from redepth.config import Recipe, Storage
 from redepth.errors import ConfigError, RedepthError, TransientError
@@ -95,12 +95,17 @@ class _Seat:
 class LabelPool:
     """Actors that label images: a context manager, used from any number of threads.
 
+    Args:
+        recipe: its labels half decides what the actors load, its run half how many there are.
+        load: how an actor loads its models; None for `redepth.pipeline.load_labeller`.
+
     Raises:
         ConfigError: on entering, when the models cannot be loaded or no actor can be placed.
     """
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, load: LoadLabeller | None = None) -> None:
         self._recipe = recipe
+        self._load = load
         self._actors = recipe.run.actors
         self._seats: list[_Seat] = []
         self._inbox: queue.SimpleQueue[_Call] = queue.SimpleQueue()
@@ -169,7 +174,7 @@ class LabelPool:
 
     def _new_actor(self) -> ActorHandle:
         options = {"num_cpus": self._actors.num_cpus, "num_gpus": self._actors.num_gpus}
-        return RemoteLabelActor.options(**options).remote(self._recipe.labels)
+        return RemoteLabelActor.options(**options).remote(self._recipe.labels, self._load)
 
     def _load_models(self) -> tuple[ModelCard, ...]:
         refs = [seat.actor.ready.remote() for seat in self._seats]
@@ -182,11 +187,11 @@ class LabelPool:
         return tuple(cards[0])
 
     def _no_room(self) -> str:
+        asked, there = self._actors, ray.cluster_resources()
         return (
-            f"{len(self._seats)} actors of {self._actors.num_cpus} CPUs and "
-            f"{self._actors.num_gpus} GPUs were not ready within {self._actors.start_timeout_s:.0f} s; "
-            f"Ray has {ray.cluster_resources().get('CPU', 0):.0f} CPUs and "
-            f"{ray.cluster_resources().get('GPU', 0):.0f} GPUs. Ask for fewer (--actors), for less "
+            f"{len(self._seats)} actors of {asked.num_cpus:g} CPUs and {asked.num_gpus:g} GPUs "
+            f"were not ready within {asked.start_timeout_s:g} s; Ray has {there.get('CPU', 0):g} CPUs "
+            f"and {there.get('GPU', 0):g} GPUs. Ask for fewer (--actors), for less "
             "(run.actors.num_cpus, num_gpus), or allow more time (run.actors.start_timeout_s)"
         )
 
@@ -208,7 +213,9 @@ class LabelPool:
         """Move what was submitted into the queue; sleep here when there is nothing to do."""
         idle = not any(seat.calls or seat.restarting for seat in self._seats)
         try:
-            self._waiting.append(self._inbox.get(timeout=POLL_S if idle and not self._queued else 0))
+            self._waiting.append(
+                self._inbox.get(timeout=POLL_S if idle and not self._queued else 0)
+            )
         except queue.Empty:
             return
         while not self._inbox.empty():
@@ -340,7 +347,8 @@ class LabelPool:
 
 def _cause(error: RayTaskError) -> BaseException:
     """Return the exception that the actor's code raised."""
-    return error.cause if error.cause is not None else error
+    cause: BaseException | None = error.cause
+    return error if cause is None else cause
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -65,7 +65,7 @@ def _connect(address: str) -> None:
 
 
 def num_actors_that_fit(actors: Actors) -> int:
-    """Return the recipe's number of actors, or as many as Ray's free resources hold (at least 1)."""
+    """Return the recipe's number of actors, or as many as Ray has room for, at least 1."""
     if actors.num_actors is not None:
         return actors.num_actors
     free = ray.available_resources()

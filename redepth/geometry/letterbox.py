@@ -10,7 +10,7 @@ from torch.nn import functional
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """Where the picture lies inside the square: first row and column, height and width, in pixels."""
+    """Where the picture lies inside the square: first row and column, height and width."""
 
     top_px: int
     left_px: int
@@ -19,7 +19,7 @@ class Box:
 
 
 def letterbox_box(height_px: int, width_px: int, size_px: int) -> Box:
-    """Return where a picture of height_px x width_px lands: scaled by the smaller ratio, centred."""
+    """Return where a picture lands: scaled by the smaller ratio, centred."""
     scale = min(size_px / height_px, size_px / width_px)
     height, width = round(height_px * scale), round(width_px * scale)
     return Box((size_px - height) // 2, (size_px - width) // 2, height, width)

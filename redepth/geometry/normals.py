@@ -12,7 +12,7 @@ def orthographic_normals(depth_bhw: Tensor) -> Tensor:
     """Return unit normals of the surface (u, v, z) by central differences.
 
     u runs from -W/H to W/H to the right, v from 1 to -1 downwards, n = (gy x gx) / (|gy x gx| +
-    1e-8); differences are one-sided at the border. A surface that faces the viewer has n = (0, 0, 1).
+    1e-8); differences are one-sided at the border. A surface facing the viewer has n = (0, 0, 1).
 
     Args:
         depth_bhw: float [B, H, W], render depth; H, W >= 2.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from redepth.geometry.normals import orthographic_normals
 
@@ -29,8 +30,7 @@ class Light:
 
 def light_direction(xy_b2: Tensor) -> Tensor:
     """Return the unit vectors (lx, ly, 1) / norm, [B, 3], of raw draws [B, 2]."""
-    direction_b3 = torch.cat((xy_b2, torch.ones_like(xy_b2[:, :1])), dim=1)
-    return direction_b3 / torch.linalg.vector_norm(direction_b3, dim=1, keepdim=True)
+    return normalize(torch.cat((xy_b2, torch.ones_like(xy_b2[:, :1])), dim=1), dim=1)
 
 
 def to_linear(srgb: Tensor, gamma: float = 2.2) -> Tensor:
@@ -43,9 +43,7 @@ def to_srgb(linear: Tensor, gamma: float = 2.2) -> Tensor:
     return torch.pow(linear, 1.0 / gamma).clamp(0.0, 1.0)
 
 
-def relight(
-    depth_bhw: Tensor, linear_b3hw: Tensor, light: Light, floor: float = 1e-3
-) -> Tensor:
+def relight(depth_bhw: Tensor, linear_b3hw: Tensor, light: Light, floor: float = 1e-3) -> Tensor:
     """Shade the linear photograph by the surface's normals under `light`.
 
     kd * max(n.l, 0) * image + ks * max(n.h, 0)^a with h = (l + v) / |l + v|, v = (0, 0, 1), clamped
@@ -62,8 +60,7 @@ def relight(
     """
     normal_b3hw = orthographic_normals(depth_bhw)
     view = light.direction_b3.new_tensor([0.0, 0.0, 1.0])
-    half_b3 = light.direction_b3 + view
-    half_b3 = half_b3 / torch.linalg.vector_norm(half_b3, dim=1, keepdim=True)
+    half_b3 = normalize(light.direction_b3 + view, dim=1)
     lambert_b1hw = _facing(normal_b3hw, light.direction_b3)
     lobe_b1hw = _facing(normal_b3hw, half_b3) ** _per_entry(light.shininess_b)
     shaded_b3hw = _per_entry(light.diffuse_b) * lambert_b1hw * linear_b3hw

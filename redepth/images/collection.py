@@ -62,6 +62,8 @@ def list_images(source: str, limit: int | None = None) -> Iterator[ImageRef]:
     """
     if limit is not None and limit < 1:
         raise ConfigError(f"limit must be at least 1, got {limit}")
+    if not source.strip():
+        raise ConfigError("no source given: name a folder, a glob, a prefix, an image or a list")
     with _in_our_words(source):
         num_listed = 0
         for ref in islice(_refs(source), limit):

@@ -5,8 +5,8 @@ Decisions, once:
 - 16-bit and 32-bit samples are scaled by their bit depth (65535 -> 255): nothing is stretched, a
   dim picture stays dim. Float samples have no bit depth: 0..1 is read as 0..255, and a file that
   leaves that range is rejected, for its white point would be a guess.
-- Colour profiles are left aside, samples are taken as sRGB. A wide-gamut photograph is a little
-  paler than it should be, which moves a depth network less than a missing profile would.
+- Colour profiles are left aside, samples are taken as sRGB: a wide-gamut photograph comes out a
+  little paler than it is.
 - Every decoder error is a rejection. `LOAD_TRUNCATED_IMAGES` is never set: it turns damaged files
   into pictures with black areas.
 """
@@ -29,7 +29,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from redepth.config import Decoding
-from redepth.errors import ConfigError, ImageRejected, TransientError
+from redepth.errors import ConfigError, ImageRejected, RedepthError, TransientError
 from redepth.images.faults import Fault, classify, in_words
 from redepth.images.uris import is_local
 from redepth.types import ByteImage, DecodedImage, ImageRef
@@ -133,12 +133,14 @@ def _read_bytes(uri: str) -> bytes:
         filesystem, path = fsspec.core.url_to_fs(uri)
         return bytes(filesystem.cat_file(path))
     except Exception as error:  # every fsspec implementation raises its own kinds
-        raise _for_the_caller(error, uri) from error
+        fault = classify(error)
+        if fault is None:
+            raise
+        raise _for_the_caller(fault, uri, in_words(error)) from error
 
 
-def _for_the_caller(error: Exception, uri: str) -> Exception:
-    said = in_words(error)
-    match classify(error):
+def _for_the_caller(fault: Fault, uri: str, said: str) -> RedepthError:
+    match fault:
         case Fault.MISSING:
             return ImageRejected(f"{uri} is no longer there ({said})")
         case Fault.REFUSED:
@@ -147,7 +149,6 @@ def _for_the_caller(error: Exception, uri: str) -> Exception:
             return ConfigError(f"cannot read {uri}: {said}")
         case Fault.TRANSIENT:
             return TransientError(f"reading {uri} failed: {said}; try again")
-    return error
 
 
 @contextmanager

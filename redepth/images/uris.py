@@ -51,13 +51,15 @@ def canonical_uri(uri: str, base: str = "") -> str:
     Args:
         uri: a path or URL, perhaps relative.
         base: canonical folder that relative paths start from; "" is the working directory.
+            An absolute path is a path of this machine, wherever the list that names it lies.
     """
     if "::" in uri and "://" in uri:
         return uri
-    if is_local(uri) and is_local(base):
-        return _canonical_path(posixpath.join(base, _without_file_protocol(uri)))
-    if "://" not in uri:
-        uri = f"{base.rstrip('/')}/{uri}"
+    if is_local(uri):
+        path = _without_file_protocol(uri)
+        if is_local(base) or path.startswith("/"):
+            return _canonical_path(posixpath.join(base, path))
+        uri = f"{base.rstrip('/')}/{path}"
     protocol, _, rest = uri.partition("://")
     protocol = protocol.lower()
     return f"{_SAME_PROTOCOL.get(protocol, protocol)}://{_without_dots(rest)}"

@@ -21,7 +21,7 @@ from redepth.config import ReDepthAnything
 from redepth.errors import RefinementFailed
 from redepth.estimators import DepthDecoder, TokenDepthEstimator, TokenMaps
 from redepth.geometry.letterbox import letterbox
-from redepth.geometry.relighting import Light, relight, to_linear, to_srgb
+from redepth.geometry.relighting import relight, to_linear, to_srgb
 from redepth.geometry.smoothness import smoothness
 from redepth.priors.captioner import Captioner
 from redepth.priors.diffusion import DiffusionPrior
@@ -142,7 +142,7 @@ class ReDepthAnythingRefiner:
         gradient_bchw = self._score_gradient(latents_bchw, target, draws)
         loss_b = score_distillation_loss(latents_bchw, gradient_bchw)
         loss_b = loss_b + self._settings.smoothness_weight * smoothness(raw_bhw)
-        loss_b.sum().backward()
+        torch.autograd.backward(loss_b.sum())
         for member, loss in zip(members, loss_b.detach(), strict=True):
             member.advance(float(loss), step)
 
@@ -155,7 +155,8 @@ class ReDepthAnythingRefiner:
         if not estimator.kind.grows_towards_camera:
             return factor_b11 * raw_bhw
         own_margin = settings.render_margin
-        return factor_b11 / (raw_bhw + (estimator.render_margin if own_margin is None else own_margin))
+        margin = estimator.render_margin if own_margin is None else own_margin
+        return factor_b11 / (raw_bhw + margin)
 
     def _encode_relit(self, depth_bhw: Tensor, target: _JudgedImage, draws: StepDraws) -> Tensor:
         """Light the shape, lay it over the photograph, and encode the picture for the prior."""
@@ -185,7 +186,7 @@ class ReDepthAnythingRefiner:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _JudgedImage:
-    """The linear photograph [1, 3, H, W] and the embeddings of caption and empty prompt [2, L, C]."""
+    """The linear photograph [1, 3, H, W]; caption and empty prompt embedded, [2, L, C]."""
 
     linear_13hw: Tensor
     prompt_2lc: Tensor
@@ -219,7 +220,7 @@ class _Member:
         """Take the optimiser's step, or stop where loss or gradient is not finite."""
         if not np.isfinite(loss):
             self._stop(f"loss is {loss} at step {step}")
-        elif not all(bool(torch.isfinite(p.grad).all()) for p in self._parameters_with_grad()):
+        elif not all(bool(torch.isfinite(gradient).all()) for gradient in self._gradients()):
             self._stop(f"gradient is not finite at step {step}")
         else:
             self._optimiser.step()
@@ -233,9 +234,9 @@ class _Member:
     def _stop(self, why: str) -> None:
         self.stopped = f"member {self.number}: {why}"
 
-    def _parameters_with_grad(self) -> list[Tensor]:
+    def _gradients(self) -> list[Tensor]:
         groups = self._optimiser.param_groups
-        return [p for group in groups for p in group["params"] if p.grad is not None]
+        return [p.grad for group in groups for p in group["params"] if p.grad is not None]
 
 
 def _collect(members: Sequence[_Member]) -> Members:

@@ -68,7 +68,9 @@ def draw_contact_sheet(pictures: Sequence[LabelPicture], title: str) -> bytes:
     return _png(figure)
 
 
-def _new_figure(num_rows: int, height_in: float, width_in: float) -> tuple[Figure, list[list[Axes]]]:
+def _new_figure(
+    num_rows: int, height_in: float, width_in: float
+) -> tuple[Figure, list[list[Axes]]]:
     # The object interface, not pyplot: no global state, no display, safe in a task's thread.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

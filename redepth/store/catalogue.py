@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from redepth.errors import CommitConflict
+from redepth.errors import CommitConflict, IntegrityError
 from redepth.store import layout
+from redepth.store.id_index import IdIndex
 from redepth.store.objects import Objects, open_objects
-from redepth.store.rows import Part, decode_part
+from redepth.store.rows import SCHEMA, Part, decode_part
 from redepth.types import Outcome
 
 OUTCOMES = tuple(Outcome)
+_TABLES_HELD = 256
 _OUTCOME_NAMES = pa.array([outcome.value for outcome in Outcome])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CommittedImages:
-    """Every committed image, in columns: a million take some 40 MB.
+    """Every committed image, in columns.
 
     Attributes:
         ids: string [n]; parts sorted by shard, rows as they are stored.
-        outcomes: int8 [n], positions in `Outcome`.
+        outcomes: int8 [n], positions in `OUTCOMES`.
         parts: int32 [n], positions in `shards`.
         shards: the committed shards, sorted.
         num_tries: how many tries each of them has committed.
@@ -68,20 +71,54 @@ def read_parts(objects: Objects, columns: Sequence[str]) -> Iterator[Part]:
 
 def committed_images(objects: Objects) -> CommittedImages:
     """Read ids and outcomes of every committed image."""
-    ids, outcomes, parts, shards, num_tries = [], [], [], [], []
-    for number, part in enumerate(read_parts(objects, ("id", "outcome"))):
-        ids += part.table["id"].chunks
-        outcomes += _numbers(part.table["outcome"]).chunks
-        parts.append(pa.array([number] * len(part.table), pa.int32()))
-        shards.append(part.shard)
-        num_tries.append(len(part.array_groups))
+    lengths, shards, num_tries = [], [], []
+
+    def tables() -> Iterator[pa.Table]:
+        for part in read_parts(objects, ("id", "outcome")):
+            lengths.append(len(part.table))
+            shards.append(part.shard)
+            num_tries.append(len(part.array_groups))
+            yield part.table
+
+    table = joined(tables(), ("id", "outcome"))
+    parts = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
     return CommittedImages(
-        pa.chunked_array(ids, pa.string()).combine_chunks(),
-        pa.chunked_array(outcomes, pa.int8()).combine_chunks(),
-        pa.chunked_array(parts, pa.int32()).combine_chunks(),
+        table["id"].combine_chunks(),
+        _numbers(table["outcome"]).combine_chunks(),
+        pa.array(parts),
         tuple(shards),
         tuple(num_tries),
     )
+
+
+def joined(tables: Iterable[pa.Table], columns: Sequence[str]) -> pa.Table:
+    """Concatenate the tables of many parts into one of few chunks.
+
+    Joins as it goes: thousands of small buffers take several times the memory of what is in them.
+    """
+    blocks, held = [SCHEMA.empty_table().select(list(columns))], []
+    for table in tables:
+        held.append(table)
+        if len(held) == _TABLES_HELD:
+            blocks.append(pa.concat_tables(held).combine_chunks())
+            held = []
+    return pa.concat_tables([*blocks, *held]).combine_chunks()
+
+
+def index_once(ids: pa.Array, url: str) -> IdIndex:
+    """Index the ids of all committed images.
+
+    Raises:
+        IntegrityError: an image is committed in two shards.
+    """
+    index = IdIndex(ids)
+    repeated = index.repeated()
+    if repeated:
+        raise IntegrityError(
+            f"{url}: {len(repeated)} images are committed in two shards, first {repeated[:3]}: two "
+            "runs worked on this output at once; remove one of the label parts that hold them"
+        )
+    return index
 
 
 def count_outcomes(out: str) -> dict[Outcome, int]:

@@ -17,7 +17,14 @@ import pyarrow.compute as pc
 from redepth.config import Recipe
 from redepth.errors import ConfigError
 from redepth.store import layout, manifest
-from redepth.store.catalogue import OUTCOMES, CommittedImages, add_counts, committed_images
+from redepth.store.catalogue import (
+    OUTCOMES,
+    CommittedImages,
+    add_counts,
+    committed_images,
+    index_once,
+)
+from redepth.store.id_index import IdIndex, id_hashes
 from redepth.store.objects import open_objects
 from redepth.types import ImageRef, Outcome
 
@@ -69,7 +76,8 @@ def plan_labels(
         ConfigError: two listed images have the same id.
     """
     objects = open_objects(out)
-    survey = _Survey(committed_images(objects), retry)
+    committed = committed_images(objects)
+    survey = _Survey(committed, index_once(committed.ids, out), retry)
     cut = _Cut(recipe.labels.digest(), recipe.run.sharding.images_per_shard)
     shards = _planned_shards(survey, cut, images)
     if write:
@@ -79,7 +87,7 @@ def plan_labels(
         for _ in shards:
             pass
     return Plan(
-        manifest=f"{objects.url}/{name}" if name else None,
+        manifest=objects.full_url(name) if name else None,
         num_listed=survey.num_listed,
         num_done=survey.num_listed - survey.num_pending,
         num_pending=survey.num_pending,
@@ -92,12 +100,15 @@ def plan_labels(
 class _Survey:
     """Sorts a listing into what is new, what is tried again and what is done; counts as it goes."""
 
-    def __init__(self, committed: CommittedImages, retry: frozenset[Outcome]) -> None:
+    def __init__(
+        self, committed: CommittedImages, index: IdIndex, retry: frozenset[Outcome]
+    ) -> None:
         self.committed = committed
         self.num_listed = 0
         self.num_pending = 0
         self.size_bytes = 0
         self.outcomes = dict.fromkeys(Outcome, 0)
+        self._index = index
         self._retry = pa.array([OUTCOMES.index(outcome) for outcome in retry], pa.int8())
         self._again: list[pa.Table] = []
         self._hashes = [np.empty(0, np.int64)]
@@ -106,9 +117,9 @@ class _Survey:
         """Yield the images that are not committed, in listing order."""
         for batch in _batches(images):
             self.num_listed += len(batch)
-            hashes = (hash(image_id) for image_id in batch["id"].to_pylist())
-            self._hashes.append(np.fromiter(hashes, np.int64, len(batch)))
-            position = pc.index_in(batch["id"], value_set=self.committed.ids)
+            ids = batch["id"].combine_chunks()
+            self._hashes.append(id_hashes(ids))
+            position = self._index.positions(ids)
             self._sort_committed(batch, position)
             yield self._counted(batch.filter(pc.is_null(position)))
         self._require_unique()
@@ -119,7 +130,7 @@ class _Survey:
         tables = [schema.empty_table(), *self._again]
         return pa.concat_tables(tables).sort_by("part")
 
-    def _sort_committed(self, batch: pa.Table, position: pa.ChunkedArray) -> None:
+    def _sort_committed(self, batch: pa.Table, position: pa.Array) -> None:
         known = batch.filter(pc.is_valid(position))
         position = position.drop_null()
         outcome = self.committed.outcomes.take(position)

@@ -16,6 +16,7 @@ import zarr
 from redepth.errors import ConfigError, IntegrityError
 from redepth.store import arrays, catalogue, manifest
 from redepth.store.dataset import Dataset, read_dataset
+from redepth.store.id_index import IdIndex
 from redepth.store.objects import Objects, open_objects
 from redepth.store.rows import SCHEMA, Part, row_from_columns
 from redepth.store.storage_errors import storage_errors
@@ -64,6 +65,7 @@ class Labels(Mapping[str, StoredLabel]):
         self.dataset = dataset
         self._objects = objects
         self._group = lru_cache(_GROUPS_KEPT_OPEN)(self._open_group)
+        self._array = lru_cache(_GROUPS_KEPT_OPEN)(self._open_array)
         self._part = lru_cache(_GROUPS_KEPT_OPEN)(self._read_part)
 
     def __len__(self) -> int:
@@ -74,12 +76,12 @@ class Labels(Mapping[str, StoredLabel]):
             yield from ids.to_pylist()
 
     def __contains__(self, image_id: object) -> bool:
-        return self._position(image_id) >= 0
+        return self._position(image_id) is not None
 
     def __getitem__(self, image_id: str) -> StoredLabel:
         """Return one image. Raises KeyError for an id that is not committed; see `find`."""
         position = self._position(image_id)
-        if position < 0:
+        if position is None:
             raise KeyError(f"{image_id} is not among the {len(self)} images of {self._objects.url}")
         table = self._part(self._index["shard"][position].as_py()).table
         (values,) = table.filter(pc.equal(table["id"], image_id)).to_pylist()
@@ -130,12 +132,10 @@ class Labels(Mapping[str, StoredLabel]):
         """
         if row.array_group is None or row.array_index is None:
             raise LookupError(f"{row.id} has no maps: it {row.outcome} ({row.reason})")
-        group = self._group(row.array_group)
-        _require_image(group, row)
+        _require_image(self._group(row.array_group), row)
         with storage_errors(self._objects.url):
-            map_hw = arrays.read_map(
-                group[quantity], row.array_index, row.height_px or 0, row.width_px or 0
-            )
+            array = self._array(row.array_group, quantity)
+            map_hw = arrays.read_map(array, row.array_index, row.height_px or 0, row.width_px or 0)
         # Zarr reads an object that is not there as fill values. These two are never all NaN.
         if quantity in ("coarse", "refined") and np.isnan(map_hw).all():
             raise IntegrityError(f"{row.id}: {quantity} is gone from arrays/{row.array_group}")
@@ -145,13 +145,18 @@ class Labels(Mapping[str, StoredLabel]):
     def _index(self) -> pa.Table:
         """Ids, uris and shards of all committed images: what finding one takes."""
         columns = ("id", "uri", "shard")
-        tables = [part.table for part in catalogue.read_parts(self._objects, columns)]
-        return pa.concat_tables([SCHEMA.empty_table().select(columns), *tables])
+        parts = catalogue.read_parts(self._objects, columns)
+        return catalogue.joined((part.table for part in parts), columns)
 
-    def _position(self, image_id: object) -> int:
+    @cached_property
+    def _by_id(self) -> IdIndex:
+        return catalogue.index_once(self._index["id"].combine_chunks(), self._objects.url)
+
+    def _position(self, image_id: object) -> int | None:
         if not isinstance(image_id, str):
-            return -1
-        return int(pc.index(self._index["id"], pa.scalar(image_id)).as_py())
+            return None
+        position: int | None = self._by_id.positions(pa.array([image_id]))[0].as_py()
+        return position
 
     def _not_one(self, text: str, found: Sequence[str]) -> str:
         if not found:
@@ -164,6 +169,9 @@ class Labels(Mapping[str, StoredLabel]):
 
     def _open_group(self, name: str) -> zarr.Group:
         return arrays.open_group(self._objects, name)
+
+    def _open_array(self, group: str, quantity: str) -> zarr.Array[Any]:
+        return self._group(group)[quantity]
 
     def _read_part(self, shard: str) -> Part:
         part = catalogue.read_part(self._objects, shard)

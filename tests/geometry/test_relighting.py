@@ -40,7 +40,9 @@ def test_specular_lobe_of_a_wall() -> None:
 
 
 def test_never_below_the_floor() -> None:
-    lit = relight(torch.full((1, 4, 4), 1.0), torch.zeros(1, 3, 4, 4), one_light(0.0, 0.0, 4.0, 1.0))
+    lit = relight(
+        torch.full((1, 4, 4), 1.0), torch.zeros(1, 3, 4, 4), one_light(0.0, 0.0, 4.0, 1.0)
+    )
     assert torch.allclose(lit, torch.full_like(lit, 1e-3))
 
 

@@ -89,13 +89,11 @@ def test_other_filesystems_give_size_and_a_version_too(bucket: str) -> None:
         ("**/0001.*", ["b/0001.JPG", "b/deep/0001.png", "c/0001.jpg"]),
         ("b/**/*.png", ["b/deep/0001.png"]),
         (".thumbs/*", [".thumbs/0001.jpg"]),
-        ("*/../.thumbs/*", [".thumbs/0001.jpg"]),
     ],
 )
 def test_globs_here_and_there(photos: Path, bucket: str, pattern: str, names: list[str]) -> None:
-    if ".." not in pattern:
-        assert uris(f"{bucket}/{pattern}") == below(bucket, names)
-        assert uris(f"{photos}/{pattern}") == below(photos, names)
+    assert uris(f"{bucket}/{pattern}") == below(bucket, names)
+    assert uris(f"{photos}/{pattern}") == below(photos, names)
 
 
 def test_a_glob_without_stars_across_folders_enters_no_deeper(
@@ -126,9 +124,9 @@ def test_one_file_has_one_id_however_it_is_listed(
     sources = (
         photos, f"{photos}/", ".", "./", "../photos", tmp_path / "way", f"{photos}/*.jpg", "*.jpg",
         "**/a.jpg", f"file://{photos}", f"{photos}/a.jpg", "a.jpg", "./a.jpg", "list.txt",
-        tmp_path / "way" / "list.txt", f"{tmp_path}/way/*.jpg", f"{tmp_path}/w*/a.jpg",
+        tmp_path / "way" / "list.txt", f"{tmp_path}/way/*.jpg",
     )  # fmt: skip
-    for source in sources[:-1]:
+    for source in sources:
         ids = [ref.id for ref in list_images(str(source)) if ref.uri.endswith("/a.jpg")]
         assert ids == [image_id(str(photos / "a.jpg"))], source
 
@@ -247,9 +245,9 @@ def test_a_text_list_skips_blank_lines_and_comments(tmp_path: Path) -> None:
 
 
 def test_a_list_may_lie_anywhere(bucket: str) -> None:
-    fsspec.filesystem("memory").pipe_file("/lists/l.txt", b"../photos/a.jpg\n/abs.jpg\n")
-    assert uris("memory://lists/l.txt", 1) == [f"{bucket}/a.jpg"]
-    assert next(list_images("memory://lists/l.txt")).id == next(list_images(bucket)).id
+    fsspec.filesystem("memory").pipe_file("/photos/lists/l.txt", b"../a.jpg\n/here/b.jpg\n")
+    assert uris(f"{bucket}/lists/l.txt") == [f"{bucket}/a.jpg", "/here/b.jpg"]
+    assert next(list_images(f"{bucket}/lists/l.txt")).id == next(list_images(bucket)).id
 
 
 @WRITERS
@@ -323,6 +321,7 @@ def test_a_long_list_is_read_as_far_as_needed(tmp_path: Path) -> None:
         ("memory://gone/list.csv", "no such folder, file or bucket"),
         ("foo://bucket/x", "Protocol not known"),
         ("s3://*/x.jpg", "takes no wildcard"),
+        ("", "no source given"),
     ],
 )
 def test_a_source_that_gives_nothing_says_why(source: str, said: str, tmp_path: Path) -> None:

@@ -81,6 +81,8 @@ def test_a_linked_image_keeps_the_name_it_was_given(tmp_path: Path) -> None:
         ("k.jpg", "s3://b/lists", "s3://b/lists/k.jpg"),
         ("../photos/k.jpg", "s3://b/lists", "s3://b/photos/k.jpg"),
         ("s3://b/k.jpg", "/local/folder", "s3://b/k.jpg"),
+        ("/no/such/k.jpg", "s3://b/lists", "/no/such/k.jpg"),
+        ("file:///no/such/k.jpg", "s3://b/lists", "/no/such/k.jpg"),
         ("zip://a/../b.jpg::s3://b/all.zip", "", "zip://a/../b.jpg::s3://b/all.zip"),
     ],
 )

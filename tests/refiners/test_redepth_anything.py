@@ -134,7 +134,7 @@ def test_each_group_has_its_own_learning_rate(bench: Bench, frozen: str) -> None
 
 
 def test_every_member_diverging_is_a_named_failure(bench: Bench) -> None:
-    with pytest.raises(RefinementFailed, match="member 0: .* at step 1; member 1"):
+    with pytest.raises(RefinementFailed, match=r"member 0: .* at step 1; member 1"):
         bench.refine(token_learning_rate=float("inf"))
 
 

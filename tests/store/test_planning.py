@@ -7,14 +7,17 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_samples import commit_all, image, images, recipe, shard_plans
+from store_samples import CARD, commit_all, image, images, label, recipe, shard_plans
 
-from redepth.errors import CommitConflict, ConfigError
+from redepth.errors import CommitConflict, ConfigError, IntegrityError
 from redepth.store import layout, manifest, planning
 from redepth.store.catalogue import part_names
-from redepth.store.manifest import read_shard_plans
+from redepth.store.dataset import begin
+from redepth.store.manifest import ShardPlan, read_shard_plans
 from redepth.store.objects import open_objects
 from redepth.store.planning import plan_labels
+from redepth.store.reader import open_labels
+from redepth.store.shards import write_shard
 from redepth.types import Outcome
 
 
@@ -105,6 +108,19 @@ def test_one_id_twice_is_refused(out: str, monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(ConfigError, match="1 of 8 listed images have the id of another"):
         plan_labels([*images(7), image(1)], out, recipe())
     assert open_objects(out).list(layout.MANIFESTS, "") == []
+
+
+def test_an_image_committed_twice_is_an_error(out: str) -> None:
+    """As two runs that worked on one output at once may leave it."""
+    begin(out, recipe(), [CARD])
+    refs = images(6)
+    commit_all(out, refs[:4], recipe())
+    plan = ShardPlan("other", "other", tuple(refs[3:]))
+    write_shard(out, plan, [label(ref) for ref in refs[3:]], recipe().labels.storage)
+    with pytest.raises(IntegrityError, match=rf"1 images .* two shards.*{refs[3].id}"):
+        plan_labels(refs, out, recipe())
+    with pytest.raises(IntegrityError, match="two shards"):
+        open_labels(out)[refs[0].id]
 
 
 def test_a_task_reads_its_own_shards_and_row_groups_only(

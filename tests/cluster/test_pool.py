@@ -1,0 +1,209 @@
+"""What the pool makes of everything that can happen to a call, on real Ray actors."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import ray
+from ray import cloudpickle
+
+from redepth.cluster.pool import LabelledImage, LabelPool, PoolClosed
+from redepth.cluster.session import ray_session
+from redepth.config import Actors, LabelSettings, Recipe, RunSettings
+from redepth.errors import ConfigError, TransientError
+from redepth.types import (
+    DepthKind,
+    ImageRef,
+    Label,
+    LabelArrays,
+    LabelRow,
+    ModelCard,
+    Outcome,
+)
+
+pytestmark = pytest.mark.slow
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+TIMEOUT_S = 3.0
+CARD = ModelCard("coarse", "fake", "a test", None, "0" * 64, "none", untrained=True)
+
+
+class ScriptedLabeller:
+    """Does what the image's id says; `folder` remembers attempts over the process's deaths."""
+
+    cards = (CARD,)
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def label(self, image: ImageRef) -> Label:
+        self._remember(image)
+        action = image.id.split("-")[0]
+        if action == "crash":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if action == "crashonce" and self.attempts(image) == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if action == "hang":
+            time.sleep(3600)
+        if action == "slow":
+            time.sleep(0.3)
+        if action == "bug":
+            raise ZeroDivisionError("one over nothing")
+        if action == "config":
+            raise ConfigError("no rights to read the bucket; ask for them")
+        if action == "flaky" and self.attempts(image) < 3:
+            raise TransientError("503 slow down")
+        if action == "dead":
+            raise TransientError("503 for ever")
+        shape = (2, 3)
+        maps = [np.full(shape, value, np.float32) for value in range(4)]
+        row = LabelRow(
+            id=image.id,
+            uri=image.uri,
+            outcome=Outcome.REFINED,
+            height_px=2,
+            width_px=3,
+            kind=DepthKind.AFFINE_DISPARITY,
+        )
+        return Label(row, LabelArrays(*maps))
+
+    def attempts(self, image: ImageRef) -> int:
+        return len((self.folder / image.id).read_text())
+
+    def _remember(self, image: ImageRef) -> None:
+        with (self.folder / image.id).open("a") as file:
+            file.write("x")
+
+
+class Loader:
+    """Picklable: what an actor loads instead of models."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, settings: LabelSettings) -> ScriptedLabeller:
+        if settings.seed == 13:
+            raise ConfigError("weights are not there; give a folder")
+        return ScriptedLabeller(self.folder)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def private_ray() -> Iterator[None]:
+    with ray_session(None, Actors(num_actors=2, num_cpus=0.5)):
+        yield
+
+
+def recipe(seed: int = 0, num_actors: int = 2) -> Recipe:
+    actors = Actors(num_actors=num_actors, num_cpus=0.5, image_timeout_s=TIMEOUT_S)
+    return Recipe(name="test", labels=LabelSettings(seed=seed), run=RunSettings(actors=actors))
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Iterator[LabelPool]:
+    with LabelPool(recipe(), Loader(tmp_path)) as pool:  # type: ignore[arg-type]
+        yield pool
+
+
+def label(pool: LabelPool, *ids: str) -> dict[str, LabelledImage]:
+    futures = {image_id: pool.submit(ImageRef(image_id, f"/{image_id}")) for image_id in ids}
+    return {image_id: future.result(timeout=60) for image_id, future in futures.items()}
+
+
+def test_many_images_each_get_their_own_label(pool: LabelPool) -> None:
+    ids = [f"ok-{i}" for i in range(50)]
+    done = label(pool, *ids)
+    assert [done[i].row.id for i in ids] == ids
+    assert {image.row.outcome for image in done.values()} == {Outcome.REFINED}
+    arrays = ray.get(done["ok-7"].arrays)
+    assert np.array_equal(arrays.refined_hw, np.full((2, 3), 1, np.float32))
+    assert pool.cards == (CARD,)
+
+
+def test_image_that_kills_its_actor_fails_and_its_neighbours_do_not(
+    pool: LabelPool, tmp_path: Path
+) -> None:
+    neighbours = [f"slow-{i}" for i in range(8)]
+    done = label(pool, *neighbours[:4], "crash-1", *neighbours[4:])
+    guilty = done["crash-1"].row
+    assert guilty.outcome is Outcome.FAILED
+    assert guilty.attempts == 2
+    assert guilty.reason is not None and "process died, 2 times" in guilty.reason
+    for name in neighbours:
+        assert done[name].row.outcome is Outcome.REFINED
+        assert len((tmp_path / name).read_text()) <= 2, "a neighbour is done again once at most"
+
+
+def test_image_whose_actor_dies_once_is_labelled(pool: LabelPool) -> None:
+    row = label(pool, "crashonce-1")["crashonce-1"].row
+    assert (row.outcome, row.attempts) == (Outcome.REFINED, 2)
+
+
+def test_stuck_call_is_ended_in_time_and_the_actor_is_used_again(pool: LabelPool) -> None:
+    started = time.monotonic()
+    done = label(pool, "hang-1", "ok-1", "ok-2", "ok-3", "ok-4")
+    took = time.monotonic() - started
+    assert done["hang-1"].row.outcome is Outcome.FAILED
+    assert "longer than 3 s" in (done["hang-1"].row.reason or "")
+    assert all(done[f"ok-{i}"].row.outcome is Outcome.REFINED for i in range(1, 5))
+    assert TIMEOUT_S <= took < TIMEOUT_S + 10
+    assert label(pool, "ok-5", "ok-6", "ok-7")["ok-7"].row.outcome is Outcome.REFINED
+
+
+def test_bug_in_the_refiner_is_the_images_own_failure(pool: LabelPool) -> None:
+    done = label(pool, "bug-1", "ok-1")
+    assert done["bug-1"].row.outcome is Outcome.FAILED
+    assert done["bug-1"].row.reason == "ZeroDivisionError: one over nothing"
+    assert done["bug-1"].row.attempts == 1
+    assert done["ok-1"].row.outcome is Outcome.REFINED
+
+
+def test_transient_error_is_tried_again_and_then_ends_the_shard(pool: LabelPool) -> None:
+    assert label(pool, "flaky-1")["flaky-1"].row.attempts == 3
+    with pytest.raises(TransientError, match="503 for ever"):
+        label(pool, "dead-1")
+
+
+def test_config_error_ends_the_run_with_its_own_words(pool: LabelPool) -> None:
+    with pytest.raises(ConfigError, match="ask for them"):
+        label(pool, "config-1")
+
+
+def test_models_that_do_not_load_end_the_run_before_it_starts(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ConfigError, match="weights are not there"),
+        LabelPool(recipe(seed=13), Loader(tmp_path)),  # type: ignore[arg-type]
+    ):
+        pass
+
+
+def test_closing_frees_whoever_waits(tmp_path: Path) -> None:
+    with LabelPool(recipe(num_actors=1), Loader(tmp_path)) as pool:  # type: ignore[arg-type]
+        futures = [pool.submit(ImageRef(f"hang-{i}", "/x")) for i in range(5)]
+        time.sleep(0.5)
+    for future in futures:
+        assert isinstance(future.exception(timeout=5), PoolClosed)
+    with pytest.raises(PoolClosed):
+        pool.submit(ImageRef("late", "/late")).result(timeout=1)
+
+
+def test_actor_killed_from_outside_costs_nothing(pool: LabelPool) -> None:
+    futures = [pool.submit(ImageRef(f"slow-{i}", f"/slow-{i}")) for i in range(12)]
+    time.sleep(0.7)
+    actors = [
+        p
+        for p in psutil.process_iter(["cmdline"])
+        if "ray::LabelActor" in " ".join(p.info["cmdline"] or [])
+    ]
+    assert actors
+    actors[0].kill()
+    rows = [future.result(timeout=60).row for future in futures]
+    assert {row.outcome for row in rows} == {Outcome.REFINED}
+    assert max(row.attempts for row in rows) == 2

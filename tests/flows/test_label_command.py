@@ -1,0 +1,197 @@
+"""The main job through the real command line: Prefect's embedded server, Ray actors, a folder."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import psutil
+import pyarrow.parquet as pq
+import pytest
+import xarray as xr
+from PIL import Image
+
+from redepth.store.reader import StoredLabel, open_labels
+from redepth.types import Outcome
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+REDEPTH = Path(sys.executable).with_name("redepth")
+TINY = (
+    "--recipe=mini",
+    "--set=labels.coarse.size_px=56",
+    "--set=labels.refiner.num_steps=2",
+    "--set=labels.refiner.num_members=2",
+)
+COARSE = ("--recipe=mini-coarse", "--set=labels.coarse.size_px=56")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> None:
+    os.environ["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
+
+
+def write_photographs(folder: Path, number: int) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for i in range(number):
+        pixels = np.random.default_rng(i).integers(0, 255, (6, 8, 3), dtype=np.uint8)
+        path = folder / f"{i:04d}.png"
+        Image.fromarray(pixels).resize((64, 48)).save(path)
+        paths.append(path)
+    return paths
+
+
+def redepth(*arguments: object, code: int = 0) -> str:
+    """Run the command line; return what it printed, on both streams."""
+    command = [str(REDEPTH), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode == code, said
+    assert "Traceback" not in said
+    return said
+
+
+def same_bytes(first: StoredLabel, other: StoredLabel) -> bool:
+    return all(
+        getattr(first, name).tobytes() == getattr(other, name).tobytes()
+        for name in ("coarse", "refined", "spread", "confidence")
+    )
+
+
+def outcomes(out: Path) -> dict[str, int]:
+    return {outcome.value: n for outcome, n in open_labels(str(out)).count_outcomes().items() if n}
+
+
+def kill_when(command: Sequence[object], ready: Callable[[], bool]) -> None:
+    """Start the command line, wait until `ready`, and SIGKILL it."""
+    process = subprocess.Popen(
+        [str(REDEPTH), *map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while not ready():
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def test_label_is_the_same_alone_in_company_on_two_actors_and_after_a_kill(tmp_path: Path) -> None:
+    photos = write_photographs(tmp_path / "photos", 4)
+    small_shards = "--set=run.sharding.images_per_shard=1"
+    redepth("label", photos[2], "--out", tmp_path / "alone", *TINY, "--actors=1")
+    redepth("label", tmp_path / "photos", "--out", tmp_path / "four", *TINY, "--actors=1")
+    killed = tmp_path / "killed"
+    command = ("label", tmp_path / "photos", "--out", killed, *TINY, "--actors=2", small_shards)
+    kill_when(command, lambda: len(list((killed / "labels").glob("*.parquet"))) >= 1)
+    redepth(*command)
+
+    four, resumed = open_labels(str(tmp_path / "four")), open_labels(str(killed))
+    assert sorted(four) == sorted(resumed)
+    assert len(four) == 4
+    assert all(same_bytes(four[image_id], resumed[image_id]) for image_id in four)
+    (alone_id,) = alone = open_labels(str(tmp_path / "alone"))
+    assert same_bytes(alone[alone_id], four[alone_id])
+    assert alone[alone_id].row.num_members == 2
+    drift = alone[alone_id].row.drift
+    assert drift is not None and drift > 0, "the refiner must have moved the map"
+    others = [four[image_id] for image_id in four if image_id != alone_id]
+    assert not any(same_bytes(alone[alone_id], other) for other in others)
+
+
+def test_second_run_removed_part_other_recipe_and_retry(tmp_path: Path) -> None:
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    write_photographs(photos, 5)
+    (photos / "broken.jpg").write_bytes(b"\xff\xd8\xff not a photograph")
+    command = ("label", photos, "--out", out, *COARSE, "--set=run.sharding.images_per_shard=2")
+    said = redepth(*command)
+    assert "6 to do in 3 shards" in said
+    assert "untrained" in said
+    assert outcomes(out) == {"refined": 5, "rejected": 1}
+
+    started = time.monotonic()
+    again = redepth(*command)
+    assert "Nothing to do: all 6 images" in again
+    assert "try again with --retry rejected" in again
+    assert time.monotonic() - started < 10
+
+    parts = sorted((out / "labels").glob("*.parquet"))
+    kept = {part: part.read_bytes() for part in parts[1:]}
+    parts[0].unlink()
+    assert "4 done, 2 to do in 1 shard" in redepth(*command)
+    assert sorted((out / "labels").glob("*.parquet")) == parts
+    assert all(part.read_bytes() == content for part, content in kept.items())
+
+    refused = redepth(*command, "--set=labels.coarse.size_px=70", code=2)
+    assert "labels.coarse.size_px: 56 -> 70" in refused
+
+    write_photographs(photos, 1)[0].rename(photos / "broken.jpg")
+    write_photographs(photos, 1)
+    assert "5 done, 1 to do in 1 shard" in redepth(*command, "--retry=rejected")
+    assert outcomes(out) == {"refined": 6}
+    assert "Nothing to do" in redepth(*command, "--strict")
+
+
+def test_strict_says_so_with_its_exit_code(tmp_path: Path) -> None:
+    write_photographs(tmp_path / "photos", 1)
+    (tmp_path / "photos" / "broken.jpg").write_bytes(b"")
+    said = redepth(
+        "label", tmp_path / "photos", "--out", tmp_path / "out", *COARSE, "--strict", code=1
+    )
+    assert "1 rejected" in " ".join(said.split())
+
+
+def test_driver_and_actor_killed_halfway_through_200_images(tmp_path: Path) -> None:
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    paths = write_photographs(photos, 200)
+    command = ("label", photos, "--out", out, *COARSE, "--actors=2",
+               "--set=run.sharding.images_per_shard=10")  # fmt: skip
+    killed_actors: list[psutil.Process] = []
+
+    def halfway() -> bool:
+        num_parts = len(list((out / "labels").glob("*.parquet")))
+        if num_parts >= 4 and not killed_actors:
+            killed_actors.extend(label_actors()[:1])
+            killed_actors[0].kill()
+        return num_parts >= 10
+
+    kill_when(command, halfway)
+    before = outcomes(out)["refined"]
+    assert 100 <= before < 200
+    said = redepth(*command)
+    assert f"{before} done, {200 - before} to do" in said
+
+    assert outcomes(out) == {"refined": 200}
+    assert_every_reader_sees_each_image_once(out, [str(path) for path in paths])
+
+
+def label_actors() -> list[psutil.Process]:
+    processes = psutil.process_iter(["cmdline"])
+    return [p for p in processes if "ray::LabelActor" in " ".join(p.info["cmdline"] or [])]
+
+
+def assert_every_reader_sees_each_image_once(out: Path, uris: list[str]) -> None:
+    labels = open_labels(str(out))
+    table = pq.ParquetDataset(str(out / "labels")).read()
+    assert sorted(table["uri"].to_pylist()) == sorted(uris)
+    assert len(set(table["id"].to_pylist())) == len(uris) == len(labels)
+    (counted,) = duckdb.sql(
+        f"select count(distinct id), count(*) from '{out}/labels/*.parquet' "
+        f"where outcome = '{Outcome.REFINED.value}'"
+    ).fetchall()
+    assert counted == (len(uris), len(uris))
+    for row in table.select(["id", "array_group", "array_index"]).to_pylist()[::17]:
+        group = xr.open_zarr(out / "arrays" / row["array_group"], consolidated=False)
+        through_xarray = group["refined"][row["array_index"]].values
+        stored = labels[row["id"]]
+        height, width = stored.refined.shape
+        assert np.array_equal(through_xarray[:height, :width], stored.refined)
+        assert np.isfinite(stored.refined).all()
