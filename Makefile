@@ -79,6 +79,10 @@ format: install ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
+.PHONY: docs
+docs: install ## Write the page that is made from the code (docs/recipes.md)
+	@$(BIN)/python scripts/write_recipe_reference.py docs/recipes.md
+
 .PHONY: bench
 bench: install ## Run every benchmark and print its figures
 	@for file in benchmarks/[a-z]*.py; do echo "==> $$file"; $(BIN)/python "$$file"; done

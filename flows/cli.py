@@ -1,8 +1,7 @@
-"""The command line: `redepth label | plan | status | show | recipes`."""
+"""The command line: `redepth label | plan | status | show | scenes | recipes`."""
 
 from __future__ import annotations
 
-import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -11,26 +10,18 @@ from typing import Annotated
 import typer
 
 from flows import terminal
+from flows.embedded_server import quieten_prefect, start_prefect_server
 from redepth import __version__
 from redepth.config import Recipe, load_recipe, shipped_recipes
 from redepth.costing import CostEstimate, estimate_cost
-from redepth.errors import ConfigError, RedepthError
+from redepth.errors import ConfigError, RedepthError, StorageUnreachable
+from redepth.scenes.scene import Split
 from redepth.types import Outcome
 
 EXIT_FAILED = 1
 EXIT_CONFIG = 2
 EXIT_INTERRUPTED = 130
 DEFAULT_RECIPE = "redepth-anything-fast"
-
-# Prefect's own server, started for one run, is to be quiet and not to call home; with more task-run
-# events than its recorder takes at a time it prints a traceback at shutdown. Said here because
-# Prefect reads these when it is imported; whoever sets them, or a server, is obeyed.
-QUIET_PREFECT = {
-    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
-    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "500",
-}
 
 app = typer.Typer(
     name="redepth",
@@ -126,7 +117,11 @@ def label(
     if dry_run:
         plan(photos, out, recipe, settings, limit, retry)
         return
-    outcomes = _label(photos, out, recipe, tuple(overrides), ray, limit, _outcomes(retry))
+    try:
+        outcomes = _label(photos, out, recipe, tuple(overrides), ray, limit, _outcomes(retry))
+    except KeyboardInterrupt:
+        terminal.print_error("stopped. What is committed stays; the same command resumes")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
     if strict and (outcomes[Outcome.REJECTED] or outcomes[Outcome.FAILED]):
         raise typer.Exit(EXIT_FAILED)
 
@@ -186,6 +181,29 @@ def show(
     terminal.print_row(row, png)
 
 
+@app.command(
+    epilog="[bold]Example[/]\n\n"
+    "redepth scenes --count 64 --family coins --family dunes --size 128 --out scenes/\n\n"
+    "redepth label scenes/list.csv --out labels/ --recipe mini"
+)
+def scenes(
+    out: Annotated[Path, typer.Option("--out", "-o", help="A local folder for the collection.")],
+    family: Annotated[
+        list[str] | None,
+        typer.Option("--family", help="May be given again; default: every family."),
+    ] = None,
+    count: Annotated[int, typer.Option("--count", min=1, help="Scenes of each family.")] = 16,
+    size: Annotated[int, typer.Option("--size", min=16, help="Pixels a side.")] = 128,
+    split: Annotated[Split, typer.Option(help="Splits share no scene.")] = Split.HELD_OUT,
+    seed: Annotated[int, typer.Option(min=0, help="The first scene's; then counted up.")] = 0,
+) -> None:
+    """Render scenes with exact depth, normals and captions: a collection whose truth is known."""
+    from flows.render_scenes import render_collection
+    from redepth.scenes.families import FAMILIES
+
+    render_collection(out, tuple(dict.fromkeys(family or FAMILIES)), count, size, split, seed)
+
+
 @app.command()
 def recipes() -> None:
     """List the recipes that come with redepth."""
@@ -196,10 +214,7 @@ def main() -> None:
     """Run the command line; what is known to go wrong becomes a message and an exit code."""
     try:
         app()
-    except KeyboardInterrupt:
-        terminal.print_error("stopped. What is committed stays; run it again to resume")
-        sys.exit(EXIT_INTERRUPTED)
-    except ConfigError as error:
+    except (ConfigError, StorageUnreachable) as error:
         terminal.print_error(str(error))
         sys.exit(EXIT_CONFIG)
     except RedepthError as error:
@@ -217,20 +232,22 @@ def _label(
     retry: tuple[Outcome, ...],
 ) -> dict[Outcome, int]:
     """Look first, since a look takes no engine: with nothing to do, none is started."""
-    from redepth.images.collection import list_images
+    from redepth.images.collection import canonical_uri, list_images
     from redepth.store.dataset import check_recipe, read_dataset
     from redepth.store.planning import plan_labels
 
     chosen = load_recipe(recipe, overrides)
+    out = canonical_uri(out)
     check_recipe(out, chosen)
     found = plan_labels(list_images(photos, limit), out, chosen, frozenset(retry), write=False)
     if not found.num_pending:
         terminal.print_nothing_to_do(out, found)
         return found.outcomes
     terminal.print_head(photos, out, chosen, found)
-    os.environ |= {name: value for name, value in QUIET_PREFECT.items() if name not in os.environ}
+    quieten_prefect()
     from flows.label_images import label_images
 
+    start_prefect_server()
     report = label_images(photos, out, recipe, overrides, ray, limit, retry)
     terminal.print_summary(out, report.outcomes, read_dataset(out).models, report.contact_sheet)
     return report.outcomes

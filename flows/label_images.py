@@ -16,6 +16,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from redepth.cluster.pool import LabelPool
 from redepth.cluster.session import ray_session
 from redepth.config import Recipe, load_recipe
+from redepth.images.collection import canonical_uri
 from redepth.store.dataset import begin
 from redepth.store.planning import Plan
 from redepth.types import Outcome
@@ -58,6 +59,7 @@ def label_images(
         ConfigError: something to mend before anything can start.
     """
     settings = load_recipe(recipe, overrides)
+    source, out = canonical_uri(source), canonical_uri(out)
     plan = plan_shards(source, out, settings, limit, frozenset(retry))
     if plan.manifest is not None:
         with ray_session(ray_address, settings.run.actors), LabelPool(settings) as pool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from redepth.config import Recipe
@@ -59,18 +60,18 @@ def print_plan(
     source: str, where: str, recipe: Recipe, plan: Plan, estimate: CostEstimate | None
 ) -> None:
     """Show what would be done and what it would cost."""
-    table = _plain_table()
-    table.add_row("recipe", f"{recipe.name}: {recipe.description}")
-    table.add_row("photographs", source)
-    table.add_row("labels", where)
-    table.add_row("listed", _images(plan.num_listed))
-    table.add_row("done", str(plan.num_done))
-    table.add_row("to do", f"{_images(plan.num_pending)}, {plan.size_bytes / 1e6:.1f} MB to read")
-    table.add_row("shards", f"{plan.num_shards} of up to {recipe.run.sharding.images_per_shard}")
-    table.add_row("cost", _cost_words(recipe, estimate))
-    for line in recipe.licence_lines():
-        table.add_row("licence", line)
-    out.print(table)
+    facts = [
+        ("recipe", f"{recipe.name}: {recipe.description}"),
+        ("photographs", source),
+        ("labels", where),
+        ("listed", _images(plan.num_listed)),
+        ("done", str(plan.num_done)),
+        ("to do", f"{_images(plan.num_pending)}, {plan.size_bytes / 1e6:.1f} MB to read"),
+        ("shards", f"{plan.num_shards} of up to {recipe.run.sharding.images_per_shard} images"),
+        ("cost", _cost_words(recipe, estimate)),
+        *(("licence", line) for line in recipe.licence_lines()),
+    ]
+    _print_facts(facts)
     if recipe.is_untrained:
         out.print(UNTRAINED)
     out.print("Nothing was written or spent. Run it with: redepth label")
@@ -84,16 +85,14 @@ def print_summary(
 ) -> None:
     """Say at the end of a run how the output stands and where things are."""
     out.print(_outcome_table(outcomes))
-    table = _plain_table()
-    table.add_row("labels", where)
-    table.add_row("catalogue", f"{where.rstrip('/')}/labels/*.parquet")
+    facts = [("labels", where), ("catalogue", f"{where.rstrip('/')}/labels/*.parquet")]
     if sheet is not None:
-        table.add_row("contact sheet", sheet)
+        facts.append(("contact sheet", sheet))
     for model in models:
         if model.non_commercial:
             words = f"{model.name} is {model.licence}: these labels are not for commercial use"
-            table.add_row("[yellow]licence", words)
-    out.print(table)
+            facts.append(("licence", words))
+    _print_facts(facts)
     if any(model.untrained for model in models):
         out.print(UNTRAINED)
 
@@ -110,21 +109,18 @@ def print_status(where: str, summary: OutputSummary, models: tuple[ModelCard, ..
 
 def print_row(row: LabelRow, png: Path) -> None:
     """Show one line of the catalogue, and where its picture was written."""
-    table = _plain_table()
+    facts = []
     for field in fields(row):
         value = getattr(row, field.name)
         if value is not None:
-            table.add_row(field.name, f"{value:.4g}" if isinstance(value, float) else str(value))
-    table.add_row("[bold]picture", str(png))
-    out.print(table)
+            words = f"{value:.4g}" if isinstance(value, float) else str(value)
+            facts.append((field.name, words))
+    _print_facts([*facts, ("picture", str(png))])
 
 
 def print_recipes(recipes: Mapping[str, str]) -> None:
     """List the shipped recipes with what each is for."""
-    table = _plain_table()
-    for name, purpose in recipes.items():
-        table.add_row(f"[bold]{name}", purpose)
-    out.print(table)
+    _print_facts(list(recipes.items()))
 
 
 def _outcome_table(outcomes: Mapping[Outcome, int]) -> Table:
@@ -146,11 +142,11 @@ def _cost_words(recipe: Recipe, estimate: CostEstimate | None) -> str:
     return f"{estimate.actor_hours:,.2f} actor hours{price} ({estimate.basis})"
 
 
-def _plain_table() -> Table:
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="dim")
-    table.add_column(overflow="fold")
-    return table
+def _print_facts(facts: Sequence[tuple[str, str]]) -> None:
+    """Print names and values in two columns; a path is never wrapped, so that it can be copied."""
+    width = max(len(name) for name, _ in facts)
+    for name, value in facts:
+        out.print(f"[dim]{name:<{width}}[/]  {escape(value)}")
 
 
 def _images(number: int) -> str:

@@ -45,12 +45,12 @@ class Weights(Settings):
     Exactly one of `repo` (with `revision`), `folder` and `seed`; none of them means the preset's.
     """
 
-    repo: str | None = None
-    revision: str | None = None
-    folder: str | None = None
-    seed: int | None = None
+    repo: str | None = Field(None, description="repository of the Hugging Face hub")
+    revision: str | None = Field(None, description="its commit; needed with repo")
+    folder: str | None = Field(None, description="folder as save_pretrained writes it")
+    seed: int | None = Field(None, description="untrained weights; presets `mini` only")
     licence: str | None = Field(None, description="stated by whoever provides the weights")
-    non_commercial: bool = False
+    non_commercial: bool = Field(False, description="whether it forbids commercial use")
     variant: str | None = Field(None, description='file variant, e.g. "fp16"')
 
     @model_validator(mode="after")
@@ -76,7 +76,7 @@ class Decoding(Settings):
 class Coarse(Settings):
     """The monocular network whose map is refined, and the size it works at."""
 
-    preset: str = "depth-anything-v2-small"
+    preset: str = Field("depth-anything-v2-small", description="a coarse model by name")
     weights: Weights = Weights()
     size_px: int = Field(518, ge=28, description="upper bound of both sides, aspect kept")
 
@@ -89,7 +89,7 @@ class Coarse(Settings):
 class Prior(Settings):
     """The frozen diffusion model that judges the re-lit picture."""
 
-    preset: str = "stable-diffusion-v1-5"
+    preset: str = Field("stable-diffusion-v1-5", description="a prior by name")
     weights: Weights = Weights()
 
     @model_validator(mode="after")
@@ -127,24 +127,26 @@ class ReDepthAnything(Settings):
     method: Literal["redepth_anything"] = "redepth_anything"
     prior: Prior = Prior()
     caption: Caption = Caption()
-    num_members: int = Field(10, ge=1)
+    num_members: int = Field(10, ge=1, description="an ensemble of 1 has no confidence")
     num_steps: int = Field(1000, ge=0, description="0 leaves the prediction untouched")
-    token_learning_rate: float = Field(1e-3, ge=0)
-    decoder_learning_rate: float = Field(2e-6, ge=0)
-    scale_learning_rate: float = Field(1e-3, ge=0)
-    weight_decay: float = Field(0.01, ge=0)
-    betas: tuple[UnitInterval, UnitInterval] = (0.9, 0.999)
+    token_learning_rate: float = Field(1e-3, ge=0, description="of the four patch-token maps")
+    decoder_learning_rate: float = Field(2e-6, ge=0, description="of the decoder's weights")
+    scale_learning_rate: float = Field(1e-3, ge=0, description="of the scale offset o")
+    weight_decay: float = Field(0.01, ge=0, description="AdamW's, on all of them")
+    betas: tuple[UnitInterval, UnitInterval] = Field((0.9, 0.999), description="AdamW's")
     render_scale: float | None = Field(None, description="s; null takes the coarse preset's")
     render_margin: float | None = Field(None, description="m; null takes the coarse preset's")
     light_extent: float = Field(1.0, gt=0, description="lx, ly ~ U(-extent, extent), lz = 1")
     shininess_exponents: tuple[int, int] = Field((2, 7), description="k in 2^k, inclusive range")
-    gamma: float = Field(2.2, gt=0)
-    shading_floor: float = Field(1e-3, gt=0)
+    gamma: float = Field(2.2, gt=0, description="linear light is rgb ** gamma")
+    shading_floor: float = Field(1e-3, gt=0, description="darkest value of the re-lit picture")
     guidance_scale: float = Field(50.0, description="g in e_text + g (e_text - e_uncond)")
-    min_timestep: UnitInterval = 0.02
-    max_timestep: UnitInterval = 0.60
-    weighting: Literal["uniform", "sds", "fantasia3d"] = "uniform"
-    smoothness_weight: float = Field(1.0, ge=0)
+    min_timestep: UnitInterval = Field(0.02, description="share of the prior's timesteps")
+    max_timestep: UnitInterval = Field(0.60, description="share of the prior's timesteps")
+    weighting: Literal["uniform", "sds", "fantasia3d"] = Field(
+        "uniform", description="w(t) of the gradient: 1, 1 - abar or sqrt(abar) (1 - abar)"
+    )
+    smoothness_weight: float = Field(1.0, ge=0, description="of the mean absolute Laplacian")
     members_per_batch: int = Field(
         1, ge=1, description="members that share a step: 1 on a CPU, all of them on a GPU"
     )
@@ -189,9 +191,11 @@ class Guard(Settings):
 class Compute(Settings):
     """What of the machine shows in the bytes: hence part of the recipe."""
 
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="auto is a GPU where the actor sees one"
+    )
     dtype: Literal["float32", "float16", "bfloat16"] = Field(
-        "float32", description="of the prior; depth model and optimisation stay in float32"
+        "float32", description="of prior and captioner; the rest is float32"
     )
     num_threads: int = Field(1, ge=1, description="torch threads of one actor on a CPU")
 
@@ -199,14 +203,16 @@ class Compute(Settings):
 class Storage(Settings):
     """How arrays are written. float32 keeps normals smooth; float16 is a third of the size."""
 
-    dtype: Literal["float16", "float32"] = "float32"
+    dtype: Literal["float16", "float32"] = Field(
+        "float32", description="of coarse and refined; spread and confidence are float16"
+    )
     compression_level: int = Field(5, ge=1, le=22, description="of zstd, after a bit shuffle")
 
 
 class LabelSettings(Settings):
     """All that decides what a label's bytes are."""
 
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, description="of every random draw, with the image's id")
     decoding: Decoding = Decoding()
     coarse: Coarse = Coarse()
     refiner: Refiner = Identity()
@@ -237,7 +243,7 @@ class Actors(Settings):
 class Sharding(Settings):
     """How work is cut. A shard is what a crash can cost, and one object a quantity in the store."""
 
-    images_per_shard: int = Field(32, ge=1, le=4096)
+    images_per_shard: int = Field(32, ge=1, le=4096, description="committed together")
     max_task_runs: int = Field(100, ge=1, le=1000, description="Prefect task runs of one flow run")
     task_retries: int = Field(2, ge=0, description="of a shard's task, with back-off")
 
@@ -246,8 +252,8 @@ class Cost(Settings):
     """What `redepth plan` reckons with."""
 
     seconds_per_image: float | None = Field(None, gt=0, description="of one actor; say its source")
-    price_per_actor_hour: float | None = Field(None, ge=0)
-    currency: str = "USD"
+    price_per_actor_hour: float | None = Field(None, ge=0, description="in `currency`")
+    currency: str = Field("USD", description="only for show")
 
 
 class RunSettings(Settings):
@@ -261,8 +267,8 @@ class RunSettings(Settings):
 class Recipe(Settings):
     """A whole recipe, as one YAML file states it."""
 
-    name: str = Field(min_length=1)
-    description: str = ""
+    name: str = Field(min_length=1, description="for people; recorded in the output")
+    description: str = Field("", description="one line, shown by `redepth plan`")
     labels: LabelSettings = LabelSettings()
     run: RunSettings = RunSettings()
 

@@ -24,6 +24,10 @@ class TransientError(RedepthError):
     """Something outside answered badly (network, storage): the same call may go through later."""
 
 
+class StorageUnreachable(TransientError):
+    """Nobody answers where the storage should be: correct its address, or wait until it is back."""
+
+
 class CommitConflict(RedepthError):
     """Another run has changed the output since it was planned: plan again."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -14,15 +14,27 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-@pytest.fixture
-def s3_bucket() -> Iterator[str]:
-    """Make an empty bucket on the S3 server of AWS_ENDPOINT_URL and remove it with all it holds."""
+@pytest.fixture(scope="session")
+def new_bucket() -> Iterator[Callable[[], str]]:
+    """Return what makes an empty bucket on the server of AWS_ENDPOINT_URL; all go at the end."""
     if "AWS_ENDPOINT_URL" not in os.environ:
         pytest.fail("tests marked s3 need AWS_ENDPOINT_URL; `make test-s3` starts a server")
     import boto3
 
-    name = f"redepth-{uuid.uuid4().hex}"
-    bucket = boto3.resource("s3").create_bucket(Bucket=name)
-    yield name
-    bucket.objects.delete()
-    bucket.delete()
+    server, names = boto3.resource("s3"), []
+
+    def make() -> str:
+        names.append(f"redepth-{uuid.uuid4().hex}")
+        server.create_bucket(Bucket=names[-1])
+        return names[-1]
+
+    yield make
+    for name in names:
+        server.Bucket(name).objects.delete()
+        server.Bucket(name).delete()
+
+
+@pytest.fixture
+def s3_bucket(new_bucket: Callable[[], str]) -> str:
+    """Return the name of an empty bucket."""
+    return new_bucket()

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
 
 import ray
 
@@ -33,9 +37,27 @@ def ray_session(address: str | None, actors: Actors) -> Iterator[None]:
     else:
         _connect(address)
     try:
-        yield
+        with _leaving_on_sigterm():
+            yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _leaving_on_sigterm() -> Iterator[None]:
+    """Unwind on SIGTERM, as on Ctrl-C: Ray's own handler would abort the process on the spot."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, _leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def _start_private(actors: Actors) -> None:

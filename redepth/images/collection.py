@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
 import fsspec
 from fsspec.utils import glob_translate
 
-from redepth.errors import ConfigError, RedepthError, TransientError
-from redepth.images.faults import Fault, classify, in_words
+from redepth.errors import ConfigError
 from redepth.images.list_files import Row, is_list, read_rows
 from redepth.images.uris import (
     canonical_uri,
@@ -28,6 +26,7 @@ from redepth.images.uris import (
     uri_digest,
 )
 from redepth.images.walk import Found, Wanted, find_one, stat_file, walk
+from redepth.storage_faults import in_words, storage_errors
 from redepth.types import ImageRef
 
 __all__ = ["IMAGE_SUFFIXES", "canonical_uri", "image_id", "list_images"]
@@ -38,13 +37,6 @@ IMAGE_SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".tif", ".tiff", ".gif",
     ".bmp", ".dib", ".jp2", ".j2k", ".avif", ".ppm", ".pgm", ".pnm", ".sgi", ".heic", ".heif",
 )  # fmt: skip
-
-_HOW_TO_BE_LET_IN = {
-    "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY (or AWS_PROFILE), AWS_ENDPOINT_URL and "
-    "AWS_REGION",
-    "gs": "GOOGLE_APPLICATION_CREDENTIALS",
-    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
-}
 
 
 def list_images(source: str, limit: int | None = None) -> Iterator[ImageRef]:
@@ -64,7 +56,7 @@ def list_images(source: str, limit: int | None = None) -> Iterator[ImageRef]:
         raise ConfigError(f"limit must be at least 1, got {limit}")
     if not source.strip():
         raise ConfigError("no source given: name a folder, a glob, a prefix, an image or a list")
-    with _in_our_words(source):
+    with storage_errors(source, missing_is_wrong=True):
         num_listed = 0
         for ref in islice(_refs(source), limit):
             num_listed += 1
@@ -184,30 +176,6 @@ def _require_protocol(uri: str, where: str) -> None:
         fsspec.get_filesystem_class(protocol_of(uri))
     except (ImportError, ValueError) as error:
         raise ConfigError(f"{where}: cannot open {uri}: {in_words(error)}") from error
-
-
-@contextmanager
-def _in_our_words(source: str) -> Iterator[None]:
-    try:
-        yield
-    except RedepthError:
-        raise
-    except Exception as error:  # every storage library has its own kinds
-        fault = classify(error)
-        if fault is None:
-            raise
-        if fault is Fault.TRANSIENT:
-            raise TransientError(f"listing {source} failed: {in_words(error)}") from error
-        raise ConfigError(_what_to_mend(fault, source, in_words(error))) from error
-
-
-def _what_to_mend(fault: Fault, source: str, said: str) -> str:
-    settings = _HOW_TO_BE_LET_IN.get(protocol_of(source), "its permissions")
-    if fault is Fault.MISSING:
-        return f"{source}: no such folder, file or bucket ({said}): check the spelling"
-    if fault is Fault.REFUSED:
-        return f"{source}: access is refused ({said}): check {settings}"
-    return f"{source}: cannot be opened ({said}): check {settings}"
 
 
 def _nothing_found(source: str) -> str:

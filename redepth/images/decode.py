@@ -23,15 +23,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import fsspec
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from redepth.config import Decoding
-from redepth.errors import ConfigError, ImageRejected, RedepthError, TransientError
-from redepth.images.faults import Fault, classify, in_words
+from redepth.errors import ImageRejected, RedepthError
+from redepth.filesystems import open_filesystem
 from redepth.images.uris import is_local
+from redepth.storage_faults import Fault, classify, explained, in_words
 from redepth.types import ByteImage, DecodedImage, ImageRef
 
 # Named, so that Pillow never starts Ghostscript for an EPS, nor takes noise for a TGA or an XBM.
@@ -130,25 +130,25 @@ def _read_bytes(uri: str) -> bytes:
     try:
         if is_local(uri):
             return Path(uri.removeprefix("file://")).read_bytes()
-        filesystem, path = fsspec.core.url_to_fs(uri)
+        filesystem, path = open_filesystem(uri)
         return bytes(filesystem.cat_file(path))
     except Exception as error:  # every fsspec implementation raises its own kinds
         fault = classify(error)
         if fault is None:
             raise
-        raise _for_the_caller(fault, uri, in_words(error)) from error
+        raise _for_the_caller(fault, uri, error) from error
 
 
-def _for_the_caller(fault: Fault, uri: str, said: str) -> RedepthError:
+def _for_the_caller(fault: Fault, uri: str, error: Exception) -> RedepthError:
+    """Tell what concerns this one file from what would befall every other too."""
     match fault:
-        case Fault.MISSING:
-            return ImageRejected(f"{uri} is no longer there ({said})")
+        case Fault.MISSING | Fault.NO_BUCKET | Fault.NOT_A_FOLDER:
+            return ImageRejected(f"{uri} is no longer there ({in_words(error)})")
         case Fault.REFUSED:
+            said = in_words(error)
             return ImageRejected(f"{uri} cannot be read: the storage refuses it ({said})")
-        case Fault.SETUP:
-            return ConfigError(f"cannot read {uri}: {said}")
-        case Fault.TRANSIENT:
-            return TransientError(f"reading {uri} failed: {said}; try again")
+        case _:
+            return explained(fault, uri, error)
 
 
 @contextmanager

@@ -15,9 +15,8 @@ from itertools import chain
 from pathlib import PurePosixPath
 from typing import Any, TextIO
 
-import fsspec
-
 from redepth.errors import ConfigError
+from redepth.filesystems import open_filesystem
 
 _ROWS_PER_BATCH = 2_000
 _BUFFER_BYTES = 2**20  # without it a whole column of a row group is read at once
@@ -65,7 +64,8 @@ def _suffix(uri: str) -> str:
 
 @contextmanager
 def _opened_text(list_uri: str) -> Iterator[TextIO]:
-    with fsspec.open(list_uri, "rt", encoding="utf-8-sig", newline="") as file:
+    filesystem, path = open_filesystem(list_uri)
+    with filesystem.open(path, "rt", encoding="utf-8-sig", newline="") as file:
         yield file
 
 
@@ -107,8 +107,9 @@ def _rows_of_parquet(list_uri: str) -> Iterator[Row]:
     import pyarrow
     import pyarrow.parquet
 
+    filesystem, path = open_filesystem(list_uri)
     try:
-        with fsspec.open(list_uri, "rb") as file:
+        with filesystem.open(path, "rb") as file:
             table = pyarrow.parquet.ParquetFile(file, pre_buffer=False, buffer_size=_BUFFER_BYTES)
             _require_uri_column(list_uri, table.schema_arrow.names)
             columns = [name for name in _COLUMNS if name in table.schema_arrow.names]

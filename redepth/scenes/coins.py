@@ -8,9 +8,10 @@ from collections.abc import Callable
 import numpy as np
 
 from redepth.scenes.draws import chance, choice, uniform
-from redepth.scenes.fields import Grid, Pose, ridge, smoothstep, turned
-from redepth.scenes.relief import Material, Relief, listed, on_table, one_colour
+from redepth.scenes.fields import Grid, Pose, bell, ridge, smoothstep
+from redepth.scenes.relief import Material, Relief, on_table, one_colour
 from redepth.scenes.scene import Array
+from redepth.scenes.words import with_article
 
 METALS = (
     Material("gold", (0.83, 0.60, 0.16), 1.0),
@@ -19,6 +20,17 @@ METALS = (
     Material("bronze", (0.44, 0.29, 0.12), 0.7),
     Material("iron", (0.27, 0.26, 0.26), 0.5),
 )
+
+# The outline of a head that looks to the right, from the neck to the crown.
+FRONT_Y, FRONT_X = np.array(
+    [
+        (-0.58, 0.12), (-0.44, 0.06), (-0.39, 0.10), (-0.36, 0.25), (-0.31, 0.30), (-0.24, 0.275),
+        (-0.19, 0.305), (-0.15, 0.28), (-0.11, 0.31), (-0.06, 0.29), (-0.02, 0.34), (0.02, 0.35),
+        (0.12, 0.29), (0.20, 0.265), (0.28, 0.28), (0.40, 0.24), (0.50, 0.14), (0.56, -0.02),
+    ]
+).T  # fmt: skip
+BACK_Y = np.array([-0.58, -0.45, -0.30, -0.18, -0.05, 0.10, 0.25, 0.40, 0.50, 0.56])
+BACK_X = np.array([-0.32, -0.22, -0.19, -0.22, -0.29, -0.35, -0.36, -0.30, -0.20, -0.05])
 
 # A motif gives, in the coin's own coordinates (the disc has radius 1), a height from 0 to 1.
 Motif = Callable[[Array, Array], Array]
@@ -45,7 +57,7 @@ def draw_coin(rng: np.random.Generator) -> Relief:
 
     face = one_colour(rng, metal.colour, uniform(rng, 0.04, 0.10))
     albedo, table = on_table(rng, face, lambda place: smoothstep(inside(place), -0.03, 0.03))
-    words = f"a {metal.name} coin{listed((motif_words, edge_words))} on {table}"
+    words = f"{with_article(metal.name)} coin with {motif_words} and {edge_words} on {table}"
     return Relief(words, height, albedo, inside, metal.gloss)
 
 
@@ -71,7 +83,7 @@ def _draw_edge(rng: np.random.Generator) -> tuple[str, Callable[[Array, Array, A
 
 
 def _draw_motif(rng: np.random.Generator) -> tuple[str, Motif]:
-    draw = choice(rng, (_draw_star, _draw_rosette, _draw_cross, _draw_profile, _draw_crescent))
+    draw = choice(rng, (_draw_star, _draw_rosette, _draw_heart, _draw_profile, _draw_crescent))
     return draw(rng)
 
 
@@ -96,48 +108,44 @@ def _draw_rosette(rng: np.random.Generator) -> tuple[str, Motif]:
     def motif(x: Array, y: Array) -> Array:
         radius = np.hypot(x, y)
         petal = 0.5 + 0.5 * np.cos(petals * np.arctan2(y, x))
-        blades = ridge(radius - 0.62 * reach, 0.42 * reach) * petal**0.7
+        blades: Array = ridge(radius - 0.62 * reach, 0.42 * reach) * petal**0.7
         return np.maximum(0.85 * blades, smoothstep(-radius, -0.20, -0.08))
 
     return f"a flower of {petals} petals", motif
 
 
-def _draw_cross(rng: np.random.Generator) -> tuple[str, Motif]:
-    """Draw a cross whose arms widen outwards."""
-    arm, width, flare = uniform(rng, 0.5, 0.6), uniform(rng, 0.06, 0.11), uniform(rng, 0.1, 0.3)
+def _draw_heart(rng: np.random.Generator) -> tuple[str, Motif]:
+    """Draw a heart, cushioned or flat."""
+    size, bevel = uniform(rng, 0.38, 0.46), uniform(rng, 0.08, 0.20)
 
     def motif(x: Array, y: Array) -> Array:
-        far, near = np.maximum(np.abs(x), np.abs(y)), np.minimum(np.abs(x), np.abs(y))
-        margin = np.minimum(width + flare * far - near, arm - far)
-        return smoothstep(margin, -0.01, 0.09)
+        lobes = y + 0.04 - 0.75 * np.sqrt(size * np.abs(x))
+        return smoothstep(size - np.hypot(x, lobes), 0.0, bevel)
 
-    return "a cross", motif
+    return "a heart", motif
 
 
 def _draw_profile(rng: np.random.Generator) -> tuple[str, Motif]:
-    """Draw a head from the side: rounded parts melted into one."""
-    side = choice(rng, (-1.0, 1.0))
-    nose, wreath = uniform(rng, 0.09, 0.15), chance(rng, 0.5)
+    """Draw a head from the side, cut off at the neck."""
+    side, nose = choice(rng, (-1.0, 1.0)), uniform(rng, 0.02, 0.12)
+    banded, stretch = chance(rng, 0.5), uniform(rng, 0.92, 1.08)
+    front_x = FRONT_X + nose * ridge(FRONT_Y - 0.01, 0.06)
 
     def motif(x: Array, y: Array) -> Array:
-        x = side * x
-        skull = _part(x + 0.05, y - 0.18, 0.36, 0.34, 0.0)
-        jaw = _part(x - 0.10, y + 0.10, 0.24, 0.30, -15.0)
-        neck = _part(x + 0.10, y + 0.40, 0.19, 0.30, 12.0)
-        tip = _part(x - 0.30, y - 0.06, nose, 0.10, -25.0)
-        melted = np.log(sum(np.exp(8.0 * part) for part in (skull, jaw, neck, tip))) / 8.0
-        head = smoothstep(melted, -0.02, 0.75) + 0.25 * np.maximum(melted, 0.0)
-        eye = -0.25 * ridge(np.hypot((x - 0.18) / 1.5, y - 0.14), 0.05)
-        band = 0.25 * ridge(y - 0.30 - 0.25 * x, 0.05) * (skull > 0) if wreath else 0.0
-        return np.where(melted > -0.02, head + eye + band, head)
+        x, y = side * x * stretch, y / stretch
+        front, back = np.interp(y, FRONT_Y, front_x), np.interp(y, BACK_Y, BACK_X)
+        margin = np.minimum(np.minimum(front - x, x - back), np.minimum(y + 0.58, 0.56 - y))
+        cushion = np.sqrt(np.clip(3.0 * margin, 0.0, 1.0))
+        head = 0.55 * smoothstep(margin, 0.0, 0.10) + 0.45 * cushion
+        socket = bell(x - 0.21, y - 0.14, 0.09, 0.06)
+        eye = 0.22 * bell(x - 0.20, y - 0.14, 0.05, 0.03) - 0.25 * socket
+        ear = 0.25 * bell(x + 0.04, y - 0.08, 0.05, 0.08)
+        band = 0.30 * ridge(y - 0.27 - 0.15 * x, 0.04) if banded else 0.0
+        detail: Array = (eye + ear + band) * smoothstep(margin, 0.0, 0.05)
+        figure: Array = head + detail
+        return figure
 
-    return "a head in profile", motif
-
-
-def _part(x: Array, y: Array, width: float, height: float, angle_deg: float) -> Array:
-    """Return 1 - r of a turned ellipse: 1 in its middle, 0 at its outline."""
-    across, along = turned(x, y, angle_deg)
-    return 1.0 - np.hypot(across / width, along / height)
+    return f"a head in profile{' that wears a band' if banded else ''}", motif
 
 
 def _draw_crescent(rng: np.random.Generator) -> tuple[str, Motif]:

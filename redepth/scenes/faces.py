@@ -8,7 +8,7 @@ import numpy as np
 
 from redepth.scenes.draws import chance, choice, uniform
 from redepth.scenes.fields import Grid, Pose, bell, dome, ridge, smoothstep, turned
-from redepth.scenes.relief import Field, Material, Relief, listed, on_table, one_colour
+from redepth.scenes.relief import Field, Material, Relief, mixed, on_table, one_colour
 from redepth.scenes.scene import Array
 
 MATERIALS = (
@@ -107,7 +107,7 @@ def draw_face(rng: np.random.Generator) -> Relief:
     skin = one_colour(rng, material.colour, uniform(rng, 0.03, 0.08))
     painted = _painted(face, skin) if chance(rng, 0.25) else skin
     albedo, _ = on_table(rng, painted, lambda place: smoothstep(face.inside(place), -0.04, 0.04))
-    words = f"a {material.name} mask of a face{listed((nose, mouth))}"
+    words = f"a {material.name} mask of a face with {nose} and {mouth}"
     return Relief(words, face.height, albedo, face.inside, material.gloss)
 
 
@@ -148,6 +148,7 @@ def _painted(face: Face, skin: Field) -> Field:
         x, y = face.pose.local(place)
         line = y - face.mouth_y - face.mouth_curve * x**2
         lips = np.exp(-((x / face.mouth_width) ** 4)) * smoothstep(-abs(line), -0.13, -0.09)
-        return skin(place) * (1.0 - lips[..., None] * np.array([0.2, 0.75, 0.7]))
+        bare = skin(place)
+        return mixed(bare, bare * np.array([0.8, 0.25, 0.3]), lips)
 
     return albedo

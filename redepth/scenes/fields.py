@@ -96,7 +96,7 @@ def ridge(across: Array, width: float) -> Array:
 def dome(squared_radius: Array, softness: float) -> Array:
     """Return half an ellipsoid over the disc squared_radius < 1, flat outside, 1 at the middle.
 
-    sqrt(max(1 - r^2, 0) + e) - sqrt(e), normalised: `softness` e keeps the slope of the edge finite.
+    sqrt(max(1 - r^2, 0) + e) - sqrt(e), normalised: e keeps the edge's slope finite.
     """
     inside = np.maximum(1.0 - squared_radius, 0.0)
     soft = math.sqrt(softness)

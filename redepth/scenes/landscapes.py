@@ -8,7 +8,7 @@ import numpy as np
 
 from redepth.scenes.draws import chance, choice, uniform
 from redepth.scenes.fields import Grid, Noise, draw_noise, ridge, smoothstep, turned
-from redepth.scenes.relief import Field, Material, Relief, everywhere, one_colour
+from redepth.scenes.relief import Field, Material, Relief, everywhere, mixed, one_colour
 from redepth.scenes.scene import Array
 
 SANDS = (
@@ -28,16 +28,16 @@ CLOTHS = (
 
 
 def draw_dunes(rng: np.random.Generator) -> Relief:
-    """Draw crests with a gentle windward side and a steep lee side, wandering, some with ripples."""
-    angle, number = uniform(rng, 50.0, 130.0), uniform(rng, 5.0, 9.0)
-    phase, skew, wander = uniform(rng, 0.0, math.tau), uniform(rng, 0.45, 0.8), draw_noise(rng, 3)
+    """Draw wandering crests, gentle to windward and steep to leeward, some with ripples."""
+    angle, number = uniform(rng, 50.0, 130.0), uniform(rng, 6.0, 11.0)
+    phase, skew, wander = uniform(rng, 0.0, math.tau), uniform(rng, 0.55, 0.85), draw_noise(rng, 3)
     swell, rippled = draw_noise(rng, 3), chance(rng, 0.6)
     ripple_angle, bend = uniform(rng, 0.0, 180.0), draw_noise(rng, 4)
 
     def height(place: Grid) -> Array:
         along, _ = turned(place.u_hw, place.v_hw, angle)
         steps = number * along + phase + 0.9 * wander.on(place)
-        crest = np.sin(steps + skew * np.sin(steps + 1.2))
+        crest = np.sin(steps + skew * np.sin(steps + 0.9))
         total = crest * (1.0 + 0.3 * swell.on(place)) + 0.35 * bend.on(place)
         if rippled:
             across, _ = turned(place.u_hw, place.v_hw, ripple_angle)
@@ -46,7 +46,7 @@ def draw_dunes(rng: np.random.Generator) -> Relief:
         return total / number
 
     sand = choice(rng, SANDS)
-    albedo = one_colour(rng, sand.colour, uniform(rng, 0.05, 0.12))
+    albedo = one_colour(rng, sand.colour, uniform(rng, 0.04, 0.09))
     ripples = " with ripples" if rippled else ""
     return Relief(f"dunes of {sand.name}{ripples}", height, albedo, everywhere, sand.gloss)
 
@@ -85,7 +85,8 @@ class _Fold:
         across = across - self._offset - self._curve * along**2 - 0.06 * self._bend.on(place)
         fade = ridge(along - self._middle, self._length)
         width = self._width * (1.0 + 0.5 * (1.0 - fade))
-        return self._height * fade * np.exp(-((across / width) ** 2))
+        height: Array = self._height * fade * np.exp(-((across / width) ** 2))
+        return height
 
 
 def _draw_fold(rng: np.random.Generator) -> _Fold:
@@ -100,7 +101,7 @@ def _striped(rng: np.random.Generator, cloth: Field) -> Field:
 
     def albedo(place: Grid) -> Array:
         along, _ = turned(place.u_hw, place.v_hw, angle)
-        share = 0.45 * smoothstep(np.sin(number * along), 0.2, 0.6)[..., None]
-        return (1.0 - share) * cloth(place) + share * np.array([0.75, 0.72, 0.66])
+        share = 0.45 * smoothstep(np.sin(number * along), 0.2, 0.6)
+        return mixed(cloth(place), np.array([0.75, 0.72, 0.66]), share)
 
     return albedo

@@ -8,8 +8,9 @@ import numpy as np
 
 from redepth.scenes.draws import choice, uniform
 from redepth.scenes.fields import Grid, Noise, Pose, draw_noise, ridge, smoothstep
-from redepth.scenes.relief import Field, Material, Relief, on_table, one_colour
+from redepth.scenes.relief import Field, Material, Relief, mixed, on_table, one_colour
 from redepth.scenes.scene import Array
+from redepth.scenes.words import with_article
 
 COLOURS = (
     Material("green", (0.13, 0.34, 0.08), 0.25),
@@ -70,8 +71,8 @@ class Leaf:
         middle = (self.widest + 1.0) / 2.0
         power = np.log(0.5) / np.log(middle)  # moves the widest place off the middle
         blade = self.half_width * np.sin(np.pi * share**power) ** 0.8
-        stalk = 0.035 * (y < 0.0) * smoothstep(y, -1.45, -1.40)
-        return np.maximum(blade, stalk)
+        stalk = np.where((y < 0.0) & (y > -1.42), 0.035, -0.1)
+        return np.where(np.abs(y) < 1.0, np.maximum(blade, stalk), stalk)
 
 
 def draw_leaf(rng: np.random.Generator) -> Relief:
@@ -81,16 +82,13 @@ def draw_leaf(rng: np.random.Generator) -> Relief:
     colour = choice(rng, COLOURS)
     blade = _veined(leaf, one_colour(rng, colour.colour, uniform(rng, 0.05, 0.14)))
     albedo, table = on_table(rng, blade, lambda place: smoothstep(leaf.inside(place), -0.02, 0.02))
-    article = "an" if name == "oval" else "a"
-    words = f"{article} {name} {colour.name} leaf with veins on {table}"
+    words = f"{with_article(name)} {colour.name} leaf with veins on {table}"
     return Relief(words, leaf.height, albedo, leaf.inside, colour.gloss)
 
 
 def _draw_proportions(rng: np.random.Generator, half_width: float) -> Leaf:
     shift_u, shift_v = rng.uniform(-0.08, 0.08, 2)
-    pose = Pose(
-        float(shift_u), float(shift_v), uniform(rng, -70.0, 70.0), uniform(rng, 0.85, 1.0)
-    )
+    pose = Pose(float(shift_u), float(shift_v), uniform(rng, -70.0, 70.0), uniform(rng, 0.85, 1.0))
     return Leaf(
         pose=pose,
         half_width=half_width,
@@ -109,7 +107,7 @@ def _veined(leaf: Leaf, blade: Field) -> Field:
     """Return the blade with paler veins."""
 
     def albedo(place: Grid) -> Array:
-        share = 0.3 * np.clip(leaf.veins(place), 0.0, 1.0)[..., None]
-        return (1.0 - share) * blade(place) + share * np.array([0.62, 0.62, 0.35])
+        share = 0.3 * np.clip(leaf.veins(place), 0.0, 1.0)
+        return mixed(blade(place), np.array([0.62, 0.62, 0.35]), share)
 
     return albedo

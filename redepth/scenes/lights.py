@@ -29,9 +29,7 @@ def light_from(azimuth_deg: float, tilt_deg: float) -> Array:
     """
     azimuth, tilt = math.radians(azimuth_deg), math.radians(tilt_deg)
     sideways = math.sin(tilt)
-    return np.array(
-        [-math.cos(azimuth) * sideways, -math.sin(azimuth) * sideways, math.cos(tilt)]
-    )
+    return np.array([-math.cos(azimuth) * sideways, -math.sin(azimuth) * sideways, math.cos(tilt)])
 
 
 def light_words(direction: Array) -> str:

@@ -1,4 +1,4 @@
-"""Family A: lumps, gaussians, saddles, swells. Surfaces that mean nothing, to learn shading from."""
+"""Family A: lumps, gaussians, saddles, swells. Surfaces that mean nothing but their shading."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import math
 import numpy as np
 
 from redepth.scenes.draws import choice, sign, uniform
-from redepth.scenes.fields import Grid, Pose, bell, dome, draw_noise
+from redepth.scenes.fields import Grid, Pose, bell, draw_noise
 from redepth.scenes.relief import STONES, Field, Relief, everywhere, one_colour
 from redepth.scenes.scene import Array
+from redepth.scenes.words import counted
 
 GRAIN = 0.03
 
 
 def draw_lumps(rng: np.random.Generator) -> Relief:
     """Draw 5 to 10 domes that grow out of gently rolling ground."""
-    poses = [_draw_pose(rng, 0.22, 0.55) for _ in range(int(rng.integers(5, 11)))]
+    poses = [_draw_pose(rng, 0.28, 0.60) for _ in range(int(rng.integers(5, 11)))]
     stretches = [uniform(rng, 0.6, 1.0) for _ in poses]
     ground = draw_noise(rng, 3)
 
@@ -24,17 +25,17 @@ def draw_lumps(rng: np.random.Generator) -> Relief:
         total = 0.04 * ground.on(place)
         for pose, stretch in zip(poses, stretches, strict=True):
             x, y = pose.local(place)
-            total = total + 0.6 * pose.scale * dome(x**2 + (y / stretch) ** 2, 0.15)
+            total = total + pose.scale * np.maximum(1.0 - x**2 - (y / stretch) ** 2, 0.0) ** 1.5
         return total
 
-    return _plain(rng, height, f"{_number(len(poses))} round lumps")
+    return _plain(rng, height, counted(len(poses), "round lump"))
 
 
 def draw_gaussians(rng: np.random.Generator) -> Relief:
     """Draw 5 to 9 bells, up and down."""
     poses = [_draw_pose(rng, 0.25, 0.55) for _ in range(int(rng.integers(5, 10)))]
     stretches = [uniform(rng, 0.55, 1.0) for _ in poses]
-    signs = [sign(rng) for _ in poses]
+    signs = [1.0, -1.0, *(sign(rng) for _ in poses[2:])]
 
     def height(place: Grid) -> Array:
         total = np.zeros_like(place.u_hw)
@@ -43,13 +44,13 @@ def draw_gaussians(rng: np.random.Generator) -> Relief:
         return total
 
     hollows = signs.count(-1.0)
-    words = f"{_number(len(poses) - hollows)} soft hills and {_number(hollows)} hollows"
+    words = f"{counted(len(poses) - hollows, 'soft hill')} and {counted(hollows, 'hollow')}"
     return _plain(rng, height, words)
 
 
 def draw_saddles(rng: np.random.Generator) -> Relief:
-    """Draw 2 to 4 saddles that fade into one another."""
-    poses = [_draw_pose(rng, 0.4, 0.75) for _ in range(int(rng.integers(2, 5)))]
+    """Draw 4 to 7 saddles that fade into one another."""
+    poses = [_draw_pose(rng, 0.28, 0.5) for _ in range(int(rng.integers(4, 8)))]
     orders = [int(choice(rng, (2, 2, 3))) for _ in poses]
 
     def height(place: Grid) -> Array:
@@ -60,14 +61,14 @@ def draw_saddles(rng: np.random.Generator) -> Relief:
             total = total + pose.scale * wave * np.exp(-(x**2) - y**2)
         return total
 
-    return _plain(rng, height, f"{_number(len(poses))} saddles")
+    return _plain(rng, height, counted(len(poses), "saddle"))
 
 
 def draw_swells(rng: np.random.Generator) -> Relief:
     """Draw 3 to 5 trains of waves from all sides."""
     num_trains = int(rng.integers(3, 6))
     angles = rng.uniform(0.0, math.tau, num_trains)
-    numbers = rng.uniform(2.5, 6.5, num_trains)
+    numbers = rng.uniform(3.5, 10.0, num_trains)
     phases = rng.uniform(0.0, math.tau, num_trains)
     heights = rng.uniform(0.5, 1.0, num_trains) / numbers
 
@@ -92,8 +93,3 @@ def _plain(rng: np.random.Generator, height: Field, words: str) -> Relief:
 def _draw_pose(rng: np.random.Generator, smallest: float, largest: float) -> Pose:
     u, v = rng.uniform(-0.9, 0.9, 2)
     return Pose(float(u), float(v), uniform(rng, 0.0, 360.0), uniform(rng, smallest, largest))
-
-
-def _number(count: int) -> str:
-    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-    return words[count]

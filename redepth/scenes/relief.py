@@ -1,8 +1,8 @@
-"""A relief: one continuous surface, its paint, and the words for it, before any light falls on it."""
+"""A relief: one continuous surface, its paint and the words for it, before light falls on it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,30 +68,31 @@ def everywhere(place: Grid) -> Array:
     return np.ones_like(place.u_hw)
 
 
+def mixed(first_hw3: Array, second_hw3: Array, share_hw: Array) -> Array:
+    """Return the first colour where the share is 0, the second where it is 1."""
+    colours: Array = first_hw3 + share_hw[..., None] * (second_hw3 - first_hw3)
+    return colours
+
+
 def one_colour(rng: np.random.Generator, colour: Rgb, grain: float) -> Field:
-    """Return the albedo of one material, with coarse and fine noise of relative strength `grain`."""
-    coarse, fine = draw_noise(rng, 5), draw_noise(rng, 30)
+    """Return the albedo of one material, with coarse and fine noise of strength `grain`."""
+    coarse, fine = draw_noise(rng, 5), draw_noise(rng, 44)
     tint = np.asarray(colour) * np.exp(rng.normal(0.0, 0.06, 3))
 
     def albedo(place: Grid) -> Array:
         tone = 1.0 + grain * (0.6 * coarse.on(place) + 0.8 * fine.on(place))
-        return np.clip(tone[..., None] * tint, 0.02, 0.95)
+        colours: Array = np.clip(tone[..., None] * tint, 0.02, 0.95)
+        return colours
 
     return albedo
 
 
 def on_table(rng: np.random.Generator, thing: Field, cover: Field) -> tuple[Field, str]:
-    """Return the albedo of `thing` where `cover` is 1 and of some table where it is 0, and its name."""
+    """Return the albedo of `thing` where `cover` is 1, of a table elsewhere; the table's name."""
     table = choice(rng, TABLES)
     ground = one_colour(rng, table.colour, uniform(rng, 0.05, 0.15))
 
     def albedo(place: Grid) -> Array:
-        share = cover(place)[..., None]
-        return share * thing(place) + (1.0 - share) * ground(place)
+        return mixed(ground(place), thing(place), cover(place))
 
     return albedo, table.name
-
-
-def listed(details: Sequence[str]) -> str:
-    """Return "", " with a", or " with a and b"."""
-    return f" with {' and '.join(details)}" if details else ""

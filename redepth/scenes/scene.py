@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from redepth.types import ByteImage, FloatMap
 
-Array = npt.NDArray[np.floating]
+Array = npt.NDArray[np.float64]
 BoolMap = npt.NDArray[np.bool_]
 
 
@@ -49,7 +49,7 @@ class Camera:
     centre_y_px: float
 
     def rays(self, columns_px: Array, rows_px: Array) -> Array:
-        """Return the points at z = 1 m behind pixels, [..., 3]: times a z-depth, the points seen."""
+        """Return the points at z = 1 m behind pixels, [..., 3]; times z-depth, the points seen."""
         x = (columns_px - self.centre_x_px) / self.focal_px
         y = (rows_px - self.centre_y_px) / self.focal_px
         return np.stack((x, y, np.ones_like(x)), axis=-1)

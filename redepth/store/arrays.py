@@ -19,9 +19,10 @@ from zarr.storage import MemoryStore
 
 from redepth.config import Storage
 from redepth.errors import ConfigError, IntegrityError
+from redepth.filesystems import storage_options
+from redepth.storage_faults import storage_errors
 from redepth.store import layout
 from redepth.store.objects import Objects
-from redepth.store.storage_errors import storage_errors
 from redepth.types import FloatMap, LabelArrays
 
 Maps = dict[str, npt.NDArray[np.floating[Any]]]
@@ -66,10 +67,15 @@ def open_group(objects: Objects, group: str) -> zarr.Group:
         IntegrityError: a label part names it, but it is not there.
     """
     folder = layout.group_folder(group)
+    url = objects.full_url(folder)
     try:
         with storage_errors(objects.url):
             return zarr.open_group(
-                objects.full_url(folder), mode="r", zarr_format=3, use_consolidated=False
+                url,
+                mode="r",
+                zarr_format=3,
+                use_consolidated=False,
+                storage_options=storage_options(url) or None,
             )
     except FileNotFoundError as error:
         raise IntegrityError(

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from redepth.errors import ConfigError
-from redepth.store.storage_errors import storage_errors
+from redepth.filesystems import open_filesystem
+from redepth.storage_faults import Fault, classify, storage_errors
 
 _OBJECTS_PER_READ = 256
 
@@ -38,7 +38,7 @@ class Objects:
 
     def put(self, name: str, content: bytes) -> None:
         """Write one object atomically: a reader sees the old content, or the new, or nothing."""
-        with storage_errors(self.url):
+        with storage_errors(self.url, missing_is_wrong=True):
             if self.is_local:
                 with _replacing(Path(self.full_path(name))) as file:
                     file.write(content)
@@ -47,7 +47,7 @@ class Objects:
 
     def put_file(self, name: str, source: Path) -> None:
         """Write one object atomically from a local file that need not fit into memory."""
-        with storage_errors(self.url):
+        with storage_errors(self.url, missing_is_wrong=True):
             if self.is_local:
                 with _replacing(Path(self.full_path(name))) as file, source.open("rb") as content:
                     shutil.copyfileobj(content, file)
@@ -74,7 +74,7 @@ class Objects:
             try:
                 self.fs.info(self.full_path(name))
             except FileNotFoundError as error:
-                if error.__cause__ is None:
+                if classify(error) is Fault.MISSING:
                     return False
                 raise
             return True
@@ -85,7 +85,7 @@ class Objects:
             try:
                 paths = self.fs.ls(self.full_path(folder), detail=False)
             except FileNotFoundError as error:
-                if error.__cause__ is None:
+                if classify(error) is Fault.MISSING:
                     return []
                 raise
         names = (path.rsplit("/", 1)[-1] for path in paths)
@@ -122,8 +122,7 @@ def open_objects(url: str) -> Objects:
         ConfigError: no such protocol, or its package is not installed.
     """
     try:
-        # A cached listing would hide what another process has committed since.
-        fs, path = fsspec.url_to_fs(url, use_listings_cache=False)
+        fs, path = open_filesystem(url)
     except (ValueError, ImportError) as error:
         raise ConfigError(
             f"cannot open {url}: {error}; expected a folder, s3://bucket/prefix, or another URL "

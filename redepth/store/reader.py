@@ -14,12 +14,12 @@ import pyarrow.dataset as pads
 import zarr
 
 from redepth.errors import ConfigError, IntegrityError
+from redepth.storage_faults import storage_errors
 from redepth.store import arrays, catalogue, manifest
 from redepth.store.dataset import Dataset, read_dataset
 from redepth.store.id_index import IdIndex
 from redepth.store.objects import Objects, open_objects
 from redepth.store.rows import SCHEMA, Part, row_from_columns
-from redepth.store.storage_errors import storage_errors
 from redepth.types import FloatMap, LabelRow, Outcome
 
 _GROUPS_KEPT_OPEN = 64

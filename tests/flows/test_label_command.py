@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -75,13 +76,21 @@ def kill_when(command: Sequence[object], ready: Callable[[], bool]) -> None:
     process = subprocess.Popen(
         [str(REDEPTH), *map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    deadline = time.monotonic() + 120
-    while not ready():
-        assert process.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(ready, process)
     process.send_signal(signal.SIGKILL)
     process.wait()
+
+
+def wait_until(ready: Callable[[], bool], process: subprocess.Popen[Any]) -> None:
+    deadline = time.monotonic() + 120
+    while not ready():
+        assert process.poll() is None, "the run ended too early"
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def num_parts(out: Path) -> int:
+    return len(list((out / "labels").glob("*.parquet")))
 
 
 def test_label_is_the_same_alone_in_company_on_two_actors_and_after_a_kill(tmp_path: Path) -> None:
@@ -91,7 +100,7 @@ def test_label_is_the_same_alone_in_company_on_two_actors_and_after_a_kill(tmp_p
     redepth("label", tmp_path / "photos", "--out", tmp_path / "four", *TINY, "--actors=1")
     killed = tmp_path / "killed"
     command = ("label", tmp_path / "photos", "--out", killed, *TINY, "--actors=2", small_shards)
-    kill_when(command, lambda: len(list((killed / "labels").glob("*.parquet"))) >= 1)
+    kill_when(command, lambda: num_parts(killed) >= 1)
     redepth(*command)
 
     four, resumed = open_labels(str(tmp_path / "four")), open_labels(str(killed))
@@ -149,6 +158,33 @@ def test_strict_says_so_with_its_exit_code(tmp_path: Path) -> None:
     assert "1 rejected" in " ".join(said.split())
 
 
+def test_ctrl_c_leaves_a_resumable_output_and_no_process(tmp_path: Path) -> None:
+    write_photographs(tmp_path / "photos", 60)
+    out = tmp_path / "out"
+    command = ("label", tmp_path / "photos", "--out", out, *COARSE, "--actors=1",
+               "--set=run.sharding.images_per_shard=2")  # fmt: skip
+    process = subprocess.Popen(
+        [str(REDEPTH), *map(str, command)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,  # a process group of its own, as in a terminal
+    )
+    wait_until(lambda: num_parts(out) >= 2, process)
+    children = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, signal.SIGINT)
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 130, said
+    assert "the same command resumes" in said
+    assert "Traceback" not in said
+    gone, alive = psutil.wait_procs(children, timeout=10)
+    assert gone and not alive
+    done = outcomes(out)["refined"]
+    assert 4 <= done < 60
+    assert f"{done} done" in redepth(*command)
+    assert outcomes(out) == {"refined": 60}
+
+
 def test_driver_and_actor_killed_halfway_through_200_images(tmp_path: Path) -> None:
     photos, out = tmp_path / "photos", tmp_path / "out"
     paths = write_photographs(photos, 200)
@@ -157,11 +193,10 @@ def test_driver_and_actor_killed_halfway_through_200_images(tmp_path: Path) -> N
     killed_actors: list[psutil.Process] = []
 
     def halfway() -> bool:
-        num_parts = len(list((out / "labels").glob("*.parquet")))
-        if num_parts >= 4 and not killed_actors:
+        if num_parts(out) >= 4 and not killed_actors:
             killed_actors.extend(label_actors()[:1])
             killed_actors[0].kill()
-        return num_parts >= 10
+        return num_parts(out) >= 10
 
     kill_when(command, halfway)
     before = outcomes(out)["refined"]

@@ -338,7 +338,7 @@ def test_a_limit_of_nothing_is_refused(photos: Path) -> None:
     ("raised", "expected", "said"),
     [
         (PermissionError("AccessDenied"), ConfigError, "access is refused"),
-        (ConnectionError("reset"), TransientError, "listing memory://photos failed"),
+        (ConnectionError("reset"), TransientError, "memory://photos: the storage failed"),
         (ImportError("Please install x"), ConfigError, "cannot be opened"),
         (AttributeError("a bug"), AttributeError, "a bug"),
     ],

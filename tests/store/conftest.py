@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +20,8 @@ def new_output(
 ) -> Iterator[NewOutput]:
     """Return what makes the URL of an output that is not there yet."""
     if request.param == "s3":
-        yield from _in_a_bucket()
+        bucket = request.getfixturevalue("new_bucket")()
+        yield lambda: f"s3://{bucket}/{uuid.uuid4().hex}"
     elif request.param == "memory":
         yield lambda: f"memory://{uuid.uuid4().hex}/labels"
         fsspec.filesystem("memory").store.clear()
@@ -33,15 +33,3 @@ def new_output(
 @pytest.fixture
 def out(new_output: NewOutput) -> str:
     return new_output()
-
-
-def _in_a_bucket() -> Iterator[NewOutput]:
-    if "AWS_ENDPOINT_URL" not in os.environ:
-        pytest.fail("tests marked s3 need AWS_ENDPOINT_URL; `make test-s3` starts a server")
-    import boto3
-
-    name = f"redepth-{uuid.uuid4().hex}"
-    bucket = boto3.resource("s3").create_bucket(Bucket=name)
-    yield lambda: f"s3://{name}/{uuid.uuid4().hex}"
-    bucket.objects.delete()
-    bucket.delete()

@@ -9,11 +9,9 @@ from pathlib import Path
 
 import fsspec.config
 import pytest
-from botocore import exceptions as aws
 
-from redepth.errors import ConfigError, IntegrityError, RedepthError, TransientError
+from redepth.errors import ConfigError
 from redepth.store.objects import open_objects, put
-from redepth.store.storage_errors import storage_errors
 
 
 def test_objects_are_put_listed_and_read(out: str, tmp_path: Path) -> None:
@@ -79,56 +77,6 @@ def test_a_file_where_the_output_should_be_is_refused(tmp_path: Path) -> None:
         open_objects(str(tmp_path / "file")).put("a/b", b"")
 
 
-def _answer(code: str, status: int) -> aws.ClientError:
-    response = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return aws.ClientError(response, "PutObject")
-
-
-def _from_s3fs(kind: type[OSError], code: str, status: int) -> OSError:
-    error = kind("None")
-    error.__cause__ = _answer(code, status)
-    return error
-
-
-@pytest.mark.parametrize(
-    ("error", "kind", "message"),
-    [
-        (_from_s3fs(FileNotFoundError, "NoSuchBucket", 404), ConfigError, "create the bucket"),
-        (_from_s3fs(PermissionError, "SignatureDoesNotMatch", 403), ConfigError, "AWS_SECRET_ACC"),
-        (_from_s3fs(PermissionError, "403", 403), ConfigError, "AWS_ENDPOINT_URL"),
-        (_from_s3fs(OSError, "SlowDown", 503), TransientError, "SlowDown"),
-        (_from_s3fs(OSError, "InternalError", 500), TransientError, "try again"),
-        (aws.NoCredentialsError(), ConfigError, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
-        (aws.EndpointConnectionError(endpoint_url="http://x"), ConfigError, "AWS_ENDPOINT_URL"),
-        (aws.ReadTimeoutError(endpoint_url="http://x"), TransientError, "try again"),
-        (aws.ConnectionClosedError(endpoint_url="http://x"), TransientError, "try again"),
-        (TimeoutError(), TransientError, "try again"),
-        (ConnectionResetError(errno.ECONNRESET, "reset"), TransientError, "try again"),
-        (OSError(errno.EROFS, "read-only"), ConfigError, "choose another folder"),
-        (PermissionError(errno.EACCES, "denied"), ConfigError, "choose another folder"),
-        (OSError(errno.EDQUOT, "quota"), ConfigError, "free some space"),
-        (OSError(errno.EIO, "input/output"), TransientError, "try again"),
-    ],
-)
-def test_storage_errors_say_the_fix(
-    error: Exception, kind: type[RedepthError], message: str
-) -> None:
-    with pytest.raises(kind, match=message) as raised, storage_errors("s3://bucket/x"):
-        raise error
-    assert str(raised.value).startswith("s3://bucket/x: ")
-    assert raised.value.__cause__ is error
-
-
-@pytest.mark.parametrize(
-    "error",
-    [FileNotFoundError("x"), ValueError("a bug"), IntegrityError("ours"), KeyboardInterrupt()],
-)
-def test_other_errors_pass_as_they_are(error: BaseException) -> None:
-    with pytest.raises(type(error)) as raised, storage_errors("s3://bucket/x"):
-        raise error
-    assert raised.value is error
-
-
 @pytest.mark.s3
 @pytest.mark.parametrize("method", ["put", "read", "exists", "list"])
 def test_a_real_server_that_refuses_says_the_fix(
@@ -139,5 +87,5 @@ def test_a_real_server_that_refuses_says_the_fix(
         getattr(open_objects("s3://redepth-no-such-bucket/x"), method)(*arguments)
     wrong = {"key": os.environ["AWS_ACCESS_KEY_ID"], "secret": "wrong"}
     monkeypatch.setitem(fsspec.config.conf, "s3", wrong)
-    with pytest.raises(ConfigError, match="access refused"):
+    with pytest.raises(ConfigError, match=r"access is refused|SignatureDoesNotMatch"):
         getattr(open_objects(f"s3://{s3_bucket}/x"), method)(*arguments)

@@ -1,0 +1,180 @@
+"""Write docs/recipes.md, the reference of every setting, from the models in redepth/config.py.
+
+python scripts/write_recipe_reference.py docs/recipes.md
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from redepth import presets
+from redepth.config import Identity, Recipe, ReDepthAnything, Settings, Weights, shipped_recipes
+
+HEAD = """\
+# Recipes
+
+<!-- Written by scripts/write_recipe_reference.py (make docs); do not edit. -->
+
+A recipe is one YAML file. What stands under `labels` decides the bytes of a label: its digest names
+an output, and another digest on the same output is refused, with the difference named. What stands
+under `run` decides only how the work is carried out, and may change from one run to the next. A
+setting that is left out has the default given here; an unknown one is an error. Without
+`labels.refiner`, the coarse map is kept as it is.
+
+```bash
+redepth label PHOTOS --out LABELS --recipe mini             # a recipe that comes with redepth
+redepth label PHOTOS --out LABELS --recipe my-recipe.yaml   # a file of your own
+redepth label PHOTOS --out LABELS --recipe mini --set labels.seed=1 --set run.actors.num_cpus=2
+```
+
+Where models come from is in [weights.md](weights.md), every formula in
+[conventions.md](conventions.md).
+"""
+
+UNITS = {
+    "background": "0-255",
+    "max_megapixels": "Mpx",
+    "confidence_tau": "share of range",
+    "min_relative_range": "share of range",
+    "min_timestep": "share of T",
+    "max_timestep": "share of T",
+    "num_cpus": "cores",
+    "num_gpus": "GPUs",
+    "members_per_batch": "members",
+    "images_per_shard": "images",
+    "seconds_per_image": "s",
+    "price_per_actor_hour": "currency/h",
+}
+SUFFIXES = {"_px": "px", "_s": "s"}
+LIMITS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+TYPES = {int: "integer", float: "number", str: "text", bool: "true or false"}
+
+
+def recipe_reference() -> str:
+    """Return docs/recipes.md as Markdown."""
+    weights = _section("weights", Weights, "`weights`, of every model")
+    return "\n".join([HEAD, _shipped(), *_sections("", Recipe), weights, _presets()])
+
+
+def _shipped() -> str:
+    rows = [(f"[`{name}`](../configs/{name}.yaml)", use) for name, use in shipped_recipes().items()]
+    return f"## Recipes that come with redepth\n\n{_table(('recipe', 'when'), rows)}"
+
+
+def _presets() -> str:
+    rows = [
+        *(("coarse", name, preset.weights) for name, preset in presets.COARSE.items()),
+        *(("prior", name, preset.weights) for name, preset in presets.PRIORS.items()),
+        *(("captioner", name, preset.weights) for name, preset in presets.CAPTIONERS.items()),
+    ]
+    cells = [(role, f"`{name}`", *_origin(weights)) for role, name, weights in rows]
+    head = ("role", "preset", "repository on the hub", "revision", "licence")
+    return f"## Presets\n\n{_table(head, cells)}"
+
+
+def _origin(weights: presets.HubWeights | None) -> tuple[str, str, str]:
+    if weights is None:
+        return "none: made from a seed, untrained", "", ""
+    licence = weights.licence + (", non-commercial" if weights.non_commercial else "")
+    return f"`{weights.repo}`", f"`{weights.revision[:12]}`", licence
+
+
+def _sections(path: str, model: type[BaseModel]) -> Iterator[str]:
+    """Yield a group's section, then those of the groups in it, depth first."""
+    yield _section(path, model, _title(path, model))
+    for name, field in model.model_fields.items():
+        for group in _groups(field):
+            if group is not Weights:
+                yield from _sections(f"{path}.{name}".lstrip("."), group)
+
+
+def _title(path: str, model: type[BaseModel]) -> str:
+    if model in (Identity, ReDepthAnything):
+        return f"`{path}` with `method: {model.model_fields['method'].default}`"
+    return f"`{path}`" if path else "The recipe"
+
+
+def _section(path: str, model: type[BaseModel], title: str) -> str:
+    rows = [
+        _row(name, field)
+        for name, field in model.model_fields.items()
+        if name != "method" and _groups(field) in ([], [Weights])
+    ]
+    head = ("setting", "default", "allowed", "unit", "meaning")
+    table = f"\n\n{_table(head, rows)}" if rows else "\n"
+    return f"## {title}\n\n{inspect.getdoc(model)}{table}"
+
+
+def _row(name: str, field: FieldInfo) -> tuple[str, ...]:
+    if _groups(field):
+        return f"`{name}`", "the preset's", "", "", "see [`weights`](#weights-of-every-model)"
+    meaning = (field.description or "").replace("|", "\\|")
+    return f"`{name}`", _default(field), _allowed(name, field), _unit(name), meaning
+
+
+def _groups(field: FieldInfo) -> list[type[Settings]]:
+    """Return the groups of settings a field can hold: none, one, or one of several methods."""
+    options = (field.annotation, *get_args(field.annotation))
+    return [o for o in options if isinstance(o, type) and issubclass(o, Settings)]
+
+
+def _default(field: FieldInfo) -> str:
+    return "required" if field.is_required() else f"`{json.dumps(field.default)}`"
+
+
+def _allowed(name: str, field: FieldInfo) -> str:
+    annotation: Any = field.annotation
+    limits = _limits(field.metadata)
+    if name in ("preset", "captioner"):
+        return "a [preset](#presets)" + (" or null" if field.default is None else "")
+    if get_origin(annotation) is Literal:
+        return ", ".join(f"`{value}`" for value in get_args(annotation))
+    if get_origin(annotation) is tuple:
+        one = get_args(get_args(annotation)[0]) or get_args(annotation)
+        return f"{len(get_args(annotation))} {TYPES[one[0]]}s{limits}"
+    if NoneType in get_args(annotation):
+        return f"{TYPES[get_args(annotation)[0]]}{limits}, or null"
+    return f"{TYPES[annotation]}{limits}"
+
+
+def _limits(metadata: Sequence[Any]) -> str:
+    found = [
+        f" {sign} {getattr(limit, name):g}"
+        for limit in metadata
+        for name, sign in LIMITS.items()
+        if hasattr(limit, name)
+    ]
+    return ",".join(found)
+
+
+def _unit(name: str) -> str:
+    if name in UNITS:
+        return UNITS[name]
+    if name.startswith("num_") or name in ("max_crashes", "max_task_runs", "task_retries"):
+        return "count"
+    return next((unit for suffix, unit in SUFFIXES.items() if name.endswith(suffix)), "")
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def main() -> None:
+    """Run the command line: one argument, the page to write."""
+    if len(sys.argv) != 2:
+        sys.exit("usage: python scripts/write_recipe_reference.py docs/recipes.md")
+    Path(sys.argv[1]).write_text(recipe_reference(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

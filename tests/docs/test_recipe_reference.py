@@ -1,0 +1,37 @@
+"""docs/recipes.md is what the models of redepth/config.py say now, and says it all."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from redepth.config import load_recipe, shipped_recipes
+from scripts.write_recipe_reference import recipe_reference
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "recipes.md"
+
+
+def settings(values: dict[str, object]) -> set[str]:
+    """Return the names of all settings of a dumped recipe, without the groups they are in."""
+    names = set()
+    for name, value in values.items():
+        names |= settings(value) if isinstance(value, dict) else {name}
+    return names
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert PAGE.read_text(encoding="utf-8") == recipe_reference(), "run: make docs"
+
+
+def test_every_setting_says_what_it_means() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| .* \| ([^|]*) \|$", recipe_reference(), flags=re.MULTILINE)
+    assert len(rows) > 50
+    assert [name for name, meaning in rows if not meaning.strip()] == []
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_every_setting_of_a_recipe_is_explained(name: str) -> None:
+    explained = set(re.findall(r"^\| `(\w+)` \|", recipe_reference(), flags=re.MULTILINE))
+    assert settings(load_recipe(name).model_dump()) - explained - {"method"} == set()
