@@ -61,23 +61,27 @@ def label_images(
     settings = load_recipe(recipe, overrides)
     source, out = canonical_uri(source), canonical_uri(out)
     plan = plan_shards(source, out, settings, limit, frozenset(retry))
-    if plan.manifest is not None:
+    if plan.manifest is None:
+        return publish_report(out, settings, plan, {})
+    with RunProgress(plan.num_pending) as progress:
         with ray_session(ray_address, settings.run.actors), LabelPool(settings) as pool:
             begin(out, settings, pool.cards)
-            _label(plan, out, settings, pool)
-    return publish_report(out, settings, plan)
+            progress.begin(pool.num_actors)
+            _label(plan, out, settings, pool, progress)
+    return publish_report(out, settings, plan, progress.outcomes)
 
 
-def _label(plan: Plan, out: str, recipe: Recipe, pool: LabelPool) -> None:
+def _label(
+    plan: Plan, out: str, recipe: Recipe, pool: LabelPool, progress: RunProgress
+) -> None:
     """Drive every shard of the plan, some at a time, until all are committed."""
     task = refine_shards.with_options(retries=recipe.run.sharding.task_retries)
-    with RunProgress(plan.num_pending, pool.num_actors) as progress:
-        futures = [
-            task.submit(shards, out, recipe, pool, progress)
-            for shards in cut_task_runs(plan, recipe.run.sharding.max_task_runs)
-        ]
-        for future in futures:
-            future.result()
+    futures = [
+        task.submit(shards, out, recipe, pool, progress)
+        for shards in cut_task_runs(plan, recipe.run.sharding.max_task_runs)
+    ]
+    for future in futures:
+        future.result()
 
 
 def cut_task_runs(plan: Plan, max_task_runs: int) -> list[ShardRange]:

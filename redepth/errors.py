@@ -28,6 +28,10 @@ class StorageUnreachable(TransientError):
     """Nobody answers where the storage should be: correct its address, or wait until it is back."""
 
 
+class RunStopped(RedepthError):
+    """The run was stopped while this was still waiting: nothing is wrong, run it again."""
+
+
 class CommitConflict(RedepthError):
     """Another run has changed the output since it was planned: plan again."""
 

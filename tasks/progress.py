@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self, cast
 from uuid import UUID
@@ -24,22 +26,22 @@ from rich.progress import (
 from redepth.types import LabelRow, Outcome
 
 ARTIFACT_INTERVAL_S = 5.0
+TROUBLE = (Outcome.FELL_BACK, Outcome.REJECTED, Outcome.FAILED)
 
 
 class RunProgress:
     """Count outcomes as they come in. Made inside a flow run; used from its tasks' threads."""
 
-    def __init__(self, num_images: int, num_actors: int) -> None:
+    def __init__(self, num_images: int) -> None:
         self._num_images = num_images
         self._outcomes: Counter[Outcome] = Counter()
         self._lock = threading.Lock()
         self._published = self._started = time.monotonic()
-        words = f"{num_images} images, {num_actors} actors"
-        artifact = create_progress_artifact(0.0, key="progress", description=words)
+        artifact = create_progress_artifact(0.0, key="progress", description=f"{num_images} images")
         self._artifact = cast("UUID", artifact)  # a coroutine only where a loop is running
         self._bar = Progress(
             SpinnerColumn(),
-            TextColumn("[bold]labelling"),
+            TextColumn("[bold]{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
@@ -49,7 +51,7 @@ class RunProgress:
             TextColumn("{task.fields[trouble]}"),
             console=Console(stderr=True),
         )
-        self._task = self._bar.add_task("labelling", total=num_images, rate="", trouble="")
+        self._task = self._bar.add_task("starting actors", total=num_images, rate="", trouble="")
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -69,32 +71,57 @@ class RunProgress:
         with self._lock:
             return self._outcomes.copy()
 
-    def count(self, row: LabelRow) -> None:
+    def begin(self, num_actors: int) -> None:
+        """Start the clock: the actors are there."""
+        self._started = time.monotonic()
+        words = f"labelling, {num_actors} actor{'' if num_actors == 1 else 's'}"
+        self._bar.reset(self._task, description=words)
+
+    @contextmanager
+    def shard(self) -> Iterator[ShardProgress]:
+        """Count one shard's images; a shard that fails gives its counts back, to be tried again."""
+        shard = ShardProgress(self)
+        try:
+            yield shard
+        except BaseException:
+            self._add({outcome: -number for outcome, number in shard.outcomes.items()})
+            raise
+
+    def add(self, outcome: Outcome) -> None:
         """Take note of one more image that has its outcome."""
+        self._add({outcome: 1})
+        self._publish_if_due()
+
+    def _add(self, numbers: dict[Outcome, int]) -> None:
         with self._lock:
-            self._outcomes[row.outcome] += 1
-            self._draw()
-            now = time.monotonic()
-            due = now - self._published >= ARTIFACT_INTERVAL_S or self._done == self._num_images
-            if due:
-                self._published = now
-        if due:
-            self._publish()
-
-    @property
-    def _done(self) -> int:
-        return self._outcomes.total()
-
-    def _draw(self) -> None:
-        rate = self._done / max(time.monotonic() - self._started, 1e-9)
-        words = f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:.1f} s/image"
-        self._bar.update(self._task, completed=self._done, rate=words, trouble=self._trouble())
+            self._outcomes.update(numbers)
+            done = self._outcomes.total()
+        rate = done / max(time.monotonic() - self._started, 1e-9)
+        words = f"{rate:.1f}/s" if rate >= 1 or not done else f"{1 / rate:.1f} s/image"
+        self._bar.update(self._task, completed=done, rate=words, trouble=self._trouble())
 
     def _trouble(self) -> str:
-        shown = (Outcome.FELL_BACK, Outcome.REJECTED, Outcome.FAILED)
-        words = [f"{self._outcomes[o]} {o.words}" for o in shown if self._outcomes[o]]
+        words = [f"{self._outcomes[o]} {o.words}" for o in TROUBLE if self._outcomes[o]]
         return f"[yellow]{', '.join(words)}" if words else ""
 
-    def _publish(self) -> None:
-        share = 100.0 * self._done / max(self._num_images, 1)
-        update_progress_artifact(self._artifact, progress=min(share, 100.0))
+    def _publish_if_due(self) -> None:
+        with self._lock:
+            done, now = self._outcomes.total(), time.monotonic()
+            if now - self._published < ARTIFACT_INTERVAL_S and done != self._num_images:
+                return
+            self._published = now
+        share = min(100.0 * done / max(self._num_images, 1), 100.0)
+        update_progress_artifact(self._artifact, progress=share)
+
+
+class ShardProgress:
+    """The part of the counts that one try at one shard has added."""
+
+    def __init__(self, run: RunProgress) -> None:
+        self.outcomes: Counter[Outcome] = Counter()
+        self._run = run
+
+    def count(self, row: LabelRow) -> None:
+        """Take note of one more image that has its outcome."""
+        self.outcomes[row.outcome] += 1
+        self._run.add(row.outcome)

@@ -23,7 +23,7 @@ from redepth.store.reader import Labels, open_labels
 from redepth.types import Outcome
 from tasks.retrying import worth_retrying
 
-NUM_PICTURES = 8
+NUM_PICTURES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +32,28 @@ class RunReport:
 
     Attributes:
         outcomes: images by outcome, over the whole output.
-        num_new: images that this run gave an outcome.
+        new: the images that this run gave an outcome, by outcome.
         contact_sheet: URL of the PNG, None where there is no label to draw.
     """
 
-    outcomes: dict[Outcome, int]
-    num_new: int
+    outcomes: Mapping[Outcome, int]
+    new: Mapping[Outcome, int]
     contact_sheet: str | None
 
 
 @task(task_run_name="report", cache_policy=NO_CACHE, retries=2, retry_condition_fn=worth_retrying)
-def publish_report(out: str, recipe: Recipe, plan: Plan) -> RunReport:
+def publish_report(
+    out: str, recipe: Recipe, plan: Plan, new: Mapping[Outcome, int]
+) -> RunReport:
     """Count outcomes, draw a contact sheet of some labels, and publish both."""
     outcomes = count_outcomes(out)
     _publish_outcomes(outcomes)
     sheet = _draw_sheet(open_labels(out), recipe) if plan.manifest is not None else None
     if sheet is None or plan.manifest is None:
-        return RunReport(outcomes, plan.num_pending, None)
+        return RunReport(outcomes, new, None)
     _publish_sheet(sheet, recipe)
     url = _store_sheet(out, plan.manifest, sheet)
-    return RunReport(outcomes, plan.num_pending, url)
+    return RunReport(outcomes, new, url)
 
 
 def _publish_outcomes(outcomes: Mapping[Outcome, int]) -> None:

@@ -67,7 +67,8 @@ def _refine_shard(
     plan: ShardPlan, out: str, recipe: Recipe, pool: LabelPool, progress: RunProgress
 ) -> ShardCommit:
     futures = [pool.submit(image) for image in plan.images]
-    for future in as_completed(futures):
-        progress.count(future.result().row)
-    labelled = [future.result() for future in futures]
-    return pool.commit(out, plan, labelled, recipe.labels.storage)
+    with progress.shard() as shard_progress:
+        for future in as_completed(futures):
+            shard_progress.count(future.result().row)
+        labelled = [future.result() for future in futures]
+        return pool.commit(out, plan, labelled, recipe.labels.storage)

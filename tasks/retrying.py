@@ -7,11 +7,10 @@ from typing import Any
 from prefect import Task
 from prefect.client.schemas.objects import State, TaskRun
 
-from redepth.cluster.pool import PoolClosed
-from redepth.errors import ConfigError, IntegrityError
+from redepth.errors import ConfigError, IntegrityError, RunStopped
 
 
 def worth_retrying(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     """Return whether trying again may help: not with a wrong recipe, nor with a broken store."""
     error = state.result(raise_on_failure=False)
-    return not isinstance(error, ConfigError | IntegrityError | PoolClosed)
+    return not isinstance(error, ConfigError | IntegrityError | RunStopped)

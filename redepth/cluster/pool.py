@@ -3,7 +3,9 @@
 One thread owns every seat and every call; shards hand in images and get futures. What may happen:
 
 - the call returns a row: done;
-- it raises on purpose: ConfigError ends the run, TransientError is tried again a few times;
+- it raises ConfigError: the run ends;
+- it raises TransientError: tried again after a while, a few times; then the image is recorded as
+  failed if others came through meanwhile, else it is the storage, and the shard's task hears of it;
 - it raises anything else: the image is recorded as failed, the actor lives on;
 - the process dies, or runs out of memory: Ray restarts it. Whoever was in flight there becomes a
   suspect and is tried again alone; an image that dies alone is guilty and recorded as failed;
@@ -37,7 +39,7 @@ from ray.exceptions import (
 from redepth.cluster.actor import LoadLabeller, RemoteLabelActor, commit_shard
 from redepth.cluster.session import num_actors_that_fit
 from redepth.config import Recipe, Storage
-from redepth.errors import ConfigError, RedepthError, TransientError
+from redepth.errors import ConfigError, RunStopped, TransientError
 from redepth.store.manifest import ShardPlan
 from redepth.store.shards import ShardCommit
 from redepth.types import ImageRef, LabelRow, ModelCard, Outcome
@@ -45,13 +47,9 @@ from redepth.types import ImageRef, LabelRow, ModelCard, Outcome
 logger = logging.getLogger(__name__)
 
 CALLS_IN_FLIGHT = 2  # one running, one queued behind it: the actor never waits for the driver
-MAX_TRANSIENT_ATTEMPTS = 3
+TRANSIENT_DELAYS_S = (1.0, 5.0, 20.0)  # before the second, third and fourth try at one image
 POLL_S = 0.2
 DEATHS = (RayActorError, OutOfMemoryError, WorkerCrashedError)
-
-
-class PoolClosed(RedepthError):
-    """The run was stopped while this image was still waiting."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,6 +68,8 @@ class _Call:
     future: Future[LabelledImage]
     attempts: int = 0
     crashes: int = 0
+    delays: list[float] = field(default_factory=lambda: list(TRANSIENT_DELAYS_S))
+    settled_before: int = 0
     row: ray.ObjectRef | None = None
     arrays: ray.ObjectRef | None = None
 
@@ -111,6 +111,8 @@ class LabelPool:
         self._inbox: queue.SimpleQueue[_Call] = queue.SimpleQueue()
         self._waiting: deque[_Call] = deque()
         self._suspects: deque[_Call] = deque()
+        self._delayed: list[tuple[float, _Call]] = []
+        self._num_settled = 0
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="label-pool", daemon=True)
         self.cards: tuple[ModelCard, ...] = ()
@@ -144,11 +146,11 @@ class LabelPool:
         """Queue an image; the future ends with its label, whatever its outcome.
 
         The future raises ConfigError or TransientError where the run, not the image, is at fault,
-        and PoolClosed when the pool closes first.
+        and RunStopped when the pool closes first.
         """
         future: Future[LabelledImage] = Future()
         if self._closing.is_set():
-            future.set_exception(PoolClosed("the run was stopped"))
+            future.set_exception(RunStopped("the run was stopped"))
         else:
             self._inbox.put(_Call(image, future))
         return future
@@ -189,9 +191,9 @@ class LabelPool:
     def _no_room(self) -> str:
         asked, there = self._actors, ray.cluster_resources()
         return (
-            f"{len(self._seats)} actors of {asked.num_cpus:g} CPUs and {asked.num_gpus:g} GPUs "
-            f"were not ready within {asked.start_timeout_s:g} s; Ray has {there.get('CPU', 0):g} CPUs "
-            f"and {there.get('GPU', 0):g} GPUs. Ask for fewer (--actors), for less "
+            f"{len(self._seats)} actors of {asked.num_cpus:g} CPUs and {asked.num_gpus:g} GPUs were "
+            f"not ready within {asked.start_timeout_s:g} s; Ray has {there.get('CPU', 0):g} CPUs and "
+            f"{there.get('GPU', 0):g} GPUs. Ask for fewer (--actors), for less "
             "(run.actors.num_cpus, num_gpus), or allow more time (run.actors.start_timeout_s)"
         )
 
@@ -204,6 +206,7 @@ class LabelPool:
     def _run(self) -> None:
         while not self._closing.is_set():
             self._take_in()
+            self._wake()
             self._launch()
             self._land()
             self._end_overdue()
@@ -225,6 +228,12 @@ class LabelPool:
     def _queued(self) -> bool:
         return bool(self._waiting or self._suspects)
 
+    def _wake(self) -> None:
+        """Queue again what has waited long enough after a transient error."""
+        now = time.monotonic()
+        self._waiting.extend(call for due, call in self._delayed if due <= now)
+        self._delayed = [(due, call) for due, call in self._delayed if due > now]
+
     def _launch(self) -> None:
         for seat in self._seats:
             if self._suspects and not seat.calls and seat.restarting is None:
@@ -233,6 +242,8 @@ class LabelPool:
                 self._start(seat, self._waiting.popleft())
 
     def _start(self, seat: _Seat, call: _Call) -> None:
+        if call.attempts == 0:
+            call.settled_before = self._num_settled
         call.attempts += 1
         call.row, call.arrays = seat.actor.label.remote(call.image)
         if not seat.calls:
@@ -271,16 +282,25 @@ class LabelPool:
         seat.running_since = time.monotonic()
 
     def _settle(self, call: _Call, row: LabelRow) -> None:
+        self._num_settled += 1
         arrays = call.arrays if row.outcome.has_label else None
         call.future.set_result(LabelledImage(row, arrays))
 
     def _settle_error(self, call: _Call, error: BaseException) -> None:
-        if isinstance(error, TransientError) and call.attempts < MAX_TRANSIENT_ATTEMPTS:
-            self._waiting.append(call)
-        elif isinstance(error, ConfigError | TransientError):
+        if isinstance(error, TransientError):
+            self._try_later(call, error)
+        elif isinstance(error, ConfigError):
             call.future.set_exception(error)
         else:
             self._fail(call, f"{type(error).__name__}: {error}")
+
+    def _try_later(self, call: _Call, error: TransientError) -> None:
+        if call.delays:
+            self._delayed.append((time.monotonic() + call.delays.pop(0), call))
+        elif self._num_settled > call.settled_before:
+            self._fail(call, f"{error} (tried {call.attempts} times while others came through)")
+        else:
+            call.future.set_exception(error)
 
     def _fail(self, call: _Call, reason: str) -> None:
         logger.warning("image %s failed: %s", call.image.id, reason)
@@ -341,8 +361,9 @@ class LabelPool:
         """Tell everybody who still waits that nothing more will come."""
         self._take_in()
         in_flight = [call for seat in self._seats for call in seat.calls]
-        for call in (*in_flight, *self._waiting, *self._suspects):
-            call.future.set_exception(PoolClosed("the run was stopped"))
+        delayed = [call for _, call in self._delayed]
+        for call in (*in_flight, *delayed, *self._waiting, *self._suspects):
+            call.future.set_exception(RunStopped("the run was stopped"))
 
 
 def _cause(error: RayTaskError) -> BaseException:

@@ -37,6 +37,8 @@ def ray_session(address: str | None, actors: Actors) -> Iterator[None]:
     else:
         _connect(address)
     try:
+        if address is None:
+            _require_room(actors)
         with _leaving_on_sigterm():
             yield
     finally:
@@ -74,6 +76,23 @@ def _start_private(actors: Actors) -> None:
         logging_level=logging.ERROR,
         _node_ip_address="127.0.0.1",
     )
+
+
+def _require_room(actors: Actors) -> None:
+    """Refuse at once what this machine can never hold; a cluster may still grow.
+
+    Raises:
+        ConfigError: too few GPUs for the actors asked for, or for one.
+    """
+    num_gpus = ray.cluster_resources().get("GPU", 0.0)
+    wanted = (actors.num_actors or 1) * actors.num_gpus
+    if wanted > num_gpus:
+        raise ConfigError(
+            f"the recipe wants {wanted:g} GPU{'' if wanted == 1 else 's'} "
+            f"({actors.num_actors or 1} x run.actors.num_gpus: {actors.num_gpus:g}) and this machine "
+            f"has {num_gpus:g}. Run where there are enough, name a cluster with --ray, or take a "
+            "recipe for a CPU, such as mini (redepth recipes)"
+        )
 
 
 def _connect(address: str) -> None:

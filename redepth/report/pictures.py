@@ -21,6 +21,7 @@ UNTRAINED_WARNING = "UNTRAINED models (weights from a seed): these maps mean not
 COLUMNS = ("photograph", "coarse", "refined", "confidence")
 ROW_HEIGHT_IN = 2.3
 COLUMN_WIDTH_IN = 3.0
+DOTS_PER_INCH = 90
 
 _KIND_WORDS = {
     DepthKind.AFFINE_DISPARITY: "disparity up to scale and shift, bright = near",
@@ -76,7 +77,7 @@ def _new_figure(
     from matplotlib.figure import Figure
 
     size = (width_in * len(COLUMNS), height_in * num_rows + 0.9)
-    figure = Figure(figsize=size, dpi=110, layout="constrained")
+    figure = Figure(figsize=size, dpi=DOTS_PER_INCH, layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(num_rows, len(COLUMNS), squeeze=False)
     for axis in grid.flat:

@@ -15,10 +15,10 @@ import pytest
 import ray
 from ray import cloudpickle
 
-from redepth.cluster.pool import LabelledImage, LabelPool, PoolClosed
+from redepth.cluster.pool import LabelledImage, LabelPool
 from redepth.cluster.session import ray_session
 from redepth.config import Actors, LabelSettings, Recipe, RunSettings
-from redepth.errors import ConfigError, TransientError
+from redepth.errors import ConfigError, RunStopped, TransientError
 from redepth.types import (
     DepthKind,
     ImageRef,
@@ -165,10 +165,28 @@ def test_bug_in_the_refiner_is_the_images_own_failure(pool: LabelPool) -> None:
     assert done["ok-1"].row.outcome is Outcome.REFINED
 
 
-def test_transient_error_is_tried_again_and_then_ends_the_shard(pool: LabelPool) -> None:
-    assert label(pool, "flaky-1")["flaky-1"].row.attempts == 3
-    with pytest.raises(TransientError, match="503 for ever"):
-        label(pool, "dead-1")
+class TestTransientErrors:
+    @pytest.fixture(autouse=True)
+    def impatience(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("redepth.cluster.pool.TRANSIENT_DELAYS_S", (0.1, 0.2, 0.3))
+
+    def test_passing_one_is_forgotten(self, pool: LabelPool) -> None:
+        assert label(pool, "flaky-1")["flaky-1"].row.attempts == 3
+
+    def test_lasting_one_is_the_images_failure_while_others_come_through(
+        self, pool: LabelPool
+    ) -> None:
+        done = label(pool, "dead-1", "ok-1", "ok-2")
+        row = done["dead-1"].row
+        assert (row.outcome, row.attempts) == (Outcome.FAILED, 4)
+        assert "503 for ever" in (row.reason or "")
+        assert done["ok-2"].row.outcome is Outcome.REFINED
+
+    def test_lasting_one_is_the_storages_failure_when_nothing_comes_through(
+        self, pool: LabelPool
+    ) -> None:
+        with pytest.raises(TransientError, match="503 for ever"):
+            label(pool, "dead-1")
 
 
 def test_config_error_ends_the_run_with_its_own_words(pool: LabelPool) -> None:
@@ -189,8 +207,8 @@ def test_closing_frees_whoever_waits(tmp_path: Path) -> None:
         futures = [pool.submit(ImageRef(f"hang-{i}", "/x")) for i in range(5)]
         time.sleep(0.5)
     for future in futures:
-        assert isinstance(future.exception(timeout=5), PoolClosed)
-    with pytest.raises(PoolClosed):
+        assert isinstance(future.exception(timeout=5), RunStopped)
+    with pytest.raises(RunStopped):
         pool.submit(ImageRef("late", "/late")).result(timeout=1)
 
 
