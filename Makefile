@@ -39,7 +39,7 @@ $(STAMP): pyproject.toml constraints.txt
 install: $(STAMP) ## Build .venv with redepth and its tools (a second call does nothing)
 
 # The demo and the tests use models made from a seed; neither may ask the hub for anything.
-demo test test-slow test-cluster test-s3: export HF_HUB_OFFLINE := 1
+demo lab test test-slow test-cluster test-s3: export HF_HUB_OFFLINE := 1
 
 .PHONY: demo
 demo: install ## Label five real photographs on this machine with the mini recipe, in minutes
@@ -83,11 +83,19 @@ format: install ## Format the code and mend what ruff can mend
 docs: install ## Write the page that is made from the code (docs/recipes.md)
 	@$(BIN)/python scripts/write_recipe_reference.py docs/recipes.md
 
+# Where `make lab` writes; git ignores it.
+LAB := lab
+
+.PHONY: lab
+lab: install ## Measure whether refining helps, on scenes with exact depth (docs/lab.md)
+	@$(BIN)/redepth lab --out $(LAB)
+
 .PHONY: bench
 bench: install ## Run every benchmark and print its figures
-	@for file in benchmarks/[a-z]*.py; do echo "==> $$file"; $(BIN)/python "$$file"; done
+	@for name in refiner main_job driver_memory store_codecs; do \
+	  echo "==> benchmarks/$$name.py" && $(BIN)/python -m benchmarks.$$name; done
 
 .PHONY: clean
 clean: ## Remove .venv, the demo's output and all caches
-	rm -rf $(VENV) $(DEMO) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(DEMO) $(LAB) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,6 +1,6 @@
 """What the store's arrays should be made of: sizes, times and errors of dtypes and codecs.
 
-Run `python benchmarks/store_codecs.py`; it prints a Markdown table in half a minute.
+Run `python -m benchmarks.store_codecs`; it prints a Markdown table in half a minute.
 
 The maps are depth-like: photographs that scikit-image carries, smoothed with their edges kept,
 tilted like ground seen from a camera, and given the fine-grained noise of a network's decoder;

@@ -1,4 +1,4 @@
-"""The command line: `redepth label | plan | status | show | scenes | recipes`."""
+"""The command line: `redepth label | plan | status | show | scenes | lab | recipes`."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ EXIT_FAILED = 1
 EXIT_CONFIG = 2
 EXIT_INTERRUPTED = 130
 DEFAULT_RECIPE = "redepth-anything-fast"
+LAB_RECIPE = "mini"
+MAX_TROUBLES = 20
 
 app = typer.Typer(
     name="redepth",
@@ -53,7 +55,13 @@ Out = Annotated[
     str, typer.Option("--out", "-o", help="Where labels go: a folder or any fsspec URL.")
 ]
 RecipeName = Annotated[
-    str, typer.Option("--recipe", "-r", help="A shipped recipe (redepth recipes) or a YAML file.")
+    str,
+    typer.Option(
+        "--recipe",
+        "-r",
+        help="A shipped recipe (redepth recipes) or a YAML file. The default needs a GPU and "
+        "weights from the hub; mini needs neither.",
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,
@@ -61,7 +69,12 @@ Overrides = Annotated[
 ]
 Limit = Annotated[int | None, typer.Option(min=1, help="Look at the first N photographs only.")]
 RetryOption = Annotated[
-    list[Retry] | None, typer.Option("--retry", help="Try images with this outcome again.")
+    list[Retry] | None,
+    typer.Option(
+        "--retry",
+        metavar="OUTCOME",
+        help="Try images again that failed, were rejected, or fell_back; may be given again.",
+    ),
 ]
 LabelsUrl = Annotated[str, typer.Argument(metavar="LABELS", help="An output of redepth label.")]
 
@@ -75,7 +88,8 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def redepth(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say it.")
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
     """Refined depth labels for large collections of photographs."""
@@ -98,7 +112,10 @@ def label(
     ] = None,
     ray: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="A running Ray cluster; default: a private one."),
+        typer.Option(
+            metavar="ADDRESS",
+            help="A running Ray cluster, e.g. ray://head:10001; default: a private one.",
+        ),
     ] = None,
     limit: Limit = None,
     retry: RetryOption = None,
@@ -144,17 +161,19 @@ def plan(
     check_recipe(out, chosen)
     images = list_images(photos, limit)
     found = plan_labels(images, out, chosen, frozenset(_outcomes(retry)), write=False)
+    if not found.num_pending:
+        terminal.print_nothing_to_do(out, found)
+        return
     terminal.print_plan(photos, out, chosen, found, _estimate(out, chosen, found.num_pending))
 
 
 @app.command(epilog="[bold]Example[/]\n\nredepth status labels/")
 def status(labels: LabelsUrl) -> None:
     """Say how many images are done, fell back, were rejected, failed, and are left."""
-    from redepth.store.dataset import read_dataset
-    from redepth.store.reader import summarise
+    from redepth.store.reader import open_labels, summarise
 
-    models = read_dataset(labels).models
-    terminal.print_status(labels, summarise(labels), models)
+    summary = summarise(labels)
+    terminal.print_status(labels, summary, open_labels(labels).troubles(MAX_TROUBLES))
 
 
 @app.command(epilog="[bold]Example[/]\n\nredepth show labels/ astronaut --png astronaut.png")
@@ -204,10 +223,39 @@ def scenes(
     render_collection(out, tuple(dict.fromkeys(family or FAMILIES)), count, size, split, seed)
 
 
+@app.command(
+    epilog="[bold]Examples[/]\n\nredepth lab --quick\n\n"
+    "redepth lab --group canonical --count 100 --set labels.refiner.token_learning_rate=0.003"
+)
+def lab(
+    out: Annotated[Path, typer.Option("--out", "-o", help="A local folder.")] = Path("lab"),
+    group: Annotated[
+        list[str] | None,
+        typer.Option(help="canonical, reliefs, in-distribution or objects; default: all."),
+    ] = None,
+    count: Annotated[
+        int | None, typer.Option(min=1, help="Held-out scenes of each group; default: 100.")
+    ] = None,
+    recipe: RecipeName = LAB_RECIPE,
+    settings: Overrides = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A few scenes and steps: does it run; proves nothing.")
+    ] = False,
+) -> None:
+    """Measure on scenes with exact depth whether refining helps, beside its controls."""
+    from dataclasses import replace
+
+    from flows.run_lab import FULL_RUN, QUICK_RUN, run_lab
+
+    options = QUICK_RUN if quick else FULL_RUN
+    options = options if count is None else replace(options, count=count)
+    run_lab(out, group or (), options, recipe, settings or ())
+
+
 @app.command()
 def recipes() -> None:
     """List the recipes that come with redepth."""
-    terminal.print_recipes(shipped_recipes())
+    terminal.print_recipes(shipped_recipes(), DEFAULT_RECIPE)
 
 
 def main() -> None:
@@ -231,7 +279,11 @@ def _label(
     limit: int | None,
     retry: tuple[Outcome, ...],
 ) -> dict[Outcome, int]:
-    """Look first, since a look takes no engine: with nothing to do, none is started."""
+    """Look first, since a look takes no engine: with nothing to do, none is started.
+
+    Returns:
+        The listed images by outcome.
+    """
     from redepth.images.collection import canonical_uri, list_images
     from redepth.store.dataset import check_recipe, read_dataset
     from redepth.store.planning import plan_labels
@@ -250,7 +302,8 @@ def _label(
     start_prefect_server()
     report = label_images(photos, out, recipe, overrides, ray, limit, retry)
     terminal.print_summary(out, report.outcomes, read_dataset(out).models, report.contact_sheet)
-    return report.outcomes
+    settled = {o: 0 if o in retry else number for o, number in found.outcomes.items()}
+    return {outcome: settled[outcome] + report.new.get(outcome, 0) for outcome in Outcome}
 
 
 def _outcomes(retry: list[Retry] | None) -> tuple[Outcome, ...]:

@@ -63,17 +63,18 @@ def label_images(
     plan = plan_shards(source, out, settings, limit, frozenset(retry))
     if plan.manifest is None:
         return publish_report(out, settings, plan, {})
-    with RunProgress(plan.num_pending) as progress:
-        with ray_session(ray_address, settings.run.actors), LabelPool(settings) as pool:
-            begin(out, settings, pool.cards)
-            progress.begin(pool.num_actors)
-            _label(plan, out, settings, pool, progress)
+    with (
+        RunProgress(plan.num_pending) as progress,
+        ray_session(ray_address, settings.run.actors),
+        LabelPool(settings) as pool,
+    ):
+        begin(out, settings, pool.cards)
+        progress.begin(pool.num_actors)
+        _label(plan, out, settings, pool, progress)
     return publish_report(out, settings, plan, progress.outcomes)
 
 
-def _label(
-    plan: Plan, out: str, recipe: Recipe, pool: LabelPool, progress: RunProgress
-) -> None:
+def _label(plan: Plan, out: str, recipe: Recipe, pool: LabelPool, progress: RunProgress) -> None:
     """Drive every shard of the plan, some at a time, until all are committed."""
     task = refine_shards.with_options(retries=recipe.run.sharding.task_retries)
     futures = [

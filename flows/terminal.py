@@ -22,6 +22,7 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 UNTRAINED = (
     "[bold red]untrained[/]: this recipe's models have weights from a seed; labels mean nothing"
 )
+TROUBLE = (Outcome.FELL_BACK, Outcome.REJECTED, Outcome.FAILED)
 _COLOURS = {
     Outcome.REFINED: "green",
     Outcome.FELL_BACK: "yellow",
@@ -74,7 +75,8 @@ def print_plan(
     _print_facts(facts)
     if recipe.is_untrained:
         out.print(UNTRAINED)
-    out.print("Nothing was written or spent. Run it with: redepth label")
+    command = f"redepth label {source} --out {where} --recipe {recipe.name}"
+    out.print(f"Nothing was written or spent. To run it: {escape(command)}")
 
 
 def print_summary(
@@ -92,18 +94,28 @@ def print_summary(
         if model.non_commercial:
             words = f"{model.name} is {model.licence}: these labels are not for commercial use"
             facts.append(("licence", words))
+    facts.append(("look at one", f"redepth show {where} IMAGE_ID --png label.png"))
+    if any(outcomes[outcome] for outcome in TROUBLE):
+        facts.append(("why not refined", f"redepth status {where}"))
     _print_facts(facts)
     if any(model.untrained for model in models):
         out.print(UNTRAINED)
 
 
-def print_status(where: str, summary: OutputSummary, models: tuple[ModelCard, ...]) -> None:
-    """Show how far an output is."""
+def print_status(where: str, summary: OutputSummary, troubles: Sequence[LabelRow]) -> None:
+    """Show how far an output is, and why images have no refined label."""
+    dataset = summary.dataset
+    out.print(f"[bold]{escape(where)}[/]  recipe {dataset.recipe_name}, begun {dataset.created}")
     table = _outcome_table(summary.outcomes)
     table.add_row("left", str(summary.num_left))
-    out.print(f"[bold]{where}[/]")
     out.print(table)
-    if any(model.untrained for model in models):
+    for row in troubles:
+        colour = _COLOURS[row.outcome]
+        out.print(f"[{colour}]{row.outcome.words}[/]  {escape(row.id)}: {escape(row.reason or '')}")
+    num_more = sum(summary.outcomes[outcome] for outcome in TROUBLE) - len(troubles)
+    if num_more > 0:
+        out.print(f"... and {num_more} more: the column 'reason' of {where}/labels/*.parquet")
+    if dataset.untrained:
         out.print(UNTRAINED)
 
 
@@ -118,9 +130,10 @@ def print_row(row: LabelRow, png: Path) -> None:
     _print_facts([*facts, ("picture", str(png))])
 
 
-def print_recipes(recipes: Mapping[str, str]) -> None:
+def print_recipes(recipes: Mapping[str, str], default: str) -> None:
     """List the shipped recipes with what each is for."""
-    _print_facts(list(recipes.items()))
+    marked = {f"{name} (default)" if name == default else name: recipes[name] for name in recipes}
+    _print_facts(list(marked.items()))
 
 
 def _outcome_table(outcomes: Mapping[Outcome, int]) -> Table:

@@ -42,9 +42,7 @@ class RunReport:
 
 
 @task(task_run_name="report", cache_policy=NO_CACHE, retries=2, retry_condition_fn=worth_retrying)
-def publish_report(
-    out: str, recipe: Recipe, plan: Plan, new: Mapping[Outcome, int]
-) -> RunReport:
+def publish_report(out: str, recipe: Recipe, plan: Plan, new: Mapping[Outcome, int]) -> RunReport:
     """Count outcomes, draw a contact sheet of some labels, and publish both."""
     outcomes = count_outcomes(out)
     _publish_outcomes(outcomes)

@@ -191,9 +191,10 @@ class LabelPool:
     def _no_room(self) -> str:
         asked, there = self._actors, ray.cluster_resources()
         return (
-            f"{len(self._seats)} actors of {asked.num_cpus:g} CPUs and {asked.num_gpus:g} GPUs were "
-            f"not ready within {asked.start_timeout_s:g} s; Ray has {there.get('CPU', 0):g} CPUs and "
-            f"{there.get('GPU', 0):g} GPUs. Ask for fewer (--actors), for less "
+            f"{len(self._seats)} actors of {asked.num_cpus:g} CPUs and {asked.num_gpus:g} GPUs "
+            f"were not ready within {asked.start_timeout_s:g} s; Ray has "
+            f"{there.get('CPU', 0):g} CPUs and {there.get('GPU', 0):g} GPUs. "
+            "Ask for fewer (--actors), for less "
             "(run.actors.num_cpus, num_gpus), or allow more time (run.actors.start_timeout_s)"
         )
 

@@ -89,9 +89,9 @@ def _require_room(actors: Actors) -> None:
     if wanted > num_gpus:
         raise ConfigError(
             f"the recipe wants {wanted:g} GPU{'' if wanted == 1 else 's'} "
-            f"({actors.num_actors or 1} x run.actors.num_gpus: {actors.num_gpus:g}) and this machine "
-            f"has {num_gpus:g}. Run where there are enough, name a cluster with --ray, or take a "
-            "recipe for a CPU, such as mini (redepth recipes)"
+            f"({actors.num_actors or 1} x run.actors.num_gpus: {actors.num_gpus:g}) and this "
+            f"machine has {num_gpus:g}. Run where there are enough, name a cluster with --ray, "
+            "or take a recipe for a CPU, such as mini (redepth recipes)"
         )
 
 

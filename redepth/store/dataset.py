@@ -134,7 +134,8 @@ def _require_recipe(out: str, recorded: Dataset, recipe: Recipe) -> None:
         return
     changed = differences(recorded.recipe, recipe.labels.model_dump(mode="json"), "labels.")
     raise ConfigError(
-        f"{out} was begun with recipe {recorded.recipe_name!r}, and {recipe.name!r} differs:\n"
+        f"{out} was begun with other settings (recipe {recorded.recipe_name!r}; this is "
+        f"{recipe.name!r}):\n"
         + "\n".join(f"  {line}" for line in changed)
         + "\nuse another --out, or the same recipe"
     )

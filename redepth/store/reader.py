@@ -108,6 +108,15 @@ class Labels(Mapping[str, StoredLabel]):
         """Count the committed images by outcome, as they are now."""
         return catalogue.count_outcomes(self._objects.url)
 
+    def troubles(self, limit: int) -> list[LabelRow]:
+        """Return up to `limit` rows of images without a refined label, the failed ones first."""
+        rows: list[LabelRow] = []
+        for outcome in (Outcome.FAILED, Outcome.REJECTED, Outcome.FELL_BACK):
+            table = self.table(filter=pads.field("outcome") == outcome.value)
+            columns = table.slice(length=limit - len(rows)).to_pylist()
+            rows += [row_from_columns(values) for values in columns]
+        return rows
+
     def find(self, text: str) -> str:
         """Resolve an id, the beginning of one, a uri or the end of its path to one image's id.
 

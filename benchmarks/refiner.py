@@ -1,0 +1,139 @@
+"""Seconds a member-step of the refiner, against a plain reference loop on the same weights.
+
+Run `python -m benchmarks.refiner`; it prints a Markdown table in about two minutes.
+
+The reference does what a research script does: one process with torch's default threads, one
+member at a time, and models, coarse map and prompt made anew for each member
+(benchmarks/reference_redepth.py). Ours does what actors do: one process a core with one thread
+each, models loaded once, one image a process. Both work on the same images from the same folders
+of weights, and their maps are compared. A core-second is wall time times the machine's cores.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from skimage import data
+
+from benchmarks.reference_redepth import reference_member
+from redepth.config import Coarse, Compute, LabelSettings, Prior, ReDepthAnything, Weights
+from redepth.estimators import DepthEstimator, load_estimator
+from redepth.estimators.mini import save_mini_estimator
+from redepth.images.decode import resize
+from redepth.pipeline import Labeller, load_labeller
+from redepth.priors.diffusion import load_prior
+from redepth.priors.mini import save_mini_prior
+from redepth.refiners import Scene
+from redepth.types import ByteImage, FloatMap
+
+CORES = len(os.sched_getaffinity(0))
+PROMPT = "a photograph"
+PICTURES = {"astronaut": data.astronaut, "chelsea": data.chelsea, "coffee": data.coffee}
+
+
+def settings(folder: Path, members_per_batch: int = 1) -> LabelSettings:
+    """Return the mini recipe's shape with weights in folders, as a script would have them."""
+    refiner = ReDepthAnything(
+        prior=Prior(preset="mini", weights=Weights(folder=str(folder / "prior"))),
+        num_members=3,
+        num_steps=25,
+        members_per_batch=members_per_batch,
+    )
+    coarse = Coarse(preset="mini", weights=Weights(folder=str(folder / "coarse")), size_px=252)
+    return LabelSettings(coarse=coarse, refiner=refiner, compute=Compute(device="cpu"))
+
+
+def picture(name: str, estimator: DepthEstimator) -> ByteImage:
+    """Return a photograph at the estimator's processing size."""
+    rgb_hw3 = PICTURES[name]()
+    return resize(rgb_hw3, *estimator.processing_size(*rgb_hw3.shape[:2]))
+
+
+def run_reference(folder: Path, names: list[str]) -> dict[str, FloatMap]:
+    """Refine as a script does; return the mean map of each image."""
+    chosen = settings(folder)
+    refiner = chosen.refiner
+    assert isinstance(refiner, ReDepthAnything)
+    maps = {}
+    for name in names:
+        members = []
+        for number in range(refiner.num_members):
+            device = torch.device("cpu")
+            estimator = load_estimator(chosen.coarse, device)
+            prior = load_prior(refiner.prior, chosen.compute, device)
+            place = (chosen.seed, name, number)
+            rgb_hw3 = picture(name, estimator)
+            member = reference_member(estimator, prior, rgb_hw3, PROMPT, refiner, place)
+            members.append(member)
+        maps[name] = np.mean(members, axis=0)
+    return maps
+
+
+_labeller: Labeller | None = None
+
+
+def start_worker(folder: Path, members_per_batch: int) -> None:
+    global _labeller  # noqa: PLW0603 - a pool's initialiser has no other place to put it
+    _labeller = load_labeller(settings(folder, members_per_batch))
+
+
+def refine(name: str) -> FloatMap:
+    assert _labeller is not None
+    rgb_hw3 = picture(name, _labeller.estimator)
+    coarse = _labeller.estimator.estimate(rgb_hw3)
+    members = _labeller.refiner.refine(Scene(name, rgb_hw3, coarse, PROMPT))
+    return members.maps_ehw.mean(axis=0)
+
+
+def run_ours(
+    folder: Path, names: list[str], members_per_batch: int
+) -> tuple[dict[str, FloatMap], float]:
+    """Refine in one process a core; return the mean maps and the seconds without start-up."""
+    context = multiprocessing.get_context("spawn")
+    arguments = (folder, members_per_batch)
+    with ProcessPoolExecutor(CORES, context, start_worker, arguments) as pool:
+        list(pool.map(refine, ["astronaut"] * CORES))
+        started = time.perf_counter()
+        maps = list(pool.map(refine, names))
+        return dict(zip(names, maps, strict=True)), time.perf_counter() - started
+
+
+def main() -> None:
+    names = ["astronaut", "chelsea", "coffee", "astronaut"][: max(2, CORES - CORES % 2)]
+    torch.set_num_threads(CORES)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        save_mini_estimator(folder / "coarse", seed=0)
+        save_mini_prior(folder / "prior", seed=0)
+        run_reference(folder, names[:1])
+        started = time.perf_counter()
+        expected = run_reference(folder, names)
+        reference_s = time.perf_counter() - started
+        num_steps = len(names) * 3 * 25
+        print(f"{len(names)} images, 3 members of 25 steps, {CORES} cores\n")
+        print("| loop | core-seconds a member-step | times the reference | largest difference |")
+        print("|---|---:|---:|---:|")
+        print(f"| reference | {reference_s * CORES / num_steps:.4f} | 1.00 | |")
+        for members_per_batch in (1, 3):
+            maps, seconds = run_ours(folder, names, members_per_batch)
+            off = max(relative_difference(maps[n], expected[n]) for n in names)
+            print(
+                f"| redepth, {members_per_batch} members a step "
+                f"| {seconds * CORES / num_steps:.4f} | {reference_s / seconds:.2f} | {off:.1e} |"
+            )
+
+
+def relative_difference(ours: FloatMap, theirs: FloatMap) -> float:
+    """Return the largest difference as a share of the map's range."""
+    return float(np.abs(ours - theirs).max() / np.ptp(theirs))
+
+
+if __name__ == "__main__":
+    main()
