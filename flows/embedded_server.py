@@ -10,6 +10,7 @@ from contextlib import contextmanager
 # With more task-run events than its recorder takes at a time, the server prints a traceback at
 # shutdown; logs go to the server and the flow prints for itself; nobody is called.
 QUIET = {
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "redepth",
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",

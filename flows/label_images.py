@@ -32,6 +32,7 @@ CONCURRENT_SHARDS = 2
 @flow(
     name="label-images",
     flow_run_name="label {source} with {recipe}",
+    persist_result=False,
     description="Label a collection of photographs with refined depth.",
     task_runner=cast("TaskRunner[Any]", ThreadPoolTaskRunner(max_workers=CONCURRENT_SHARDS)),
 )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-
-from prefect import task
+from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from redepth.config import Recipe
@@ -14,12 +12,11 @@ from redepth.store.planning import Plan, plan_labels
 from redepth.types import Outcome
 from tasks.retrying import worth_retrying
 
-logger = logging.getLogger(__name__)
-
 
 @task(
     task_run_name="plan",
     cache_policy=NO_CACHE,
+    persist_result=False,
     retries=2,
     retry_delay_seconds=10,
     retry_condition_fn=worth_retrying,
@@ -30,7 +27,7 @@ def plan_shards(
     """List the collection, leave out what is committed, and write the manifest of the rest."""
     check_recipe(out, recipe)
     plan = plan_labels(list_images(source, limit), out, recipe, retry)
-    logger.info(
+    get_run_logger().info(
         "%d images listed, %d done, %d to do in %d shards",
         plan.num_listed,
         plan.num_done,

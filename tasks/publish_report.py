@@ -41,7 +41,13 @@ class RunReport:
     contact_sheet: str | None
 
 
-@task(task_run_name="report", cache_policy=NO_CACHE, retries=2, retry_condition_fn=worth_retrying)
+@task(
+    task_run_name="report",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=2,
+    retry_condition_fn=worth_retrying,
+)
 def publish_report(out: str, recipe: Recipe, plan: Plan, new: Mapping[Outcome, int]) -> RunReport:
     """Count outcomes, draw a contact sheet of some labels, and publish both."""
     outcomes = count_outcomes(out)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from concurrent.futures import as_completed
 from dataclasses import dataclass
 
-from prefect import task
+from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.tasks import exponential_backoff
 
@@ -16,8 +15,6 @@ from redepth.store.manifest import ShardPlan, read_shard_plans
 from redepth.store.shards import ShardCommit, is_committed
 from tasks.progress import RunProgress
 from tasks.retrying import worth_retrying
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +36,7 @@ class ShardRange:
 @task(
     task_run_name="{shards.name}",
     cache_policy=NO_CACHE,
+    persist_result=False,
     retry_delay_seconds=exponential_backoff(backoff_factor=5),
     retry_jitter_factor=0.5,
     retry_condition_fn=worth_retrying,
@@ -59,7 +57,7 @@ def refine_shards(
             continue
         commit = _refine_shard(plan, out, recipe, pool, progress)
         num_committed += 1
-        logger.info("shard %s committed: %s", plan.shard, commit.words)
+        get_run_logger().info("shard %s committed: %s", plan.shard, commit.words)
     return num_committed
 
 

@@ -185,7 +185,7 @@ class LabelPool:
         except GetTimeoutError:
             raise ConfigError(self._no_room()) from None
         except RayTaskError as error:
-            raise _cause(error) from error
+            raise _cause(error) from None
         return tuple(cards[0])
 
     def _no_room(self) -> str:

@@ -1,0 +1,64 @@
+"""Pictures of labels: what is on them, and that they can be drawn whatever is missing."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from redepth.report.gallery import spread_evenly
+from redepth.report.pictures import LabelPicture, draw_contact_sheet, draw_label
+from redepth.types import DepthKind, LabelRow, Outcome
+
+
+def picture(*, untrained: bool = False, confident: bool = True) -> LabelPicture:
+    ramp = np.tile(np.linspace(1, 5, 30, dtype=np.float32), (20, 1))
+    row = LabelRow(
+        id="image-0123456789abcdef-with-a-very-long-name",
+        uri="/image.png",
+        outcome=Outcome.REFINED,
+        kind=DepthKind.AFFINE_DISPARITY,
+        drift=0.02,
+        mean_confidence=0.5 if confident else None,
+        num_members=3,
+        untrained=untrained,
+    )
+    confidence = np.full_like(ramp, 0.5 if confident else np.nan)
+    return LabelPicture(row, None, ramp, ramp + 0.5, confidence)
+
+
+def pixels(png: bytes) -> np.ndarray:
+    return np.asarray(Image.open(BytesIO(png)).convert("RGB")).astype(int)
+
+
+def share_of_crimson(png: bytes) -> float:
+    red, green, blue = np.moveaxis(pixels(png), -1, 0)
+    return float(((red > 180) & (green < 80) & (blue < 110) & (blue > 20)).mean())
+
+
+def test_untrained_models_are_named_in_red() -> None:
+    trained, untrained = draw_label(picture()), draw_label(picture(untrained=True))
+    assert share_of_crimson(untrained) > share_of_crimson(trained) + 1e-3
+
+
+@pytest.mark.parametrize("confident", [True, False])
+def test_contact_sheet_has_a_row_a_label(confident: bool) -> None:
+    one = pixels(draw_contact_sheet([picture(confident=confident)], "one"))
+    three = pixels(draw_contact_sheet([picture(confident=confident)] * 3, "three"))
+    assert one.shape[1] == three.shape[1]
+    assert three.shape[0] > 2 * one.shape[0]
+
+
+def test_coarse_and_refined_share_their_colours() -> None:
+    same = picture()
+    shifted = LabelPicture(same.row, None, same.coarse_hw, same.coarse_hw, same.confidence_hw)
+    assert not np.array_equal(pixels(draw_label(same)), pixels(draw_label(shifted)))
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"), [(1, ["0"]), (3, ["0", "4", "9"]), (20, [str(i) for i in range(10)])]
+)
+def test_spread_evenly_keeps_first_and_last(number: int, expected: list[str]) -> None:
+    assert spread_evenly([str(i) for i in range(10)], number) == expected

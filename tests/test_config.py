@@ -1,0 +1,118 @@
+"""Recipes: what validates, what is refused in which words, and what a digest depends on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from redepth.config import (
+    LabelSettings,
+    Recipe,
+    ReDepthAnything,
+    RunSettings,
+    Weights,
+    differences,
+    load_recipe,
+    shipped_recipes,
+)
+from redepth.errors import ConfigError
+
+
+def test_paper_s_constants_are_the_defaults() -> None:
+    method = ReDepthAnything()
+    assert (method.num_members, method.num_steps) == (10, 1000)
+    rates = (
+        method.token_learning_rate,
+        method.decoder_learning_rate,
+        method.scale_learning_rate,
+    )
+    assert rates == (1e-3, 2e-6, 1e-3)
+    assert (method.guidance_scale, method.min_timestep, method.max_timestep) == (50.0, 0.02, 0.6)
+    assert (method.weight_decay, method.betas) == (0.01, (0.9, 0.999))
+    assert (method.smoothness_weight, method.weighting) == (1.0, "uniform")
+    assert (method.shininess_exponents, method.gamma) == ((2, 7), 2.2)
+
+
+def test_overrides_reach_their_setting() -> None:
+    recipe = load_recipe("mini", ["labels.refiner.num_steps=7", "run.actors.num_cpus=0.5"])
+    assert isinstance(recipe.labels.refiner, ReDepthAnything)
+    assert recipe.labels.refiner.num_steps == 7
+    assert recipe.run.actors.num_cpus == 0.5
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("labels.refiner.num_step=3", "labels.refiner.num_step: there is no such setting"),
+        ("labels.coarse.size_px=small", "labels.coarse.size_px"),
+        ("labels.coarse.preset=midas", "unknown coarse.preset 'midas'; known: "),
+        ("labels.refiner.method=magic", "labels.refiner"),
+        ("labels.refiner.min_timestep=0.9", "min_timestep is larger"),
+        ("labels.coarse.weights.repo=a/b", "need a revision"),
+        ("labels.seed.deep=1", "seed is a value, not a group"),
+        ("nonsense", "--set takes key.path=value"),
+    ],
+)
+def test_wrong_setting_is_named(override: str, words: str) -> None:
+    overrides = ["labels.seed=3", override] if "seed.deep" in override else [override]
+    with pytest.raises(ConfigError) as caught:
+        load_recipe("mini", overrides)
+    assert words in str(caught.value)
+
+
+def test_wrong_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no recipe named 'mini2'.*mini-coarse"):
+        load_recipe("mini2")
+    with pytest.raises(ConfigError, match="no recipe file"):
+        load_recipe(str(tmp_path / "none.yaml"))
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("name: [")
+    with pytest.raises(ConfigError, match="is not YAML"):
+        load_recipe(str(broken))
+    broken.write_text("- a list")
+    with pytest.raises(ConfigError, match="must be a mapping"):
+        load_recipe(str(broken))
+
+
+def test_weights_have_one_source() -> None:
+    with pytest.raises(ValueError, match="repo, folder or seed"):
+        Weights(folder="/models", seed=0)
+
+
+def test_digest_is_of_the_labels_half_alone() -> None:
+    labels = LabelSettings()
+    other_run = Recipe(name="b", labels=labels, run=RunSettings.model_validate(
+        {"actors": {"num_actors": 7}}))  # fmt: skip
+    assert Recipe(name="a", labels=labels).labels.digest() == other_run.labels.digest()
+    assert LabelSettings(seed=1).digest() != labels.digest()
+
+
+@given(seed=st.integers(0, 2**31), size=st.integers(28, 4096))
+def test_digest_survives_a_round_trip_through_json(seed: int, size: int) -> None:
+    labels = LabelSettings.model_validate({"seed": seed, "coarse": {"size_px": size}})
+    again = LabelSettings.model_validate_json(labels.model_dump_json())
+    assert again == labels
+    assert again.digest() == labels.digest()
+
+
+def test_differences_name_the_path() -> None:
+    old, new = {"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 1, "c": 5}, "e": 4}
+    assert differences(old, new) == ["a.c: 2 -> 5", "d: 3 -> None", "e: None -> 4"]
+
+
+def test_shipped_recipes_say_what_they_are_for() -> None:
+    recipes = shipped_recipes()
+    assert {"mini", "mini-coarse", "coarse", "redepth-anything"} <= set(recipes)
+    assert all(len(purpose) > 20 for purpose in recipes.values())
+
+
+def test_untrained_and_licences() -> None:
+    seeded = load_recipe("mini-coarse", ["labels.coarse.weights.seed=0"])
+    assert seeded.is_untrained
+    assert seeded.licence_lines() == []
+    large = load_recipe("coarse", ["labels.coarse.preset=depth-anything-v2-large"])
+    assert not large.is_untrained
+    assert large.licence_lines() == ["depth-anything-v2-large: CC-BY-NC-4.0 (non-commercial)"]

@@ -1,0 +1,130 @@
+"""From a file to a label: every outcome, on the mini coarse model with seeded weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from redepth.config import Compute, LabelSettings
+from redepth.errors import ConfigError, RefinementFailed
+from redepth.pipeline import Labeller, choose_device, label_shard, load_labeller
+from redepth.refiners import Scene
+from redepth.refiners.identity import IdentityRefiner
+from redepth.types import ImageRef, Members, Outcome
+
+SETTINGS = LabelSettings.model_validate(
+    {
+        "coarse": {"preset": "mini", "size_px": 56, "weights": {"seed": 0}},
+        "compute": {"device": "cpu"},
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def labeller() -> Labeller:
+    return load_labeller(SETTINGS)
+
+
+@pytest.fixture
+def photograph(tmp_path: Path) -> ImageRef:
+    pixels = np.random.default_rng(0).integers(0, 255, (60, 90, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    return ImageRef("a-1", str(tmp_path / "a.png"), size_bytes=10, version="v", caption="a wall")
+
+
+class Scripted(IdentityRefiner):
+    """A refiner that returns what it is told to, or raises it."""
+
+    def __init__(self, result: Members | Exception) -> None:
+        self.result = result
+
+    def refine(self, scene: Scene) -> Members:
+        if isinstance(self.result, Exception):
+            raise self.result
+        return self.result
+
+
+def test_identity_keeps_the_coarse_map_and_has_no_confidence(
+    labeller: Labeller, photograph: ImageRef
+) -> None:
+    label = labeller.label(photograph)
+    row, arrays = label.row, label.arrays
+    assert arrays is not None
+    assert row.outcome is Outcome.REFINED
+    assert np.array_equal(arrays.refined_hw, arrays.coarse_hw)
+    assert np.isnan(arrays.confidence_hw).all()
+    assert (row.mean_confidence, row.mean_spread) == (None, None)
+    assert (row.image_height_px, row.image_width_px) == (60, 90)
+    assert arrays.coarse_hw.shape == (row.height_px, row.width_px)
+    assert max(arrays.coarse_hw.shape) <= 56
+    assert row.drift == pytest.approx(0.0, abs=1e-6)
+    assert row.untrained
+    assert row.seconds is not None and row.seconds > 0
+    assert (row.size_bytes, row.version, row.file_format) == (10, "v", "PNG")
+
+
+def test_missing_and_broken_files_are_rejected_with_the_reason(
+    labeller: Labeller, tmp_path: Path
+) -> None:
+    (tmp_path / "b.jpg").write_bytes(b"")
+    refs = [ImageRef("gone", str(tmp_path / "gone.png")), ImageRef("b", str(tmp_path / "b.jpg"))]
+    rows = [label.row for label in label_shard(labeller, refs)]
+    assert [row.outcome for row in rows] == [Outcome.REJECTED] * 2
+    assert "no longer there" in (rows[0].reason or "")
+    assert "empty" in (rows[1].reason or "")
+
+
+def test_collapsed_refinement_falls_back_to_the_coarse_map(
+    labeller: Labeller, photograph: ImageRef
+) -> None:
+    coarse = labeller.label(photograph).arrays
+    assert coarse is not None
+    upside_down = Members(np.stack([-coarse.coarse_hw, -coarse.coarse_hw]))
+    label = replace(labeller, refiner=Scripted(upside_down)).label(photograph)
+    assert label.row.outcome is Outcome.FELL_BACK
+    assert "depth order lost" in (label.row.reason or "")
+    assert label.arrays is not None
+    assert np.array_equal(label.arrays.refined_hw, coarse.coarse_hw)
+    assert np.isnan(label.arrays.spread_hw).all()
+    assert label.row.rank_correlation == pytest.approx(-1.0)
+
+
+def test_failed_refinement_is_recorded_with_what_is_known_of_the_file(
+    labeller: Labeller, photograph: ImageRef
+) -> None:
+    failing = replace(labeller, refiner=Scripted(RefinementFailed("no member came through")))
+    label = failing.label(photograph)
+    assert label.row.outcome is Outcome.FAILED
+    assert label.row.reason == "no member came through"
+    assert label.row.sha256 is not None
+    assert label.arrays is None
+
+
+def test_stopped_members_are_named_in_the_row(labeller: Labeller, photograph: ImageRef) -> None:
+    coarse = labeller.label(photograph).arrays
+    assert coarse is not None
+    members = Members(coarse.coarse_hw[None], stopped=("member 1: loss is nan at step 3",))
+    row = replace(labeller, refiner=Scripted(members)).label(photograph).row
+    assert (row.num_members, row.members_stopped) == (1, "member 1: loss is nan at step 3")
+
+
+def test_label_does_not_depend_on_what_was_labelled_before(
+    labeller: Labeller, photograph: ImageRef, tmp_path: Path
+) -> None:
+    first = labeller.label(photograph).arrays
+    Image.new("RGB", (40, 80), (3, 200, 90)).save(tmp_path / "other.png")
+    labeller.label(ImageRef("other", str(tmp_path / "other.png")))
+    again = labeller.label(photograph).arrays
+    assert first is not None and again is not None
+    assert again.coarse_hw.tobytes() == first.coarse_hw.tobytes()
+
+
+def test_asking_for_a_gpu_that_is_not_there_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ConfigError, match="choose device: cpu"):
+        choose_device(Compute(device="cuda"))
+    assert choose_device(Compute(device="auto")).type == "cpu"
