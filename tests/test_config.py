@@ -64,7 +64,7 @@ def test_wrong_setting_is_named(override: str, words: str) -> None:
 
 
 def test_wrong_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no recipe named 'mini2'.*mini-coarse"):
+    with pytest.raises(ConfigError, match=r"no recipe named 'mini2'.*mini-coarse"):
         load_recipe("mini2")
     with pytest.raises(ConfigError, match="no recipe file"):
         load_recipe(str(tmp_path / "none.yaml"))
