@@ -7,12 +7,15 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from redepth.errors import ConfigError
+
 # With more task-run events than its recorder takes at a time, the server prints a traceback at
 # shutdown; logs go to the server and the flow prints for itself; nobody is called.
 QUIET = {
     "PREFECT_LOGGING_EXTRA_LOGGERS": "redepth",
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "500",
 }
@@ -35,8 +38,15 @@ def start_prefect_server() -> None:
 
     if PREFECT_API_URL.value():
         return
-    with _inheriting_deafness():
-        SubprocessASGIServer().start()
+    try:
+        with _inheriting_deafness():
+            SubprocessASGIServer().start()
+    except RuntimeError as error:
+        raise ConfigError(
+            f"Prefect's own server did not start ({error}). It keeps its database in PREFECT_HOME "
+            "(~/.prefect), which must be writable; `prefect server start` shows what is wrong, and "
+            "PREFECT_API_URL names a server that runs already"
+        ) from error
 
 
 @contextmanager
