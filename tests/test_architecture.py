@@ -28,10 +28,11 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 # What the driver imports must start at once and run where no GPU software is. Only actors may be
 # heavy: estimators, priors, refiners, geometry and the pipeline they run.
 MODELS = ("torch", "transformers", "diffusers")
-HEAVY = (*MODELS, "ray", "matplotlib", "scipy")
+DRIVER = (*MODELS, "matplotlib", "scipy")  # it drives Ray, and does nothing itself
+HEAVY = (*DRIVER, "ray")
 LIGHT_ROOMS = {
-    "flows": HEAVY,
-    "tasks": HEAVY,
+    "flows": DRIVER,
+    "tasks": DRIVER,
     "redepth.types": HEAVY,
     "redepth.errors": HEAVY,
     "redepth.presets": HEAVY,

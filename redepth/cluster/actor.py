@@ -39,7 +39,7 @@ class LabelActor:
 
         return load_labeller(self._settings)
 
-    @ray.method(max_task_retries=-1)
+    @ray.method(max_task_retries=3)
     def ready(self) -> tuple[ModelCard, ...]:
         """Load the models if they are not loaded yet, and say which they are."""
         return self._labeller.cards

@@ -49,6 +49,10 @@ logger = logging.getLogger(__name__)
 CALLS_IN_FLIGHT = 2  # one running, one queued behind it: the actor never waits for the driver
 TRANSIENT_DELAYS_S = (1.0, 5.0, 20.0)  # before the second, third and fourth try at one image
 POLL_S = 0.2
+DIED_LOADING = (
+    "an actor's process died again and again while it loaded the models, perhaps for want of "
+    "memory: {}. Take fewer actors (--actors) or a smaller model"
+)
 DEATHS = (RayActorError, OutOfMemoryError, WorkerCrashedError)
 
 
@@ -113,6 +117,7 @@ class LabelPool:
         self._suspects: deque[_Call] = deque()
         self._delayed: list[tuple[float, _Call]] = []
         self._num_settled = 0
+        self._fatal: BaseException | None = None
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="label-pool", daemon=True)
         self.cards: tuple[ModelCard, ...] = ()
@@ -149,10 +154,9 @@ class LabelPool:
         and RunStopped when the pool closes first.
         """
         future: Future[LabelledImage] = Future()
-        if self._closing.is_set():
-            future.set_exception(RunStopped("the run was stopped"))
-        else:
-            self._inbox.put(_Call(image, future))
+        self._inbox.put(_Call(image, future))
+        if not self._thread.is_alive():
+            self._abandon()
         return future
 
     def commit(
@@ -184,6 +188,8 @@ class LabelPool:
             cards = ray.get(refs, timeout=self._actors.start_timeout_s)
         except GetTimeoutError:
             raise ConfigError(self._no_room()) from None
+        except DEATHS as error:
+            raise ConfigError(DIED_LOADING.format(_first_line(error))) from None
         except RayTaskError as error:
             raise _cause(error) from None
         return tuple(cards[0])
@@ -239,6 +245,8 @@ class LabelPool:
         for seat in self._seats:
             if self._suspects and not seat.calls and seat.restarting is None:
                 self._start(seat, self._suspects.popleft())
+            if self._suspects and seat is self._seats[0]:
+                continue  # let one actor run empty, or suspects would wait behind everybody
             while self._waiting and seat.takes_more:
                 self._start(seat, self._waiting.popleft())
 
@@ -343,13 +351,11 @@ class LabelPool:
     def _finish_restart(self, seat: _Seat) -> None:
         try:
             ray.get(seat.restarting)
-        except (*DEATHS, RayTaskError) as error:
-            logger.error("an actor could not be restarted: %s", _first_line(error))
-            seat.restarting = None
-            seat.actor = self._new_actor()
-            seat.restarting = seat.actor.ready.remote()
-        else:
-            seat.restarting = None
+        except DEATHS as error:
+            self._give_up(TransientError(DIED_LOADING.format(_first_line(error))))
+        except RayTaskError as error:
+            self._give_up(_cause(error))
+        seat.restarting = None
 
     def _end_overdue(self) -> None:
         now, limit = time.monotonic(), self._actors.image_timeout_s
@@ -358,13 +364,19 @@ class LabelPool:
                 seat.overdue = seat.calls[0]
                 ray.kill(seat.actor, no_restart=False)
 
+    def _give_up(self, error: BaseException) -> None:
+        """End the run: an actor that was there cannot be had again."""
+        self._fatal = error
+        self._closing.set()
+
     def _abandon(self) -> None:
-        """Tell everybody who still waits that nothing more will come."""
+        """Tell everybody who still waits that nothing more will come, and why."""
         self._take_in()
-        in_flight = [call for seat in self._seats for call in seat.calls]
-        delayed = [call for _, call in self._delayed]
-        for call in (*in_flight, *delayed, *self._waiting, *self._suspects):
-            call.future.set_exception(RunStopped("the run was stopped"))
+        waiting = [*self._waiting, *self._suspects, *(call for _, call in self._delayed)]
+        waiting += [call for seat in self._seats for call in seat.calls]
+        for call in waiting:
+            if not call.future.done():
+                call.future.set_exception(self._fatal or RunStopped("the run was stopped"))
 
 
 def _cause(error: RayTaskError) -> BaseException:

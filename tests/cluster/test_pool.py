@@ -92,6 +92,10 @@ class Loader:
     def __call__(self, settings: LabelSettings) -> ScriptedLabeller:
         if settings.seed == 13:
             raise ConfigError("weights are not there; give a folder")
+        if settings.seed == 14:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if settings.seed == 15 and list(self.folder.iterdir()):
+            raise ConfigError("weights were removed meanwhile")
         return ScriptedLabeller(self.folder)
 
 
@@ -200,6 +204,31 @@ def test_models_that_do_not_load_end_the_run_before_it_starts(tmp_path: Path) ->
         LabelPool(recipe(seed=13), Loader(tmp_path)),  # type: ignore[arg-type]
     ):
         pass
+
+
+def test_actor_that_dies_loading_ends_the_run_before_it_starts(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ConfigError, match="died again and again while it loaded the models"),
+        LabelPool(recipe(seed=14, num_actors=1), Loader(tmp_path)),  # type: ignore[arg-type]
+    ):
+        pass
+
+
+def test_actor_that_cannot_be_had_again_ends_the_run(tmp_path: Path) -> None:
+    with (
+        LabelPool(recipe(seed=15, num_actors=1), Loader(tmp_path)) as pool,  # type: ignore[arg-type]
+        pytest.raises(ConfigError, match="removed meanwhile"),
+    ):
+        label(pool, "crash-1", "ok-1")
+
+
+def test_suspect_does_not_wait_behind_everybody(pool: LabelPool) -> None:
+    futures = {
+        image_id: pool.submit(ImageRef(image_id, f"/{image_id}"))
+        for image_id in ("crashonce-1", *(f"slow-{i}" for i in range(60)))
+    }
+    futures["crashonce-1"].result(timeout=60)
+    assert sum(future.done() for future in futures.values()) < 50
 
 
 def test_closing_frees_whoever_waits(tmp_path: Path) -> None:
