@@ -36,7 +36,8 @@ def main() -> None:
         command = [
             Path(sys.executable).with_name("redepth"), "label", root / "photographs",
             "--out", root / "labels", "--recipe=mini-coarse", "--actors=2",
-            "--set=labels.coarse.size_px=56", "--set=labels.coarse.weights.seed=0", "--set=run.sharding.images_per_shard=100",
+            "--set=labels.coarse.size_px=56", "--set=labels.coarse.weights.seed=0",
+            "--set=run.sharding.images_per_shard=100",
         ]  # fmt: skip
         driver = subprocess.Popen([*map(str, command)], env=environment)
         samples = sample(driver, root / "labels" / "labels")

@@ -2,7 +2,8 @@
 
 Run `python -m benchmarks.main_job`; it prints a Markdown table in some minutes.
 
-Identity refiner at 518 px. The bare loop is one process that reads, decodes, estimates and writes
+Identity refiner at 518 px, over a coarse model of the real architecture made so small that what is
+around it shows. The bare loop is one process that reads, decodes, estimates and writes
 the same arrays shard by shard, with no Ray and no Prefect. What is reported is the slope between
 two sizes of the same run, so that start-up (Prefect, Ray, models) does not count.
 """
@@ -26,6 +27,7 @@ SMALL, LARGE = 64, 320
 IMAGES_PER_SHARD = 32
 OVERRIDES = (
     "labels.coarse.size_px=518",
+    "labels.compute.device=cpu",
     f"run.sharding.images_per_shard={IMAGES_PER_SHARD}",
 )
 
@@ -39,6 +41,35 @@ def write_photographs(folder: Path, number: int) -> None:
         source.crop((left, top, left + 800, top + 600)).save(folder / f"{i:05d}.jpg", quality=90)
 
 
+def write_tiny_model(folder: Path) -> None:
+    """Write a Depth Anything of 4 narrow layers with the real patch size."""
+    from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config
+
+    backbone = Dinov2Config(
+        hidden_size=24,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        patch_size=14,
+        image_size=518,
+        out_indices=[1, 2, 3, 4],
+        reshape_hidden_states=False,
+    )
+    config = DepthAnythingConfig(
+        backbone_config=backbone,
+        reassemble_hidden_size=24,
+        neck_hidden_sizes=[4, 4, 8, 8],
+        fusion_hidden_size=4,
+        head_hidden_size=4,
+    )
+    model = DepthAnythingForDepthEstimation(config)
+    model.head.conv3.bias.data.fill_(1.0)
+    model.save_pretrained(folder)
+
+
+def overrides(photographs: Path) -> tuple[str, ...]:
+    return (*OVERRIDES, f"labels.coarse.weights.folder={photographs.parent / 'tiny'}")
+
+
 def bare_loop(photographs: Path, out: Path) -> float:
     """Label without any engine; return the seconds after the models are loaded."""
     from redepth.config import load_recipe
@@ -48,7 +79,7 @@ def bare_loop(photographs: Path, out: Path) -> float:
     from redepth.store.planning import plan_labels
     from redepth.store.shards import write_shard
 
-    recipe = load_recipe("mini-coarse", OVERRIDES)
+    recipe = load_recipe("mini-coarse", overrides(photographs))
     labeller = load_labeller(recipe.labels)
     started = time.perf_counter()
     plan = plan_labels(list_images(str(photographs)), str(out), recipe)
@@ -63,9 +94,9 @@ def pipeline(photographs: Path, out: Path, num_actors: int) -> float:
     """Label with the flow; return its seconds, start-up included."""
     from flows.label_images import label_images
 
-    overrides = (*OVERRIDES, f"run.actors.num_actors={num_actors}")
+    settings = (*overrides(photographs), f"run.actors.num_actors={num_actors}")
     started = time.perf_counter()
-    label_images(str(photographs), str(out), "mini-coarse", overrides)
+    label_images(str(photographs), str(out), "mini-coarse", settings)
     return time.perf_counter() - started
 
 
@@ -73,6 +104,7 @@ def main() -> None:
     quieten_prefect()
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
+        write_tiny_model(root / "tiny")
         for number in (SMALL, LARGE):
             write_photographs(root / f"photographs-{number}", number)
         os.environ["PREFECT_HOME"] = str(root / "prefect")
