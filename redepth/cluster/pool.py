@@ -49,6 +49,7 @@ logger = logging.getLogger(__name__)
 CALLS_IN_FLIGHT = 2  # one running, one queued behind it: the actor never waits for the driver
 TRANSIENT_DELAYS_S = (1.0, 5.0, 20.0)  # before the second, third and fourth try at one image
 POLL_S = 0.2
+RESTART_PATIENCE_S = 300.0  # for Ray to notice a lost node, and for an actor to load its models
 DIED_LOADING = (
     "an actor's process died again and again while it loaded the models, perhaps for want of "
     "memory: {}. Take fewer actors (--actors) or a smaller model"
@@ -330,6 +331,7 @@ class LabelPool:
         calls, overdue = list(seat.calls), seat.overdue
         seat.calls.clear()
         seat.overdue = None
+        seat.running_since = time.monotonic()
         seat.restarting = seat.actor.ready.remote()
         for call in calls:
             if call is overdue:
@@ -352,10 +354,19 @@ class LabelPool:
         try:
             ray.get(seat.restarting)
         except DEATHS as error:
-            self._give_up(TransientError(DIED_LOADING.format(_first_line(error))))
+            self._ask_again(seat, error)
+            return
         except RayTaskError as error:
             self._give_up(_cause(error))
         seat.restarting = None
+
+    def _ask_again(self, seat: _Seat, error: BaseException) -> None:
+        """Be patient: after the loss of a node, Ray says "unavailable" until it has noticed."""
+        if time.monotonic() - seat.running_since > RESTART_PATIENCE_S:
+            self._give_up(TransientError(DIED_LOADING.format(_first_line(error))))
+            return
+        time.sleep(POLL_S)
+        seat.restarting = seat.actor.ready.remote()
 
     def _end_overdue(self) -> None:
         now, limit = time.monotonic(), self._actors.image_timeout_s

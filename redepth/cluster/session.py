@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from redepth.errors import ConfigError
 # The default takes a third of the machine's memory. Labels in flight are some MB each, and Ray
 # spills to disk what does not fit.
 OBJECT_STORE_BYTES = 1 << 30
+KNOCK_TIMEOUT_S = 10.0
 
 
 @contextmanager
@@ -97,12 +99,24 @@ def _require_room(actors: Actors) -> None:
 
 def _connect(address: str) -> None:
     try:
+        _require_listener(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise ConfigError(
             f"no Ray cluster answers at {address}: {error}. Start one (ray start --head) or leave "
             "--ray out to use a private instance on this machine"
         ) from error
+
+
+def _require_listener(address: str) -> None:
+    """Knock before Ray does: it would go on for minutes at a port where nobody listens.
+
+    Raises:
+        OSError: nobody answers.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=KNOCK_TIMEOUT_S).close()
 
 
 def num_actors_that_fit(actors: Actors) -> int:
