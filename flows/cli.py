@@ -34,6 +34,9 @@ app = typer.Typer(
     add_completion=False,
 )
 
+train_app = typer.Typer(help="Train the small models that come with redepth.", no_args_is_help=True)
+app.add_typer(train_app, name="train")
+
 
 class Retry(StrEnum):
     """Outcomes that can be tried again."""
@@ -250,6 +253,32 @@ def lab(
     options = QUICK_RUN if quick else FULL_RUN
     options = options if count is None else replace(options, count=count)
     run_lab(out, group or (), options, recipe, settings or ())
+
+
+@train_app.command(
+    name="mini",
+    epilog="[bold]Example[/]\n\nredepth train mini --out models/mini\n\n"
+    "redepth train mini --out models/mini --resume",
+)
+def train_mini(
+    out: Annotated[Path, typer.Option("--out", "-o", help="A local folder for the weights.")],
+    steps_scale: Annotated[
+        float, typer.Option(min=0.0, help="Times the steps; below 1, of the scenes as well.")
+    ] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first weights and all draws.")] = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the checkpoints in --out.")
+    ] = False,
+) -> None:
+    """Train the small models that come with redepth, on rendered scenes. Minutes on a CPU."""
+    quieten_prefect()
+    from flows.train_mini import LOSSES_NAME
+    from flows.train_mini import train_mini as train
+
+    start_prefect_server()
+    for model in train(str(out), steps_scale, seed, resume):
+        terminal.out.print(f"{model.name} in {model.folder}", markup=False)
+    terminal.out.print(f"how it went: {out / LOSSES_NAME}", markup=False)
 
 
 @app.command()

@@ -146,6 +146,9 @@ class ReDepthAnything(Settings):
     weighting: Literal["uniform", "sds", "fantasia3d"] = Field(
         "uniform", description="w(t) of the gradient: 1, 1 - abar or sqrt(abar) (1 - abar)"
     )
+    score_weight: float = Field(
+        1.0, ge=0, description="of the prior's say; 0 leaves the smoothness alone (a control)"
+    )
     smoothness_weight: float = Field(1.0, ge=0, description="of the mean absolute Laplacian")
     members_per_batch: int = Field(
         1, ge=1, description="members that share a step: 1 on a CPU, all of them on a GPU"
@@ -275,10 +278,7 @@ class Recipe(Settings):
     @property
     def is_untrained(self) -> bool:
         """Whether any model of this recipe has weights made from a seed."""
-        return any(
-            own.seed is not None or (own.repo is None and own.folder is None and preset is None)
-            for _, own, preset in self._models()
-        )
+        return any(own.seed is not None for _, own, _ in self._models())
 
     def licence_lines(self) -> list[str]:
         """Say, for each model with weights from somewhere, under which licence they come."""
@@ -286,14 +286,14 @@ class Recipe(Settings):
         for name, own, preset in self._models():
             if own.repo is not None or own.folder is not None:
                 licence, restricted = own.licence or "not stated", own.non_commercial
-            elif preset is not None and own.seed is None:
+            elif own.seed is None:
                 licence, restricted = preset.licence, preset.non_commercial
             else:
                 continue
             lines.append(f"{name}: {licence}" + (" (non-commercial)" if restricted else ""))
         return lines
 
-    def _models(self) -> list[tuple[str, Weights, presets.HubWeights | None]]:
+    def _models(self) -> list[tuple[str, Weights, presets.PresetWeights]]:
         """Return name, own weights and the preset's weights of every model the recipe loads."""
         coarse = self.labels.coarse
         models = [(coarse.preset, coarse.weights, presets.COARSE[coarse.preset].weights)]
@@ -395,6 +395,11 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
 def _explain(error: ValidationError) -> str:
     lines = []
     for detail in error.errors():
-        where = ".".join(str(part) for part in detail["loc"]) or "recipe"
-        lines.append(f"  {where}: {detail['msg']} (got {detail['input']!r:.80})")
+        # A union of refiners puts the method's name into the path; the user never typed it.
+        parts = [str(p) for p in detail["loc"] if p not in ("identity", "redepth_anything")]
+        where = ".".join(parts) or "recipe"
+        if detail["type"] == "extra_forbidden":
+            lines.append(f"  {where}: there is no such setting (docs/recipes.md lists them)")
+        else:
+            lines.append(f"  {where}: {detail['msg']} (got {detail['input']!r:.80})")
     return "\n".join(lines)

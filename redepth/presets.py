@@ -23,17 +23,34 @@ class HubWeights:
 
 
 @dataclass(frozen=True, slots=True)
+class PackagedWeights:
+    """A folder that comes with redepth, relative to the package; trained here (docs/lab.md).
+
+    Attributes:
+        variant: of the files, as in model.fp16.safetensors.
+    """
+
+    folder: str
+    variant: str
+    licence: str
+    non_commercial: bool = False
+
+
+PresetWeights = HubWeights | PackagedWeights
+
+
+@dataclass(frozen=True, slots=True)
 class CoarsePreset:
     """A monocular depth model.
 
     Attributes:
-        weights: None for a model that is made from a seed.
+        weights: where they are.
         kind: what its output means.
         render_scale: s in the render depth z = (s + tanh o) / (raw + m); fits the model's range.
         render_margin: m in the same formula.
     """
 
-    weights: HubWeights | None
+    weights: PresetWeights
     kind: DepthKind
     render_scale: float
     render_margin: float
@@ -43,7 +60,7 @@ class CoarsePreset:
 class PriorPreset:
     """A latent diffusion model whose VAE encoder, UNet and text encoder judge a picture."""
 
-    weights: HubWeights | None
+    weights: PresetWeights
     size_px: int
 
 
@@ -72,7 +89,13 @@ COARSE: dict[str, CoarsePreset] = {
     "depth-anything-v2-large": _depth_anything(
         "Large", "7581137eff8d4e94f6e796d3baea0e9fa79b22d2", non_commercial=True
     ),
-    "mini": CoarsePreset(None, DepthKind.AFFINE_DISPARITY, render_scale=7.0, render_margin=0.1),
+    # The target it was trained on is 4 (1 / z - 1 / 2) + 0.6, so 4 / (raw + 1.4) is z.
+    "mini": CoarsePreset(
+        PackagedWeights("models/mini/depth", "fp16", "Apache-2.0"),
+        DepthKind.AFFINE_DISPARITY,
+        render_scale=4.0,
+        render_margin=1.4,
+    ),
 }
 
 PRIORS: dict[str, PriorPreset] = {
@@ -84,7 +107,7 @@ PRIORS: dict[str, PriorPreset] = {
         ),
         size_px=512,
     ),
-    "mini": PriorPreset(None, size_px=128),
+    "mini": PriorPreset(PackagedWeights("models/mini/prior", "fp16", "Apache-2.0"), size_px=64),
 }
 
 CAPTIONERS: dict[str, CaptionerPreset] = {

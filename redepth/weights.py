@@ -16,12 +16,13 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from redepth.config import Weights
 from redepth.errors import ConfigError, TransientError
-from redepth.presets import HubWeights
+from redepth.presets import HubWeights, PackagedWeights, PresetWeights
 from redepth.types import ModelCard
 
 if TYPE_CHECKING:
@@ -63,17 +64,6 @@ class ResolvedFolder:
         )
 
 
-def seed_of(own: Weights, preset: HubWeights | None) -> int | None:
-    """Return the seed that the weights are to be made from; None where they are to be read.
-
-    A preset without weights, and nothing named by the recipe, means seed 0.
-    """
-    if own.seed is not None:
-        return own.seed
-    named = own.repo or own.folder or preset
-    return None if named else 0
-
-
 def seeded_card(role: str, name: str, seed: int, state: Mapping[str, torch.Tensor]) -> ModelCard:
     """Return the card of a model made from a seed: it says "untrained"."""
     return ModelCard(
@@ -87,9 +77,7 @@ def seeded_card(role: str, name: str, seed: int, state: Mapping[str, torch.Tenso
     )
 
 
-def resolve_weights(
-    own: Weights, preset: HubWeights | None, patterns: Sequence[str]
-) -> ResolvedFolder:
+def resolve_weights(own: Weights, preset: PresetWeights, patterns: Sequence[str]) -> ResolvedFolder:
     """Return the folder that holds the weights, fetched from the hub if need be.
 
     Args:
@@ -101,16 +89,23 @@ def resolve_weights(
         ConfigError: no such folder, repository or revision; no permission; or the hub cannot be
             reached and the files are not in the cache.
         TransientError: the hub failed in the middle of a download.
-        ValueError: neither names weights; see `seed_of`.
     """
     if own.folder is not None:
         return _local_folder(own, own.folder)
     if own.repo is not None and own.revision is not None:
-        known = preset if preset is not None and preset.repo == own.repo else None
+        known = preset if isinstance(preset, HubWeights) and preset.repo == own.repo else None
         return _hub_folder(own, own.repo, own.revision, known, patterns)
-    if preset is None:
-        raise ValueError("neither the recipe nor the preset names a repository or a folder")
+    if isinstance(preset, PackagedWeights):
+        return _packaged_folder(preset)
     return _hub_folder(own, preset.repo, preset.revision, preset, patterns)
+
+
+def variant_of(own: Weights, preset: PresetWeights) -> str | None:
+    """Return which variant of the files to read: the recipe's, or that of packaged weights."""
+    named = own.repo or own.folder
+    if own.variant is None and named is None and isinstance(preset, PackagedWeights):
+        return preset.variant
+    return own.variant
 
 
 def weight_patterns(stem: str, variant: str | None, subfolder: str = "") -> tuple[str, ...]:
@@ -235,6 +230,17 @@ def _local_folder(own: Weights, folder: str) -> ResolvedFolder:
         revision=None,
         licence=own.licence or "not stated",
         non_commercial=own.non_commercial,
+    )
+
+
+def _packaged_folder(preset: PackagedWeights) -> ResolvedFolder:
+    return ResolvedFolder(
+        path=Path(str(resources.files("redepth"))) / preset.folder,
+        name=preset.folder.removeprefix("models/"),
+        source=f"redepth/{preset.folder}",
+        revision=None,
+        licence=preset.licence,
+        non_commercial=preset.non_commercial,
     )
 
 

@@ -81,9 +81,9 @@ def _presets() -> str:
     return f"## Presets\n\n{_table(head, cells)}"
 
 
-def _origin(weights: presets.HubWeights | None) -> tuple[str, str, str]:
-    if weights is None:
-        return "none: made from a seed, untrained", "", ""
+def _origin(weights: presets.PresetWeights) -> tuple[str, str, str]:
+    if isinstance(weights, presets.PackagedWeights):
+        return f"comes with redepth: `redepth/{weights.folder}`", "", weights.licence
     licence = weights.licence + (", non-commercial" if weights.non_commercial else "")
     return f"`{weights.repo}`", f"`{weights.revision[:12]}`", licence
 

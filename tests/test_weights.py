@@ -15,7 +15,7 @@ from huggingface_hub.utils import filter_repo_objects, httpx
 
 from redepth.config import Weights
 from redepth.errors import ConfigError, TransientError
-from redepth.presets import HubWeights
+from redepth.presets import HubWeights, PackagedWeights, PresetWeights
 from redepth.weights import (
     ResolvedFolder,
     digest_files,
@@ -23,8 +23,8 @@ from redepth.weights import (
     reading,
     require_complete,
     resolve_weights,
-    seed_of,
     seeded_card,
+    variant_of,
     weight_files,
     weight_patterns,
 )
@@ -52,19 +52,29 @@ def offline_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+PACKAGED = PackagedWeights("models/mini/depth", "fp16", "Apache-2.0")
+
+
 @pytest.mark.parametrize(
-    ("own", "preset", "seed"),
+    ("own", "preset", "variant"),
     [
-        (Weights(), None, 0),
-        (Weights(seed=7), None, 7),
-        (Weights(seed=7), PRESET, 7),
+        (Weights(), PACKAGED, "fp16"),
         (Weights(), PRESET, None),
-        (Weights(folder="/x"), None, None),
-        (Weights(repo="a/b", revision="c"), None, None),
+        (Weights(variant="bf16"), PRESET, "bf16"),
+        (Weights(folder="/x"), PACKAGED, None),
+        (Weights(repo="a/b", revision="c"), PACKAGED, None),
     ],
 )
-def test_seed_of(own: Weights, preset: HubWeights | None, seed: int | None) -> None:
-    assert seed_of(own, preset) == seed
+def test_variant_of(own: Weights, preset: PresetWeights, variant: str | None) -> None:
+    assert variant_of(own, preset) == variant
+
+
+def test_packaged_weights_lie_in_the_package() -> None:
+    found = resolve_weights(Weights(), PACKAGED, PATTERNS)
+    assert found.path.is_dir()
+    assert found.path.parent.parent.parent.name == "redepth"
+    assert (found.name, found.source) == ("mini/depth", "redepth/models/mini/depth")
+    assert (found.licence, found.revision, found.non_commercial) == ("Apache-2.0", None, False)
 
 
 def test_a_folder_wins_over_the_preset(tmp_path: Path) -> None:
@@ -77,11 +87,6 @@ def test_a_folder_wins_over_the_preset(tmp_path: Path) -> None:
 def test_a_missing_folder_is_named() -> None:
     with pytest.raises(ConfigError, match="no folder /not/there"):
         resolve_weights(Weights(folder="/not/there"), PRESET, PATTERNS)
-
-
-def test_nothing_named_is_a_bug_of_the_caller() -> None:
-    with pytest.raises(ValueError, match="neither"):
-        resolve_weights(Weights(), None, PATTERNS)
 
 
 def test_the_preset_is_found_in_the_cache(offline_cache: Path) -> None:
@@ -98,7 +103,7 @@ def test_the_preset_is_found_in_the_cache(offline_cache: Path) -> None:
 @pytest.mark.usefixtures("offline_cache")
 def test_a_branch_is_resolved_to_its_commit() -> None:
     own = Weights(repo="other/depth", revision="main")
-    assert resolve_weights(own, None, PATTERNS).revision == "0" * 40
+    assert resolve_weights(own, PACKAGED, PATTERNS).revision == "0" * 40
 
 
 @pytest.mark.usefixtures("offline_cache")
@@ -126,7 +131,7 @@ def test_the_preset_speaks_for_its_own_repository_alone(
 )
 def test_offline_and_not_in_the_cache_says_every_way_out(own: Weights) -> None:
     with pytest.raises(ConfigError) as caught:
-        resolve_weights(own, None, PATTERNS)
+        resolve_weights(own, PACKAGED, PATTERNS)
     for way_out in ("HF_HUB_OFFLINE", "HF_HOME", "weights.folder"):
         assert way_out in str(caught.value)
 
@@ -134,7 +139,7 @@ def test_offline_and_not_in_the_cache_says_every_way_out(own: Weights) -> None:
 @pytest.mark.usefixtures("offline_cache")
 def test_a_name_that_is_no_repository() -> None:
     with pytest.raises(ConfigError, match="not the name of a repository"):
-        resolve_weights(Weights(repo="a/b/c", revision="main"), None, PATTERNS)
+        resolve_weights(Weights(repo="a/b/c", revision="main"), PACKAGED, PATTERNS)
 
 
 def hub_error(name: str, status: int) -> Callable[[], Exception]:

@@ -24,15 +24,15 @@ from redepth.errors import ConfigError
 from redepth.estimators import TokenMaps
 from redepth.estimators.mini import build_mini_depth_anything
 from redepth.geometry.sizes import input_size
-from redepth.presets import COARSE, CoarsePreset
+from redepth.presets import COARSE, CoarsePreset, HubWeights
 from redepth.types import ByteImage, CoarseDepth, ModelCard
 from redepth.weights import (
     ResolvedFolder,
     reading,
     require_complete,
     resolve_weights,
-    seed_of,
     seeded_card,
+    variant_of,
     weight_files,
     weight_patterns,
 )
@@ -152,7 +152,7 @@ def load_depth_anything(settings: Coarse, device: torch.device) -> DepthAnything
         ConfigError: the weights cannot be had, are not whole, or are not a relative-depth model.
     """
     preset = COARSE[settings.preset]
-    seed = seed_of(settings.weights, preset.weights)
+    seed = settings.weights.seed
     if seed is None:
         model, card = _read(settings, preset)
     else:
@@ -163,7 +163,7 @@ def load_depth_anything(settings: Coarse, device: torch.device) -> DepthAnything
 def _read(
     settings: Coarse, preset: CoarsePreset
 ) -> tuple[DepthAnythingForDepthEstimation, ModelCard]:
-    variant = settings.weights.variant
+    variant = variant_of(settings.weights, preset.weights)
     patterns = ("config.json", *weight_patterns("model", variant))
     folder = resolve_weights(settings.weights, preset.weights, patterns)
     files = weight_files(folder, "model", variant)
@@ -193,7 +193,7 @@ def _require_relative(model: DepthAnythingForDepthEstimation, folder: ResolvedFo
 def _make(
     settings: Coarse, preset: CoarsePreset, seed: int
 ) -> tuple[DepthAnythingForDepthEstimation, ModelCard]:
-    if preset.weights is not None:
+    if isinstance(preset.weights, HubWeights):
         raise ConfigError(
             f"coarse.weights.seed makes the preset 'mini' only, got preset {settings.preset!r}: "
             "leave weights out for the preset's own, or name a repo or a folder"

@@ -20,6 +20,7 @@ class DepthMetrics:
         silog: 100 * standard deviation of ln d - ln t.
         log10: mean |log10 d - log10 t|.
         delta1, delta2, delta3: share of pixels with max(d / t, t / d) < 1.25, 1.25^2, 1.25^3.
+        delta_1_05: the same with 1.05, for scenes of so little relief that all is within 1.25.
     """
 
     abs_rel: float
@@ -31,6 +32,7 @@ class DepthMetrics:
     delta1: float
     delta2: float
     delta3: float
+    delta_1_05: float
 
 
 def depth_metrics(
@@ -63,4 +65,5 @@ def depth_metrics(
         delta1=float(np.mean(ratio < 1.25)),
         delta2=float(np.mean(ratio < 1.25**2)),
         delta3=float(np.mean(ratio < 1.25**3)),
+        delta_1_05=float(np.mean(ratio < 1.05)),
     )

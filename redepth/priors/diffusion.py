@@ -19,7 +19,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from redepth.config import Compute, Prior
 from redepth.errors import ConfigError
-from redepth.presets import PRIORS
+from redepth.presets import PRIORS, HubWeights
 from redepth.types import ModelCard
 from redepth.weights import (
     ResolvedFolder,
@@ -27,8 +27,8 @@ from redepth.weights import (
     reading,
     require_complete,
     resolve_weights,
-    seed_of,
     seeded_card,
+    variant_of,
     weight_files,
     weight_patterns,
 )
@@ -136,7 +136,10 @@ class DiffusionPrior:
 
     @torch.no_grad()
     def embed(self, prompts: Sequence[str]) -> Tensor:
-        """Return the text encoder's states, float32 [P, L, C]; L = 77, padded and truncated."""
+        """Return the text encoder's states, float32 [P, L, C], padded and truncated to L.
+
+        L is the text encoder's: 77 in Stable Diffusion.
+        """
         tokens = self._tokenizer(
             list(prompts),
             padding="max_length",
@@ -184,15 +187,15 @@ def load_prior(settings: Prior, compute: Compute, device: torch.device) -> Diffu
     quieten_libraries()
     preset = PRIORS[settings.preset]
     dtype: torch.dtype = getattr(torch, compute.dtype)
-    seed = seed_of(settings.weights, preset.weights)
+    seed = settings.weights.seed
     parts, card = _read(settings, dtype) if seed is None else _make(settings, seed)
     _require_stable_diffusion(parts, card.source)
     return DiffusionPrior(parts, card, preset.size_px, dtype, device)
 
 
 def _read(settings: Prior, dtype: torch.dtype) -> tuple[PriorParts, ModelCard]:
-    variant = settings.weights.variant
     preset = PRIORS[settings.preset].weights
+    variant = variant_of(settings.weights, preset)
     folder = resolve_weights(settings.weights, preset, _patterns(variant))
     vae_files = weight_files(folder, _DIFFUSERS_STEM, variant, "vae")
     unet_files = weight_files(folder, _DIFFUSERS_STEM, variant, "unet")
@@ -295,7 +298,7 @@ def _read_scheduler(folder: ResolvedFolder) -> DDPMScheduler:
 def _make(settings: Prior, seed: int) -> tuple[PriorParts, ModelCard]:
     from redepth.priors.mini import build_mini_prior
 
-    if PRIORS[settings.preset].weights is not None:
+    if isinstance(PRIORS[settings.preset].weights, HubWeights):
         raise ConfigError(
             f"prior.weights.seed makes the preset 'mini' only, got preset {settings.preset!r}: "
             "leave weights out for the preset's own, or name a repo or a folder"

@@ -1,7 +1,8 @@
-"""Stable Diffusion's parts at a size that runs in milliseconds on one CPU core, untrained."""
+"""Stable Diffusion's parts at a size that runs in milliseconds on one CPU core, before training."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -11,14 +12,20 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from redepth.priors.diffusion import PriorParts
 
-_TEXT_WIDTH = 16
-_NUM_TEXT_TOKENS = 77
+_TEXT_WIDTH = 96
+_NUM_TEXT_TOKENS = 32
+_NUM_LATENT_CHANNELS = 16
+_MAX_VOCABULARY = 4096
 _BOS, _EOS = "<|startoftext|>", "<|endoftext|>"
 
 
-def build_mini_prior(seed: int) -> PriorParts:
-    """Make the mini prior with weights from a seed; the global random state is left as it was."""
-    tokenizer = _tokenizer()
+def build_mini_prior(seed: int, texts: Sequence[str] = ()) -> PriorParts:
+    """Make the mini prior with weights from a seed; the global random state is left as it was.
+
+    Args:
+        texts: whose words are to be tokens of their own; any other word is spelt.
+    """
+    tokenizer = _tokenizer(texts)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return PriorParts(_vae(), _unet(), _text_encoder(tokenizer), tokenizer, _scheduler())
@@ -26,35 +33,43 @@ def build_mini_prior(seed: int) -> PriorParts:
 
 def save_mini_prior(folder: Path, seed: int) -> None:
     """Write the mini prior as a folder that `prior.weights.folder` takes, VAE decoder included."""
-    parts = build_mini_prior(seed)
-    parts.vae.save_pretrained(folder / "vae")
-    parts.unet.save_pretrained(folder / "unet")
-    parts.text_encoder.save_pretrained(folder / "text_encoder")
+    save_prior(build_mini_prior(seed), folder)
+
+
+def save_prior(parts: PriorParts, folder: Path, variant: str | None = None) -> None:
+    """Write the parts as diffusers' pipelines lay them out."""
+    parts.vae.save_pretrained(folder / "vae", variant=variant)
+    parts.unet.save_pretrained(folder / "unet", variant=variant)
+    parts.text_encoder.save_pretrained(folder / "text_encoder", variant=variant)
     parts.tokenizer.save_pretrained(folder / "tokenizer")
     parts.scheduler.save_pretrained(folder / "scheduler")
 
 
 def _vae() -> AutoencoderKL:
-    num_blocks = 4  # latents are 2 ** (4 - 1) = 8 times smaller, as Stable Diffusion's
+    num_blocks = 3  # latents are 2 ** (3 - 1) = 4 times smaller: 16 x 16 of a picture of 64 px
     return AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * num_blocks,
         up_block_types=("UpDecoderBlock2D",) * num_blocks,
-        block_out_channels=(8, 16, 16, 16),
+        block_out_channels=(16, 32, 64),
         layers_per_block=1,
-        norm_num_groups=4,
-        latent_channels=4,
-        scaling_factor=1.0,  # brings the latents of random weights to unit variance
+        norm_num_groups=8,
+        latent_channels=_NUM_LATENT_CHANNELS,
+        mid_block_add_attention=False,
+        scaling_factor=1.0,  # a training sets it: 1 / standard deviation of the latents
     )
 
 
 def _unet() -> UNet2DConditionModel:
     return UNet2DConditionModel(
         sample_size=16,
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        block_out_channels=(16, 32),
+        in_channels=_NUM_LATENT_CHANNELS,
+        out_channels=_NUM_LATENT_CHANNELS,
+        # No attention at full size: it would be half of a step's time.
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        block_out_channels=(64, 96, 128),
         layers_per_block=1,
-        norm_num_groups=8,
+        norm_num_groups=16,
         cross_attention_dim=_TEXT_WIDTH,
         attention_head_dim=4,
     )
@@ -67,7 +82,7 @@ def _text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
             hidden_size=_TEXT_WIDTH,
             intermediate_size=2 * _TEXT_WIDTH,
             num_hidden_layers=2,
-            num_attention_heads=2,
+            num_attention_heads=4,
             max_position_embeddings=_NUM_TEXT_TOKENS,
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,
@@ -75,14 +90,22 @@ def _text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
     )
 
 
-def _tokenizer() -> CLIPTokenizer:
-    """Make CLIP's tokenizer with a vocabulary of single bytes: every text has tokens, no merges."""
+def _tokenizer(texts: Sequence[str]) -> CLIPTokenizer:
+    """Make CLIP's tokenizer: single bytes, then merges until every word of `texts` is one token."""
     letters = sorted(ByteLevel.alphabet())
     names = [*letters, *(f"{letter}</w>" for letter in letters), _BOS, _EOS]
     vocabulary = {name: index for index, name in enumerate(names)}
-    return CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=_NUM_TEXT_TOKENS)
+    spelling = CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=_NUM_TEXT_TOKENS)
+    if not texts:
+        return spelling
+    return spelling.train_new_from_iterator(texts, _MAX_VOCABULARY, show_progress=False)
 
 
 def _scheduler() -> DDPMScheduler:
-    """Return Stable Diffusion 1.5's own noise schedule."""
-    return DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
+    """Return Stable Diffusion's noise schedule; the UNet predicts v."""
+    return DDPMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+    )

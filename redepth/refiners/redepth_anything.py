@@ -137,11 +137,13 @@ class ReDepthAnythingRefiner:
     ) -> None:
         """Move every member by one AdamW step; stop those that are no longer finite."""
         raw_bhw = torch.cat([member.decode() for member in members])
-        depth_bhw = self._render_depth(raw_bhw, members)
-        latents_bchw = self._encode_relit(depth_bhw, target, draws)
-        gradient_bchw = self._score_gradient(latents_bchw, target, draws)
-        loss_b = score_distillation_loss(latents_bchw, gradient_bchw)
-        loss_b = loss_b + self._settings.smoothness_weight * smoothness(raw_bhw)
+        loss_b = self._settings.smoothness_weight * smoothness(raw_bhw)
+        if self._settings.score_weight > 0:
+            depth_bhw = self._render_depth(raw_bhw, members)
+            latents_bchw = self._encode_relit(depth_bhw, target, draws)
+            gradient_bchw = self._score_gradient(latents_bchw, target, draws)
+            score_b = score_distillation_loss(latents_bchw, gradient_bchw)
+            loss_b = loss_b + self._settings.score_weight * score_b
         torch.autograd.backward(loss_b.sum())
         for member, loss in zip(members, loss_b.detach(), strict=True):
             member.advance(float(loss), step)

@@ -31,7 +31,11 @@ TINY = (
     "--set=labels.refiner.num_steps=2",
     "--set=labels.refiner.num_members=2",
 )
-COARSE = ("--recipe=mini-coarse", "--set=labels.coarse.size_px=56")
+COARSE = (
+    "--recipe=mini-coarse",
+    "--set=labels.coarse.size_px=56",
+    "--set=labels.coarse.weights.seed=0",
+)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,0 +1,88 @@
+"""Flow `train-mini`: the weights of the preset `mini`, from rendered scenes.
+
+depth net -> prior (VAE, then UNet and text encoder) -> losses.png
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prefect import flow, task
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from flows import terminal
+from redepth.report.losses import draw_losses
+
+if TYPE_CHECKING:
+    from redepth.training.cards import TrainedModel
+    from redepth.training.run import MiniTraining
+
+LOSSES_NAME = "losses.png"
+
+
+class _Bars:
+    """One bar for each thing that is counted, with the last loss beside it."""
+
+    def __init__(self, progress: Progress, model: str) -> None:
+        self._progress = progress
+        self._model = model
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, what: str, done: int, total: int, loss: float) -> None:
+        if what not in self._tasks:
+            described = f"{self._model}: {what}"
+            self._tasks[what] = self._progress.add_task(described, total=total, loss="")
+        said = f"loss {loss:.4f}" if loss else ""
+        self._progress.update(self._tasks[what], completed=done, loss=said)
+
+
+@flow(
+    name="train-mini",
+    flow_run_name="train mini into {out}",
+    description="Train the small models on rendered scenes.",
+)
+def train_mini(
+    out: str, steps_scale: float = 1.0, seed: int = 0, resume: bool = False
+) -> list[TrainedModel]:
+    """Train both models; see `redepth train mini --help`.
+
+    Args:
+        out: a local folder; gets depth/, prior/, checkpoints/ and losses.png.
+        steps_scale: times the steps of every stage; below 1, of the scenes as well.
+        seed: of the first weights and of every draw.
+        resume: go on from the checkpoints in `out`.
+    """
+    from redepth.training.run import MiniTraining
+
+    columns = (
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[loss]}"),
+    )
+    folder = Path(out)
+    with Progress(*columns, console=terminal.err) as progress:
+        trained = [
+            train_one(name, MiniTraining(folder, seed, steps_scale, resume, _Bars(progress, name)))
+            for name in ("depth", "prior")
+        ]
+    losses = {name: values for model in trained for name, values in model.losses.items()}
+    (folder / LOSSES_NAME).write_bytes(draw_losses(losses))
+    return trained
+
+
+@task(name="train model", task_run_name="train {model}", persist_result=False)
+def train_one(model: str, how: MiniTraining) -> TrainedModel:
+    """Train one of the two models and write it."""
+    from redepth.training.run import train_mini_depth, train_mini_prior
+
+    return train_mini_depth(how) if model == "depth" else train_mini_prior(how)

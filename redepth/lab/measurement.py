@@ -1,0 +1,103 @@
+"""What was measured of one scene."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from redepth.geometry.alignment import fit_affine
+from redepth.lab.experiments import Condition, Subject
+from redepth.lab.scoring import Region, Scores
+from redepth.types import FloatMap, RefinedDepth
+
+Floats = npt.NDArray[np.float32]
+
+
+class Cue(StrEnum):
+    """What may tell where a refined map is wrong. All are unchanged by scale and shift of the map.
+
+    SPREAD: standard deviation over the aligned members, over the map's range.
+    SLOPE: gradient of the refined map a pixel, over its range: what one map tells by itself.
+    DRIFT: |aligned refined - coarse| over the coarse range: how far refining moved a pixel.
+    """
+
+    SPREAD = "spread"
+    SLOPE = "slope"
+    DRIFT = "drift"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PixelCues:
+    """The pixels of an ensemble's map: cues to its error, and the error.
+
+    Attributes:
+        cues: float32 [N] >= 0 each, larger is less sure.
+        error_n: float32 [N], |d - t| / t of the aligned depth.
+        ratio_n: float32 [N] >= 1, max(d / t, t / d); infinite where d is not positive.
+    """
+
+    cues: dict[Cue, Floats]
+    error_n: Floats
+    ratio_n: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measurement:
+    """One scene under its conditions.
+
+    Attributes:
+        subject: which scene, which conditions.
+        caption: what the scene's caption says.
+        scores: of each condition and region; a condition that failed is not there.
+        depths: aligned depth of COARSE and FULL over the whole picture, for pictures.
+        pixels: of the ensemble; None without one.
+        seconds: wall time.
+    """
+
+    subject: Subject
+    caption: str
+    scores: dict[Condition, dict[Region, Scores]]
+    depths: dict[Condition, FloatMap] = field(default_factory=dict, repr=False)
+    pixels: PixelCues | None = None
+    seconds: float = 0.0
+
+
+def pixel_cues(
+    refined: RefinedDepth,
+    coarse_hw: FloatMap,
+    depth_hw: npt.NDArray[np.float64],
+    truth_hw: FloatMap,
+) -> PixelCues:
+    """Gather cues and errors of an ensemble's map, all pixels.
+
+    Args:
+        depth_hw: what the refined map means in the truth's unit, after alignment.
+    """
+    map_hw = refined.map_hw.astype(np.float64)
+    map_range, coarse_range = _range(map_hw), _range(coarse_hw)
+    down_hw, right_hw = np.gradient(map_hw)
+    moved_hw = np.abs(fit_affine(map_hw, coarse_hw).apply(map_hw) - coarse_hw)
+    positive = np.maximum(depth_hw, np.finfo(np.float64).tiny)
+    ratio_hw = np.where(depth_hw > 0, np.maximum(positive / truth_hw, truth_hw / positive), np.inf)
+    return PixelCues(
+        cues={
+            Cue.SPREAD: _flat(refined.spread_hw / map_range),
+            Cue.SLOPE: _flat(np.hypot(down_hw, right_hw) / map_range),
+            Cue.DRIFT: _flat(moved_hw / coarse_range),
+        },
+        error_n=_flat(np.abs(depth_hw - truth_hw) / truth_hw),
+        ratio_n=_flat(ratio_hw),
+    )
+
+
+def _range(map_hw: npt.NDArray[np.floating]) -> float:
+    """Return the 95 % minus the 5 % quantile, as `redepth.ensemble.confidence` takes it."""
+    low, high = np.quantile(map_hw, (0.05, 0.95))
+    return max(float(high - low), float(np.finfo(np.float32).tiny))
+
+
+def _flat(map_hw: npt.NDArray[np.floating]) -> Floats:
+    return np.asarray(map_hw, dtype=np.float32).ravel()

@@ -1,0 +1,1 @@
+"""Train the small models on rendered scenes: how the weights under redepth/models were made."""

@@ -1,0 +1,114 @@
+"""What the mini prior is shown: plain pictures, re-lit ones, and re-lit ones of a wrong shape.
+
+A re-lit picture is composed exactly as the refiner composes it. Those of a wrong shape are told so
+by a word in front of their caption: then the caption without the word is of true shapes alone, and
+guidance away from the empty prompt, which stands for all of them, leads towards the truth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from redepth.config import ReDepthAnything
+from redepth.geometry.relighting import Light, light_direction, relight, to_linear, to_srgb
+from redepth.training.pool import SceneBatch, render_depth
+
+WRONG_WORD = "bad"
+ANY_PICTURE = "a photograph"
+PLAIN_SHARE, TRUE_SHARE = 0.22, 0.45  # the rest is of a wrong shape
+# 18 % of all prompts are empty, those of wrong shapes more often than the others.
+EMPTY_SHARE, EMPTY_SHARE_WRONG = 0.12, 0.30
+_ANY_PICTURE_SHARE = 0.04
+_SETTINGS = ReDepthAnything()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """Pictures [B, 3, H, W] in [-1, 1] and B prompts."""
+
+    image_b3hw: Tensor
+    prompts: tuple[str, ...]
+
+
+def show(batch: SceneBatch, generator: torch.Generator) -> Shown:
+    """Make a training batch of a batch of scenes."""
+    count = len(batch.captions)
+    kind_b = torch.rand(count, generator=generator)
+    plain_b, wrong_b = kind_b < PLAIN_SHARE, kind_b >= PLAIN_SHARE + TRUE_SHARE
+    depth_bhw = render_depth(batch.disparity_bhw)
+    wrong_bhw = corrupt(depth_bhw, render_depth(batch.sibling_disparity_bhw), generator)
+    depth_bhw = torch.where(wrong_b[:, None, None], wrong_bhw, depth_bhw)
+    light = draw_light(count, generator)
+    lit_b3hw = to_srgb(relight(depth_bhw, to_linear(batch.image_b3hw), light))
+    image_b3hw = torch.where(plain_b[:, None, None, None], batch.image_b3hw, lit_b3hw)
+    return Shown(image_b3hw * 2.0 - 1.0, _prompts(batch.captions, wrong_b, generator))
+
+
+def draw_light(count: int, generator: torch.Generator) -> Light:
+    """Draw lights as the refiner does with the paper's settings."""
+    xy_b2 = (torch.rand(count, 2, generator=generator) * 2.0 - 1.0) * _SETTINGS.light_extent
+    first, last = _SETTINGS.shininess_exponents
+    exponent = torch.randint(first, last + 1, (count,), generator=generator)
+    weights = torch.rand(count, 2, generator=generator)
+    weights = weights / weights.sum(dim=1, keepdim=True)
+    return Light(light_direction(xy_b2), 2.0**exponent, weights[:, 0], weights[:, 1])
+
+
+def corrupt(depth_bhw: Tensor, sibling_bhw: Tensor, generator: torch.Generator) -> Tensor:
+    """Return wrong shapes, each wrong in one of five ways.
+
+    Another scene's of the family; flatter, inverted or steeper; warped by smooth noise; blurred;
+    or blurred and warped, which is how a network errs.
+    """
+    count, height, width = depth_bhw.shape
+    mean = depth_bhw.mean(dim=(1, 2), keepdim=True)
+    relief = depth_bhw - mean
+    steepness = torch.rand(count, 1, 1, generator=generator) * 3.0 - 1.0
+    steepness = torch.where((steepness - 1.0).abs() < 0.35, 1.0 - steepness, steepness)
+    blurred = functional.interpolate(
+        functional.adaptive_avg_pool2d(relief[:, None], 6),
+        size=(height, width), mode="bicubic", align_corners=False,
+    )[:, 0]  # fmt: skip
+    noise = _smooth_noise(depth_bhw.shape, generator) * relief.std(dim=(1, 2), keepdim=True)
+    strength = 0.4 + 1.2 * torch.rand(count, 1, 1, generator=generator)
+    ways = torch.stack(
+        (
+            sibling_bhw - mean,
+            steepness * relief,
+            relief + strength * noise,
+            blurred,
+            strength * (blurred + 0.7 * noise),
+        )
+    )
+    chosen = torch.randint(len(ways), (count,), generator=generator)
+    return (mean + ways[chosen, torch.arange(count)]).clamp(min=0.2)
+
+
+def _smooth_noise(shape: torch.Size, generator: torch.Generator) -> Tensor:
+    """Return noise of unit variance, about 3 to 8 waves across the picture."""
+    count, height, width = shape
+    cells = int(torch.randint(3, 9, (), generator=generator))
+    coarse = torch.randn(count, 1, cells, cells, generator=generator)
+    size = (height, width)
+    smooth = functional.interpolate(coarse, size=size, mode="bicubic", align_corners=False)[:, 0]
+    return smooth / (smooth.std(dim=(1, 2), keepdim=True) + 1e-6)
+
+
+def _prompts(
+    captions: tuple[str, ...], wrong_b: Tensor, generator: torch.Generator
+) -> tuple[str, ...]:
+    dropped, general = torch.rand(2, len(captions), generator=generator)
+    prompts = []
+    for caption, wrong, drop, plain in zip(
+        captions, wrong_b.tolist(), dropped.tolist(), general.tolist(), strict=True
+    ):
+        if drop < (EMPTY_SHARE_WRONG if wrong else EMPTY_SHARE):
+            prompts.append("")
+            continue
+        said = ANY_PICTURE if plain < _ANY_PICTURE_SHARE else caption
+        prompts.append(f"{WRONG_WORD} {said}" if wrong else said)
+    return tuple(prompts)

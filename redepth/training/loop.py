@@ -1,0 +1,117 @@
+"""One training loop for all stages: AdamW, warm-up and cosine, checkpoints from which it goes on.
+
+All randomness of a step comes from (seed, stage, step), so weights, optimiser and losses so far are
+the whole state: a training that was interrupted ends with the bits of one that was not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from redepth.errors import ConfigError
+
+WARM_UP_STEPS = 50
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stage:
+    """Something to train.
+
+    Attributes:
+        name: of the stage, of its checkpoint, and part of the seed of its draws.
+        network: holds every parameter that is trained.
+        loss: step -> scalar with gradient; a function of the step and the weights alone.
+        num_steps: of the whole schedule.
+        learning_rate: AdamW's, at its peak.
+    """
+
+    name: str
+    network: nn.Module
+    loss: Callable[[int], Tensor]
+    num_steps: int
+    learning_rate: float
+    weight_decay: float = 0.01
+    max_gradient_norm: float = 1.0
+
+
+def train(
+    stage: Stage,
+    checkpoint: Path,
+    *,
+    resume: bool = False,
+    stop_at: int | None = None,
+    save_every: int = 200,
+    on_step: Callable[[int, float], None] = lambda step, loss: None,
+) -> list[float]:
+    """Train a stage, in place, and return the loss of every step.
+
+    Args:
+        checkpoint: written every `save_every` steps and at the end.
+        resume: go on from the checkpoint, if there is one.
+        stop_at: end after this many steps, as an interruption would.
+
+    Raises:
+        ConfigError: the checkpoint is of another stage or another number of steps.
+    """
+    optimiser = torch.optim.AdamW(
+        stage.network.parameters(), lr=stage.learning_rate, weight_decay=stage.weight_decay
+    )
+    losses = _load(checkpoint, stage, optimiser) if resume and checkpoint.exists() else []
+    last = min(stage.num_steps, stop_at or stage.num_steps)
+    stage.network.train()
+    for step in range(len(losses), last):
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(stage, step)
+        loss = stage.loss(step)
+        optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        nn.utils.clip_grad_norm_(stage.network.parameters(), stage.max_gradient_norm)
+        optimiser.step()
+        losses.append(float(loss.detach()))
+        on_step(step, losses[-1])
+        if len(losses) % save_every == 0 or len(losses) == last:
+            _save(checkpoint, stage, optimiser, losses)
+    stage.network.eval()
+    return losses
+
+
+def learning_rate(stage: Stage, step: int) -> float:
+    """Rise over the first steps, then fall to a hundredth along half a cosine."""
+    warm = min(1.0, (step + 1) / min(WARM_UP_STEPS, stage.num_steps))
+    fall = 0.5 * (1.0 + math.cos(math.pi * step / stage.num_steps))
+    return stage.learning_rate * warm * (0.01 + 0.99 * fall)
+
+
+def _save(path: Path, stage: Stage, optimiser: torch.optim.Optimizer, losses: list[float]) -> None:
+    """Write beside and rename: an interruption leaves the last whole checkpoint."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {
+        "stage": stage.name,
+        "num_steps": stage.num_steps,
+        "network": stage.network.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "losses": losses,
+    }
+    written = path.with_suffix(".partial")
+    torch.save(state, written)
+    written.replace(path)
+
+
+def _load(path: Path, stage: Stage, optimiser: torch.optim.Optimizer) -> list[float]:
+    state: dict[str, Any] = torch.load(path, weights_only=True)
+    if (state["stage"], state["num_steps"]) != (stage.name, stage.num_steps):
+        raise ConfigError(
+            f"{path} is of stage {state['stage']} with {state['num_steps']} steps, expected "
+            f"{stage.name} with {stage.num_steps}: resume with the settings it was begun with"
+        )
+    stage.network.load_state_dict(state["network"])
+    optimiser.load_state_dict(state["optimiser"])
+    losses: list[float] = state["losses"]
+    return losses
