@@ -70,7 +70,7 @@ def label_images(
         LabelPool(settings) as pool,
     ):
         begin(out, settings, pool.cards)
-        progress.begin(pool.num_actors)
+        progress.begin()
         _label(plan, out, settings, pool, progress)
     return publish_report(out, settings, plan, progress.outcomes)
 

@@ -19,7 +19,6 @@ from rich.progress import (
     Progress,
     SpinnerColumn,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
@@ -42,10 +41,9 @@ class RunProgress:
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("[bold]{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=12),  # all of it fits into 80 columns, troubles included
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[trouble]}"),
@@ -71,11 +69,10 @@ class RunProgress:
         with self._lock:
             return self._outcomes.copy()
 
-    def begin(self, num_actors: int) -> None:
+    def begin(self) -> None:
         """Start the clock: the actors are there."""
         self._started = time.monotonic()
-        words = f"labelling, {num_actors} actor{'' if num_actors == 1 else 's'}"
-        self._bar.reset(self._task, description=words)
+        self._bar.reset(self._task, description="labelling")
 
     @contextmanager
     def shard(self) -> Iterator[ShardProgress]:

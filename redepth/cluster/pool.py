@@ -144,10 +144,6 @@ class LabelPool:
         self._thread.join()
         self._kill_actors()
 
-    @property
-    def num_actors(self) -> int:
-        return len(self._seats)
-
     def submit(self, image: ImageRef) -> Future[LabelledImage]:
         """Queue an image; the future ends with its label, whatever its outcome.
 
