@@ -131,12 +131,6 @@ def open_objects(url: str) -> Objects:
     return Objects(url.rstrip("/"), fs, path.rstrip("/"))
 
 
-def put(url: str, content: bytes) -> None:
-    """Write one object atomically by its own URL; see `Objects.put`."""
-    root, _, name = url.rpartition("/")
-    open_objects(root).put(name, content)
-
-
 @contextmanager
 def _replacing(target: Path) -> Iterator[BinaryIO]:
     """Yield a new file beside `target` that takes its place at the end, or vanishes on an error."""

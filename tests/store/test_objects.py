@@ -11,7 +11,7 @@ import fsspec.config
 import pytest
 
 from redepth.errors import ConfigError
-from redepth.store.objects import open_objects, put
+from redepth.store.objects import open_objects
 
 
 def test_objects_are_put_listed_and_read(out: str, tmp_path: Path) -> None:
@@ -23,7 +23,7 @@ def test_objects_are_put_listed_and_read(out: str, tmp_path: Path) -> None:
     objects.put("f/other.y", b"3")
     (tmp_path / "large").write_bytes(b"4" * 1000)
     objects.put_file("f/c.x", tmp_path / "large")
-    put(f"{out}/f/d.x", b"5")
+    open_objects(out).put("f/d.x", b"5")
     # Another instance, which may hold a listing of its own.
     assert open_objects(out).list("f", ".x") == ["f/a.x", "f/b.x", "f/c.x", "f/d.x"]
     assert dict(objects.read_many(["f/b.x", "f/a.x"])) == {"f/b.x": b"1", "f/a.x": b"2"}
