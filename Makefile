@@ -39,14 +39,14 @@ $(STAMP): pyproject.toml constraints.txt
 install: $(STAMP) ## Build .venv with redepth and its tools (a second call does nothing)
 
 # The demo and the tests use models made from a seed; neither may ask the hub for anything.
-demo lab test test-slow test-cluster test-s3: export HF_HUB_OFFLINE := 1
+demo lab test test-slow test-cluster test-s3 test-browser: export HF_HUB_OFFLINE := 1
 
 .PHONY: demo
-demo: install ## Label five real photographs on this machine with the mini recipe, in minutes
-	@echo "==> five photographs into $(DEMO)/photographs"
-	@$(BIN)/python scripts/demo_photographs.py $(DEMO)/photographs
-	@echo "==> redepth label $(DEMO)/photographs --out $(DEMO)/labels --recipe mini --actors 2"
-	@$(BIN)/redepth label $(DEMO)/photographs --out $(DEMO)/labels --recipe mini --actors 2
+demo: install ## Label five photographs and sixteen scenes on this machine, in a minute or two
+	@echo "==> five photographs and sixteen rendered scenes into $(DEMO)"
+	@$(BIN)/python scripts/demo_collection.py $(DEMO)
+	@echo "==> redepth label $(DEMO)/list.csv --out $(DEMO)/labels --recipe mini --actors 2"
+	@$(BIN)/redepth label $(DEMO)/list.csv --out $(DEMO)/labels --recipe mini --actors 2
 
 .PHONY: test
 test: install ## Run the fast tests
@@ -64,8 +64,12 @@ test-cluster: install ## Run the tests on several Ray nodes of this machine
 test-s3: install ## Run the tests on a real S3 server (starts one unless AWS_ENDPOINT_URL is set)
 	@infra/s3/with_server.sh $(BIN)/pytest -m s3
 
+.PHONY: test-browser
+test-browser: install ## Run the tests that open pages in headless Chromium
+	@$(BIN)/pytest -m browser
+
 .PHONY: test-all
-test-all: test test-slow test-cluster test-s3 ## Run all tests
+test-all: test test-slow test-cluster test-s3 test-browser ## Run all tests
 
 .PHONY: check
 check: install ## Lint, formatting, types and import contracts; changes nothing

@@ -166,6 +166,24 @@ class ReDepthAnything(Settings):
 Refiner = Annotated[Identity | ReDepthAnything, Field(discriminator="method")]
 
 
+class ConfidenceMapping(Settings):
+    """A fitted confidence: the probability that a pixel's depth is within a factor of the truth.
+
+    P = 1 / (1 + exp(-(intercept + sum_c weight_c ln(cue_c)))); `redepth lab` fits it on scenes,
+    `redepth.confidence` says what the cues are.
+    """
+
+    within: float = Field(gt=1, description="the factor w of max(d/t, t/d) < w after alignment")
+    intercept: float = Field(description="the logit where every cue is 1")
+    spread: float = Field(0.0, description="weight of ln(spread / range of the map)")
+    slope: float = Field(0.0, description="weight of ln(gradient a pixel / range of the map)")
+    drift: float = Field(0.0, description="weight of ln(|refined - coarse| / range of coarse)")
+
+    def weights(self) -> dict[str, float]:
+        """Return the weight of each cue by its name."""
+        return {"spread": self.spread, "slope": self.slope, "drift": self.drift}
+
+
 class Ensemble(Settings):
     """How members become one map, and spread becomes confidence (docs/conventions.md)."""
 
@@ -174,6 +192,9 @@ class Ensemble(Settings):
     )
     confidence_tau: float = Field(
         0.05, gt=0, description="spread, as a share of the map's range, at which confidence is 1/e"
+    )
+    confidence_mapping: ConfidenceMapping | None = Field(
+        None, description="a fitted probability in place of exp(-spread / (tau range))"
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from redepth.confidence import confidence_by_cues, confidence_by_spread, cues_of
 from redepth.config import Ensemble, Guard
 from redepth.geometry.alignment import fit_affine
 from redepth.types import FloatMap, Members, RefinedDepth
@@ -17,12 +18,15 @@ from redepth.types import FloatMap, Members, RefinedDepth
 DoubleMap = npt.NDArray[np.float64]
 
 
-def reduce_members(members: Members, settings: Ensemble) -> RefinedDepth:
+def reduce_members(members: Members, coarse_hw: FloatMap, settings: Ensemble) -> RefinedDepth:
     """Average the members; the spread of the aligned members gives the confidence.
 
     The map is the plain mean of the members as they are (the paper's rule), or of the aligned ones
     with `align_before_mean`. The spread is always taken after each member was brought to the mean
     by least-squares scale and shift, since an affine-invariant map has neither.
+
+    Args:
+        coarse_hw: the map the members were refined from; a fitted confidence looks at it.
 
     Returns:
         RefinedDepth; spread and confidence are NaN for an ensemble of 1.
@@ -35,7 +39,7 @@ def reduce_members(members: Members, settings: Ensemble) -> RefinedDepth:
     aligned_ehw = align_members(maps_ehw, mean_hw)
     refined_hw = aligned_ehw.mean(axis=0) if settings.align_before_mean else mean_hw
     spread_hw = aligned_ehw.std(axis=0)
-    confidence_hw = confidence(spread_hw, refined_hw, settings.confidence_tau)
+    confidence_hw = _confidence(spread_hw, refined_hw, coarse_hw, settings)
     return RefinedDepth(
         refined_hw.astype(np.float32),
         spread_hw.astype(np.float32),
@@ -49,17 +53,14 @@ def align_members(maps_ehw: DoubleMap, reference_hw: DoubleMap) -> DoubleMap:
     return np.stack([fit_affine(m, reference_hw).apply(m) for m in maps_ehw])
 
 
-def confidence(spread_hw: DoubleMap, refined_hw: DoubleMap, tau: float) -> DoubleMap:
-    """Return exp(-spread / (tau * range)), range = 95 % - 5 % quantile of the refined map.
-
-    In [0, 1], falling with the spread, unchanged by scale and shift of the map. A map without
-    range has no confidence: NaN.
-    """
-    low, high = np.quantile(refined_hw, (0.05, 0.95))
-    if not high > low:
-        return np.full(spread_hw.shape, np.nan)
-    confidence_hw: DoubleMap = np.exp(-spread_hw / (tau * (high - low)))
-    return confidence_hw
+def _confidence(
+    spread_hw: DoubleMap, refined_hw: DoubleMap, coarse_hw: FloatMap, settings: Ensemble
+) -> DoubleMap:
+    """Return the recipe's confidence: the fitted probability if it has one."""
+    if settings.confidence_mapping is None:
+        return confidence_by_spread(spread_hw, refined_hw, settings.confidence_tau)
+    cues = cues_of(spread_hw, refined_hw, coarse_hw)
+    return confidence_by_cues(cues, settings.confidence_mapping)
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,7 @@ class Labeller:
             raise RefinementFailed("the coarse model's map is not finite")
         caption = self.refiner.caption(rgb_hw3, ref.caption)
         members = self.refiner.refine(Scene(ref.id, rgb_hw3, coarse, caption or ""))
-        refined = reduce_members(members, self.settings.ensemble)
+        refined = reduce_members(members, coarse.map_hw, self.settings.ensemble)
         verdict = guard(coarse.map_hw, refined.map_hw, self.settings.guard)
         row = _with_members(replace(row, caption=caption), members, verdict)
         return _judge(row, coarse, refined, verdict)

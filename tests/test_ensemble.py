@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from redepth.confidence import confidence_by_spread
 from redepth.config import Ensemble, Guard
-from redepth.ensemble import align_members, confidence, guard, reduce_members
+from redepth.ensemble import align_members, guard, reduce_members
 from redepth.types import FloatMap, Members
 
 RAMP = np.linspace(1.0, 9.0, 12 * 16, dtype=np.float32).reshape(12, 16)
@@ -24,15 +25,17 @@ def noisy(seed: int, amount: float = 0.1) -> FloatMap:
 class TestReduce:
     def test_mean_is_plain_by_default(self) -> None:
         members = Members(np.stack([RAMP, 3 * RAMP]))
-        assert np.allclose(reduce_members(members, Ensemble()).map_hw, 2 * RAMP)
+        assert np.allclose(reduce_members(members, RAMP, Ensemble()).map_hw, 2 * RAMP)
 
     def test_members_that_differ_by_scale_and_shift_have_no_spread(self) -> None:
-        refined = reduce_members(Members(np.stack([RAMP, 2 * RAMP + 3, 5 * RAMP - 1])), Ensemble())
+        refined = reduce_members(
+            Members(np.stack([RAMP, 2 * RAMP + 3, 5 * RAMP - 1])), RAMP, Ensemble()
+        )
         assert refined.spread_hw.max() < 1e-5
         assert refined.confidence_hw.min() > 0.999
 
     def test_one_member_has_no_spread_and_no_confidence(self) -> None:
-        refined = reduce_members(Members(RAMP[None]), Ensemble())
+        refined = reduce_members(Members(RAMP[None]), RAMP, Ensemble())
         assert np.array_equal(refined.map_hw, RAMP)
         assert np.isnan(refined.spread_hw).all()
         assert np.isnan(refined.confidence_hw).all()
@@ -45,13 +48,13 @@ class TestReduce:
             design = np.stack([member.ravel(), np.ones(member.size)], axis=1)
             solution, *_ = np.linalg.lstsq(design, mean.ravel(), rcond=None)
             expected.append((design @ solution).reshape(mean.shape))
-        refined = reduce_members(Members(maps.astype(np.float32)), Ensemble())
+        refined = reduce_members(Members(maps.astype(np.float32)), RAMP, Ensemble())
         assert np.allclose(refined.spread_hw, np.std(expected, axis=0), atol=1e-5)
 
     def test_align_before_mean_undoes_what_scale_did(self) -> None:
         members = Members(np.stack([noisy(0), 10 * noisy(1)]))
-        plain = reduce_members(members, Ensemble())
-        aligned = reduce_members(members, Ensemble(align_before_mean=True))
+        plain = reduce_members(members, RAMP, Ensemble())
+        aligned = reduce_members(members, RAMP, Ensemble(align_before_mean=True))
         assert not np.allclose(plain.map_hw, aligned.map_hw)
         reference = plain.map_hw.astype(np.float64)
         expected = align_members(members.maps_ehw.astype(np.float64), reference).mean(axis=0)
@@ -60,8 +63,8 @@ class TestReduce:
     @given(order=st.permutations(range(4)))
     def test_order_of_members_does_not_matter(self, order: list[int]) -> None:
         maps = np.stack([noisy(seed) for seed in range(4)])
-        first = reduce_members(Members(maps), Ensemble())
-        other = reduce_members(Members(maps[order]), Ensemble())
+        first = reduce_members(Members(maps), RAMP, Ensemble())
+        other = reduce_members(Members(maps[order]), RAMP, Ensemble())
         assert np.allclose(first.map_hw, other.map_hw, rtol=1e-6)
         assert np.allclose(first.spread_hw, other.spread_hw, rtol=1e-4, atol=1e-6)
 
@@ -70,23 +73,23 @@ class TestConfidence:
     def test_formula(self) -> None:
         low, high = np.quantile(RAMP, (0.05, 0.95))
         spread = np.full(RAMP.shape, 0.05 * (high - low))
-        assert np.allclose(confidence(spread, RAMP, tau=0.05), np.exp(-1.0))
+        assert np.allclose(confidence_by_spread(spread, RAMP, tau=0.05), np.exp(-1.0))
 
     @given(scale=scales, shift=shifts)
     def test_unchanged_by_scale_and_shift_of_the_map(self, scale: float, shift: float) -> None:
         spread = np.abs(noisy(3) - RAMP).astype(np.float64)
-        first = confidence(spread, RAMP.astype(np.float64), 0.05)
-        other = confidence(spread * scale, RAMP.astype(np.float64) * scale + shift, 0.05)
+        first = confidence_by_spread(spread, RAMP.astype(np.float64), 0.05)
+        other = confidence_by_spread(spread * scale, RAMP.astype(np.float64) * scale + shift, 0.05)
         assert np.allclose(first, other, rtol=1e-6)
         assert ((first >= 0) & (first <= 1)).all()
 
     def test_larger_spread_is_less_sure(self) -> None:
         spread = np.linspace(0, 2, RAMP.size).reshape(RAMP.shape)
-        assert (np.diff(confidence(spread, RAMP, 0.05).ravel()) < 0).all()
+        assert (np.diff(confidence_by_spread(spread, RAMP, 0.05).ravel()) < 0).all()
 
     def test_map_without_range_has_none(self) -> None:
         flat = np.ones((4, 4))
-        assert np.isnan(confidence(flat, flat, 0.05)).all()
+        assert np.isnan(confidence_by_spread(flat, flat, 0.05)).all()
 
 
 class TestGuard:

@@ -8,9 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.floating]
+DoubleArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 NUM_BINS = 15
+RIDGE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +63,44 @@ def expected_calibration_error(bins: tuple[ReliabilityBin, ...]) -> float:
     """
     total = sum(entry.num_pixels for entry in bins)
     return sum(e.num_pixels * abs(e.predicted - e.observed) for e in bins) / total
+
+
+@dataclass(frozen=True, slots=True)
+class Logistic:
+    """P(right) = 1 / (1 + exp(-(intercept + sum_c weight_c x_c)))."""
+
+    intercept: float
+    weights: tuple[float, ...]
+
+    def probability(self, rows_nc: DoubleArray) -> DoubleArray:
+        """Return the probability of each row, float64 [N] in [0, 1]."""
+        from scipy.special import expit
+
+        probability: DoubleArray = expit(self.intercept + rows_nc @ np.asarray(self.weights))
+        return probability
+
+
+def fit_logistic(rows_nc: DoubleArray, right_n: BoolArray) -> Logistic:
+    """Return the logistic regression of "right" on the columns, all rows alike.
+
+    A ridge of 1e-6 keeps it finite where every row is right.
+
+    Args:
+        rows_nc: float64 [N, C].
+        right_n: bool [N].
+    """
+    from scipy.optimize import minimize
+    from scipy.special import expit
+
+    design = np.column_stack((np.ones(len(rows_nc)), rows_nc))
+    right = right_n.astype(np.float64)
+
+    def loss(weights: DoubleArray) -> tuple[float, DoubleArray]:
+        logit = design @ weights
+        value = np.mean(np.logaddexp(0.0, logit) - right * logit) + RIDGE * weights @ weights
+        slope = design.T @ (expit(logit) - right) / len(right) + 2.0 * RIDGE * weights
+        return float(value), slope
+
+    found = minimize(loss, np.zeros(design.shape[1]), jac=True, method="BFGS")
+    intercept, *weights = (float(value) for value in found.x)
+    return Logistic(intercept, tuple(weights))

@@ -102,7 +102,7 @@ class Bench:
             members = refiner.refine(_judged(scene, coarse))
         except RefinementFailed:
             return {}, None
-        refined = reduce_members(members, self._settings.ensemble)
+        refined = reduce_members(members, coarse.map_hw, self._settings.ensemble)
         maps: Maps = {Condition.FULL: members.maps_ehw[0], Condition.ENSEMBLE: refined.map_hw}
         return maps, _cues(refined, coarse, scene)
 

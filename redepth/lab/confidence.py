@@ -12,20 +12,21 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
+from redepth.confidence import SMALLEST_CUE, Cue
 from redepth.evaluation.calibration import (
+    Logistic,
     ReliabilityBin,
     expected_calibration_error,
+    fit_logistic,
     reliability_bins,
 )
 from redepth.evaluation.paired import PairedChange, paired_change
 from redepth.evaluation.sparsification import Sparsification, sparsify
-from redepth.lab.measurement import Cue, Floats, PixelCues
+from redepth.lab.measurement import Floats, PixelCues
 
 Doubles = npt.NDArray[np.float64]
 
 WITHINS = 1.25, 1.05
-SMALLEST_CUE = 1e-6
-RIDGE = 1e-6  # keeps the fit finite where every tuning pixel is right
 GOAL_AUSE = 0.6
 GOAL_ECE = 0.05
 
@@ -47,8 +48,7 @@ class ConfidenceFit:
 
     def probability(self, cues: Mapping[Cue, Floats]) -> Doubles:
         """Return the probability of each pixel, float64 [N] in [0, 1]."""
-        logit = self.intercept + _logarithms(cues, self.cues) @ np.asarray(self.weights)
-        return _sigmoid(logit)
+        return Logistic(self.intercept, self.weights).probability(_logarithms(cues, self.cues))
 
     def as_json(self) -> str:
         """Return the mapping as JSON text with its formula's numbers."""
@@ -127,21 +127,10 @@ def fit_confidence(
     images: Sequence[PixelCues], cues: tuple[Cue, ...], within: float
 ) -> ConfidenceFit:
     """Return the logistic regression of "within" on the cues' logarithms, all pixels alike."""
-    from scipy.optimize import minimize
-
     rows = np.concatenate([_logarithms(image.cues, cues) for image in images])
-    right = np.concatenate([image.ratio_n < within for image in images]).astype(np.float64)
-    design = np.column_stack((np.ones(len(rows)), rows))
-
-    def loss(weights: Doubles) -> tuple[float, Doubles]:
-        logit = design @ weights
-        value = np.mean(np.logaddexp(0.0, logit) - right * logit) + RIDGE * weights @ weights
-        slope = design.T @ (_sigmoid(logit) - right) / len(right) + 2.0 * RIDGE * weights
-        return float(value), slope
-
-    found = minimize(loss, np.zeros(design.shape[1]), jac=True, method="BFGS")
-    intercept, *weights = (float(value) for value in found.x)
-    return ConfidenceFit(within, cues, intercept, tuple(weights))
+    right = np.concatenate([image.ratio_n < within for image in images])
+    found = fit_logistic(rows, right)
+    return ConfidenceFit(within, cues, found.intercept, found.weights)
 
 
 def _calibrate(fit: ConfidenceFit, images: Sequence[PixelCues]) -> Calibration:
@@ -181,10 +170,3 @@ def _logarithms(cues: Mapping[Cue, Floats], names: Sequence[Cue]) -> Doubles:
     """Return ln of the cues, float64 [N, C]; a cue of 0 counts as 1e-6."""
     columns = [np.log(np.maximum(cues[name].astype(np.float64), SMALLEST_CUE)) for name in names]
     return np.column_stack(columns)
-
-
-def _sigmoid(logit: Doubles) -> Doubles:
-    from scipy.special import expit
-
-    probability: Doubles = expit(logit)
-    return probability

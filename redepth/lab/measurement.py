@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
 
-from redepth.geometry.alignment import fit_affine
+from redepth.confidence import Cue, cues_of
 from redepth.lab.experiments import Condition, Subject
 from redepth.lab.scoring import Region, Scores
 from redepth.types import FloatMap, RefinedDepth
 
 Floats = npt.NDArray[np.float32]
-
-
-class Cue(StrEnum):
-    """What may tell where a refined map is wrong. All are unchanged by scale and shift of the map.
-
-    SPREAD: standard deviation over the aligned members, over the map's range.
-    SLOPE: gradient of the refined map a pixel, over its range: what one map tells by itself.
-    DRIFT: |aligned refined - coarse| over the coarse range: how far refining moved a pixel.
-    """
-
-    SPREAD = "spread"
-    SLOPE = "slope"
-    DRIFT = "drift"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,27 +62,14 @@ def pixel_cues(
     Args:
         depth_hw: what the refined map means in the truth's unit, after alignment.
     """
-    map_hw = refined.map_hw.astype(np.float64)
-    map_range, coarse_range = _range(map_hw), _range(coarse_hw)
-    down_hw, right_hw = np.gradient(map_hw)
-    moved_hw = np.abs(fit_affine(map_hw, coarse_hw).apply(map_hw) - coarse_hw)
+    cues = cues_of(refined.spread_hw, refined.map_hw, coarse_hw)
     positive = np.maximum(depth_hw, np.finfo(np.float64).tiny)
     ratio_hw = np.where(depth_hw > 0, np.maximum(positive / truth_hw, truth_hw / positive), np.inf)
     return PixelCues(
-        cues={
-            Cue.SPREAD: _flat(refined.spread_hw / map_range),
-            Cue.SLOPE: _flat(np.hypot(down_hw, right_hw) / map_range),
-            Cue.DRIFT: _flat(moved_hw / coarse_range),
-        },
+        cues={cue: _flat(values_hw) for cue, values_hw in cues.items()},
         error_n=_flat(np.abs(depth_hw - truth_hw) / truth_hw),
         ratio_n=_flat(ratio_hw),
     )
-
-
-def _range(map_hw: npt.NDArray[np.floating]) -> float:
-    """Return the 95 % minus the 5 % quantile, as `redepth.ensemble.confidence` takes it."""
-    low, high = np.quantile(map_hw, (0.05, 0.95))
-    return max(float(high - low), float(np.finfo(np.float32).tiny))
 
 
 def _flat(map_hw: npt.NDArray[np.floating]) -> Floats:

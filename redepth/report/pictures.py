@@ -1,4 +1,4 @@
-"""Draw labels: photograph | coarse | refined | confidence, with perceptual colour maps."""
+"""Draw labels: photograph | coarse | refined | confidence, and errors where the truth is known."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from redepth.report.scene_errors import SceneErrors
 from redepth.types import ByteImage, DepthKind, FloatMap, LabelRow
 
 if TYPE_CHECKING:
@@ -18,12 +19,14 @@ if TYPE_CHECKING:
 DEPTH_COLOURS = "magma"
 CONFIDENCE_COLOURS = "viridis"
 UNTRAINED_WARNING = "UNTRAINED models (weights from a seed): these maps mean nothing"
+ERROR_COLOURS = "inferno"
 COLUMNS = ("photograph", "coarse", "refined", "confidence")
+ERROR_COLUMNS = ("coarse error", "refined error")
 ROW_HEIGHT_IN = 2.3
 COLUMN_WIDTH_IN = 3.0
 DOTS_PER_INCH = 90
 
-_KIND_WORDS = {
+KIND_WORDS = {
     DepthKind.AFFINE_DISPARITY: "disparity up to scale and shift, bright = near",
     DepthKind.AFFINE_DEPTH: "depth up to scale and shift, dark = near",
     DepthKind.METRIC_DEPTH: "depth in metres, dark = near",
@@ -36,8 +39,10 @@ class LabelPicture:
 
     Attributes:
         row: its line of the catalogue.
-        photograph_hw3: uint8 at the label's size, or None if the file can no longer be read.
+        photograph_hw3: uint8 [h, w, 3], the same frame as the maps but not always their size; None
+            if the file can no longer be read.
         coarse_hw, refined_hw, confidence_hw: float32 [H, W].
+        errors: where the truth is known, as of rendered scenes.
     """
 
     row: LabelRow
@@ -45,55 +50,63 @@ class LabelPicture:
     coarse_hw: FloatMap
     refined_hw: FloatMap
     confidence_hw: FloatMap
+    errors: SceneErrors | None = None
 
 
 def draw_label(picture: LabelPicture) -> bytes:
     """Return a PNG of one label, with colour bars and what the catalogue says of it."""
-    figure, axes = _new_figure(1, ROW_HEIGHT_IN * 1.9, COLUMN_WIDTH_IN * 1.5)
+    columns = _columns([picture])
+    figure, axes = _new_figure(1, columns, ROW_HEIGHT_IN * 1.9, COLUMN_WIDTH_IN * 1.5)
     _draw_row(axes[0], picture, with_bars=True)
-    for axis, name in zip(axes[0], COLUMNS, strict=True):
-        axis.set_title(name, fontsize=10)
     _head(figure, f"{picture.row.id}    {_facts(picture.row)}", [picture.row])
     return _png(figure)
 
 
 def draw_contact_sheet(pictures: Sequence[LabelPicture], title: str) -> bytes:
     """Return a PNG with one row a label; coarse and refined of a row share one colour scale."""
-    figure, axes = _new_figure(len(pictures), ROW_HEIGHT_IN, COLUMN_WIDTH_IN)
+    columns = _columns(pictures)
+    figure, axes = _new_figure(len(pictures), columns, ROW_HEIGHT_IN, COLUMN_WIDTH_IN)
     for row_axes, picture in zip(axes, pictures, strict=True):
         _draw_row(row_axes, picture, with_bars=False)
         row_axes[0].set_ylabel(_side_note(picture.row), fontsize=7)
-    for axis, name in zip(axes[0], COLUMNS, strict=True):
-        axis.set_title(name, fontsize=10)
     _head(figure, title, [picture.row for picture in pictures])
     return _png(figure)
 
 
+def _columns(pictures: Sequence[LabelPicture]) -> tuple[str, ...]:
+    known = any(picture.errors is not None for picture in pictures)
+    return (*COLUMNS, *ERROR_COLUMNS) if known else COLUMNS
+
+
 def _new_figure(
-    num_rows: int, height_in: float, width_in: float
+    num_rows: int, columns: Sequence[str], height_in: float, width_in: float
 ) -> tuple[Figure, list[list[Axes]]]:
+    """Make a grid of empty axes with the columns' names above."""
     # The object interface, not pyplot: no global state, no display, safe in a task's thread.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    size = (width_in * len(COLUMNS), height_in * num_rows + 0.9)
+    size = (width_in * len(columns), height_in * num_rows + 0.9)
     figure = Figure(figsize=size, dpi=DOTS_PER_INCH, layout="constrained")
     FigureCanvasAgg(figure)
-    grid = figure.subplots(num_rows, len(COLUMNS), squeeze=False)
+    grid = figure.subplots(num_rows, len(columns), squeeze=False)
     for axis in grid.flat:
         axis.set_xticks([])
         axis.set_yticks([])
+    for axis, name in zip(grid[0], columns, strict=True):
+        axis.set_title(name, fontsize=10)
     return figure, [list(row) for row in grid]
 
 
 def _draw_row(axes: Sequence[Axes], picture: LabelPicture, *, with_bars: bool) -> None:
     _draw_photograph(axes[0], picture.photograph_hw3)
-    low, high = _shared_range(picture)
+    low, high = shared_range(picture)
     for axis, map_hw in ((axes[1], picture.coarse_hw), (axes[2], picture.refined_hw)):
         image = axis.imshow(map_hw, cmap=DEPTH_COLOURS, vmin=low, vmax=high)
         if with_bars:
             axis.figure.colorbar(image, ax=axis, shrink=0.7)
     _draw_confidence(axes[3], picture.confidence_hw, with_bars=with_bars)
+    _draw_errors(axes[4:], picture.errors, with_bars=with_bars)
 
 
 def _draw_photograph(axis: Axes, photograph_hw3: ByteImage | None) -> None:
@@ -112,12 +125,27 @@ def _draw_confidence(axis: Axes, confidence_hw: FloatMap, *, with_bars: bool) ->
         axis.figure.colorbar(image, ax=axis, shrink=0.7)
 
 
+def _draw_errors(axes: Sequence[Axes], errors: SceneErrors | None, *, with_bars: bool) -> None:
+    """Draw coarse and refined error on one scale, their means above; say where none is known."""
+    if errors is None:
+        for axis in axes:
+            _say(axis, "true depth unknown")
+        return
+    maps = (errors.coarse_hw, errors.refined_hw)
+    high = float(np.quantile(np.concatenate([map_hw.ravel() for map_hw in maps]), 0.99))
+    for axis, map_hw in zip(axes, maps, strict=True):
+        image = axis.imshow(map_hw, cmap=ERROR_COLOURS, vmin=0.0, vmax=high)
+        axis.set_xlabel(f"AbsRel {map_hw.mean():.3f}", fontsize=7)
+        if with_bars:
+            axis.figure.colorbar(image, ax=axis, shrink=0.7)
+
+
 def _say(axis: Axes, words: str) -> None:
     axis.text(0.5, 0.5, words, ha="center", va="center", transform=axis.transAxes, fontsize=8)
     axis.set_facecolor("0.95")
 
 
-def _shared_range(picture: LabelPicture) -> tuple[float, float]:
+def shared_range(picture: LabelPicture) -> tuple[float, float]:
     """Return one colour range for coarse and refined, 1 % to 99 %, so that they compare."""
     both = np.concatenate((picture.coarse_hw.ravel(), picture.refined_hw.ravel()))
     low, high = np.nanquantile(both, (0.01, 0.99))
@@ -126,7 +154,7 @@ def _shared_range(picture: LabelPicture) -> tuple[float, float]:
 
 def _head(figure: Figure, title: str, rows: Sequence[LabelRow]) -> None:
     kinds = {row.kind for row in rows if row.kind is not None}
-    words = "; ".join(_KIND_WORDS[kind] for kind in sorted(kinds))
+    words = "; ".join(KIND_WORDS[kind] for kind in sorted(kinds))
     figure.suptitle(f"{title}\n{words}", fontsize=10)
     if any(row.untrained for row in rows):
         figure.supxlabel(UNTRAINED_WARNING, fontsize=10, color="crimson", weight="bold")

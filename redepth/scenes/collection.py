@@ -106,7 +106,11 @@ def read_collection(folder: Path) -> list[SceneRow]:
 
 def read_truth(folder: Path, row: SceneRow) -> SceneTruth:
     """Return the truth of one row of a collection."""
-    with np.load(folder / row.truth) as stored:
+    return _read_truth(folder / row.truth)
+
+
+def _read_truth(path: Path) -> SceneTruth:
+    with np.load(path) as stored:
         camera = Camera(*stored["camera"].tolist()) if "camera" in stored else None
         return SceneTruth(
             depth_hw=stored["depth"],
@@ -115,6 +119,15 @@ def read_truth(folder: Path, row: SceneRow) -> SceneTruth:
             light_3=stored["light"],
             camera=camera,
         )
+
+
+def truth_beside(image: Path) -> SceneTruth | None:
+    """Return the truth of an image by where it lies; None if that is in no collection of scenes."""
+    folder = image.parent.parent.parent
+    truth = folder / "truth" / image.parent.name / f"{image.stem}.npz"
+    if image.parent.parent.name != "images" or not truth.is_file():
+        return None
+    return _read_truth(truth)
 
 
 def _write_scene(folder: Path, scene: Scene) -> SceneRow:

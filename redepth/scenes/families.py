@@ -19,6 +19,7 @@ from redepth.scenes.faces import draw_face
 from redepth.scenes.landscapes import draw_cloth, draw_dunes
 from redepth.scenes.leaves import draw_leaf
 from redepth.scenes.objects import draw_objects_lighting, render_objects
+from redepth.scenes.pebbles import draw_pebbles
 from redepth.scenes.plain_reliefs import draw_gaussians, draw_lumps, draw_saddles, draw_swells
 from redepth.scenes.relief import Relief
 from redepth.scenes.reliefs import (
@@ -74,6 +75,7 @@ FAMILIES: dict[str, Reliefs | Objects] = {
     "gaussians": Reliefs(draw_gaussians, NEAR_FRONTAL, in_distribution=True),
     "saddles": Reliefs(draw_saddles, NEAR_FRONTAL, in_distribution=True),
     "swells": Reliefs(draw_swells, NEAR_FRONTAL, in_distribution=True),
+    "pebbles": Reliefs(draw_pebbles, FROM_ABOVE, in_distribution=True),
     "faces": Reliefs(draw_face, FROM_ABOVE, in_distribution=False),
     "coins": Reliefs(draw_coin, FROM_ABOVE, in_distribution=False),
     "dunes": Reliefs(draw_dunes, FROM_ABOVE, in_distribution=False),

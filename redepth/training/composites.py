@@ -20,9 +20,11 @@ from redepth.training.pool import SceneBatch, render_depth
 WRONG_WORD = "bad"
 ANY_PICTURE = "a photograph"
 PLAIN_SHARE, TRUE_SHARE = 0.22, 0.45  # the rest is of a wrong shape
-# 18 % of all prompts are empty, those of wrong shapes more often than the others.
-EMPTY_SHARE, EMPTY_SHARE_WRONG = 0.12, 0.30
+# 17 % of all prompts are empty, most of them over wrong shapes: what guidance leads away from.
+EMPTY_SHARE, EMPTY_SHARE_WRONG = 0.06, 0.40
 _ANY_PICTURE_SHARE = 0.04
+# How often a shape is wrong in which way, in the order of `corrupt`.
+_WAYS = (0.25, 0.15, 0.12, 0.14, 0.14, 0.20)
 _SETTINGS = ReDepthAnything()
 
 
@@ -59,10 +61,11 @@ def draw_light(count: int, generator: torch.Generator) -> Light:
 
 
 def corrupt(depth_bhw: Tensor, sibling_bhw: Tensor, generator: torch.Generator) -> Tensor:
-    """Return wrong shapes, each wrong in one of five ways.
+    """Return wrong shapes, each wrong in one of six ways.
 
-    Another scene's of the family; flatter, inverted or steeper; warped by smooth noise; blurred;
-    or blurred and warped, which is how a network errs.
+    Another scene's of the family, whole or mixed with the true one: what is right for the class
+    and wrong for the picture; flatter, inverted or steeper; warped by smooth noise; blurred; or
+    blurred and warped, which is how a network errs.
     """
     count, height, width = depth_bhw.shape
     mean = depth_bhw.mean(dim=(1, 2), keepdim=True)
@@ -75,16 +78,18 @@ def corrupt(depth_bhw: Tensor, sibling_bhw: Tensor, generator: torch.Generator) 
     )[:, 0]  # fmt: skip
     noise = _smooth_noise(depth_bhw.shape, generator) * relief.std(dim=(1, 2), keepdim=True)
     strength = 0.4 + 1.2 * torch.rand(count, 1, 1, generator=generator)
+    share = torch.rand(count, 1, 1, generator=generator)
     ways = torch.stack(
         (
             sibling_bhw - mean,
+            relief + (sibling_bhw - mean - relief) * (0.4 + 0.4 * share),
             steepness * relief,
             relief + strength * noise,
             blurred,
             strength * (blurred + 0.7 * noise),
         )
     )
-    chosen = torch.randint(len(ways), (count,), generator=generator)
+    chosen = torch.multinomial(torch.tensor(_WAYS), count, replacement=True, generator=generator)
     return (mean + ways[chosen, torch.arange(count)]).clamp(min=0.2)
 
 

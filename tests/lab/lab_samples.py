@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from redepth.confidence import Cue
 from redepth.lab.experiments import Condition, Group, Subject
-from redepth.lab.measurement import Cue, Measurement, PixelCues
+from redepth.lab.measurement import Measurement, PixelCues
 from redepth.lab.results import LabResult, RunFacts
 from redepth.lab.scoring import Region, Scores
 from redepth.scenes.scene import Split

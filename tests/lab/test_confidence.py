@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from lab_samples import cues
 
+from redepth.confidence import Cue
 from redepth.lab.confidence import ConfidenceFit, fit_confidence, judge_confidence
-from redepth.lab.measurement import Cue, pixel_cues
+from redepth.lab.measurement import pixel_cues
 from redepth.types import RefinedDepth
 
 INFORMED = [cues(seed, spread_knows=1.0) for seed in range(12)]

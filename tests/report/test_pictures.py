@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 
 from redepth.report.gallery import spread_evenly
 from redepth.report.pictures import LabelPicture, draw_contact_sheet, draw_label
+from redepth.report.scene_errors import SceneErrors
 from redepth.types import DepthKind, LabelRow, Outcome
 
 
@@ -62,3 +64,22 @@ def test_coarse_and_refined_share_their_colours() -> None:
 )
 def test_spread_evenly_keeps_first_and_last(number: int, expected: list[str]) -> None:
     assert spread_evenly([str(i) for i in range(10)], number) == expected
+
+
+def with_errors() -> LabelPicture:
+    error = np.full((20, 30), 0.02, np.float32)
+    return replace(picture(), errors=SceneErrors(error, error / 2))
+
+
+def test_errors_take_two_columns_more_where_one_scene_has_them() -> None:
+    without = pixels(draw_contact_sheet([picture(), picture()], "photographs"))
+    mixed = pixels(draw_contact_sheet([picture(), with_errors()], "a photograph and a scene"))
+    assert mixed.shape[1] == without.shape[1] * 6 // 4
+
+
+def test_coarse_and_refined_errors_share_their_colours() -> None:
+    same = with_errors()
+    halved = SceneErrors(same.errors.coarse_hw, same.errors.coarse_hw)
+    assert not np.array_equal(
+        pixels(draw_label(same)), pixels(draw_label(replace(same, errors=halved)))
+    )

@@ -131,7 +131,7 @@ def test_objects_face_the_camera_and_stand_before_the_wall(family: str) -> None:
 def test_in_and_out_of_distribution_share_no_family() -> None:
     inside = families(kind=SceneKind.RELIEF, in_distribution=True)
     outside = families(kind=SceneKind.RELIEF, in_distribution=False)
-    assert inside == ("lumps", "gaussians", "saddles", "swells")
+    assert inside == ("lumps", "gaussians", "saddles", "swells", "pebbles")
     assert outside == ("faces", "coins", "dunes", "cloth", "leaves")
 
 

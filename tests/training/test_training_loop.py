@@ -15,7 +15,7 @@ from redepth.training.mini_depth import depth_stage, new_depth_net
 from redepth.training.pool import ScenePool, render_pool, step_generator
 
 NUM_STEPS = 6
-FAMILIES = ("lumps", "gaussians", "saddles", "swells", "solids")
+FAMILIES = ("lumps", "gaussians", "saddles", "swells", "pebbles", "solids")
 
 
 def toy(num_steps: int = NUM_STEPS) -> Stage:
