@@ -1,4 +1,4 @@
-"""The command line: `redepth label | plan | status | show | scenes | lab | recipes`."""
+"""The command line: one function a command of `redepth`, in the order of `redepth --help`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ import typer
 from flows import terminal
 from flows.embedded_server import quieten_prefect, start_prefect_server
 from redepth import __version__
-from redepth.config import Recipe, load_recipe, shipped_recipes
+from redepth.confidence import Cue
+from redepth.config import Cost, Recipe, load_recipe, shipped_recipes
 from redepth.costing import CostEstimate, estimate_cost
 from redepth.errors import ConfigError, RedepthError, StorageUnreachable
+from redepth.evaluation.alignments import Alignment
+from redepth.exports.request import MILLIMETRES, ExportFormat, ExportRequest
+from redepth.judging.formats import TableFormat
 from redepth.scenes.scene import Split
 from redepth.types import Outcome
 
@@ -80,6 +84,30 @@ RetryOption = Annotated[
     ),
 ]
 LabelsUrl = Annotated[str, typer.Argument(metavar="LABELS", help="An output of redepth label.")]
+
+TruthPath = Annotated[
+    Path,
+    typer.Option(
+        "--truth",
+        metavar="DIR",
+        help="A folder in the layout, or a .csv with columns 'uri' and 'truth'.",
+    ),
+]
+LayoutName = Annotated[
+    str,
+    typer.Option(
+        "--layout",
+        "-l",
+        help="kitti, kitti-eigen-crop, nyu, tum, scannet, eth3d, diode, sintel, middlebury, ibims "
+        "or scenes.",
+    ),
+]
+AlignOption = Annotated[
+    Alignment, typer.Option("--align", help="How labels are brought to the truth.")
+]
+Partial = Annotated[
+    bool, typer.Option("--partial", help="Leave out images without a truth; else they are refused.")
+]
 
 
 def _print_version(wanted: bool) -> None:
@@ -204,6 +232,35 @@ def show(
 
 
 @app.command(
+    epilog="[bold]Examples[/]\n\nredepth report labels/\n\n"
+    "redepth report s3://labels/2026 --out 2026.html --set run.cost.price_per_actor_hour=2.5"
+)
+def report(
+    labels: LabelsUrl,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where the page goes.")] = Path(
+        "report.html"
+    ),
+    recipe: Annotated[
+        str | None,
+        typer.Option("--recipe", "-r", help="Whose prices; default: the one of the labels."),
+    ] = None,
+    settings: Overrides = None,
+) -> None:
+    """Write a page of the labels: figures, gallery, provenance. One file, opened by any browser."""
+    from datetime import UTC, datetime
+
+    from redepth.report.page import render_page
+    from redepth.report.page_data import read_page
+    from redepth.store.dataset import read_dataset
+
+    cost = _cost_settings(read_dataset(labels).recipe_name, recipe, tuple(settings or ()))
+    page = read_page(labels, cost, datetime.now(UTC))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(render_page(page), encoding="utf-8")
+    terminal.print_report(out, page.num_images, len(page.gallery.cards))
+
+
+@app.command(
     epilog="[bold]Example[/]\n\n"
     "redepth scenes --count 64 --family coins --family dunes --size 128 --out scenes/\n\n"
     "redepth label scenes/list.csv --out labels/ --recipe mini"
@@ -281,6 +338,142 @@ def train_mini(
     terminal.out.print(f"how it went: {out / LOSSES_NAME}", markup=False)
 
 
+@app.command(
+    epilog="[bold]Examples[/]\n\nredepth export labels/ --format png16 --out depth/\n\n"
+    "redepth export labels/ --format webdataset --out shards/ --with-images "
+    "--where \"mean_confidence > 0.8 and outcome = 'refined'\""
+)
+def export(
+    labels: LabelsUrl,
+    format: Annotated[ExportFormat, typer.Option("--format", "-f", help="None has 8 bits.")],
+    out: Annotated[str, typer.Option("--out", "-o", help="A folder or any fsspec URL.")],
+    quantity: Annotated[
+        str, typer.Option(help="Of coarse, refined, spread, confidence; with commas.")
+    ] = "refined,confidence",
+    where: Annotated[
+        str | None, typer.Option(metavar="SQL", help="A condition on the catalogue's columns.")
+    ] = None,
+    with_images: Annotated[
+        bool, typer.Option("--with-images", help="The photographs too, at the label's size.")
+    ] = False,
+    metric_scale: Annotated[
+        float, typer.Option(help="png16, metric maps: codes a metre; 256 is KITTI's.")
+    ] = MILLIMETRES,
+) -> None:
+    """Write labels in another format. Run it again to go on: what is there is left alone."""
+    from redepth.store.conditions import check_condition
+    from redepth.store.dataset import read_dataset
+
+    quantities = tuple(name.strip() for name in quantity.split(","))
+    ExportRequest(format, quantities, where, with_images, metric_scale)
+    read_dataset(labels)
+    if where is not None:
+        check_condition(where)
+    quieten_prefect()
+    from flows.export_labels import export_labels
+
+    start_prefect_server()
+    num_images, num_lost = export_labels(
+        labels, out, format, quantities, where, with_images, metric_scale
+    )
+    terminal.print_export(out, num_images, num_lost)
+
+
+@app.command(
+    epilog="[bold]Examples[/]\n\n"
+    "redepth evaluate labels/ --truth scenes/ --layout scenes\n\n"
+    "redepth evaluate labels/ --truth kitti/val --layout kitti --partial --out evaluation/\n\n"
+    "redepth evaluate labels/ --truth nyu/test --layout nyu --align ransac --format latex"
+)
+def evaluate(
+    labels: LabelsUrl,
+    truth: TruthPath,
+    layout: LayoutName,
+    align: AlignOption = Alignment.REDEPTH,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="A folder for tables in every format, and pictures."),
+    ] = None,
+    form: Annotated[
+        TableFormat, typer.Option("--format", "-f", help="Of the table that is printed.")
+    ] = TableFormat.MARKDOWN,
+    partial: Partial = False,
+    where: Annotated[
+        str | None, typer.Option(metavar="SQL", help="A condition on the catalogue's columns.")
+    ] = None,
+) -> None:
+    """Measure labels against the truth: coarse and refined side by side, and the confidence."""
+    from redepth.judging.judgement import TruthSelection
+
+    # A look takes no engine: what is wrong with the arguments is said before one is started.
+    TruthSelection(labels, truth, layout, partial, where).open()
+    quieten_prefect()
+    from flows.evaluate_labels import evaluate_labels
+
+    start_prefect_server()
+    report = evaluate_labels(labels, truth, layout, align, out, form, partial, where)
+    terminal.out.print(report.table, markup=False)
+    for path in report.files:
+        terminal.err.print(f"written: {path}", markup=False)
+
+
+@app.command(
+    epilog="[bold]Examples[/]\n\n"
+    "redepth calibrate labels/ --truth scenes/ --layout scenes --out mapping.json\n\n"
+    "redepth calibrate labels/ --truth scenes/ --layout scenes --out mapping.json "
+    "--within 1.05 --cue spread --cue slope"
+)
+def calibrate(
+    labels: LabelsUrl,
+    truth: TruthPath,
+    layout: LayoutName,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The mapping, JSON.")],
+    within: Annotated[
+        float, typer.Option(min=1.001, help="A pixel is right within this factor of the truth.")
+    ] = 1.25,
+    cue: Annotated[
+        list[Cue] | None,
+        typer.Option(
+            "--cue", help="What the mapping looks at; may be given again. Default: spread."
+        ),
+    ] = None,
+    align: AlignOption = Alignment.REDEPTH,
+    partial: Partial = False,
+) -> None:
+    """Fit what a spread means: the probability that a pixel is near the truth."""
+    from flows.calibrate_labels import calibrate_labels
+
+    calibrate_labels(labels, truth, layout, out, within, cue or (Cue.SPREAD,), align, partial)
+
+
+@app.command(
+    epilog="[bold]Examples[/]\n\nredepth compare labels-a/ labels-b/ --html comparison.html\n\n"
+    "redepth compare labels-a/ labels-b/ --truth scenes/ --layout scenes --out comparison/"
+)
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help="An output of redepth label.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another one, of the same images.")],
+    truth: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="As for redepth evaluate.")
+    ] = None,
+    layout: LayoutName = "scenes",
+    align: AlignOption = Alignment.REDEPTH,
+    partial: Partial = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="A folder for the tables.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A page of both, side by side.")
+    ] = None,
+) -> None:
+    """Compare two sets of labels of one collection, image by image."""
+    from flows.compare_labels import compare_label_sets, write_page
+
+    found = compare_label_sets(first, second, truth, layout, align, partial, out)
+    if html is not None:
+        write_page(found, first, second, html)
+
+
 @app.command()
 def recipes() -> None:
     """List the recipes that come with redepth."""
@@ -330,13 +523,21 @@ def _label(
 
     start_prefect_server()
     report = label_images(photos, out, recipe, overrides, ray, limit, retry)
-    terminal.print_summary(out, report.outcomes, read_dataset(out).models, report.contact_sheet)
+    models = read_dataset(out).models
+    terminal.print_summary(out, report.outcomes, models, report.contact_sheet, report.page)
     settled = {o: 0 if o in retry else number for o, number in found.outcomes.items()}
     return {outcome: settled[outcome] + report.new.get(outcome, 0) for outcome in Outcome}
 
 
 def _outcomes(retry: list[Retry] | None) -> tuple[Outcome, ...]:
     return tuple(Outcome(chosen.value) for chosen in retry or ())
+
+
+def _cost_settings(recorded: str, recipe: str | None, overrides: tuple[str, ...]) -> Cost:
+    """Take the prices of the recipe that is named, else of the shipped one the labels are of."""
+    if recipe is None and not overrides and recorded not in shipped_recipes():
+        return Cost.model_validate({})
+    return load_recipe(recipe or recorded, overrides).run.cost
 
 
 def _estimate(out: str, recipe: Recipe, num_images: int) -> CostEstimate | None:

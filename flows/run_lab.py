@@ -46,7 +46,7 @@ class LabOptions:
     num_steps: int
 
 
-FULL_RUN = LabOptions(count=100, num_tuning=25, num_members=3, num_steps=100)
+FULL_RUN = LabOptions(count=100, num_tuning=25, num_members=3, num_steps=60)
 QUICK_RUN = LabOptions(count=10, num_tuning=5, num_members=2, num_steps=30)
 
 

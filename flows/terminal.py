@@ -84,10 +84,13 @@ def print_summary(
     outcomes: Mapping[Outcome, int],
     models: tuple[ModelCard, ...],
     sheet: str | None,
+    page: str | None,
 ) -> None:
     """Say at the end of a run how the output stands and where things are."""
     out.print(_outcome_table(outcomes))
     facts = [("labels", where), ("catalogue", f"{where.rstrip('/')}/labels/*.parquet")]
+    if page is not None:
+        facts.append(("report", page))
     if sheet is not None:
         facts.append(("contact sheet", sheet))
     for model in models:
@@ -128,6 +131,27 @@ def print_row(row: LabelRow, png: Path) -> None:
             words = f"{value:.4g}" if isinstance(value, float) else str(value)
             facts.append((field.name, words))
     _print_facts([*facts, ("picture", str(png))])
+
+
+def print_export(where: str, num_images: int, num_lost: int) -> None:
+    """Say where an export is and what describes it, and what did not fit into it."""
+    root = where.rstrip("/")
+    facts = [
+        ("exported", f"{_images(num_images)} in {where}"),
+        ("what it says", f"{root}/export.json: kind, unit, scale, invalid, precision"),
+        ("catalogue", f"{root}/catalogue.parquet"),
+    ]
+    if num_lost:
+        words = f"{_count(num_lost, 'pixel')} beyond the 16 bits; choose a smaller --metric-scale"
+        facts.append(("invalid", f"{words}, or npy or exr, and another --out"))
+    _print_facts(facts)
+
+
+def print_report(page: Path, num_images: int, num_shown: int) -> None:
+    """Say where a page was written, and what is on it."""
+    size_bytes = page.stat().st_size
+    words = f"{_images(num_images)}, {_count(num_shown, 'picture')}, {size_bytes / 1e6:.1f} MB"
+    _print_facts([("report", str(page)), ("of", words)])
 
 
 def print_recipes(recipes: Mapping[str, str], default: str) -> None:

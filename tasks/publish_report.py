@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
 
 import pyarrow.dataset as pads
 from prefect import task
@@ -14,9 +16,12 @@ from prefect.cache_policies import NO_CACHE
 
 from redepth.config import Recipe
 from redepth.report.gallery import fetch_picture, spread_evenly
+from redepth.report.page import render_page
+from redepth.report.page_data import RunFacts, read_page
 from redepth.report.pictures import UNTRAINED_WARNING, draw_contact_sheet
 from redepth.store import layout
 from redepth.store.catalogue import count_outcomes
+from redepth.store.manifest import planned_at
 from redepth.store.objects import open_objects
 from redepth.store.planning import Plan
 from redepth.store.reader import Labels, open_labels
@@ -34,11 +39,13 @@ class RunReport:
         outcomes: images by outcome, over the whole output.
         new: the images that this run gave an outcome, by outcome.
         contact_sheet: URL of the PNG, None where there is no label to draw.
+        page: URL of the report, None where the run had nothing to do.
     """
 
     outcomes: Mapping[Outcome, int]
     new: Mapping[Outcome, int]
-    contact_sheet: str | None
+    contact_sheet: str | None = None
+    page: str | None = None
 
 
 @task(
@@ -49,20 +56,31 @@ class RunReport:
     retry_condition_fn=worth_retrying,
 )
 def publish_report(out: str, recipe: Recipe, plan: Plan, new: Mapping[Outcome, int]) -> RunReport:
-    """Count outcomes, draw a contact sheet of some labels, and publish both."""
+    """Count outcomes, write the report's page and a contact sheet, and publish what they say."""
     outcomes = count_outcomes(out)
     _publish_outcomes(outcomes)
-    sheet = _draw_sheet(open_labels(out), recipe) if plan.manifest is not None else None
-    if sheet is None or plan.manifest is None:
-        return RunReport(outcomes, new, None)
-    _publish_sheet(sheet, recipe)
-    url = _store_sheet(out, plan.manifest, sheet)
-    return RunReport(outcomes, new, url)
+    if plan.manifest is None:
+        return RunReport(outcomes, new)
+    html = _write_page(out, recipe, plan.manifest, new)
+    page = store_report(out, plan.manifest, "index.html", html)
+    sheet = _draw_sheet(open_labels(out), recipe)
+    if sheet is None:
+        return RunReport(outcomes, new, None, page)
+    _publish_sheet(sheet, recipe, page)
+    contact_sheet = store_report(out, plan.manifest, "contact-sheet.png", sheet)
+    return RunReport(outcomes, new, contact_sheet, page)
 
 
 def _publish_outcomes(outcomes: Mapping[Outcome, int]) -> None:
     table = [{"outcome": outcome.words, "images": number} for outcome, number in outcomes.items()]
     create_table_artifact(table, key="outcomes", description="Images by outcome, whole output")
+
+
+def _write_page(out: str, recipe: Recipe, manifest: str, new: Mapping[Outcome, int]) -> bytes:
+    """Make the page; a run lasts from its plan to here."""
+    now = datetime.now(UTC)
+    run = RunFacts(sum(new.values()), (now - planned_at(manifest)).total_seconds())
+    return render_page(read_page(out, recipe.run.cost, now, run)).encode()
 
 
 def _draw_sheet(labels: Labels, recipe: Recipe) -> bytes | None:
@@ -76,19 +94,24 @@ def _draw_sheet(labels: Labels, recipe: Recipe) -> bytes | None:
     return draw_contact_sheet(pictures, f"{recipe.name}: {len(chosen)} of {len(ids)} labels")
 
 
-def _store_sheet(out: str, manifest: str, sheet: bytes) -> str:
-    """Put the picture below reports/, under the name of the run's manifest."""
+def store_report(out: str, manifest: str, name: str, content: bytes) -> str:
+    """Put a file below reports/, under the name of the run's manifest; return its URL."""
     objects = open_objects(out)
-    name = f"{layout.REPORTS}/{PurePosixPath(manifest).stem}/contact-sheet.png"
-    objects.put(name, sheet)
-    return objects.full_url(name)
+    path = f"{layout.REPORTS}/{PurePosixPath(manifest).stem}/{name}"
+    with tempfile.TemporaryDirectory(prefix="redepth-report-") as folder:
+        # From a file: by its name s3fs tells the bucket what it is, and a browser shows the page
+        # instead of saving it.
+        source = Path(folder) / name
+        source.write_bytes(content)
+        objects.put_file(path, source)
+    return objects.full_url(path)
 
 
-def _publish_sheet(sheet: bytes, recipe: Recipe) -> None:
+def _publish_sheet(sheet: bytes, recipe: Recipe, page: str) -> None:
     warning = f"**{UNTRAINED_WARNING}**\n\n" if recipe.is_untrained else ""
     picture = base64.b64encode(sheet).decode()
     create_markdown_artifact(
-        f"{warning}![contact sheet](data:image/png;base64,{picture})",
+        f"{warning}The report: `{page}`\n\n![contact sheet](data:image/png;base64,{picture})",
         key="contact-sheet",
         description="Photograph, coarse, refined and confidence of some labels",
     )

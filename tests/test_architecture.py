@@ -39,6 +39,7 @@ LIGHT_ROOMS = {
     "redepth.config": HEAVY,
     "redepth.images": HEAVY,
     "redepth.store": HEAVY,
+    "redepth.exports": HEAVY,
     "redepth.report": HEAVY,
     "redepth.cluster": MODELS,
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from skimage.transform import resize
 
 from redepth.geometry.alignment import align_disparity_then_depth, fit_affine
 from redepth.scenes.scene import Array
@@ -37,6 +36,8 @@ def scene_errors(
 def _relative_error(map_hw: FloatMap, kind: DepthKind, truth_hw: FloatMap) -> FloatMap:
     sized_hw = map_hw
     if map_hw.shape != truth_hw.shape:
+        from skimage.transform import resize
+
         sized_hw = resize(map_hw, truth_hw.shape, order=1, anti_aliasing=False)
     depth_hw = _aligned(sized_hw, kind, truth_hw)
     error_hw: FloatMap = (np.abs(depth_hw - truth_hw) / truth_hw).astype(np.float32)

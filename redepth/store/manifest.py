@@ -41,6 +41,7 @@ SCHEMA = pa.schema(
     ]
 )
 ROWS_PER_GROUP = 8192
+_STAMP = "%Y%m%dT%H%M%S%fZ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,12 @@ def read_shard_plans(manifest_url: str, start: int, stop: int) -> Iterator[Shard
         ) from error
 
 
+def planned_at(manifest: str) -> datetime:
+    """Return when a manifest was written, as its name or URL says."""
+    stamp, _, _ = manifest.rpartition("/")[2].partition("-")
+    return datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)
+
+
 def latest_manifest_ids(objects: Objects) -> pa.ChunkedArray:
     """Return the image ids of the newest manifest, none if there is no manifest."""
     names = objects.list(MANIFESTS, PARQUET)
@@ -119,7 +126,7 @@ def latest_manifest_ids(objects: Objects) -> pa.ChunkedArray:
 
 def _stamp() -> str:
     # Microseconds: names sort in the order of the plans.
-    return datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+    return datetime.now(UTC).strftime(_STAMP)
 
 
 def _rows_between(file: pq.ParquetFile, start: int, stop: int) -> Iterator[dict[str, Any]]:

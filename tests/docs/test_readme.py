@@ -27,7 +27,7 @@ from redepth.store.shards import write_shard
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/conventions.md",
-         "docs/recipes.md", "docs/weights.md")  # fmt: skip
+         "docs/recipes.md", "docs/weights.md", "docs/evaluation.md")  # fmt: skip
 PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in NAMES}
 README = PAGES["README.md"]
 
@@ -43,7 +43,8 @@ def without_blocks(text: str) -> str:
 
 def command_lines(text: str) -> list[list[str]]:
     """Return every command of the bash blocks as words, comments left out."""
-    lines = (line for block in blocks(text, "bash") for line in block.splitlines())
+    lines = (line for block in blocks(text, "bash")
+             for line in block.replace("\\\n", " ").splitlines())  # fmt: skip
     return [words for line in lines if (words := shlex.split(line, comments=True))]
 
 

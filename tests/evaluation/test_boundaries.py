@@ -7,7 +7,12 @@ import math
 import numpy as np
 import pytest
 
-from redepth.evaluation.boundaries import FARTHEST_PX, boundary_metrics, depth_edges
+from redepth.evaluation.boundaries import (
+    FARTHEST_PX,
+    boundary_metrics,
+    depth_edges,
+    depth_or_disparity_edges,
+)
 
 
 def step(column: int) -> np.ndarray:
@@ -64,3 +69,19 @@ def test_without_true_edges_there_is_nothing_to_measure() -> None:
     metrics = boundary_metrics(line(5), np.zeros((48, 48), dtype=bool))
     assert math.isnan(metrics.f1)
     assert math.isnan(metrics.completeness_px)
+
+
+def test_the_near_accuracy_does_not_count_edges_far_from_any_true_one() -> None:
+    metrics = boundary_metrics(line(8) | line(40), line(5))
+    assert metrics.near_accuracy_px == 3.0
+    assert metrics.accuracy_px == (3.0 + FARTHEST_PX) / 2
+    assert boundary_metrics(line(40), line(5)).near_accuracy_px == FARTHEST_PX
+
+
+def test_disparity_shows_the_edges_of_what_is_near() -> None:
+    depth = np.full((48, 96), 100.0)
+    depth[:, :48] = 4.0
+    depth[:, :24] = 2.0
+    assert not depth_edges(depth)[:, 20:28].any()
+    assert depth_or_disparity_edges(depth)[:, 20:28].any()
+    assert depth_or_disparity_edges(depth)[:, 44:52].any()

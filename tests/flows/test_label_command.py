@@ -109,6 +109,8 @@ def test_label_is_the_same_alone_in_company_on_two_actors_and_after_a_kill(tmp_p
 
     four, resumed = open_labels(str(tmp_path / "four")), open_labels(str(killed))
     assert sorted(four) == sorted(resumed)
+    (page,) = (tmp_path / "four" / "reports").glob("*/index.html")
+    assert "the run: 4 in " in page.read_text(encoding="utf-8")
     assert len(four) == 4
     assert all(same_bytes(four[image_id], resumed[image_id]) for image_id in four)
     (alone_id,) = alone = open_labels(str(tmp_path / "alone"))

@@ -1,0 +1,55 @@
+"""`redepth calibrate`: fit spread -> probability on labels whose truth is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from flows import terminal
+from flows.progress_bar import progress_bar
+from redepth.confidence import Cue
+from redepth.evaluation.alignments import Alignment
+from redepth.judging.judgement import TruthSelection, judge_labels
+from redepth.judging.mapping import Calibration, calibrate, mapping_json
+from redepth.judging.pictures import draw_reliability
+from redepth.judging.tables import UNTRAINED, reliability_words
+
+
+def calibrate_labels(
+    labels: str,
+    truth: Path,
+    layout: str,
+    out: Path,
+    within: float,
+    cues: Sequence[Cue],
+    alignment: Alignment,
+    partial: bool,
+) -> Calibration:
+    """Write the mapping to `out` and its reliability diagram beside it, and say what it is worth.
+
+    Raises:
+        ConfigError: nothing to fit on.
+    """
+    opened, pairing = TruthSelection(labels, truth, layout, partial).open()
+    with progress_bar("measuring", len(pairing.pairs)) as on_judged:
+        judgement = judge_labels(opened, pairing, layout, alignment, on_judged)
+    dataset = opened.dataset
+    found = calibrate(judgement.images, within, cues)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    text = mapping_json(found.mapping, dataset.recipe_name, dataset.recipe_digest)
+    out.write_text(text, encoding="utf-8")
+    picture = out.with_suffix(".png")
+    picture.write_bytes(draw_reliability([("stored", found.before), ("fitted", found.after)]))
+    _say(found, dataset.untrained)
+    terminal.out.print(f"mapping: {out}\ndrawn:   {picture}", markup=False)
+    return found
+
+
+def _say(found: Calibration, untrained: bool) -> None:
+    lines = [
+        f"fitted on {found.num_fitted} images, judged on {found.num_held_out} others",
+        f"before: {reliability_words(found.before)}",
+        f"after:  {reliability_words(found.after)}",
+        *(f"do not use it: {warning}" for warning in found.warnings),
+    ]
+    terminal.out.print("\n".join(([UNTRAINED] if untrained else []) + lines), markup=False)

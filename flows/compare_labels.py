@@ -1,0 +1,78 @@
+"""`redepth compare`: two sets of labels of one collection, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from flows import terminal
+from flows.progress_bar import progress_bar
+from redepth.evaluation.alignments import Alignment
+from redepth.judging.comparing import (
+    LabelComparison,
+    common_ids,
+    compare_labels,
+    comparison_json,
+    comparison_markdown,
+)
+from redepth.judging.judgement import LabelJudgement, judge_labels, pair_labels
+from redepth.report.comparison_page import read_comparison, render_comparison
+from redepth.store.reader import Labels, open_labels
+from redepth.truth.layouts import find_truth
+from redepth.truth.pairing import Pairing
+
+
+def compare_label_sets(
+    first: str,
+    second: str,
+    truth: Path | None,
+    layout: str,
+    alignment: Alignment,
+    partial: bool,
+    out: Path | None,
+) -> LabelComparison:
+    """Compare two outputs, print the table, and write it as Markdown and JSON where `out` says.
+
+    Raises:
+        ConfigError: no labels, no image in common, or no truth for them.
+    """
+    opened = open_labels(first), open_labels(second)
+    shared = common_ids(*opened)
+    judgements = None
+    if truth is not None:
+        files = find_truth(truth, layout)
+        pairings = [pair_labels(labels, files, partial) for labels in opened]
+        judgements = _judge_both(opened, pairings, layout, alignment)
+    with progress_bar("comparing", len(shared)) as on_compared:
+        found = compare_labels(*opened, judgements, on_compared)
+    terminal.out.print(comparison_markdown(found), markup=False)
+    if out is not None:
+        _write(found, out)
+    return found
+
+
+def write_page(found: LabelComparison, first: str, second: str, page: Path) -> None:
+    """Write the page of a comparison that was made."""
+    drawn = read_comparison(found, open_labels(first), open_labels(second), datetime.now(UTC))
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(render_comparison(drawn), encoding="utf-8")
+    terminal.print_report(page, drawn.num_images, len(drawn.gallery.cards))
+
+
+def _judge_both(
+    opened: tuple[Labels, Labels], pairings: Sequence[Pairing], layout: str, alignment: Alignment
+) -> tuple[LabelJudgement, LabelJudgement]:
+    with progress_bar("measuring", sum(len(found.pairs) for found in pairings)) as on_judged:
+        first, second = (
+            judge_labels(labels, pairing, layout, alignment, on_judged)
+            for labels, pairing in zip(opened, pairings, strict=True)
+        )
+    return first, second
+
+
+def _write(found: LabelComparison, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "comparison.md").write_text(comparison_markdown(found), encoding="utf-8")
+    (folder / "comparison.json").write_text(comparison_json(found), encoding="utf-8")
+    terminal.out.print(f"written to {folder}", markup=False)

@@ -1,0 +1,53 @@
+"""Flow `evaluate-labels`: labels and their truth become tables.
+
+pair -> judge -> tables
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prefect import flow
+
+from flows.progress_bar import progress_bar
+from redepth.evaluation.alignments import Alignment
+from redepth.judging.formats import TableFormat
+from redepth.judging.judgement import TruthSelection
+from tasks.judge_labels import EvaluationReport, judge_against_truth
+
+
+@flow(
+    name="evaluate-labels",
+    flow_run_name="evaluate {labels} against {layout}",
+    persist_result=False,
+    description="Measure labels against measured or exact depth.",
+)
+def evaluate_labels(
+    labels: str,
+    truth: Path,
+    layout: str,
+    alignment: Alignment = Alignment.REDEPTH,
+    out: Path | None = None,
+    form: TableFormat = TableFormat.MARKDOWN,
+    partial: bool = False,
+    where: str | None = None,
+) -> EvaluationReport:
+    """Measure the labels of an output; see `redepth evaluate --help`.
+
+    Args:
+        labels: an output of label-images.
+        truth: a folder in the layout, or a list with columns uri and truth.
+        layout: the field's word for it.
+        alignment: how labels are brought to the truth.
+        out: folder for tables in every format and pictures; None writes nothing.
+        form: of the table that is returned.
+        partial: leave out images without a truth instead of refusing.
+        where: a condition in SQL on the catalogue.
+
+    Raises:
+        ConfigError: something to mend before anything can be measured.
+    """
+    selection = TruthSelection(labels, truth, layout, partial, where)
+    _, pairing = selection.open()
+    with progress_bar("measuring", len(pairing.pairs)) as on_judged:
+        return judge_against_truth(selection, alignment, out, form, on_judged)

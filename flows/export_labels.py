@@ -1,0 +1,58 @@
+"""Flow `export-labels`: labels in the format that another tool reads.
+
+choose -> write what is missing -> say that it is complete
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from prefect import flow
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from flows import terminal
+from redepth.exports.request import MILLIMETRES, ExportFormat, ExportRequest
+from redepth.images.collection import canonical_uri
+from tasks.write_export import write_export
+
+
+@flow(
+    name="export-labels",
+    flow_run_name="export {labels} as {format}",
+    persist_result=False,
+    description="Write labels in another format.",
+)
+def export_labels(
+    labels: str,
+    out: str,
+    format: ExportFormat,
+    quantities: Sequence[str] = ("refined", "confidence"),
+    where: str | None = None,
+    with_images: bool = False,
+    metric_scale: float = MILLIMETRES,
+) -> tuple[int, int]:
+    """Export what `out` does not hold yet; see `redepth export --help`.
+
+    Args:
+        labels: an output of label-images.
+        out: where the export goes; any fsspec URL.
+        format, quantities, where, with_images, metric_scale: see `ExportRequest`.
+
+    Returns:
+        Images of the export, and pixels that 16 bits could not say.
+    """
+    request = ExportRequest(format, tuple(quantities), where, with_images, metric_scale)
+    columns = (
+        TextColumn("[bold]exporting"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=terminal.err) as progress:
+        bar = progress.add_task("exporting", total=None)
+        return write_export(
+            canonical_uri(labels),
+            canonical_uri(out),
+            request,
+            lambda total, done: progress.update(bar, total=total, completed=done),
+        )

@@ -1,0 +1,43 @@
+"""webdataset: a tar a shard; of each image KEY.json, KEY.QUANTITY.npy and perhaps KEY.image.png.
+
+NPY is float32 [H, W], NaN where invalid. The id is in the JSON; KEY is the id as a file name.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from redepth.exports import npy
+from redepth.exports.items import Item, file_name
+from redepth.types import FloatMap
+
+
+def write_shard(path: Path, items: Iterable[Item]) -> None:
+    """Write a tar; the same items give the same bytes."""
+    with tarfile.open(path, "w") as tar:
+        for item in items:
+            for suffix, content in _members(item):
+                member = tarfile.TarInfo(f"{file_name(item.row.id)}.{suffix}")
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+
+
+def read_map(file: BinaryIO, image_id: str, quantity: str) -> FloatMap:
+    """Read one map of a shard back, bit for bit. Raises KeyError if it is not in there."""
+    with tarfile.open(fileobj=file) as tar:
+        member = tar.extractfile(f"{file_name(image_id)}.{quantity}.npy")
+        assert member is not None, "an export holds plain files"
+        return npy.decode(member.read())
+
+
+def _members(item: Item) -> Iterator[tuple[str, bytes]]:
+    yield "json", json.dumps(item.facts()).encode()
+    for quantity, map_hw in item.maps.items():
+        yield f"{quantity}.npy", npy.encode(map_hw)
+    if item.photograph is not None:
+        yield "image.png", item.photograph

@@ -1,0 +1,1 @@
+"""Judging labels: against measured truth, and one set of labels against another."""

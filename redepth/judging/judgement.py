@@ -1,0 +1,307 @@
+"""One set of labels against the truth: every image, coarse and refined side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.dataset as pads
+
+from redepth.confidence import Cue, cues_of, range_of
+from redepth.errors import ConfigError
+from redepth.evaluation.alignments import Alignment
+from redepth.evaluation.sparsification import NUM_STEPS, Sparsification, sparsify
+from redepth.judging.figures import Doubles, Figures, align_map, measure, resize_map
+from redepth.store.dataset import Dataset
+from redepth.store.reader import Labels, StoredLabel, open_labels
+from redepth.truth.layouts import find_truth
+from redepth.truth.pairing import Pairing, pair
+from redepth.truth.truth import BoolMap, Truth, TruthFile, TruthKind
+from redepth.types import Outcome
+
+Floats = npt.NDArray[np.float32]
+
+SAMPLE_PIXELS = 2000  # of an image, for reliability: neighbours say the same
+NAMES_SHOWN = 5
+WITHIN = 1.25
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PixelSample:
+    """Up to 2000 scored pixels of a refined map at even distances.
+
+    Attributes:
+        confidence_n: float32 [N] in [0, 1], as stored.
+        cues: float32 [N] >= 0 each; see `redepth.confidence`.
+        ratio_n: float32 [N] >= 1, max(d / t, t / d) of the aligned map.
+    """
+
+    confidence_n: Floats
+    cues: Mapping[Cue, Floats]
+    ratio_n: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class TrueRange:
+    """Smallest, median and largest value of the pixels that are scored, in the truth's unit."""
+
+    lowest: float
+    median: float
+    highest: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageJudgement:
+    """One image.
+
+    Attributes:
+        truth: the file that it was measured against.
+        num_pixels: how many the protocol asks for.
+        coarse, refined: figures of both maps; equal for an image that fell back.
+        sparsification: of the refined map's AbsRel by the stored confidence; None without one.
+        pixels: for reliability; None without confidence.
+    """
+
+    id: str
+    uri: str
+    outcome: Outcome
+    truth: str
+    truth_kind: TruthKind
+    unit: str
+    true_range: TrueRange
+    num_pixels: int
+    coarse: Figures
+    refined: Figures
+    sparsification: Sparsification | None = field(default=None, repr=False)
+    pixels: PixelSample | None = field(default=None, repr=False)
+
+    @property
+    def ause(self) -> float:
+        """Area under the sparsification error, 1 for a random order; NaN without confidence."""
+        return float("nan") if self.sparsification is None else self.sparsification.ause
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelJudgement:
+    """A set of labels against its truth.
+
+    Attributes:
+        labels: URL of the output.
+        recipe: its name.
+        untrained: a model's weights came from a seed: the figures mean nothing.
+        layout, alignment: as asked for.
+        within: the factor that the stored confidence speaks of, where it is a fitted probability;
+            else 1.25.
+        images: those that could be measured, in the output's order.
+        unmeasured: reason by id of those that have a truth and could not be measured.
+        alone: ids of labelled images without a truth.
+        num_without_label: images that were rejected or failed.
+    """
+
+    labels: str
+    recipe: str
+    untrained: bool
+    layout: str
+    alignment: Alignment
+    within: float
+    images: tuple[ImageJudgement, ...]
+    unmeasured: Mapping[str, str]
+    alone: tuple[str, ...]
+    num_without_label: int
+
+    @property
+    def truth_kinds(self) -> tuple[TruthKind, ...]:
+        """The kinds of truth that occur; figures of different ones should not be averaged."""
+        return tuple(dict.fromkeys(image.truth_kind for image in self.images))
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(image.unit for image in self.images))
+
+
+@dataclass(frozen=True, slots=True)
+class TruthSelection:
+    """Which labels are measured against which truth: names alone, cheap to hand around.
+
+    Attributes:
+        labels: URL of an output.
+        truth: folder in the layout, or a list; see `find_truth`.
+        partial: whether labels without a truth are left out instead of refused.
+        where: a condition in SQL on the catalogue; the rest is as if it were not there.
+    """
+
+    labels: str
+    truth: Path
+    layout: str
+    partial: bool = False
+    where: str | None = None
+
+    @property
+    def words(self) -> str:
+        return f"{self.labels} against {self.layout}"
+
+    def open(self) -> tuple[Labels, Pairing]:
+        """Open the output and find the truth of its labels.
+
+        Raises:
+            ConfigError: no labels, no truth, or labels without truth; see `pair_labels`.
+        """
+        opened = open_labels(self.labels)
+        chosen = opened if self.where is None else opened.where(self.where)
+        return chosen, pair_labels(chosen, find_truth(self.truth, self.layout), self.partial)
+
+
+def pair_labels(labels: Labels, files: Sequence[TruthFile], partial: bool) -> Pairing:
+    """Find the truth of every image that has a label.
+
+    Args:
+        partial: whether labels without a truth are left out instead of refused.
+
+    Raises:
+        ConfigError: nothing pairs, or not everything does; names what is alone.
+    """
+    wanted = [outcome.value for outcome in Outcome if outcome.has_label]
+    table = labels.table(["id", "uri"], pads.field("outcome").isin(wanted))
+    uris = dict(zip(table["id"].to_pylist(), table["uri"].to_pylist(), strict=True))
+    found = pair(uris, files)
+    if not found.pairs or (found.alone and not partial):
+        raise ConfigError(_what_is_alone(found, uris, files))
+    return found
+
+
+def judge_labels(
+    labels: Labels,
+    pairing: Pairing,
+    layout: str,
+    alignment: Alignment,
+    on_judged: Callable[[], object] = lambda: None,
+) -> LabelJudgement:
+    """Measure every image that has a truth, one after the other.
+
+    Args:
+        on_judged: called after each image, for a progress bar.
+
+    Raises:
+        ConfigError: a truth that cannot be read, or an alignment that has no meaning here.
+    """
+    images, unmeasured = [], {}
+    for image_id, file in pairing.pairs.items():
+        try:
+            images.append(judge_image(labels[image_id], file, alignment))
+        except ValueError as error:
+            unmeasured[image_id] = str(error)
+        on_judged()
+    outcomes = labels.count_outcomes()
+    return LabelJudgement(
+        labels=labels.url,
+        recipe=labels.dataset.recipe_name,
+        untrained=labels.dataset.untrained,
+        layout=layout,
+        alignment=alignment,
+        within=_within(labels.dataset),
+        images=tuple(images),
+        unmeasured=unmeasured,
+        alone=pairing.alone,
+        num_without_label=sum(n for outcome, n in outcomes.items() if not outcome.has_label),
+    )
+
+
+def judge_image(label: StoredLabel, file: TruthFile, alignment: Alignment) -> ImageJudgement:
+    """Measure one image's maps.
+
+    Raises:
+        ConfigError: see `judge_labels`.
+        ValueError: no pixel is known within crop and cap, or none can be compared.
+    """
+    row = label.row
+    if row.kind is None:
+        raise ValueError("its catalogue row does not say what its map means")
+    truth = file.read((row.image_height_px or 1, row.image_width_px or 1))
+    if not truth.mask_hw.any():
+        raise ValueError("no pixel of its truth is known within crop and cap")
+    coarse_hw = align_map(label.coarse, row.kind, truth, alignment)
+    refined_hw = align_map(label.refined, row.kind, truth, alignment)
+    sparsification, pixels = _confidence_figures(label, refined_hw, truth)
+    return ImageJudgement(
+        id=row.id,
+        uri=row.uri,
+        outcome=row.outcome,
+        truth=str(file.path),
+        truth_kind=truth.kind,
+        unit=truth.unit,
+        true_range=_true_range(truth),
+        num_pixels=int(truth.mask_hw.sum()),
+        coarse=measure(coarse_hw, truth),
+        refined=measure(refined_hw, truth),
+        sparsification=sparsification,
+        pixels=pixels,
+    )
+
+
+def _within(dataset: Dataset) -> float:
+    """Return the factor of a recipe's fitted confidence, 1.25 where it has none."""
+    mapping = dataset.recipe.get("ensemble", {}).get("confidence_mapping")
+    return WITHIN if mapping is None else float(mapping["within"])
+
+
+def _true_range(truth: Truth) -> TrueRange:
+    low, middle, high = np.quantile(truth.map_hw[truth.mask_hw], (0.0, 0.5, 1.0))
+    return TrueRange(float(low), float(middle), float(high))
+
+
+def _confidence_figures(
+    label: StoredLabel, refined_hw: Doubles, truth: Truth
+) -> tuple[Sparsification | None, PixelSample | None]:
+    """Compare the stored confidence with the error, where there is one."""
+    if not np.isfinite(label.confidence).all():
+        return None, None
+    scored_hw = truth.mask_hw & np.isfinite(refined_hw)
+    confidence_hw = resize_map(label.confidence, truth.size_hw)
+    error_n = np.abs(refined_hw - truth.map_hw)[scored_hw] / truth.map_hw[scored_hw]
+    curves = None
+    if error_n.size >= NUM_STEPS and error_n.any():
+        curves = sparsify(error_n, -confidence_hw[scored_hw])
+    return curves, _sample(label, refined_hw, truth, scored_hw)
+
+
+def _sample(
+    label: StoredLabel,
+    refined_hw: Doubles,
+    truth: Truth,
+    scored_hw: BoolMap,
+) -> PixelSample | None:
+    if not scored_hw.any() or not range_of(label.refined) > 0.0:
+        return None
+    step = -(-int(scored_hw.sum()) // SAMPLE_PIXELS)
+
+    def sampled(map_hw: npt.NDArray[np.floating]) -> Floats:
+        return resize_map(map_hw.astype(np.float32), truth.size_hw)[scored_hw][::step]
+
+    cues = cues_of(label.spread, label.refined, label.coarse)
+    depth_n, true_n = refined_hw[scored_hw][::step], truth.map_hw[scored_hw][::step]
+    return PixelSample(
+        confidence_n=np.clip(sampled(label.confidence), 0.0, 1.0),
+        cues={cue: sampled(cues[cue]) for cue in Cue},
+        ratio_n=np.maximum(depth_n / true_n, true_n / depth_n).astype(np.float32),
+    )
+
+
+def _what_is_alone(found: Pairing, uris: Mapping[str, str], files: Sequence[TruthFile]) -> str:
+    shown = "\n".join(f"  {uris[image_id]}" for image_id in found.alone[:NAMES_SHOWN])
+    if len(found.alone) > NAMES_SHOWN:
+        shown += f"\n  ... and {len(found.alone) - NAMES_SHOWN} more"
+    unused = next((file for file in files if file not in found.pairs.values()), None)
+    example = "" if unused is None else f"\na truth without a label, for example: {unused.path}"
+    advice = (
+        "A truth is found by its image's file name and, where names repeat, by its folders; a .csv "
+        "with columns uri and truth as --truth says it outright"
+    )
+    if found.pairs:
+        advice += "; --partial judges the others alone"
+    return (
+        f"{len(found.alone)} of {len(uris)} labelled images have no truth among {len(files)}:\n"
+        f"{shown}{example}\n{advice}"
+    )

@@ -1,0 +1,264 @@
+"""A judgement as Markdown, LaTeX or JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from redepth.evaluation.alignments import disparity_alignment
+from redepth.evaluation.bootstrap import MeanInterval
+from redepth.judging.figures import TITLES
+from redepth.judging.formats import TableFormat
+from redepth.judging.judgement import ImageJudgement, LabelJudgement
+from redepth.judging.summary import (
+    FigureRow,
+    Reliability,
+    figure_rows,
+    mean_ause,
+    stored_reliability,
+)
+from redepth.truth.truth import TruthKind
+
+UNTRAINED = "UNTRAINED: these models have weights from a seed; the figures mean nothing."
+MAX_IMAGES_SHOWN = 50
+NO_VALUE = "-"
+IMAGE_FIGURES = "abs_rel", "rmse", "delta1", "edge_f1"
+
+SUFFIXES: Mapping[TableFormat, str] = {
+    TableFormat.MARKDOWN: ".md",
+    TableFormat.LATEX: ".tex",
+    TableFormat.JSON: ".json",
+}
+
+
+def render(judgement: LabelJudgement, form: TableFormat) -> str:
+    """Return a judgement as text."""
+    renderers: Mapping[TableFormat, Callable[[LabelJudgement], str]] = {
+        TableFormat.MARKDOWN: as_markdown,
+        TableFormat.LATEX: as_latex,
+        TableFormat.JSON: as_json,
+    }
+    return renderers[form](judgement)
+
+
+def as_markdown(judgement: LabelJudgement) -> str:
+    """Return what was measured how, the set's figures and those of its first 50 images."""
+    parts = [f"# {judgement.recipe} against {judgement.layout}"]
+    if judgement.untrained:
+        parts.append(f"**{UNTRAINED}**")
+    parts.append(bullets(conditions(judgement)))
+    parts += ["## The set", _set_table(figure_rows(judgement.images))]
+    parts.append(bullets(confidence_lines(judgement)))
+    parts += ["## The images", _image_table(judgement.images[:MAX_IMAGES_SHOWN])]
+    if len(judgement.images) > MAX_IMAGES_SHOWN:
+        parts.append(f"... and {len(judgement.images) - MAX_IMAGES_SHOWN} more in the JSON table")
+    if judgement.unmeasured:
+        lines = [f"{image_id}: {reason}" for image_id, reason in judgement.unmeasured.items()]
+        parts += ["## Not measured", bullets(lines)]
+    return "\n\n".join(parts) + "\n"
+
+
+def as_latex(judgement: LabelJudgement) -> str:
+    """Return the set's figures as a table of the package booktabs."""
+    rows = figure_rows(judgement.images)
+    lines = [
+        *(f"% {line}" for line in conditions(judgement)),
+        r"\begin{tabular}{lrrrr}",
+        r"\toprule",
+        r"figure & coarse & refined & change & better \\",
+        r"\midrule",
+        *(_latex_row(row) for row in rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    if judgement.untrained:
+        lines.insert(0, f"% {UNTRAINED}")
+    return "\n".join(lines) + "\n"
+
+
+def as_json(judgement: LabelJudgement) -> str:
+    """Return everything, images and paths of their truths included; NaN is null."""
+    reliability = stored_reliability(judgement.images, judgement.within)
+    content = {
+        "labels": judgement.labels,
+        "recipe": judgement.recipe,
+        "untrained": judgement.untrained,
+        "layout": judgement.layout,
+        "alignment": judgement.alignment,
+        "conditions": conditions(judgement),
+        "figures": [_row_record(row) for row in figure_rows(judgement.images)],
+        "ause": asdict(mean_ause(judgement.images)),
+        "reliability": None if reliability is None else asdict(reliability),
+        "images": [_image_record(image) for image in judgement.images],
+        "unmeasured": dict(judgement.unmeasured),
+        "without_truth": list(judgement.alone),
+    }
+    return json.dumps(finite_json(content), indent=2, ensure_ascii=False) + "\n"
+
+
+def conditions(judgement: LabelJudgement) -> list[str]:
+    """Say what was compared with what, and how: what a figure cannot be read without."""
+    kinds = ", ".join(judgement.truth_kinds)
+    lines = [
+        f"labels: {judgement.labels}",
+        f"truth: {kinds} in {', '.join(judgement.units)}; layout {judgement.layout}",
+        f"alignment: {_alignment_words(judgement)}",
+        f"images: {len(judgement.images)} measured, {len(judgement.unmeasured)} not measurable, "
+        f"{len(judgement.alone)} without truth, {judgement.num_without_label} without label",
+        "labels are resized to the truth's size (bilinear) and aligned to each image by itself",
+        "in brackets: 95 % bootstrap interval over images; change = mean of refined - coarse",
+    ]
+    if TruthKind.DISPARITY in judgement.truth_kinds:
+        lines.append("the truth is a disparity without calibration: AbsRel, SqRel, RMSE are its")
+    if len(judgement.truth_kinds) + len(judgement.units) > 2:
+        lines.append("kinds or units of truth are mixed: SqRel and RMSE have no unit here")
+    return lines
+
+
+def confidence_lines(judgement: LabelJudgement) -> list[str]:
+    """Say what the stored confidence knows of the error."""
+    found = stored_reliability(judgement.images, judgement.within)
+    if found is None:
+        return ["no confidence: an ensemble of one member, or maps that fell back"]
+    return [f"AUSE {interval_words(mean_ause(judgement.images))}: 0 is an oracle, 1 a random order",
+            reliability_words(found)]  # fmt: skip
+
+
+def reliability_words(found: Reliability) -> str:
+    """Say how well a confidence does as a probability."""
+    return (
+        f"as a probability of lying within {found.within:g} of the truth: expected calibration "
+        f"error {found.ece:.3f}; {found.share_right:.1%} of the pixels do"
+    )
+
+
+def interval_words(interval: MeanInterval) -> str:
+    """Return a mean with its interval, which fewer than two images do not have."""
+    if not math.isfinite(interval.low):
+        return number(interval.mean)
+    return f"{number(interval.mean)} [{number(interval.low)}, {number(interval.high)}]"
+
+
+def change_words(row: FigureRow) -> str:
+    """Return a change in per cent of the coarse mean, its interval and what follows."""
+    if not row.coarse.mean or not math.isfinite(row.relative_change):
+        return interval_words(row.change)
+    words = f"{row.relative_change:+.1%}"
+    if not math.isfinite(row.change.low):
+        return words
+    ends = (row.change.low / row.coarse.mean, row.change.high / row.coarse.mean)
+    return f"{words} [{ends[0]:+.1%}, {ends[1]:+.1%}] {row.verdict}"
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table whose first column is text and whose others are numbers."""
+    lines = ["| " + " | ".join(head) + " |", "|---" + "|---:" * (len(head) - 1) + "|"]
+    lines += ["| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def bullets(lines: Sequence[str]) -> str:
+    """Return a Markdown list."""
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def number(value: float) -> str:
+    """Return a figure to four digits, a dash for NaN."""
+    return f"{value:.4g}" if math.isfinite(value) else NO_VALUE
+
+
+def finite_json(value: Any) -> Any:
+    """Return a JSON value with NaN and infinity, which JSON does not have, as null."""
+    if isinstance(value, float):
+        return float(f"{value:.7g}") if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite_json(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite_json(entry) for entry in value]
+    return value
+
+
+def _set_table(rows: Sequence[FigureRow]) -> str:
+    return markdown_table(
+        ("figure", "coarse", "refined", "change", "images better"),
+        [
+            (
+                TITLES[row.figure],
+                interval_words(row.coarse),
+                interval_words(row.refined),
+                change_words(row),
+                _share(row.share_better),
+            )
+            for row in rows
+        ],
+    )
+
+
+def _image_table(images: Sequence[ImageJudgement]) -> str:
+    shown = [f for f in IMAGE_FIGURES if any(_known(image, f) for image in images)]
+    head = ["image", "outcome", "pixels", "truth min / median / max"]
+    head += [f"{TITLES[figure]} {which}" for figure in shown for which in ("coarse", "refined")]
+    return markdown_table([*head, "AUSE"], [_image_row(image, shown) for image in images])
+
+
+def _image_row(image: ImageJudgement, figures: Sequence[str]) -> list[str]:
+    found = image.true_range
+    values = (found.lowest, found.median, found.highest)
+    row = [image.id, image.outcome.words, str(image.num_pixels)]
+    row.append(f"{' / '.join(f'{value:.4g}' for value in values)} {image.unit}")
+    for figure in figures:
+        row += [number(getattr(image.coarse, figure)), number(getattr(image.refined, figure))]
+    return [*row, number(image.ause)]
+
+
+def _latex_row(row: FigureRow) -> str:
+    title = TITLES[row.figure]
+    for sign, command in (
+        ("↓", r"$\downarrow$"),
+        ("↑", r"$\uparrow$"),
+        ("δ<", r"$\delta<$"),
+        ("²", "$^2$"),
+        ("³", "$^3$"),
+    ):
+        title = title.replace(sign, command)
+    cells = [title, interval_words(row.coarse), interval_words(row.refined), change_words(row)]
+    return " & ".join([*cells, _share(row.share_better)]).replace("%", r"\%") + r" \\"
+
+
+def _row_record(row: FigureRow) -> dict[str, Any]:
+    return {**asdict(row), "relative_change": row.relative_change, "verdict": row.verdict}
+
+
+def _image_record(image: ImageJudgement) -> dict[str, Any]:
+    return {
+        "id": image.id,
+        "uri": image.uri,
+        "outcome": image.outcome,
+        "truth": image.truth,
+        "truth_kind": image.truth_kind,
+        "unit": image.unit,
+        "true_range": asdict(image.true_range),
+        "num_pixels": image.num_pixels,
+        "coarse": asdict(image.coarse),
+        "refined": asdict(image.refined),
+        "ause": image.ause,
+    }
+
+
+def _alignment_words(judgement: LabelJudgement) -> str:
+    asked = judgement.alignment
+    if TruthKind.DISPARITY not in judgement.truth_kinds:
+        return asked
+    used = disparity_alignment(asked)
+    return f"{used}, fitted to the disparity" + ("" if used is asked else f" (asked for: {asked})")
+
+
+def _known(image: ImageJudgement, figure: str) -> bool:
+    return math.isfinite(getattr(image.refined, figure))
+
+
+def _share(value: float) -> str:
+    return f"{value:.0%}" if math.isfinite(value) else NO_VALUE

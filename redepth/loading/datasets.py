@@ -1,0 +1,152 @@
+"""`LabelMaps`, by position, and `LabelDataset`, a stream: labels as torch takes them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+from torch import distributed
+from torch.utils.data import Dataset, IterableDataset, get_worker_info
+
+from redepth.loading.order import Positions, Share, Shuffling, cut_runs
+from redepth.loading.samples import Contents, ImageType, Sample, SampleReader
+from redepth.store.reader import Labels, open_labels
+
+# What it returns is what a DataLoader collates.
+Transform = Callable[[Sample], Any]
+
+# Waiting for a storage overlaps; on a local disk it costs nothing.
+_CONCURRENT_READS = 8
+
+
+class LabelMaps(Dataset[Any]):
+    """Labels by position, for samplers of one's own; those without maps are left out.
+
+    A sample has `id`, `kind`, the chosen quantities as float32 [H, W] and, if asked for, `image`
+    [3, H, W]. Units and ranges are those of `redepth.types`; NaN is invalid: confidence and spread
+    are NaN all over where the label fell back or comes from an ensemble of one.
+
+    Args:
+        labels: opened labels, perhaps narrowed with `where`, or an output's URL.
+        quantities: of coarse, refined, spread, confidence.
+        images: "uint8" (0..255) or "float32" ([0, 1]) reads photographs from where the catalogue
+            says they are; None reads none.
+        resize_images: bring them to the label's size, as the models saw them.
+        transform: applied to every sample, e.g. to bring all of them to one size.
+
+    Raises:
+        ConfigError: no labels at the URL, an unknown quantity.
+    """
+
+    def __init__(
+        self,
+        labels: Labels | str,
+        quantities: Sequence[str] = ("refined", "confidence"),
+        *,
+        images: ImageType | None = None,
+        resize_images: bool = True,
+        transform: Transform | None = None,
+    ) -> None:
+        opened = open_labels(labels) if isinstance(labels, str) else labels
+        contents = Contents(tuple(quantities), images, resize_images)
+        self._reader = SampleReader(opened, contents)
+        self._transform = transform
+
+    def __len__(self) -> int:
+        return len(self._reader)
+
+    def __getitem__(self, position: int) -> Any:
+        """Read one sample; positions count from 0, in the catalogue's order."""
+        (sample,) = self.__getitems__([position])
+        return sample
+
+    def __getitems__(self, positions: Sequence[int]) -> list[Any]:
+        """Read a batch; a DataLoader calls this, and neighbours are read together."""
+        wanted = np.arange(len(self))[list(positions)]
+        unique, where = np.unique(wanted, return_inverse=True)
+        with ThreadPoolExecutor(_CONCURRENT_READS) as executor:
+            samples = self._reader.read(unique, executor)
+        return [self._transformed(dict(samples[i])) for i in where]
+
+    def order(self, shuffling: Shuffling | None, epoch: int) -> Positions:
+        """Return the positions in the order of an epoch."""
+        if shuffling is None:
+            return np.arange(len(self))
+        return shuffling.order(self._reader.groups, self._reader.indices, epoch)
+
+    def stream(self, runs: Sequence[Positions]) -> Iterator[Any]:
+        """Read run after run, the samples of one at a time."""
+        with ThreadPoolExecutor(_CONCURRENT_READS) as executor:
+            for run in runs:
+                for sample in self._reader.read(run, executor):
+                    yield self._transformed(sample)
+
+    def _transformed(self, sample: Sample) -> Any:
+        return sample if self._transform is None else self._transform(sample)
+
+
+class LabelDataset(IterableDataset[Any]):
+    """Labels as a stream, for a DataLoader with any number of workers on any number of ranks.
+
+    What is promised, for the same labels, shuffling, epoch and NumPy:
+
+    - An epoch brings every label that has maps exactly once, over all workers. Over several ranks
+      every one gets the same number of whole batches, and the at most
+      `num_ranks * batch_size - 1` samples at the end of the epoch's order are left out.
+    - With a DataLoader of the same `batch_size`, its batches are the same, in the same order,
+      whatever the number of workers; the batches of R ranks, taken in turn, are those of one.
+    - With another batch size the samples of an epoch are the same, their order is not.
+
+    A transform that draws random numbers is not part of the promise.
+
+    Args:
+        maps: what a sample holds.
+        batch_size: of the DataLoader.
+        shuffling: how to mix; None keeps the catalogue's order.
+        share: the rank of this process and the number of ranks; None asks torch.distributed, else
+            torchrun's environment.
+    """
+
+    def __init__(
+        self,
+        maps: LabelMaps,
+        *,
+        batch_size: int,
+        shuffling: Shuffling | None = None,
+        share: Share | None = None,
+    ) -> None:
+        self._maps = maps
+        self._batch_size = batch_size
+        self._shuffling = shuffling
+        self._rank = _rank() if share is None else share
+        # In shared memory: workers that outlive an epoch must hear of the next one.
+        self._epoch = torch.zeros((), dtype=torch.int64)
+        self._epoch.share_memory_()  # type: ignore[no-untyped-call]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of the next iteration; call before each epoch, on every rank alike."""
+        self._epoch.fill_(epoch)
+
+    def __len__(self) -> int:
+        """Return the samples that this rank gets in an epoch, over all its workers."""
+        return sum(len(run) for run in self._runs(np.arange(len(self._maps))))
+
+    def __iter__(self) -> Iterator[Any]:
+        info = get_worker_info()
+        worker = Share() if info is None else Share(info.id, info.num_workers)
+        runs = self._runs(self._maps.order(self._shuffling, int(self._epoch)))
+        return self._maps.stream(runs[worker.number :: worker.of])
+
+    def _runs(self, order: Positions) -> list[Positions]:
+        runs = cut_runs(order, self._batch_size, self._rank.of)
+        return runs[self._rank.number :: self._rank.of]
+
+
+def _rank() -> Share:
+    if distributed.is_available() and distributed.is_initialized():
+        return Share(distributed.get_rank(), distributed.get_world_size())
+    return Share(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))

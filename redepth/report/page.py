@@ -1,0 +1,69 @@
+"""The page of an output: its values, and the one HTML file that they become."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from redepth.report.cards import Fact, Gallery
+from redepth.report.charts import Chart
+from redepth.report.rendering import render_template
+from redepth.types import ModelCard, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """An image without a label."""
+
+    id: str
+    name: str
+    outcome: Outcome
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonCount:
+    """How many images ended so for a reason."""
+
+    outcome: Outcome
+    reason: str
+    num_images: int
+
+
+@dataclass(frozen=True, slots=True)
+class PageData:
+    """All that the page says.
+
+    Attributes:
+        title: of the collection's output; `labels` is its URL.
+        warnings: what has to be known before anything else is believed.
+        headline: figures for a first look.
+        troubles: up to some number of images without a label; `num_troubles` counts all.
+        settings: of the recipe, path -> value.
+    """
+
+    title: str
+    labels: str
+    recipe_name: str
+    recipe_digest: str
+    made: str
+    warnings: tuple[str, ...]
+    outcomes: Mapping[Outcome, int]
+    headline: tuple[Fact, ...]
+    charts: tuple[Chart, ...]
+    gallery: Gallery
+    reasons: tuple[ReasonCount, ...]
+    troubles: tuple[Trouble, ...]
+    num_troubles: int
+    models: tuple[ModelCard, ...]
+    software: Mapping[str, str]
+    settings: Mapping[str, str]
+
+    @property
+    def num_images(self) -> int:
+        return sum(self.outcomes.values())
+
+
+def render_page(page: PageData) -> str:
+    """Return the page as one HTML document."""
+    return render_template("report.html", {"page": page})

@@ -1,0 +1,248 @@
+"""Read from an output what its page shows: sums over all rows, pictures of a few labels."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from pathlib import PurePosixPath
+from typing import Any
+
+from redepth.config import Cost, Decoding
+from redepth.costing import estimate_cost
+from redepth.report.cards import Fact, Gallery, card_of, file_name, scales_of
+from redepth.report.charts import charts_of
+from redepth.report.figures import CatalogueFigures, Group, read_figures
+from redepth.report.gallery import fetch_picture
+from redepth.report.layers import PICTURE_PX
+from redepth.report.page import PageData, ReasonCount, Trouble
+from redepth.report.pictures import KIND_WORDS, UNTRAINED_WARNING, LabelPicture
+from redepth.store import catalogue
+from redepth.store.dataset import Dataset
+from redepth.store.objects import open_objects
+from redepth.store.reader import Labels, StoredLabel, open_labels
+from redepth.types import DepthKind, ModelCard, Outcome
+
+MAX_REASONS_SHOWN = 30
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What is known of the run that has just ended and nowhere written down."""
+
+    num_images: int
+    seconds: float
+
+
+def read_page(out: str, cost: Cost, made: datetime, run: RunFacts | None = None) -> PageData:
+    """Read an output's page: one pass over some columns, and the maps of some labels."""
+    labels = open_labels(out)
+    figures = read_figures(out)
+    groups = _groups_by_id(figures)
+    pictures = list(_pictures(labels, figures, groups))
+    kind = next((p.row.kind for p in pictures if p.row.kind), DepthKind.AFFINE_DISPARITY)
+    prompt = _usual_prompt(labels.dataset)
+    return PageData(
+        title=title_of(out),
+        labels=without_secrets(out),
+        recipe_name=labels.dataset.recipe_name,
+        recipe_digest=labels.dataset.recipe_digest,
+        made=f"{made:%Y-%m-%d %H:%M} UTC",
+        warnings=warnings_of(labels.dataset),
+        outcomes=figures.outcomes,
+        headline=_headline(figures, cost, run),
+        charts=charts_of(figures, kind, _drawn_at_random(pictures, figures)),
+        gallery=Gallery(
+            cards=tuple(card_of(p, groups.get(p.row.id, ()), prompt) for p in pictures),
+            scales=scales_of(kind, pictures),
+            num_labels=figures.num_labels,
+            kind_words=KIND_WORDS[kind],
+            up_to_scale=kind is not DepthKind.METRIC_DEPTH,
+            intro=_intro(len(pictures), figures.num_labels),
+        ),
+        reasons=_reasons(figures),
+        troubles=tuple(_trouble(row) for row in figures.chosen[Group.TROUBLE].to_pylist()),
+        num_troubles=figures.num_images - figures.num_labels,
+        models=labels.dataset.models,
+        software=labels.dataset.software,
+        settings=dict(_flat(labels.dataset.recipe)),
+    )
+
+
+def _intro(num_shown: int, num_labels: int) -> str:
+    if num_shown == num_labels:
+        return "Every label."
+    shown = f"{num_shown} of {num_labels:,}"
+    return f"The extremes, and some labels drawn at random to judge the rest by: {shown}."
+
+
+def _pictures(
+    labels: Labels, figures: CatalogueFigures, groups: Mapping[str, tuple[Group, ...]]
+) -> Iterator[LabelPicture]:
+    """Read the chosen labels, those of a shard together."""
+    decoding = Decoding.model_validate(labels.dataset.recipe["decoding"])
+    chosen = {
+        (line["shard"], line["id"])
+        for group in Group
+        if group is not Group.TROUBLE
+        for line in figures.chosen[group].to_pylist()
+        if group is Group.RANDOM or line["id"] in groups
+    }
+    objects = open_objects(labels.url)
+    for shard, pairs in groupby(sorted(chosen), key=lambda pair: pair[0]):
+        part = catalogue.read_part(objects, shard)
+        wanted = {image_id for _, image_id in pairs}
+        for row in [] if part is None else part.rows():
+            if row.id in wanted:
+                yield fetch_picture(StoredLabel(row, labels), decoding, PICTURE_PX)
+
+
+def _groups_by_id(figures: CatalogueFigures) -> dict[str, tuple[Group, ...]]:
+    """Say why each label is there; an extreme is at most a quarter of all labels."""
+    found: dict[str, tuple[Group, ...]] = defaultdict(tuple)
+    most = max(figures.num_labels // 4, 1)
+    extremes = dict.fromkeys((Group.SUREST, Group.CHANGED, Group.UNSURE), most)
+    for group in Group:
+        ids = figures.chosen[group]["id"].to_pylist()
+        if group is Group.RANDOM and len(ids) == figures.num_labels:
+            continue  # nothing was drawn: all are there
+        for image_id in ids[: extremes.get(group)]:
+            found[image_id] = (*found[image_id], group)
+    return dict(found)
+
+
+def _usual_prompt(dataset: Dataset) -> str | None:
+    """Return the prompt of images that have no caption of their own."""
+    prompt: str | None = dataset.recipe["refiner"].get("caption", {}).get("prompt")
+    return prompt
+
+
+def _drawn_at_random(
+    pictures: Sequence[LabelPicture], figures: CatalogueFigures
+) -> list[LabelPicture]:
+    drawn = set(figures.chosen[Group.RANDOM]["id"].to_pylist())
+    return [picture for picture in pictures if picture.row.id in drawn]
+
+
+def title_of(out: str) -> str:
+    """Return the last two folders of the output's URL: the very last is often just "labels"."""
+    return "/".join(PurePosixPath(without_secrets(out).partition("://")[2] or out).parts[-2:])
+
+
+def without_secrets(url: str) -> str:
+    """Leave out user, password and query: the page may go where the URL may not."""
+    return re.sub(r"://[^/@]*@", "://", url).partition("?")[0].rstrip("/")
+
+
+def warnings_of(dataset: Dataset) -> tuple[str, ...]:
+    """Return what has to be known of the models before their labels are looked at."""
+    found = [f"{UNTRAINED_WARNING}."] if dataset.untrained else []
+    if not dataset.untrained and any(_is_mini(model) for model in dataset.models):
+        found.append(
+            "Made with the small models that come with redepth: they show that the machinery "
+            "runs and what a result looks like. Do not judge depth by them."
+        )
+    found += [
+        f"Not for commercial use: {model.name} is under {model.licence}."
+        for model in dataset.models
+        if model.non_commercial
+    ]
+    return tuple(found)
+
+
+def _is_mini(model: ModelCard) -> bool:
+    return model.name.startswith("mini/")
+
+
+def _headline(figures: CatalogueFigures, cost: Cost, run: RunFacts | None) -> tuple[Fact, ...]:
+    facts = [
+        Fact("Images", f"{figures.num_images:,}", f"{figures.num_labels:,} with a label"),
+        *_speed(figures, run),
+        *_spent(figures, cost),
+        *_means(figures),
+    ]
+    return tuple(facts)
+
+
+def _speed(figures: CatalogueFigures, run: RunFacts | None) -> list[Fact]:
+    if not figures.num_timed or not figures.seconds:
+        return []
+    seconds = figures.seconds / figures.num_timed
+    devices = ", ".join(sorted(figures.devices)) or "device unknown"
+    return [
+        Fact("Seconds a label", f"{seconds:.3g}", f"mean, one actor, {devices}"),
+        _rate(3600.0 / seconds, run),
+    ]
+
+
+def _rate(of_an_actor: float, run: RunFacts | None) -> Fact:
+    """Say what the run came to if there was one, else what an actor does."""
+    if run is None or not run.num_images:
+        return Fact("Images an hour", _thousands(of_an_actor), "one actor, once it is running")
+    rate = run.num_images * 3600.0 / max(run.seconds, 1e-3)
+    minutes = f"{run.num_images:,} in {run.seconds / 60:.1f} minutes, start included"
+    note = f"the run: {minutes}; {_thousands(of_an_actor)} an actor"
+    return Fact("Images an hour", _thousands(rate), note)
+
+
+def _spent(figures: CatalogueFigures, cost: Cost) -> list[Fact]:
+    """Reckon with the seconds that were measured; nothing is said where there are none."""
+    if not figures.num_timed:
+        return []
+    mean = figures.seconds / figures.num_timed
+    spent = estimate_cost(figures.num_timed, cost, mean, figures.num_timed)
+    each = estimate_cost(1000, cost, mean, figures.num_timed)
+    assert spent is not None and each is not None, "there are measured seconds"
+    if spent.price is None or each.price is None:
+        note = "no price stated (run.cost.price_per_actor_hour)"
+        return [Fact("Actor hours", _hours(spent.actor_hours), note)]
+    words = f"{_hours(spent.actor_hours)} actor hours; {each.price:,.2f} per 1000 labels"
+    return [Fact("Cost", f"{spent.price:,.2f} {cost.currency}", words)]
+
+
+def _means(figures: CatalogueFigures) -> list[Fact]:
+    found = []
+    if figures.confidence.num_values:
+        mean = figures.confidence.mean
+        found.append(Fact("Confidence", f"{mean:.2f}", "mean; 1 is full agreement"))
+    if figures.drift.num_values:
+        mean = figures.drift.mean
+        found.append(Fact("Drift", f"{mean:.1%}", "mean, of the coarse map's range"))
+    return found
+
+
+def _hours(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:.2g}"
+
+
+def _thousands(number: float) -> str:
+    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
+
+
+def _reasons(figures: CatalogueFigures) -> tuple[ReasonCount, ...]:
+    ranked = sorted(figures.reasons.items(), key=lambda item: (-item[1], item[0]))
+    return tuple(
+        ReasonCount(outcome, reason, number)
+        for (outcome, reason), number in ranked[:MAX_REASONS_SHOWN]
+    )
+
+
+def _trouble(line: Mapping[str, Any]) -> Trouble:
+    return Trouble(
+        line["id"],
+        file_name(line["uri"]),
+        Outcome(line["outcome"]),
+        line["reason"] or "not recorded",
+    )
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every setting that has a value, by its path."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        elif value is not None:
+            yield f"{prefix}{key}", str(value)

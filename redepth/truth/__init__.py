@@ -1,0 +1,1 @@
+"""Measured or rendered ground truth, read from the layouts it is published in."""

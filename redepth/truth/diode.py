@@ -1,0 +1,48 @@
+"""DIODE: laser depth as NPY, with a mask beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from redepth.errors import ConfigError
+from redepth.truth.files import find_files, name_below
+from redepth.truth.truth import Size, Truth, TruthFile, make_truth
+
+SUFFIX, MASK_SUFFIX = "_depth.npy", "_depth_mask.npy"
+
+
+def find_diode(root: Path) -> list[TruthFile]:
+    """Return DIODE's truths, indoors and outdoors."""
+    expected = f"*{SUFFIX} with *{MASK_SUFFIX} beside each"
+    return [
+        TruthFile(name_below(root, path).removesuffix("_depth"), path, read_diode)
+        for path in find_files(root, (f"**/*{SUFFIX}",), expected)
+    ]
+
+
+def read_diode(path: Path, image_hw: Size) -> Truth:
+    """Read one depth, metres; where its mask is 0 it is unknown.
+
+    Source: Vasiljevic et al. 2019.
+    """
+    mask_path = path.with_name(path.name.removesuffix(SUFFIX) + MASK_SUFFIX)
+    if not mask_path.is_file():
+        raise ConfigError(f"{path} has no mask beside it: expected {mask_path.name}")
+    depth_hw, mask_hw = _read_map(path), _read_map(mask_path)
+    if depth_hw.shape != mask_hw.shape:
+        raise ConfigError(f"{path} is {depth_hw.shape}, its mask {mask_hw.shape}")
+    return make_truth(depth_hw, mask_hw > 0)
+
+
+def _read_map(path: Path) -> np.ndarray:
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read as NPY: {error}") from error
+    if values.ndim == 3 and values.shape[-1] == 1:
+        values = values[..., 0]
+    if values.ndim != 2:
+        raise ConfigError(f"{path}: expected [H, W] or [H, W, 1], got {values.shape}")
+    return np.asarray(values)

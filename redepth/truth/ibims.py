@@ -1,0 +1,64 @@
+"""iBims-1: laser depth of indoor scenes, as PNG with masks or as MAT."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from redepth.errors import ConfigError
+from redepth.truth.files import find_files, name_below, open_image, read_png16
+from redepth.truth.truth import BoolMap, Size, Truth, TruthFile, make_truth
+
+METRES_OF_WHITE = 50.0
+MASKS = "mask_invalid", "mask_transp"
+PATTERNS = ("**/depth/*.png", "**/*.mat")
+EXPECTED = "depth/*.png with mask_invalid/ and mask_transp/ beside it, or the .mat files"
+
+
+def find_ibims(root: Path) -> list[TruthFile]:
+    """Return iBims-1's truths."""
+    return [
+        TruthFile(name_below(root, path), path, read_ibims)
+        for path in find_files(root, PATTERNS, EXPECTED)
+    ]
+
+
+def read_ibims(path: Path, image_hw: Size) -> Truth:
+    """Read one depth, metres; pixels marked invalid or transparent are not scored.
+
+    Source: Koch et al. 2018.
+    """
+    return _read_mat(path) if path.suffix == ".mat" else _read_png(path)
+
+
+def _read_png(path: Path) -> Truth:
+    """Read one depth PNG, in which 65535 is 50 m."""
+    depth_hw = read_png16(path) * (METRES_OF_WHITE / 65535.0)
+    known = np.ones(depth_hw.shape, dtype=bool)
+    for name in MASKS:
+        mask = path.parent.parent / name / path.name
+        if mask.is_file():
+            known &= _read_mask(mask)
+    return make_truth(depth_hw, known, has_edges=True)
+
+
+def _read_mat(path: Path) -> Truth:
+    """Read one MAT file, whose struct `data` holds depth in metres and the masks."""
+    from scipy.io import loadmat
+
+    try:
+        data: Any = loadmat(path)["data"][0, 0]
+        depth_hw = np.asarray(data["depth"], dtype=np.float64)
+        masks = [np.asarray(data[name]) > 0 for name in MASKS if name in data.dtype.names]
+    except (KeyError, ValueError, IndexError, NotImplementedError, TypeError) as error:
+        raise ConfigError(f"{path}: expected a struct `data` with a field `depth`") from error
+    known: BoolMap = np.logical_and.reduce([np.ones(depth_hw.shape, dtype=bool), *masks])
+    return make_truth(depth_hw, known, has_edges=True)
+
+
+def _read_mask(path: Path) -> BoolMap:
+    """Return where a mask keeps a pixel: 0 is left out."""
+    mask: BoolMap = np.asarray(open_image(path).convert("L")) > 0
+    return mask

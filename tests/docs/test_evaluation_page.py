@@ -1,0 +1,34 @@
+"""docs/evaluation.md explains everything that can be chosen."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from redepth.evaluation.alignments import Alignment
+from redepth.judging.figures import TITLES
+from redepth.truth.layouts import LAYOUTS
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+
+
+def first_cells() -> set[str]:
+    """Return the first cells of all tables, without code marks and remarks."""
+    cells = re.findall(r"^\| ([^|]+?) \|", PAGE, flags=re.MULTILINE)
+    return {re.sub(r"`| \(default\)", "", cell) for cell in cells}
+
+
+def test_every_layout_has_its_line() -> None:
+    assert set(LAYOUTS) <= first_cells()
+
+
+def test_every_alignment_has_its_line() -> None:
+    assert set(Alignment) <= first_cells()
+
+
+def test_every_figure_is_explained() -> None:
+    words = " ".join(first_cells())
+    for title in TITLES.values():
+        name = title.rstrip(" ↓↑").removesuffix(" (px)").removesuffix(" (deg)")
+        explained = name.removeprefix("edge ") if name.startswith("edge") else name
+        assert explained in words or explained.startswith("δ"), title

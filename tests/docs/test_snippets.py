@@ -1,0 +1,90 @@
+"""Every snippet of these pages runs, one after the other as a reader would type them."""
+
+from __future__ import annotations
+
+import gc
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import datasets
+import duckdb
+import pytest
+import typer
+from page_samples import blocks, write_collection, write_labels, write_truth
+from typer.testing import CliRunner
+
+from flows.cli import app
+
+# What each page must at least print when all of it was run, as a pattern.
+PAGES = {
+    "docs/using-labels.md": r"(?sm)loss \d.*^True$",
+    "docs/evaluation.md": r"(?s)abs_rel \d.*refiner\.num_steps",
+}
+SQL = [pytest.param(query, id=page) for page in PAGES for query in blocks(page, "sql")]
+COMMANDS = [
+    pytest.param(words[1:], id=f"{page}: {' '.join(words)}")
+    for page in PAGES
+    for block in blocks(page, "bash")
+    for line in block.replace("\\\n", " ").splitlines()
+    if (words := shlex.split(line, comments=True))[:1] == ["redepth"]
+]
+
+# `evaluate` starts Prefect's server; the others need no engine.
+EVALUATIONS = [
+    pytest.param(
+        *one.values, id=one.id, marks=pytest.mark.slow if "redepth evaluate" in one.id else ()
+    )
+    for one in COMMANDS
+    if one.id is not None and one.id.startswith("docs/evaluation.md")
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Stand in a folder that holds `photographs/`, `labels/`, `labels-b/` and `truth/`."""
+    folder = tmp_path_factory.mktemp("reader")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(datasets.config, "HF_DATASETS_CACHE", str(folder / "huggingface"))
+        write_collection(Path("photographs"), Path("labels"))
+        write_labels(Path("photographs"), Path("labels-b"), ("labels.refiner.num_steps=5",))
+        write_truth(Path("photographs"), Path("truth"))
+        yield folder
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # webdataset leaves them so
+@pytest.mark.parametrize(("page", "printed"), PAGES.items())
+def test_the_python_snippets_run_one_after_the_other(
+    page: str, printed: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    snippets = blocks(page, "python")
+    assert snippets
+    names: dict[str, Any] = {"__name__": "__main__"}
+    for number, snippet in enumerate(snippets):
+        exec(compile(snippet, f"{page}, snippet {number}", "exec"), names)
+    names.clear()
+    gc.collect()  # here, and not in another test that minds
+    assert re.search(printed, capsys.readouterr().out)
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("query", SQL)
+def test_the_sql_runs(query: str) -> None:
+    assert duckdb.sql(query).fetchall()
+
+
+@pytest.mark.parametrize("arguments", COMMANDS)
+def test_a_redepth_command_parses(arguments: list[str]) -> None:
+    group: Any = typer.main.get_command(app)
+    name, *rest = arguments
+    group.commands[name].make_context(name, rest)
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("arguments", EVALUATIONS)
+def test_a_command_of_the_page_on_evaluation_runs(arguments: list[str]) -> None:
+    found = CliRunner().invoke(app, arguments)
+    assert found.exit_code == 0, found.output or found.exception

@@ -1,0 +1,229 @@
+"""What is exported comes back: every format, kind, size and value, within the stated precision."""
+
+from __future__ import annotations
+
+import gc
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import datasets
+import numpy as np
+import OpenEXR
+import pytest
+import webdataset
+from export_samples import IDS, some_maps, write_labels, write_photographs
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image
+
+from redepth.errors import ConfigError
+from redepth.exports import exr, hf_parquet, npy, png16
+from redepth.exports import webdataset as wds_format
+from redepth.exports.items import Item, file_name
+from redepth.exports.reading import Export, open_export
+from redepth.exports.request import ExportFormat, ExportRequest, describe_quantity
+from redepth.exports.writing import begin_export, write_pending
+from redepth.store.layout import QUANTITIES
+from redepth.store.reader import Labels
+from redepth.types import DepthKind, FloatMap, LabelRow, Outcome
+
+KINDS = tuple(DepthKind)
+SIZES = st.tuples(st.integers(1, 9), st.integers(1, 9))
+MAPS = SIZES.flatmap(
+    lambda size: hnp.arrays(
+        np.float32,
+        size,
+        elements=st.floats(-(2.0**100), 2.0**100, width=32) | st.just(float("nan")),
+    )
+)
+SHARES = SIZES.flatmap(lambda s: hnp.arrays(np.float32, s, elements=st.floats(0, 1, width=32)))
+
+
+def assert_within(read_hw: FloatMap, map_hw: FloatMap, precision: float) -> None:
+    """Hold a map to the stated precision, and the rounding of the float32 that it comes back as."""
+    assert read_hw.dtype == np.float32
+    assert read_hw.shape == map_hw.shape
+    np.testing.assert_array_equal(np.isnan(read_hw), np.isnan(map_hw))
+    valid = np.isfinite(map_hw)
+    difference = np.abs(read_hw[valid].astype(np.float64) - map_hw[valid])
+    largest = np.max(np.abs(map_hw[valid]), initial=0.0)
+    assert np.all(difference <= precision * (1 + 1e-6) + 1.2e-7 * largest + 1e-45)
+
+
+def png_round_trip(map_hw: FloatMap, quantity: str, kind: DepthKind) -> tuple[FloatMap, float]:
+    scaling = png16.choose_scaling(map_hw, quantity, kind, metric_scale=1000.0)
+    request = ExportRequest(ExportFormat.PNG16, (quantity,))
+    facts = png16.sidecar("x", describe_quantity(quantity, kind, request), map_hw, scaling)
+    stated = json.loads(facts)["precision"]
+    return png16.decode(png16.encode(map_hw, scaling), facts), stated
+
+
+@given(MAPS, st.sampled_from([DepthKind.AFFINE_DISPARITY, DepthKind.AFFINE_DEPTH]))
+def test_png16_of_a_kind_without_a_unit_takes_any_value(map_hw: FloatMap, kind: DepthKind) -> None:
+    read_hw, precision = png_round_trip(map_hw, "refined", kind)
+    assert_within(read_hw, map_hw, precision)
+    valid = map_hw[np.isfinite(map_hw)].astype(np.float64)
+    if valid.size and np.ptp(valid) > 0:
+        assert precision == pytest.approx(np.ptp(valid) / 65534 / 2)
+
+
+@given(SIZES.flatmap(lambda s: hnp.arrays(np.float32, s, elements=st.floats(0, 80, width=32))))
+def test_png16_of_metres_is_in_millimetres(map_hw: FloatMap) -> None:
+    read_hw, precision = png_round_trip(map_hw, "refined", DepthKind.METRIC_DEPTH)
+    assert precision == 0.0005
+    fits = (np.rint(map_hw.astype(np.float64) * 1000) >= 1) & (map_hw < 65.535)
+    assert_within(read_hw, np.where(fits, map_hw, np.nan).astype(np.float32), precision)
+
+
+@given(SHARES, st.sampled_from(KINDS))
+def test_png16_of_confidence_has_one_scale(map_hw: FloatMap, kind: DepthKind) -> None:
+    read_hw, precision = png_round_trip(map_hw, "confidence", kind)
+    assert precision == pytest.approx(0.5 / 65534)
+    assert_within(read_hw, map_hw, precision)
+
+
+@given(MAPS)
+def test_npy_and_exr_are_exact(map_hw: FloatMap) -> None:
+    np.testing.assert_array_equal(npy.decode(npy.encode(map_hw)), map_hw)
+    np.testing.assert_array_equal(exr.decode(exr.encode(map_hw, {"kind": "x"})), map_hw)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(MAPS, min_size=1, max_size=3), st.sampled_from(KINDS))
+def test_shards_are_exact(maps: list[FloatMap], kind: DepthKind) -> None:
+    items = [
+        Item(LabelRow(id=f"{i}.x", uri="u", outcome=Outcome.REFINED, kind=kind), {"refined": m})
+        for i, m in enumerate(maps)
+    ]
+    with TemporaryDirectory() as folder:
+        tar, parquet = Path(folder, "tar"), Path(folder, "parquet")
+        wds_format.write_shard(tar, items)
+        hf_parquet.write_shard(parquet, items, ("refined",), with_images=False)
+        for path, module in ((tar, wds_format), (parquet, hf_parquet)):
+            for i, map_hw in enumerate(maps):
+                with path.open("rb") as file:
+                    read_hw = module.read_map(file, f"{i}.x", "refined")
+                assert read_hw.dtype == np.float32
+                np.testing.assert_array_equal(read_hw, map_hw)
+            with path.open("rb") as file, pytest.raises(KeyError):
+                module.read_map(file, "nobody", "refined")
+
+
+@given(st.text(min_size=1), st.text(min_size=1))
+def test_file_names_are_safe_and_distinct(one: str, other: str) -> None:
+    try:
+        names = file_name(one), file_name(other)
+    except UnicodeEncodeError:
+        return
+    assert (names[0] == names[1]) == (one == other)
+    assert not set("/\\.~ ") & set(names[0])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("format", ExportFormat)
+def test_an_output_comes_back(format: ExportFormat, kind: DepthKind, tmp_path: Path) -> None:
+    labels = write_labels(str(tmp_path / "labels"), some_maps(), kind)
+    export = exported(labels, tmp_path / "export", ExportRequest(format, QUANTITIES))
+    assert sorted(export.ids) == sorted(IDS)
+    assert export.facts["complete"] is True
+    for image_id in IDS:
+        for quantity in QUANTITIES:
+            stored = getattr(labels[image_id], quantity)
+            precision = 0.0
+            if format is ExportFormat.PNG16:
+                sidecar = tmp_path / "export" / quantity / f"{file_name(image_id)}.json"
+                precision = json.loads(sidecar.read_text())["precision"]
+            assert_within(export.read(image_id, quantity), stored, precision)
+
+
+def exported(labels: Labels, out: Path, request: ExportRequest) -> Export:
+    write_pending(begin_export(labels, str(out), request), lambda: None)
+    return open_export(str(out))
+
+
+@pytest.mark.parametrize("format", ExportFormat)
+def test_the_sidecar_says_what_the_numbers_are(format: ExportFormat, tmp_path: Path) -> None:
+    labels = write_labels(str(tmp_path / "labels"), some_maps(), DepthKind.METRIC_DEPTH)
+    facts = exported(labels, tmp_path / "export", ExportRequest(format)).facts["quantities"]
+    assert set(facts) == {"refined", "confidence"}
+    refined = facts["refined"]
+    assert (refined["kind"], refined["unit"]) == ("metric_depth_m", "m")
+    assert refined["type"] == ("uint16" if format is ExportFormat.PNG16 else "float32")
+    assert refined["invalid"] == (0 if format is ExportFormat.PNG16 else "NaN")
+    for described in facts.values():
+        assert {"kind", "unit", "type", "scale", "invalid", "precision"} <= set(described)
+
+
+def test_other_readers_see_the_same_png_and_exr(tmp_path: Path) -> None:
+    labels = write_labels(str(tmp_path / "labels"), some_maps(), DepthKind.METRIC_DEPTH)
+    for format in (ExportFormat.PNG16, ExportFormat.EXR):
+        exported(labels, tmp_path / format, ExportRequest(format, ("refined",)))
+    expected = labels["f"].refined
+    with Image.open(tmp_path / "png16" / "refined" / "f.png") as picture:
+        assert picture.mode == "I;16"
+        millimetres = np.asarray(picture)
+    assert millimetres[0, 0] == 0, "NaN"
+    np.testing.assert_allclose(millimetres[1:] / 1000, expected[1:], atol=0.00051)
+    with OpenEXR.File(str(tmp_path / "exr" / "refined" / "f.exr")) as file:
+        assert file.header()["kind"] == "metric_depth_m"
+        np.testing.assert_array_equal(file.channels()["Y"].pixels, expected)
+
+
+def test_pixels_beyond_sixteen_bits_are_counted(tmp_path: Path) -> None:
+    maps = {"near": np.full((2, 2), 60, np.float32), "far": np.full((2, 3), 70, np.float32)}
+    labels = write_labels(str(tmp_path / "labels"), maps, DepthKind.METRIC_DEPTH)
+    request = ExportRequest(ExportFormat.PNG16, ("refined",))
+    assert write_pending(begin_export(labels, str(tmp_path / "mm"), request), lambda: None) == 6
+    sidecar = json.loads((tmp_path / "mm" / "refined" / "far.json").read_text())
+    assert sidecar["num_out_of_range"] == 6
+    assert np.isnan(open_export(str(tmp_path / "mm")).read("far", "refined")).all()
+    kitti = ExportRequest(ExportFormat.PNG16, ("refined",), metric_scale=256)
+    assert write_pending(begin_export(labels, str(tmp_path / "kitti"), kitti), lambda: None) == 0
+    assert_within(open_export(str(tmp_path / "kitti")).read("far", "refined"), maps["far"], 1 / 512)
+
+
+def test_datasets_reads_the_parquet_files(tmp_path: Path) -> None:
+    write_photographs(tmp_path, len(IDS))
+    labels = write_labels(str(tmp_path / "labels"), some_maps(), DepthKind.AFFINE_DEPTH)
+    request = ExportRequest(ExportFormat.HF_PARQUET, with_images=True)
+    exported(labels, tmp_path / "export", request)
+    files = str(tmp_path / "export" / "shards" / "*.parquet")
+    loaded = datasets.load_dataset(
+        "parquet", data_files=files, split="train", cache_dir=str(tmp_path / "cache")
+    )
+    assert sorted(loaded["id"]) == sorted(IDS)
+    for example in loaded.with_format("numpy"):
+        np.testing.assert_array_equal(example["refined"], labels[example["id"]].refined)
+        assert example["image"].shape == (*example["refined"].shape, 3)
+    assert loaded[0]["image"].size == (7, loaded[0]["height_px"])
+    assert loaded.features["caption"].dtype == "string"
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # the library leaves them so
+def test_webdataset_reads_the_tars(tmp_path: Path) -> None:
+    write_photographs(tmp_path, len(IDS))
+    labels = write_labels(str(tmp_path / "labels"), some_maps(), DepthKind.AFFINE_DEPTH)
+    request = ExportRequest(ExportFormat.WEBDATASET, with_images=True)
+    exported(labels, tmp_path / "export", request)
+    files = sorted(str(path) for path in (tmp_path / "export" / "shards").glob("*.tar"))
+    samples = list(webdataset.WebDataset(files, shardshuffle=False).decode("rgb8"))
+    assert sorted(sample["json"]["id"] for sample in samples) == sorted(IDS)
+    for sample in samples:
+        stored = labels[sample["json"]["id"]]
+        np.testing.assert_array_equal(sample["refined.npy"], stored.refined)
+        np.testing.assert_array_equal(sample["confidence.npy"], stored.confidence)
+        assert sample["image.png"].shape == (*stored.refined.shape, 3)
+        assert sample["json"]["kind"] == "affine_invariant_depth"
+    del samples, sample
+    gc.collect()  # here, and not in another test that minds
+
+
+def test_an_unknown_quantity_or_scale_is_refused() -> None:
+    with pytest.raises(ConfigError, match="cannot export depth: expected some of coarse"):
+        ExportRequest(ExportFormat.NPY, ("depth",))
+    with pytest.raises(ConfigError, match="nothing"):
+        ExportRequest(ExportFormat.NPY, ())
+    with pytest.raises(ConfigError, match="above 0"):
+        ExportRequest(ExportFormat.PNG16, metric_scale=0)

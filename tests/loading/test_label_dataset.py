@@ -1,0 +1,163 @@
+"""Samples from an output: what is in them, and in which order they come, with any workers."""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+import warnings
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from loading_samples import CONFIDENT, write_output
+from torch.utils.data import DataLoader
+
+from redepth.errors import ConfigError, ImageRejected
+from redepth.loading import LabelDataset, LabelMaps, Share, Shuffling
+from redepth.store.reader import Labels, open_labels
+
+BATCH_SIZE = 4
+NUM_LABELS = 22
+
+
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory: pytest.TempPathFactory) -> Labels:
+    """Return 22 labels in five shards, and two images without one."""
+    return write_output(str(tmp_path_factory.mktemp("output")), num_images=24)
+
+
+@pytest.fixture(autouse=True)
+def _few_cores() -> Iterator[None]:
+    """Three workers on two cores are what this is about."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="This DataLoader will create")
+        yield
+
+
+def stream(labels: Labels, workers: int = 0, epoch: int = 0, **changed: Any) -> list[list[str]]:
+    """Return the ids of every batch of an epoch."""
+    how = {"batch_size": BATCH_SIZE, "shuffling": Shuffling(seed=3, block_size=2), **changed}
+    dataset = LabelDataset(LabelMaps(labels, ["refined"]), **how)
+    dataset.set_epoch(epoch)
+    loader = DataLoader(dataset, BATCH_SIZE, num_workers=workers, collate_fn=ids_of)
+    return list(loader)
+
+
+def ids_of(samples: list[dict[str, Any]]) -> list[str]:
+    return [sample["id"] for sample in samples]
+
+
+class TestSamples:
+    @pytest.mark.parametrize("quantity", ["coarse", "refined", "spread", "confidence"])
+    def test_maps_are_the_stored_ones(self, labels: Labels, quantity: str) -> None:
+        maps = LabelMaps(labels, [quantity])
+        assert len(maps) == NUM_LABELS
+        for sample in DataLoader(maps, batch_size=None):
+            stored = getattr(labels[sample["id"]], quantity)
+            assert sample[quantity].dtype == torch.float32
+            np.testing.assert_array_equal(sample[quantity], stored)
+            assert sample["kind"] == "affine_invariant_disparity"
+            assert set(sample) == {"id", "kind", quantity}
+
+    def test_photographs_lie_on_the_maps_pixel_by_pixel(self, labels: Labels) -> None:
+        sample = LabelMaps(labels, images="uint8")[0]
+        assert sample["image"].dtype == torch.uint8
+        assert sample["image"].shape == (3, *sample["refined"].shape)
+        as_float = LabelMaps(labels, images="float32")[0]["image"]
+        torch.testing.assert_close(as_float, sample["image"].float() / 255)
+        row = labels[sample["id"]].row
+        own_size = LabelMaps(labels, images="uint8", resize_images=False)[0]["image"]
+        assert own_size.shape == (3, row.image_height_px, row.image_width_px)
+
+    def test_batches_by_position_keep_what_was_asked_for(self, labels: Labels) -> None:
+        maps = LabelMaps(labels, ["coarse"])
+        chosen = maps.__getitems__([5, 3, 5, -1])
+        assert [s["id"] for s in chosen] == [maps[i]["id"] for i in (5, 3, 5, NUM_LABELS - 1)]
+        with pytest.raises(IndexError):
+            maps[NUM_LABELS]
+
+    def test_a_condition_narrows_them(self, labels: Labels) -> None:
+        maps = LabelMaps(labels.where(CONFIDENT), ["confidence"])
+        assert 0 < len(maps) < NUM_LABELS
+        assert all(labels[s["id"]].row.mean_confidence > 0.5 for s in maps.__getitems__([0, 1]))
+
+    def test_a_transform_decides_what_is_collated(self, labels: Labels) -> None:
+        maps = LabelMaps(labels, ["refined"], transform=lambda sample: sample["refined"][:4, :4])
+        assert next(iter(DataLoader(maps, batch_size=3))).shape == (3, 4, 4)
+
+    def test_nothing_wrong_goes_by(self, labels: Labels, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match="expected some of coarse, refined"):
+            LabelMaps(labels, ["depth"])
+        gone = write_output(str(tmp_path), num_images=4)
+        Path(gone[next(iter(gone))].row.uri).unlink()
+        with pytest.raises(ImageRejected, match="no longer there"):
+            LabelMaps(gone, images="uint8")[0]
+
+
+class TestOrder:
+    def test_workers_do_not_change_the_batches(self, labels: Labels) -> None:
+        expected = stream(labels)
+        assert sorted(i for batch in expected for i in batch) == sorted(labels.with_maps())
+        for workers in (1, 2, 3):
+            assert stream(labels, workers) == expected
+
+    def test_the_epoch_does(self, labels: Labels) -> None:
+        first, second = stream(labels, epoch=0), stream(labels, epoch=1)
+        assert first != second
+        assert sorted(chain(*first)) == sorted(chain(*second))
+
+    def test_without_shuffling_it_is_the_catalogues(self, labels: Labels) -> None:
+        assert list(chain(*stream(labels, 2, shuffling=None))) == list(labels.with_maps())
+
+    @pytest.mark.parametrize("workers", [0, 2])
+    def test_two_ranks_in_turn_are_one(self, labels: Labels, workers: int) -> None:
+        expected = stream(labels)
+        ranks = [stream(labels, workers, share=Share(rank, 2)) for rank in (0, 1)]
+        assert [len(batches) for batches in ranks] == [2, 2], "22 labels: 5 whole batches, 4 dealt"
+        in_turn = [batch for pair in zip(*ranks, strict=True) for batch in pair]
+        assert in_turn == expected[:4]
+
+    def test_the_rank_is_that_of_torchrun(
+        self, labels: Labels, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        expected = stream(labels, shuffling=None)
+        monkeypatch.setenv("RANK", "1")
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        dataset = LabelDataset(LabelMaps(labels), batch_size=BATCH_SIZE)
+        assert len(dataset) == 2 * BATCH_SIZE
+        assert ids_of(list(dataset)) == expected[1] + expected[3]
+
+    def test_workers_that_stay_hear_of_the_next_epoch(self, labels: Labels) -> None:
+        maps = LabelMaps(labels, ["refined"])
+        dataset = LabelDataset(maps, batch_size=BATCH_SIZE, shuffling=Shuffling(3, block_size=2))
+        loader = DataLoader(
+            dataset, BATCH_SIZE, num_workers=2, persistent_workers=True, collate_fn=ids_of
+        )
+        for epoch in (0, 1):
+            dataset.set_epoch(epoch)
+            assert list(loader) == stream(labels, epoch=epoch)
+
+    def test_its_length_is_what_it_yields(self, labels: Labels) -> None:
+        for ranks in (1, 2, 3):
+            dataset = LabelDataset(LabelMaps(labels), batch_size=5, share=Share(0, ranks))
+            assert len(list(dataset)) == len(dataset)
+
+
+def test_labels_travel_to_other_processes(labels: Labels) -> None:
+    chosen = pickle.loads(pickle.dumps(labels.where(CONFIDENT)))
+    assert list(chosen) == list(labels.where(CONFIDENT))
+    assert chosen.url == labels.url == open_labels(labels.url).url
+
+
+@pytest.mark.slow
+def test_spawned_workers_read_the_same(labels: Labels) -> None:
+    dataset = LabelDataset(LabelMaps(labels, ["refined"]), batch_size=BATCH_SIZE)
+    context = multiprocessing.get_context("spawn")
+    loader = DataLoader(
+        dataset, BATCH_SIZE, num_workers=1, multiprocessing_context=context, collate_fn=ids_of
+    )
+    assert list(loader) == stream(labels, shuffling=None)

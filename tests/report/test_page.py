@@ -1,0 +1,191 @@
+"""The report's page: what it says, that it asks for nothing, and that names cannot break out."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import report_samples
+
+from redepth.config import Cost
+from redepth.report import figures
+from redepth.report.figures import Group
+from redepth.report.layers import layers_of, reliefs_of
+from redepth.report.page import PageData, render_page
+from redepth.report.page_data import RunFacts, read_page, title_of, without_secrets
+from redepth.report.pictures import LabelPicture
+from redepth.types import DepthKind, LabelRow, Outcome
+
+MADE = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+PRICED = Cost.model_validate({"price_per_actor_hour": 3.6, "currency": "EUR"})
+
+
+class Elements(HTMLParser):
+    """Every start tag with its attributes, and the ids that are used twice."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str]]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, {name: value or "" for name, value in attrs}))
+
+    def of(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.found if name == tag]
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return report_samples.write_output(tmp_path_factory.mktemp("report"))
+
+
+@pytest.fixture(scope="module")
+def page(out: str) -> PageData:
+    return read_page(out, PRICED, MADE)
+
+
+@pytest.fixture(scope="module")
+def html(page: PageData) -> str:
+    return render_page(page)
+
+
+def fact(page: PageData, name: str) -> tuple[str, str]:
+    (found,) = (f for f in page.headline if f.name == name)
+    return found.value, found.note
+
+
+def test_the_headline_counts_and_reckons(page: PageData) -> None:
+    assert page.outcomes == {
+        Outcome.REFINED: 5, Outcome.FELL_BACK: 1, Outcome.REJECTED: 1, Outcome.FAILED: 0
+    }  # fmt: skip
+    assert fact(page, "Seconds a label") == ("2", "mean, one actor, cpu")
+    assert fact(page, "Images an hour")[0] == "1,800"
+    assert fact(page, "Cost") == ("0.01 EUR", "0.0033 actor hours; 2.00 per 1000 labels")
+
+
+def test_without_a_price_the_actor_hours_are_told(out: str) -> None:
+    unpriced = read_page(out, Cost.model_validate({}), MADE)
+    assert fact(unpriced, "Actor hours")[0] == "0.0033"
+
+
+def test_a_run_tells_what_it_came_to(out: str) -> None:
+    after = read_page(out, PRICED, MADE, RunFacts(7, 60.0))
+    value, note = fact(after, "Images an hour")
+    assert value == "420"
+    assert "7 in 1.0 minutes" in note
+
+
+def test_every_label_of_a_small_output_is_shown_with_its_reasons(page: PageData) -> None:
+    assert len(page.gallery.cards) == 6
+    groups = {card.name: card.groups for card in page.gallery.cards}
+    assert groups["01.png"] == (Group.FELL_BACK,)
+    assert groups["05.png"] == (Group.CHANGED, Group.UNSURE)
+    assert all(Group.RANDOM not in found for found in groups.values()), "nothing was drawn"
+
+
+def test_the_gallery_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "_NUMBERS", {Group.RANDOM: 2, Group.TROUBLE: 1})
+    monkeypatch.setattr(figures, "NUM_EACH", 1)
+    few = read_page(report_samples.write_output(tmp_path, 12), PRICED, MADE)
+    assert 2 <= len(few.gallery.cards) <= 6
+    assert all(card.groups for card in few.gallery.cards)
+    assert few.gallery.num_labels == 12
+
+
+def test_a_label_without_confidence_has_no_such_layer(page: PageData) -> None:
+    layers = {card.name: [layer.name for layer in card.layers] for card in page.gallery.cards}
+    assert layers["01.png"] == ["photograph", "coarse", "refined"]
+    assert layers["02.png"] == ["photograph", "coarse", "refined", "confidence"]
+
+
+def test_a_photograph_that_is_gone_is_left_out(tmp_path: Path) -> None:
+    out = report_samples.write_output(tmp_path, 3)
+    (tmp_path / "photographs" / "02.png").unlink()
+    layers = {card.name: card.left for card in read_page(out, PRICED, MADE).gallery.cards}
+    assert layers["02.png"] == "coarse"
+
+
+def test_licences_and_untrained_models_are_warned_of(page: PageData) -> None:
+    said = " ".join(page.warnings)
+    assert "UNTRAINED" in said
+    assert "big is under CC-BY-NC-4.0" in said
+
+
+@pytest.mark.parametrize(
+    ("kind", "quantity"),
+    [
+        (DepthKind.AFFINE_DISPARITY, "refined disparity (no unit; 0 far, 1 near)"),
+        (DepthKind.AFFINE_DEPTH, "refined depth (no unit; 0 near, 1 far)"),
+        (DepthKind.METRIC_DEPTH, "refined depth (m)"),
+    ],
+)
+def test_kind_and_unit_are_said(tmp_path: Path, kind: DepthKind, quantity: str) -> None:
+    page = read_page(report_samples.write_output(tmp_path, 2, kind), PRICED, MADE)
+    assert quantity in page.charts[-1].svg
+    up_to_scale = "up to scale and shift only" in render_page(page)
+    assert up_to_scale == (kind is not DepthKind.METRIC_DEPTH)
+
+
+def test_names_captions_and_reasons_cannot_break_out(html: str) -> None:
+    assert report_samples.SCRIPT not in html
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
+    elements = Elements(html)
+    assert len(elements.of("script")) == 1
+    assert elements.of("b") == []
+    names = {card["data-name"] for card in elements.of("li") if "data-name" in card}
+    assert '<b>bold & "quoted".png' in names
+
+
+def test_the_one_script_is_the_only_one_that_may_run(html: str) -> None:
+    script = re.search(r"<script>(.*)</script>", html, flags=re.DOTALL)
+    assert script is not None
+    digest = base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in html
+    assert "default-src 'none'" in html
+    assert not re.search(r"<[^>]+ on\w+=", html)
+
+
+def test_the_page_asks_for_nothing(html: str) -> None:
+    for _, attributes in Elements(html).found:
+        for name in ("src", "href", "xlink:href", "srcset", "data", "action", "poster"):
+            assert attributes.get(name, "#").startswith(("data:", "#"))
+    assert not [u for u in re.findall(r"url\(([^)]*)\)", html) if not u.startswith(("#", "data:"))]
+    assert "@import" not in html
+
+
+def test_pictures_have_words_and_ids_are_unique(html: str) -> None:
+    elements = Elements(html)
+    assert all(image["alt"] for image in elements.of("img"))
+    assert all(svg["aria-label"] for svg in elements.of("svg"))
+    ids = [attributes["id"] for _, attributes in elements.found if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+def test_a_full_page_of_large_maps_is_a_few_megabytes() -> None:
+    arrays = report_samples.maps(3, (518, 518))
+    photograph = (arrays.coarse_hw[..., None] * [20, 30, 40]).astype("uint8")
+    row = LabelRow(id="x", uri="x.png", outcome=Outcome.REFINED, kind=DepthKind.AFFINE_DISPARITY)
+    picture = LabelPicture(
+        row, photograph, arrays.coarse_hw, arrays.refined_hw, arrays.confidence_hw
+    )
+    size = sum(len(shown.uri) for shown in (*layers_of(picture), *reliefs_of(picture)))
+    most = 4 * figures.NUM_EACH + figures.NUM_RANDOM
+    assert most * size < 6_000_000, "noise in every pixel; real maps take a third"
+
+
+def test_secrets_of_a_url_are_left_out() -> None:
+    url = "sftp://me:secret@host/folder/labels?token=x"
+    assert without_secrets(url) == "sftp://host/folder/labels"
+    assert title_of(url) == "folder/labels"
+
+
+def test_an_output_without_a_label_has_a_page(tmp_path: Path) -> None:
+    html = render_page(read_page(report_samples.write_output(tmp_path, 0), PRICED, MADE))
+    assert "No image has a label yet." in html
+    assert "truncated" in html
