@@ -54,7 +54,10 @@ def run_lab(
     out: Path, names: Sequence[str], options: LabOptions, recipe: str, overrides: Sequence[str]
 ) -> None:
     """Measure and write `report.md`, `results.json` and the pictures into `out`."""
-    started = time.perf_counter()
+    started, commit = (
+        time.perf_counter(),
+        _commit(),
+    )  # what is measured, whatever is edited meanwhile
     groups = groups_of(names)
     settings = lab_settings(recipe, overrides, options)
     subjects = plan_subjects(groups, options.count, options.num_tuning, options.num_members)
@@ -64,7 +67,7 @@ def run_lab(
         f"{math.ceil(seconds / 60)} min in {NUM_PROCESSES} processes"
     )
     measurements = _measure(subjects, settings)
-    facts = _facts(settings, options, time.perf_counter() - started)
+    facts = _facts(settings, options, commit, time.perf_counter() - started)
     _write(out, LabResult(facts, groups, options.count, tuple(measurements)))
 
 
@@ -120,13 +123,13 @@ def _measure(subjects: Sequence[Subject], settings: LabelSettings) -> list[Measu
         return measure_subjects(subjects, settings, NUM_PROCESSES, lambda: progress.advance(task))
 
 
-def _facts(settings: LabelSettings, options: LabOptions, seconds: float) -> RunFacts:
+def _facts(settings: LabelSettings, options: LabOptions, commit: str, seconds: float) -> RunFacts:
     from redepth.lab.bench import Bench
 
     bench = Bench(settings)
     return RunFacts(
         command=shlex.join(["redepth", *sys.argv[1:]]),
-        commit=_commit(),
+        commit=commit,
         machine=f"{platform.machine()}, {NUM_PROCESSES} processes of one thread",
         seconds=seconds,
         size_px=bench.size_px,

@@ -1,0 +1,1 @@
+"""The commands of `redepth`, those that are used together in one module."""

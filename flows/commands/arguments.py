@@ -1,0 +1,81 @@
+"""What several commands are given."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from redepth.evaluation.alignments import Alignment
+
+DEFAULT_RECIPE = "redepth-anything-fast"
+
+
+class Retry(StrEnum):
+    """Outcomes that can be tried again."""
+
+    FAILED = "failed"
+    REJECTED = "rejected"
+    FELL_BACK = "fell_back"
+
+
+Photos = Annotated[
+    str,
+    typer.Argument(
+        metavar="PHOTOS",
+        help="A folder, a glob in quotes, an s3:// prefix, one image, or a list (.txt, .csv, "
+        ".jsonl, .parquet with a column 'uri', optionally 'caption' and 'id').",
+    ),
+]
+Out = Annotated[
+    str, typer.Option("--out", "-o", help="Where labels go: a folder or any fsspec URL.")
+]
+RecipeName = Annotated[
+    str,
+    typer.Option(
+        "--recipe",
+        "-r",
+        help="A shipped recipe (redepth recipes) or a YAML file. The default needs a GPU and "
+        "weights from the hub; mini needs neither.",
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; may be given again."),
+]
+Limit = Annotated[int | None, typer.Option(min=1, help="Look at the first N photographs only.")]
+RetryOption = Annotated[
+    list[Retry] | None,
+    typer.Option(
+        "--retry",
+        metavar="OUTCOME",
+        help="Try images again that failed, were rejected, or fell_back; may be given again.",
+    ),
+]
+LabelsUrl = Annotated[str, typer.Argument(metavar="LABELS", help="An output of redepth label.")]
+
+TruthPath = Annotated[
+    Path,
+    typer.Option(
+        "--truth",
+        metavar="DIR",
+        help="A folder in the layout, or a .csv with columns 'uri' and 'truth'.",
+    ),
+]
+LayoutName = Annotated[
+    str,
+    typer.Option(
+        "--layout",
+        "-l",
+        help="kitti, kitti-eigen-crop, nyu, tum, scannet, eth3d, diode, sintel, middlebury, ibims "
+        "or scenes.",
+    ),
+]
+AlignOption = Annotated[
+    Alignment, typer.Option("--align", help="How labels are brought to the truth.")
+]
+Partial = Annotated[
+    bool, typer.Option("--partial", help="Leave out images without a truth; else they are refused.")
+]

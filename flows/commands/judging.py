@@ -1,0 +1,117 @@
+"""Judge labels against the truth and one another: evaluate, calibrate, compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows import terminal
+from flows.commands.arguments import AlignOption, LabelsUrl, LayoutName, Partial, TruthPath
+from flows.embedded_server import quieten_prefect, start_prefect_server
+from redepth.confidence import Cue
+from redepth.evaluation.alignments import Alignment
+from redepth.judging.formats import TableFormat
+
+PANEL = "Judge labels"
+
+app = typer.Typer()
+
+
+@app.command(
+    rich_help_panel=PANEL,
+    epilog="[bold]Examples[/]\n\n"
+    "redepth evaluate labels/ --truth scenes/ --layout scenes\n\n"
+    "redepth evaluate labels/ --truth kitti/val --layout kitti --partial --out evaluation/\n\n"
+    "redepth evaluate labels/ --truth nyu/test --layout nyu --align ransac --format latex",
+)
+def evaluate(
+    labels: LabelsUrl,
+    truth: TruthPath,
+    layout: LayoutName,
+    align: AlignOption = Alignment.REDEPTH,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="A folder for tables in every format, and pictures."),
+    ] = None,
+    form: Annotated[
+        TableFormat, typer.Option("--format", "-f", help="Of the table that is printed.")
+    ] = TableFormat.MARKDOWN,
+    partial: Partial = False,
+    where: Annotated[
+        str | None, typer.Option(metavar="SQL", help="A condition on the catalogue's columns.")
+    ] = None,
+) -> None:
+    """Measure labels against the truth: coarse and refined side by side, and the confidence."""
+    from redepth.judging.judgement import TruthSelection
+
+    # A look takes no engine: what is wrong with the arguments is said before one is started.
+    TruthSelection(labels, truth, layout, partial, where).open()
+    quieten_prefect()
+    from flows.evaluate_labels import evaluate_labels
+
+    start_prefect_server()
+    report = evaluate_labels(labels, truth, layout, align, out, form, partial, where)
+    terminal.out.print(report.table, markup=False)
+    for path in report.files:
+        terminal.err.print(f"written: {path}", markup=False)
+
+
+@app.command(
+    rich_help_panel=PANEL,
+    epilog="[bold]Examples[/]\n\n"
+    "redepth calibrate labels/ --truth scenes/ --layout scenes --out mapping.json\n\n"
+    "redepth calibrate labels/ --truth scenes/ --layout scenes --out mapping.json "
+    "--within 1.05 --cue spread --cue slope",
+)
+def calibrate(
+    labels: LabelsUrl,
+    truth: TruthPath,
+    layout: LayoutName,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The mapping, JSON.")],
+    within: Annotated[
+        float, typer.Option(min=1.001, help="A pixel is right within this factor of the truth.")
+    ] = 1.25,
+    cue: Annotated[
+        list[Cue] | None,
+        typer.Option(
+            "--cue", help="What the mapping looks at; may be given again. Default: spread."
+        ),
+    ] = None,
+    align: AlignOption = Alignment.REDEPTH,
+    partial: Partial = False,
+) -> None:
+    """Fit what a spread means: the probability that a pixel is near the truth."""
+    from flows.calibrate_labels import calibrate_labels
+
+    calibrate_labels(labels, truth, layout, out, within, cue or (Cue.SPREAD,), align, partial)
+
+
+@app.command(
+    rich_help_panel=PANEL,
+    epilog="[bold]Examples[/]\n\nredepth compare labels-a/ labels-b/ --html comparison.html\n\n"
+    "redepth compare labels-a/ labels-b/ --truth scenes/ --layout scenes --out comparison/",
+)
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help="An output of redepth label.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another one, of the same images.")],
+    truth: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="As for redepth evaluate.")
+    ] = None,
+    layout: LayoutName = "scenes",
+    align: AlignOption = Alignment.REDEPTH,
+    partial: Partial = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="A folder for the tables.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A page of both, side by side.")
+    ] = None,
+) -> None:
+    """Compare two sets of labels of one collection, image by image."""
+    from flows.compare_labels import compare_label_sets, write_page
+
+    found = compare_label_sets(first, second, truth, layout, align, partial, out)
+    if html is not None:
+        write_page(found, first, second, html)

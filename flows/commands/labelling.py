@@ -1,0 +1,172 @@
+"""Label a collection, and look before and after: label, plan, status, recipes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from flows import terminal
+from flows.commands.arguments import (
+    DEFAULT_RECIPE,
+    LabelsUrl,
+    Limit,
+    Out,
+    Overrides,
+    Photos,
+    RecipeName,
+    Retry,
+    RetryOption,
+)
+from flows.embedded_server import quieten_prefect, start_prefect_server
+from redepth.config import Recipe, load_recipe, shipped_recipes
+from redepth.costing import CostEstimate, estimate_cost
+from redepth.types import Outcome
+
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
+MAX_TROUBLES = 20
+
+PANEL = "Label"
+
+app = typer.Typer()
+
+
+@app.command(
+    rich_help_panel=PANEL,
+    epilog="[bold]Examples[/]\n\n"
+    "redepth label holiday/ --out labels/ --recipe mini\n\n"
+    "redepth label s3://photos/2026/ --out s3://labels/2026 --actors 8\n\n"
+    "redepth label list.csv --out labels/ --set labels.refiner.num_members=5\n\n"
+    "redepth label holiday/ --out labels/ --recipe mini --retry failed",
+)
+def label(
+    photos: Photos,
+    out: Out,
+    recipe: RecipeName = DEFAULT_RECIPE,
+    settings: Overrides = None,
+    actors: Annotated[
+        int | None, typer.Option("--actors", min=1, help="Ray actors; default: as many as fit.")
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="A running Ray cluster, e.g. ray://head:10001; default: a private one.",
+        ),
+    ] = None,
+    limit: Limit = None,
+    retry: RetryOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan and stop; spends nothing.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 if an image was rejected or failed.")
+    ] = False,
+) -> None:
+    """Label a collection. Run it again to resume: only what is left is done."""
+    overrides = [
+        *(settings or ()),
+        *([] if actors is None else [f"run.actors.num_actors={actors}"]),
+    ]
+    if dry_run:
+        plan(photos, out, recipe, settings, limit, retry)
+        return
+    try:
+        outcomes = _label(photos, out, recipe, tuple(overrides), ray, limit, _outcomes(retry))
+    except KeyboardInterrupt:
+        terminal.print_error("stopped. What is committed stays; the same command resumes")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    if strict and (outcomes[Outcome.REJECTED] or outcomes[Outcome.FAILED]):
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command(
+    rich_help_panel=PANEL,
+    epilog="[bold]Example[/]\n\nredepth plan s3://photos/2026/ --out s3://labels/2026",
+)
+def plan(
+    photos: Photos,
+    out: Out,
+    recipe: RecipeName = DEFAULT_RECIPE,
+    settings: Overrides = None,
+    limit: Limit = None,
+    retry: RetryOption = None,
+) -> None:
+    """Show what label would do and what it would cost. Writes and spends nothing."""
+    from redepth.images.collection import list_images
+    from redepth.store.dataset import check_recipe
+    from redepth.store.planning import plan_labels
+
+    chosen = load_recipe(recipe, settings or ())
+    check_recipe(out, chosen)
+    images = list_images(photos, limit)
+    found = plan_labels(images, out, chosen, frozenset(_outcomes(retry)), write=False)
+    if not found.num_pending:
+        terminal.print_nothing_to_do(out, found)
+        return
+    terminal.print_plan(photos, out, chosen, found, _estimate(out, chosen, found.num_pending))
+
+
+@app.command(rich_help_panel=PANEL, epilog="[bold]Example[/]\n\nredepth status labels/")
+def status(labels: LabelsUrl) -> None:
+    """Say how many images are done, fell back, were rejected, failed, and are left."""
+    from redepth.store.reader import open_labels, summarise
+
+    summary = summarise(labels)
+    terminal.print_status(labels, summary, open_labels(labels).troubles(MAX_TROUBLES))
+
+
+@app.command(rich_help_panel=PANEL)
+def recipes() -> None:
+    """List the recipes that come with redepth."""
+    terminal.print_recipes(shipped_recipes(), DEFAULT_RECIPE)
+
+
+def _label(
+    photos: str,
+    out: str,
+    recipe: str,
+    overrides: tuple[str, ...],
+    ray: str | None,
+    limit: int | None,
+    retry: tuple[Outcome, ...],
+) -> dict[Outcome, int]:
+    """Look first, since a look takes no engine: with nothing to do, none is started.
+
+    Returns:
+        The listed images by outcome.
+    """
+    from redepth.images.collection import canonical_uri, list_images
+    from redepth.store.dataset import check_recipe, read_dataset
+    from redepth.store.planning import plan_labels
+
+    chosen = load_recipe(recipe, overrides)
+    out = canonical_uri(out)
+    check_recipe(out, chosen)
+    found = plan_labels(list_images(photos, limit), out, chosen, frozenset(retry), write=False)
+    if not found.num_pending:
+        terminal.print_nothing_to_do(out, found)
+        return found.outcomes
+    terminal.print_head(photos, out, chosen, found)
+    quieten_prefect()
+    from flows.label_images import label_images
+
+    start_prefect_server()
+    report = label_images(photos, out, recipe, overrides, ray, limit, retry)
+    models = read_dataset(out).models
+    terminal.print_summary(out, report.outcomes, models, report.contact_sheet, report.page)
+    settled = {o: 0 if o in retry else number for o, number in found.outcomes.items()}
+    return {outcome: settled[outcome] + report.new.get(outcome, 0) for outcome in Outcome}
+
+
+def _outcomes(retry: list[Retry] | None) -> tuple[Outcome, ...]:
+    return tuple(Outcome(chosen.value) for chosen in retry or ())
+
+
+def _estimate(out: str, recipe: Recipe, num_images: int) -> CostEstimate | None:
+    """Reckon with the seconds of the labels that exist here, else with the recipe's."""
+    from redepth.store.catalogue import mean_seconds
+
+    seconds, number = mean_seconds(out)
+    return estimate_cost(num_images, recipe.run.cost, seconds, number)

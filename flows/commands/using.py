@@ -1,0 +1,125 @@
+"""Use labels that are there: show, report, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows import terminal
+from flows.commands.arguments import LabelsUrl, Overrides
+from flows.embedded_server import quieten_prefect, start_prefect_server
+from redepth.config import Cost, load_recipe, shipped_recipes
+from redepth.errors import ConfigError
+from redepth.exports.request import MILLIMETRES, ExportFormat, ExportRequest
+
+PANEL = "Use labels"
+
+app = typer.Typer()
+
+
+@app.command(
+    rich_help_panel=PANEL,
+    epilog="[bold]Example[/]\n\nredepth show labels/ astronaut --png astronaut.png",
+)
+def show(
+    labels: LabelsUrl,
+    image_id: Annotated[
+        str, typer.Argument(metavar="IMAGE_ID", help="An id, the start of one, or a file name.")
+    ],
+    png: Annotated[Path, typer.Option(help="Where the picture goes.")] = Path("label.png"),
+) -> None:
+    """Draw one label: photograph, coarse, refined, confidence."""
+    from redepth.config import Decoding
+    from redepth.report.gallery import fetch_picture
+    from redepth.report.pictures import draw_label
+    from redepth.store.reader import open_labels
+
+    opened = open_labels(labels)
+    found = opened[opened.find(image_id)]
+    row = found.row
+    if not row.outcome.has_label:
+        raise ConfigError(f"{row.id} has no label to draw: {row.outcome.words}, {row.reason}")
+    decoding = Decoding.model_validate(opened.dataset.recipe["decoding"])
+    png.write_bytes(draw_label(fetch_picture(found, decoding)))
+    terminal.print_row(row, png)
+
+
+@app.command(
+    rich_help_panel=PANEL,
+    epilog="[bold]Examples[/]\n\nredepth report labels/\n\n"
+    "redepth report s3://labels/2026 --out 2026.html --set run.cost.price_per_actor_hour=2.5",
+)
+def report(
+    labels: LabelsUrl,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where the page goes.")] = Path(
+        "report.html"
+    ),
+    recipe: Annotated[
+        str | None,
+        typer.Option("--recipe", "-r", help="Whose prices; default: the one of the labels."),
+    ] = None,
+    settings: Overrides = None,
+) -> None:
+    """Write a page of the labels: figures, gallery, provenance. One file, opened by any browser."""
+    from datetime import UTC, datetime
+
+    from redepth.report.page import render_page
+    from redepth.report.page_data import read_page
+    from redepth.store.dataset import read_dataset
+
+    cost = _cost_settings(read_dataset(labels).recipe_name, recipe, tuple(settings or ()))
+    page = read_page(labels, cost, datetime.now(UTC))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(render_page(page), encoding="utf-8")
+    terminal.print_report(out, page.num_images, len(page.gallery.cards))
+
+
+@app.command(
+    rich_help_panel=PANEL,
+    epilog="[bold]Examples[/]\n\nredepth export labels/ --format png16 --out depth/\n\n"
+    "redepth export labels/ --format webdataset --out shards/ --with-images "
+    "--where \"mean_confidence > 0.8 and outcome = 'refined'\"",
+)
+def export(
+    labels: LabelsUrl,
+    format: Annotated[ExportFormat, typer.Option("--format", "-f", help="None has 8 bits.")],
+    out: Annotated[str, typer.Option("--out", "-o", help="A folder or any fsspec URL.")],
+    quantity: Annotated[
+        str, typer.Option(help="Of coarse, refined, spread, confidence; with commas.")
+    ] = "refined,confidence",
+    where: Annotated[
+        str | None, typer.Option(metavar="SQL", help="A condition on the catalogue's columns.")
+    ] = None,
+    with_images: Annotated[
+        bool, typer.Option("--with-images", help="The photographs too, at the label's size.")
+    ] = False,
+    metric_scale: Annotated[
+        float, typer.Option(help="png16, metric maps: codes a metre; 256 is KITTI's.")
+    ] = MILLIMETRES,
+) -> None:
+    """Write labels in another format. Run it again to go on: what is there is left alone."""
+    from redepth.store.conditions import check_condition
+    from redepth.store.dataset import read_dataset
+
+    quantities = tuple(name.strip() for name in quantity.split(","))
+    ExportRequest(format, quantities, where, with_images, metric_scale)
+    read_dataset(labels)
+    if where is not None:
+        check_condition(where)
+    quieten_prefect()
+    from flows.export_labels import export_labels
+
+    start_prefect_server()
+    num_images, num_lost = export_labels(
+        labels, out, format, quantities, where, with_images, metric_scale
+    )
+    terminal.print_export(out, num_images, num_lost)
+
+
+def _cost_settings(recorded: str, recipe: str | None, overrides: tuple[str, ...]) -> Cost:
+    """Take the prices of the recipe that is named, else of the shipped one the labels are of."""
+    if recipe is None and not overrides and recorded not in shipped_recipes():
+        return Cost.model_validate({})
+    return load_recipe(recipe or recorded, overrides).run.cost
