@@ -105,6 +105,7 @@ class Gallery:
     Attributes:
         num_labels: of the output, of which `cards` shows some.
         kind_words: what a number of a map means.
+        confidence_words: what a confidence means.
         up_to_scale: whether scale and shift of the shapes are unknown.
         intro: how the labels were chosen.
         change_words: the order by `Card.drift`.
@@ -114,6 +115,7 @@ class Gallery:
     scales: tuple[Scale, ...]
     num_labels: int
     kind_words: str
+    confidence_words: str
     up_to_scale: bool
     intro: str
     change_words: str = "largest drift"
@@ -190,6 +192,16 @@ def file_name(uri: str) -> str:
     return PurePosixPath(uri.partition("::")[0].partition("?")[0]).name or uri
 
 
+def confidence_words(within: float | None) -> str:
+    """Say what a confidence is: agreement, or the fitted probability to be within a factor."""
+    if within is None:
+        return "how far the ensemble's members agree; not a probability"
+    return (
+        f"probability that a depth is within a factor of {within:g} of the truth after alignment, "
+        "as fitted on data whose truth is known; on other data a guess"
+    )
+
+
 def scales_of(kind: DepthKind, pictures: Sequence[LabelPicture]) -> tuple[Scale, ...]:
     """Return the colour maps that are used."""
     word = "disparity" if kind.grows_towards_camera else "depth"
@@ -199,7 +211,7 @@ def scales_of(kind: DepthKind, pictures: Sequence[LabelPicture]) -> tuple[Scale,
     found = [Scale("depth", words, colour_stops(DEPTH_COLOURS), *ends)]
     if any(np.isfinite(p.confidence_hw).any() for p in pictures):
         stops = colour_stops(CONFIDENCE_COLOURS)
-        found.append(Scale("confidence", "agreement of the ensemble", stops, "0", "1"))
+        found.append(Scale("confidence", "from unsure to sure", stops, "0", "1"))
     if any(p.errors is not None for p in pictures):
         stops = colour_stops(ERROR_COLOURS)
         words = "relative depth error, both maps on one scale per card"

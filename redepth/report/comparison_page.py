@@ -197,6 +197,7 @@ def _gallery(found: LabelComparison, first: Labels, second: Labels) -> Gallery:
         scales=_scales(kind),
         num_labels=len(found.images),
         kind_words=KIND_WORDS[kind],
+        confidence_words="agreement of the members or a fitted probability, by the recipe of each",
         up_to_scale=True,
         intro="The images that differ most, and some of the others.",
         change_words="largest difference",
@@ -279,9 +280,9 @@ def _scales(kind: DepthKind) -> tuple[Scale, ...]:
     ends = ("near", "far") if kind is DepthKind.METRIC_DEPTH else depth_ends(kind, 0.0, 1.0)
     word = "disparity" if kind.grows_towards_camera else "depth"
     aligned = f"{word}, the second aligned to the first by scale and shift"
-    agreement, share = "agreement of the ensemble", "share of the first's range"
+    sure, share = "from unsure to sure", "share of the first's range"
     return (
         Scale("depth", aligned, colour_stops(DEPTH_COLOURS), *ends),
-        Scale("confidence", agreement, colour_stops(CONFIDENCE_COLOURS), "0", "1"),
+        Scale("confidence", sure, colour_stops(CONFIDENCE_COLOURS), "0", "1"),
         Scale("difference", share, colour_stops(ERROR_COLOURS), "0", "large"),
     )

@@ -13,7 +13,14 @@ from typing import Any
 
 from redepth.config import Cost, Decoding
 from redepth.costing import estimate_cost
-from redepth.report.cards import Fact, Gallery, card_of, file_name, scales_of
+from redepth.report.cards import (
+    Fact,
+    Gallery,
+    card_of,
+    confidence_words,
+    file_name,
+    scales_of,
+)
 from redepth.report.charts import charts_of
 from redepth.report.figures import CatalogueFigures, Group, read_figures
 from redepth.report.gallery import fetch_picture
@@ -60,6 +67,7 @@ def read_page(out: str, cost: Cost, made: datetime, run: RunFacts | None = None)
             scales=scales_of(kind, pictures),
             num_labels=figures.num_labels,
             kind_words=KIND_WORDS[kind],
+            confidence_words=confidence_words(labels.dataset.confidence_within),
             up_to_scale=kind is not DepthKind.METRIC_DEPTH,
             intro=_intro(len(pictures), figures.num_labels),
         ),
@@ -207,7 +215,7 @@ def _means(figures: CatalogueFigures) -> list[Fact]:
     found = []
     if figures.confidence.num_values:
         mean = figures.confidence.mean
-        found.append(Fact("Confidence", f"{mean:.2f}", "mean; 1 is full agreement"))
+        found.append(Fact("Confidence", f"{mean:.2f}", "mean over labels; 1 is sure"))
     if figures.drift.num_values:
         mean = figures.drift.mean
         found.append(Fact("Drift", f"{mean:.1%}", "mean, of the coarse map's range"))

@@ -44,6 +44,12 @@ class Dataset:
         """Whether a model had weights made from a seed, so that the labels mean nothing."""
         return any(model.untrained for model in self.models)
 
+    @property
+    def confidence_within(self) -> float | None:
+        """The factor w if confidence is a fitted P(max(d/t, t/d) < w); None if it is agreement."""
+        mapping = self.recipe["ensemble"].get("confidence_mapping")
+        return None if mapping is None else float(mapping["within"])
+
 
 def begin(out: str, recipe: Recipe, models: Sequence[ModelCard]) -> None:
     """Write dataset.json where there is none; else hold recipe and models to what it records.

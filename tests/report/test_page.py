@@ -14,6 +14,7 @@ import report_samples
 
 from redepth.config import Cost
 from redepth.report import figures
+from redepth.report.cards import confidence_words
 from redepth.report.figures import Group
 from redepth.report.layers import layers_of, reliefs_of
 from redepth.report.page import PageData, render_page
@@ -189,3 +190,8 @@ def test_an_output_without_a_label_has_a_page(tmp_path: Path) -> None:
     html = render_page(read_page(report_samples.write_output(tmp_path, 0), PRICED, MADE))
     assert "No image has a label yet." in html
     assert "truncated" in html
+
+
+def test_what_a_confidence_means_is_said() -> None:
+    assert "not a probability" in confidence_words(None)
+    assert "within a factor of 1.05" in confidence_words(1.05)
