@@ -1,7 +1,7 @@
 """The gate: with the trained mini models, the method must beat the same thing without a prior.
 
-Fixed scenes of the tuning split and the mini recipe: it does not measure how good refining is (`make
-lab` does), it fails when refining, the prior or the models are broken.
+Fixed scenes of the tuning split and the mini recipe: it does not measure how good refining is
+(`make lab` does), it fails when refining, the prior or the models are broken.
 """
 
 from __future__ import annotations
