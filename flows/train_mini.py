@@ -5,6 +5,7 @@ depth net -> prior (VAE, then UNet and text encoder) -> losses.png
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from rich.progress import (
 )
 
 from flows import terminal
+from redepth.config import Compute, Device
 from redepth.report.losses import draw_losses
 
 if TYPE_CHECKING:
@@ -50,7 +52,11 @@ class _Bars:
     description="Train the small models on rendered scenes.",
 )
 def train_mini(
-    out: str, steps_scale: float = 1.0, seed: int = 0, resume: bool = False
+    out: str,
+    steps_scale: float = 1.0,
+    seed: int = 0,
+    resume: bool = False,
+    device: Device = "auto",
 ) -> list[TrainedModel]:
     """Train both models; see `redepth train mini --help`.
 
@@ -59,7 +65,12 @@ def train_mini(
         steps_scale: times the steps of every stage; below 1, of the scenes as well.
         seed: of the first weights and of every draw.
         resume: go on from the checkpoints in `out`.
+        device: auto is a GPU where there is one; a GPU has a longer schedule of its own.
+
+    Raises:
+        ConfigError: CUDA is asked for and there is none.
     """
+    from redepth.pipeline import choose_device
     from redepth.training.run import MiniTraining
 
     columns = (
@@ -69,10 +80,16 @@ def train_mini(
         TimeRemainingColumn(),
         TextColumn("{task.fields[loss]}"),
     )
-    folder = Path(out)
+    folder, chosen = Path(out), choose_device(Compute(device=device))
+    num_processes = 1 if chosen.type == "cpu" else os.cpu_count() or 1
     with Progress(*columns, console=terminal.err) as progress:
         trained = [
-            train_one(name, MiniTraining(folder, seed, steps_scale, resume, _Bars(progress, name)))
+            train_one(
+                name,
+                MiniTraining(
+                    folder, chosen, seed, steps_scale, resume, num_processes, _Bars(progress, name)
+                ),
+            )
             for name in ("depth", "prior")
         ]
     losses = {name: values for model in trained for name, values in model.losses.items()}

@@ -25,6 +25,7 @@ Rgb = tuple[
     Annotated[int, Field(ge=0, le=255)],
     Annotated[int, Field(ge=0, le=255)],
 ]
+Device = Literal["auto", "cpu", "cuda"]
 UnitInterval = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -215,9 +216,7 @@ class Guard(Settings):
 class Compute(Settings):
     """What of the machine shows in the bytes: hence part of the recipe."""
 
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="auto is a GPU where the actor sees one"
-    )
+    device: Device = Field("auto", description="auto is a GPU where the actor sees one")
     dtype: Literal["float32", "float16", "bfloat16"] = Field(
         "float32", description="of prior and captioner; the rest is float32"
     )

@@ -10,6 +10,7 @@ import typer
 from flows import terminal
 from flows.commands.arguments import Overrides, RecipeName
 from flows.embedded_server import quieten_prefect, start_prefect_server
+from redepth.config import Device
 from redepth.scenes.scene import Split
 
 LAB_RECIPE = "mini"
@@ -89,13 +90,16 @@ def train_mini(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoints in --out.")
     ] = False,
+    device: Annotated[
+        Device, typer.Option(help="auto is a GPU where there is one; it trains longer.")
+    ] = "auto",
 ) -> None:
-    """Train the small models that come with redepth, on rendered scenes. Minutes on a CPU."""
+    """Train the small models that come with redepth, on rendered scenes."""
     quieten_prefect()
     from flows.train_mini import LOSSES_NAME
     from flows.train_mini import train_mini as train
 
     start_prefect_server()
-    for model in train(str(out), steps_scale, seed, resume):
+    for model in train(str(out), steps_scale, seed, resume, device):
         terminal.out.print(f"{model.name} in {model.folder}", markup=False)
     terminal.out.print(f"how it went: {out / LOSSES_NAME}", markup=False)

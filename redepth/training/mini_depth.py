@@ -12,13 +12,13 @@ from redepth.estimators.depth_anything import IMAGENET_MEAN, IMAGENET_STD
 from redepth.estimators.mini import build_mini_depth_anything
 from redepth.scenes.reliefs import LightRange
 from redepth.training.loop import Stage
-from redepth.training.pool import SceneBatch, ScenePool, draw_batch, step_generator
+from redepth.training.pool import SceneBatch, ScenePool, draw_batch, normal, step_generator, uniform
+from redepth.training.schedules import StageSchedule
 
 STAGE = "depth"
 _PLAIN = ("lumps", "gaussians", "saddles", "swells")
 SHARES = dict.fromkeys(_PLAIN, 0.14) | {"pebbles": 0.32, "solids": 0.12}
 NUM_SCENES = dict.fromkeys(_PLAIN, 2000) | {"pebbles": 4000, "solids": 300}
-NUM_STEPS, BATCH_SIZE, LEARNING_RATE = 1800, 32, 1e-3
 # Under a light from any side a bump and a hollow look the same, and the net learns to say nothing:
 # 1,500 steps explained 2 to 20 % of the variance of depth. Light from above settles which is which.
 LIGHT = LightRange(azimuth_deg=(30.0, 150.0), tilt_deg=(15.0, 55.0), specular=(0.0, 0.0))
@@ -32,20 +32,25 @@ def new_depth_net(seed: int) -> DepthAnythingForDepthEstimation:
 
 
 def depth_stage(
-    model: DepthAnythingForDepthEstimation, pool: ScenePool, seed: int, num_steps: int
+    model: DepthAnythingForDepthEstimation, pool: ScenePool, seed: int, schedule: StageSchedule
 ) -> Stage:
-    """Return the training of the depth net on a pool."""
-    return Stage(STAGE, model, _loss(model, pool, seed), num_steps, LEARNING_RATE)
+    """Return the training of the depth net on a pool, both on one device."""
+    loss = _loss(model, pool, seed, schedule.batch_size)
+    return Stage(STAGE, model, loss, schedule.num_steps, schedule.learning_rate)
 
 
 def _loss(
-    model: DepthAnythingForDepthEstimation, pool: ScenePool, seed: int
+    model: DepthAnythingForDepthEstimation, pool: ScenePool, seed: int, batch_size: int
 ) -> Callable[[int], Tensor]:
-    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
+    device = model.device
+    mean, std = (
+        torch.tensor(values, device=device).view(3, 1, 1)
+        for values in (IMAGENET_MEAN, IMAGENET_STD)
+    )
 
     def loss(step: int) -> Tensor:
-        generator = step_generator(seed, STAGE, step)
-        batch = _augmented(draw_batch(pool, SHARES, BATCH_SIZE, generator), generator)
+        generator = step_generator(seed, STAGE, step, device)
+        batch = _augmented(draw_batch(pool, SHARES, batch_size, generator), generator)
         raw_bhw = model((batch.image_b3hw - mean) / std).predicted_depth
         return depth_loss(raw_bhw, batch.disparity_bhw)
 
@@ -62,12 +67,12 @@ def depth_loss(raw_bhw: Tensor, target_bhw: Tensor) -> Tensor:
 def _augmented(batch: SceneBatch, generator: torch.Generator) -> SceneBatch:
     """Mirror picture and depth; change the picture's colours, exposure and grain."""
     image, disparity = batch.image_b3hw, batch.disparity_bhw
-    if torch.rand((), generator=generator) < 0.5:
+    if float(uniform(generator, 1)) < 0.5:
         image, disparity = image.flip(-1), disparity.flip(-1)
     count = len(image)
-    tint = 1.0 + 0.3 * (torch.rand(count, 3, 1, 1, generator=generator) - 0.5)
-    exponent = 2.0 ** (torch.rand(count, 1, 1, 1, generator=generator) - 0.5)
-    grain = 0.04 * torch.rand(count, 1, 1, 1, generator=generator)
-    noise = torch.randn(image.shape, generator=generator)
+    tint = 1.0 + 0.3 * (uniform(generator, count, 3, 1, 1) - 0.5)
+    exponent = 2.0 ** (uniform(generator, count, 1, 1, 1) - 0.5)
+    grain = 0.04 * uniform(generator, count, 1, 1, 1)
+    noise = normal(generator, *image.shape)
     image = (image.clamp(min=1e-4) ** exponent * tint + grain * noise).clamp(0.0, 1.0)
     return SceneBatch(image, disparity, batch.captions, batch.sibling_disparity_bhw)

@@ -13,9 +13,10 @@ from transformers import CLIPTextModel
 from redepth.priors.diffusion import PriorParts
 from redepth.priors.mini import build_mini_prior
 from redepth.priors.score_distillation import add_noise
-from redepth.training.composites import ANY_PICTURE, WRONG_WORD, show
+from redepth.training.composites import ANY_PICTURE, MIXTURE, WRONG_WORD, Mixture, show
 from redepth.training.loop import Stage
-from redepth.training.pool import ScenePool, draw_batch, step_generator
+from redepth.training.pool import ScenePool, draw_batch, normal, step_generator, uniform
+from redepth.training.schedules import StageSchedule
 
 VAE_STAGE, PRIOR_STAGE = "vae", "prior"
 _RELIEFS = ("lumps", "gaussians", "saddles", "swells", "pebbles")
@@ -33,8 +34,6 @@ NUM_SCENES = (
     | dict.fromkeys((*_CANONICAL, *_OTHERS), 5000)
     | dict.fromkeys(_OBJECTS, 150)
 )
-NUM_VAE_STEPS, VAE_BATCH_SIZE, VAE_LEARNING_RATE = 1500, 8, 2e-3
-NUM_PRIOR_STEPS, PRIOR_BATCH_SIZE, PRIOR_LEARNING_RATE = 5600, 32, 6e-4
 _KL_WEIGHT = 1e-7
 _FIRST_LOG_VARIANCE = -6.0  # a posterior that starts as wide as its mean teaches the mean nothing
 _NUM_LATENTS_MEASURED = 256
@@ -50,27 +49,27 @@ def new_prior(seed: int, captions: Sequence[str]) -> PriorParts:
     return parts
 
 
-def vae_stage(vae: AutoencoderKL, pool: ScenePool, seed: int, num_steps: int) -> Stage:
+def vae_stage(vae: AutoencoderKL, pool: ScenePool, seed: int, schedule: StageSchedule) -> Stage:
     """Return the training of the VAE: mean |error| + 1e-7 KL, on what the prior will see."""
 
     def loss(step: int) -> Tensor:
-        generator = step_generator(seed, VAE_STAGE, step)
-        shown = show(draw_batch(pool, SHARES, VAE_BATCH_SIZE, generator), generator)
-        with torch.autocast("cpu", torch.bfloat16):
+        generator = step_generator(seed, VAE_STAGE, step, vae.device)
+        shown = show(draw_batch(pool, SHARES, schedule.batch_size, generator), generator)
+        with torch.autocast(vae.device.type, torch.bfloat16):
             posterior = vae.encode(shown.image_b3hw).latent_dist
-            noise = torch.randn(posterior.mean.shape, generator=generator)
+            noise = normal(generator, *posterior.mean.shape)
             decoded = vae.decode(posterior.mean + posterior.std * noise).sample
         error: Tensor = (decoded.float() - shown.image_b3hw).abs().mean()
         divergence: Tensor = posterior.kl().float().mean()
         return error + _KL_WEIGHT * divergence
 
-    return Stage(VAE_STAGE, vae, loss, num_steps, VAE_LEARNING_RATE)
+    return Stage(VAE_STAGE, vae, loss, schedule.num_steps, schedule.learning_rate)
 
 
 @torch.no_grad()
 def set_scaling_factor(vae: AutoencoderKL, pool: ScenePool, seed: int) -> None:
     """Write 1 / standard deviation of the latents into the VAE's configuration."""
-    generator = step_generator(seed, "scaling", 0)
+    generator = step_generator(seed, "scaling", 0, vae.device)
     shown = show(draw_batch(pool, SHARES, _NUM_LATENTS_MEASURED, generator), generator)
     latents = vae.encode(shown.image_b3hw).latent_dist.mean
     vae.register_to_config(scaling_factor=1.0 / float(latents.std()))
@@ -83,8 +82,9 @@ class Denoiser(nn.Module):
         super().__init__()
         self.unet = unet
         self.text_encoder = text_encoder
-        # PyTorch's fused attention has a slow backward pass on a CPU: a third of a step.
-        unet.set_attn_processor(AttnProcessor())
+        if unet.device.type == "cpu":
+            # PyTorch's fused attention has a slow backward pass on a CPU: a third of a step.
+            unet.set_attn_processor(AttnProcessor())
 
     def forward(self, noisy_bchw: Tensor, timesteps_b: Tensor, token_ids_bl: Tensor) -> Tensor:
         """Return v, [B, C, H, W]."""
@@ -93,31 +93,45 @@ class Denoiser(nn.Module):
         return velocity
 
 
-def prior_stage(parts: PriorParts, pool: ScenePool, seed: int, num_steps: int) -> Stage:
-    """Return the training of UNet and text encoder: mean (v - v_hat)^2, `draw_timesteps`."""
+def prior_stage(
+    parts: PriorParts,
+    pool: ScenePool,
+    seed: int,
+    schedule: StageSchedule,
+    mixture: Mixture = MIXTURE,
+) -> Stage:
+    """Return the training of UNet and text encoder: mean (v - v_hat)^2, `draw_timesteps`.
+
+    Networks and pool are on one device.
+    """
     denoiser = Denoiser(parts.unet, parts.text_encoder)
     parts.vae.eval().requires_grad_(False)
-    return Stage(
-        PRIOR_STAGE, denoiser, _prior_loss(parts, denoiser, pool, seed), num_steps,
-        PRIOR_LEARNING_RATE,
-    )  # fmt: skip
+    loss = _prior_loss(parts, denoiser, pool, seed, schedule.batch_size, mixture)
+    return Stage(PRIOR_STAGE, denoiser, loss, schedule.num_steps, schedule.learning_rate)
 
 
 def _prior_loss(
-    parts: PriorParts, denoiser: Denoiser, pool: ScenePool, seed: int
+    parts: PriorParts,
+    denoiser: Denoiser,
+    pool: ScenePool,
+    seed: int,
+    batch_size: int,
+    mixture: Mixture,
 ) -> Callable[[int], Tensor]:
-    alphas_cumprod = parts.scheduler.alphas_cumprod
+    device = parts.unet.device
+    alphas_cumprod = parts.scheduler.alphas_cumprod.to(device)
+    prompts = PromptIds(parts, pool.captions, device)
 
     def loss(step: int) -> Tensor:
-        generator = step_generator(seed, PRIOR_STAGE, step)
-        shown = show(draw_batch(pool, SHARES, PRIOR_BATCH_SIZE, generator), generator)
+        generator = step_generator(seed, PRIOR_STAGE, step, device)
+        shown = show(draw_batch(pool, SHARES, batch_size, generator), generator, mixture)
         latents = _latents(parts.vae, shown.image_b3hw, generator)
-        noise = torch.randn(latents.shape, generator=generator)
+        noise = normal(generator, *latents.shape)
         timesteps = draw_timesteps(len(latents), len(alphas_cumprod), generator)
         alpha_bar = alphas_cumprod[timesteps]
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16):
             predicted = denoiser(
-                add_noise(latents, noise, alpha_bar), timesteps, token_ids(parts, shown.prompts)
+                add_noise(latents, noise, alpha_bar), timesteps, prompts(shown.prompts)
             )
         error: Tensor = predicted.float() - velocity(latents, noise, alpha_bar)
         return error.square().mean()
@@ -127,19 +141,33 @@ def _prior_loss(
 
 def draw_timesteps(count: int, num_timesteps: int, generator: torch.Generator) -> Tensor:
     """Draw timesteps, int64 [count]: four in five where score distillation asks, else anywhere."""
-    asked = torch.rand(count, generator=generator) < _ASKED_SHARE
-    share = torch.rand(count, generator=generator)
+    asked = uniform(generator, count) < _ASKED_SHARE
+    share = uniform(generator, count)
     share = torch.where(asked, share * _LAST_ASKED, share)
     return (share * num_timesteps).long()
 
 
 @torch.no_grad()
 def _latents(vae: AutoencoderKL, image_b3hw: Tensor, generator: torch.Generator) -> Tensor:
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(vae.device.type, torch.bfloat16):
         posterior = vae.encode(image_b3hw).latent_dist
-    noise = torch.randn(posterior.mean.shape, generator=generator)
+    noise = normal(generator, *posterior.mean.shape)
     latents: Tensor = posterior.mean.float() + posterior.std.float() * noise
     return latents * float(vae.config.scaling_factor)
+
+
+class PromptIds:
+    """The token ids of every prompt that can be drawn, made once: a step only looks them up."""
+
+    def __init__(self, parts: PriorParts, captions: Sequence[str], device: torch.device) -> None:
+        said = sorted({*captions, ANY_PICTURE})
+        prompts = ["", *said, *(f"{WRONG_WORD} {words}" for words in said)]
+        self._row = {prompt: row for row, prompt in enumerate(prompts)}
+        self._ids_pl = token_ids(parts, prompts).to(device)
+
+    def __call__(self, prompts: Sequence[str]) -> Tensor:
+        """Return int64 [P, L]."""
+        return self._ids_pl[[self._row[prompt] for prompt in prompts]]
 
 
 def velocity(latents_bchw: Tensor, noise_bchw: Tensor, alpha_bar_b: Tensor) -> Tensor:

@@ -1,12 +1,15 @@
 """Rendered scenes held in memory, and batches drawn from them by (seed, stage, step) alone.
 
-Rendering within a step would cost more than the step: a pool is rendered once and drawn from.
+Rendering within a step would cost more than the step: a pool is rendered once and drawn from. It
+lies where the training runs, and what is drawn is drawn there.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+import multiprocessing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +21,7 @@ from redepth.scenes.families import render_scene
 from redepth.scenes.lights import encode, shade
 from redepth.scenes.reliefs import LightRange, draw_relief_lighting
 from redepth.scenes.scene import Scene, SceneKind, Split
-from redepth.types import FloatMap
+from redepth.types import ByteImage, FloatMap
 
 SIZE_PX = 64
 # raw = GAIN (1 / z - 1 / 2) + MIDDLE for a relief, whose depth is about 2: positive, and the slope
@@ -28,6 +31,8 @@ RENDER_SCALE = DISPARITY_GAIN
 RENDER_MARGIN = DISPARITY_GAIN / 2.0 - DISPARITY_MIDDLE
 _OBJECTS_STD = 0.2
 _LEAST_DISPARITY = 0.02
+_SCENES_A_CHUNK = 100
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +50,14 @@ class ScenePool:
     disparity_nhw: Tensor
     captions: tuple[str, ...]
     families: Mapping[str, tuple[int, int]]
+
+    def to(self, device: torch.device) -> ScenePool:
+        """Return the pool with its tensors on a device."""
+        return replace(
+            self,
+            rgb_n3hw=self.rgb_n3hw.to(device),
+            disparity_nhw=self.disparity_nhw.to(device),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,28 +81,82 @@ def render_pool(
     counts: Mapping[str, int],
     light: LightRange | None = None,
     size_px: int = SIZE_PX,
-    on_scene: Callable[[], None] = lambda: None,
+    num_processes: int = 1,
+    on_scenes: Callable[[int], None] = lambda count: None,
 ) -> ScenePool:
-    """Render the first `counts[family]` training scenes of each family.
+    """Render the first `counts[family]` training scenes of each family, on the CPU.
 
     Args:
         light: where the light of reliefs stands, in place of where the family has it.
+        num_processes: that share the work; the scenes are the same for any number.
+        on_scenes: called with how many were rendered, as they are.
     """
-    rgb: list[Tensor] = []
-    disparity: list[Tensor] = []
-    captions: list[str] = []
-    families: dict[str, tuple[int, int]] = {}
-    for family, count in counts.items():
-        families[family] = (len(captions), len(captions) + count)
-        for seed in range(count):
-            scene = render_scene(family, seed, size_px, Split.TRAIN)
-            if light is not None and scene.kind is SceneKind.RELIEF:
-                scene = lit_from(scene, light)
-            rgb.append(torch.from_numpy(scene.rgb_hw3).permute(2, 0, 1).contiguous())
-            disparity.append(torch.from_numpy(target_disparity(scene)))
-            captions.append(scene.caption)
-            on_scene()
-    return ScenePool(torch.stack(rgb), torch.stack(disparity), tuple(captions), families)
+    chunks = [
+        _Chunk(family, range(first, min(first + _SCENES_A_CHUNK, count)), light, size_px)
+        for family, count in counts.items()
+        for first in range(0, count, _SCENES_A_CHUNK)
+    ]
+    rendered = list(_render_chunks(chunks, num_processes, on_scenes))
+    stops = np.cumsum(list(counts.values())).tolist()
+    return ScenePool(
+        rgb_n3hw=torch.cat([torch.from_numpy(chunk.rgb_n3hw) for chunk in rendered]),
+        disparity_nhw=torch.cat([torch.from_numpy(chunk.disparity_nhw) for chunk in rendered]),
+        captions=tuple(caption for chunk in rendered for caption in chunk.captions),
+        families={
+            family: (stop - count, stop)
+            for (family, count), stop in zip(counts.items(), stops, strict=True)
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """Training scenes of one family that one process renders in a row."""
+
+    family: str
+    seeds: range
+    light: LightRange | None
+    size_px: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rendered:
+    """The scenes of a chunk, as `ScenePool` holds them; arrays travel between processes."""
+
+    rgb_n3hw: ByteImage
+    disparity_nhw: FloatMap
+    captions: tuple[str, ...]
+
+
+def _render_chunks(
+    chunks: Sequence[_Chunk], num_processes: int, on_scenes: Callable[[int], None]
+) -> Iterator[_Rendered]:
+    """Yield the chunks' scenes in the order of the chunks."""
+    if num_processes == 1:
+        for chunk in chunks:
+            yield _render_chunk(chunk)
+            on_scenes(len(chunk.seeds))
+        return
+    # Not forked: a forked copy of torch's thread pool hangs.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(num_processes, context) as pool:
+        futures = {pool.submit(_render_chunk, chunk): chunk for chunk in chunks}
+        for future in as_completed(futures):
+            future.result()
+            on_scenes(len(futures[future].seeds))
+        yield from (future.result() for future in futures)
+
+
+def _render_chunk(chunk: _Chunk) -> _Rendered:
+    rgb, disparity, captions = [], [], []
+    for seed in chunk.seeds:
+        scene = render_scene(chunk.family, seed, chunk.size_px, Split.TRAIN)
+        if chunk.light is not None and scene.kind is SceneKind.RELIEF:
+            scene = lit_from(scene, chunk.light)
+        rgb.append(scene.rgb_hw3.transpose(2, 0, 1))
+        disparity.append(target_disparity(scene))
+        captions.append(scene.caption)
+    return _Rendered(np.stack(rgb), np.stack(disparity), tuple(captions))
 
 
 def lit_from(scene: Scene, light: LightRange) -> Scene:
@@ -126,13 +193,17 @@ def render_depth(disparity_bhw: Tensor) -> Tensor:
 def draw_batch(
     pool: ScenePool, shares: Mapping[str, float], count: int, generator: torch.Generator
 ) -> SceneBatch:
-    """Draw scenes: the family by its share, then any of its scenes, and a sibling of each."""
+    """Draw scenes: the family by its share, then any of its scenes, and a sibling of each.
+
+    The generator is of the pool's device.
+    """
     names: Sequence[str] = list(shares)
-    weights = torch.tensor([shares[name] for name in names])
+    weights = torch.tensor([shares[name] for name in names], device=generator.device)
     drawn = torch.multinomial(weights, count, replacement=True, generator=generator)
-    ranges = torch.tensor([pool.families[name] for name in names])[drawn]
+    places = torch.tensor([pool.families[name] for name in names], device=generator.device)
+    ranges = places[drawn]
     first, width = ranges[:, 0], ranges[:, 1] - ranges[:, 0]
-    place, sibling = torch.rand(2, count, generator=generator)
+    place, sibling = uniform(generator, 2, count)
     chosen = first + (place * width).long()
     others = first + (sibling * width).long()
     return SceneBatch(
@@ -143,7 +214,18 @@ def draw_batch(
     )
 
 
-def step_generator(seed: int, stage: str, step: int) -> torch.Generator:
+def step_generator(seed: int, stage: str, step: int, device: torch.device = CPU) -> torch.Generator:
     """Return the generator of one training step: what it draws is a function of where it is."""
     digest = hashlib.sha256(f"train\x1f{stage}\x1f{seed}\x1f{step}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big", signed=True))
+    place = int.from_bytes(digest[:8], "big", signed=True)
+    return torch.Generator(device).manual_seed(place)
+
+
+def uniform(generator: torch.Generator, *shape: int) -> Tensor:
+    """Draw from U(0, 1), float32, on the generator's device."""
+    return torch.rand(shape, generator=generator, device=generator.device)
+
+
+def normal(generator: torch.Generator, *shape: int) -> Tensor:
+    """Draw from the standard normal distribution, float32, on the generator's device."""
+    return torch.randn(shape, generator=generator, device=generator.device)

@@ -70,6 +70,13 @@ def test_shares_are_of_one_and_rendered(stage: object) -> None:
     assert stage.SHARES.keys() == stage.NUM_SCENES.keys()  # type: ignore[attr-defined]
 
 
+def test_rendering_in_processes_changes_no_scene(pool: ScenePool) -> None:
+    shared = render_pool({"faces": 12, "coins": 6, "solids": 2}, num_processes=2)
+    assert torch.equal(shared.rgb_n3hw, pool.rgb_n3hw)
+    assert torch.equal(shared.disparity_nhw, pool.disparity_nhw)
+    assert (shared.captions, shared.families) == (pool.captions, pool.families)
+
+
 def test_a_relief_lit_anew_keeps_its_shape() -> None:
     scene = render_scene("lumps", 1, 64, Split.TRAIN)
     lit = lit_from(scene, NEAR_FRONTAL)

@@ -13,6 +13,7 @@ from redepth.errors import ConfigError
 from redepth.training.loop import Stage, learning_rate, train
 from redepth.training.mini_depth import depth_stage, new_depth_net
 from redepth.training.pool import ScenePool, render_pool, step_generator
+from redepth.training.schedules import StageSchedule
 
 NUM_STEPS = 6
 FAMILIES = ("lumps", "gaussians", "saddles", "swells", "pebbles", "solids")
@@ -65,7 +66,7 @@ def test_the_depth_net_resumes_bit_for_bit(tmp_path: Path, pool: ScenePool) -> N
     torch.set_num_threads(1)
 
     def stage() -> Stage:
-        return depth_stage(new_depth_net(seed=0), pool, seed=0, num_steps=3)
+        return depth_stage(new_depth_net(seed=0), pool, 0, StageSchedule(3, 8, 1e-3))
 
     whole, second = stage(), stage()
     expected = train(whole, tmp_path / "whole.pt")

@@ -1,0 +1,125 @@
+"""A member-step of Re-Depth Anything at its real size, on a GPU: milliseconds and memory.
+
+    python -m benchmarks.full_size
+
+The architectures are those of the recipe redepth-anything (Depth Anything V2 Small at 518 px,
+Stable Diffusion 1.5 at 512 px), the weights are random: a step costs the same whatever they are.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    DepthAnythingConfig,
+    DepthAnythingForDepthEstimation,
+    Dinov2Config,
+)
+
+from redepth.config import ReDepthAnything
+from redepth.estimators.depth_anything import DepthAnything
+from redepth.presets import COARSE
+from redepth.priors.diffusion import DiffusionPrior, PriorParts
+from redepth.priors.mini import build_mini_prior
+from redepth.refiners import Scene
+from redepth.refiners.redepth_anything import ReDepthAnythingRefiner
+from redepth.types import ModelCard
+
+WIDTH_PX, HEIGHT_PX = 518, 392
+NUM_WARM_UP, NUM_STEPS = 5, 25
+MEMBERS_PER_STEP = (1, 3, 5, 10)
+CARD = ModelCard(role="random", name="random", source="seed 0", revision=None, sha256="0" * 64,
+                 licence="none", untrained=True)  # fmt: skip
+
+
+def main() -> None:
+    if not torch.cuda.is_available():
+        sys.exit("this benchmark needs a CUDA GPU")
+    device = torch.device("cuda")
+    torch.manual_seed(0)
+    with torch.device(device):
+        estimator = DepthAnything(
+            _depth_anything(), CARD, COARSE["depth-anything-v2-small"], 518, device
+        )
+        parts = _stable_diffusion()
+    rgb_hw3 = np.random.default_rng(0).integers(0, 256, (HEIGHT_PX, WIDTH_PX, 3), dtype=np.uint8)
+    scene = Scene("image", rgb_hw3, estimator.estimate(rgb_hw3), "a photograph")
+    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {WIDTH_PX} x {HEIGHT_PX} px")
+    print(
+        "| dtype | members a step | ms a member-step | s an image of 10 x 1000 | peak memory (GB) |"
+    )
+    print("|---|---:|---:|---:|---:|")
+    for dtype in (torch.float16, torch.bfloat16):
+        prior = DiffusionPrior(parts, CARD, 512, dtype, device)
+        for members, milliseconds, peak_gb in _measure(estimator, prior, scene, device):
+            name = str(dtype).removeprefix("torch.")
+            figures = (members, f"{milliseconds:.1f}", f"{10 * milliseconds:.0f}", f"{peak_gb:.1f}")
+            print("|", name, *(f"| {figure}" for figure in figures), "|", flush=True)
+
+
+def _measure(
+    estimator: DepthAnything, prior: DiffusionPrior, scene: Scene, device: torch.device
+) -> Iterator[tuple[int, float, float]]:
+    for members in MEMBERS_PER_STEP:
+        torch.cuda.reset_peak_memory_stats()
+        seconds = []
+        for num_steps in (NUM_WARM_UP, NUM_WARM_UP + NUM_STEPS):
+            settings = ReDepthAnything(
+                num_members=members, members_per_batch=members, num_steps=num_steps
+            )
+            refiner = ReDepthAnythingRefiner(settings, 0, estimator, prior, None, device)
+            torch.cuda.synchronize()
+            started = time.perf_counter()
+            found = refiner.refine(scene)
+            torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - started)
+            assert not found.stopped, found.stopped
+        per_member_step = (seconds[1] - seconds[0]) / (NUM_STEPS * members)
+        yield members, 1e3 * per_member_step, torch.cuda.max_memory_allocated() / 1e9
+
+
+def _depth_anything() -> DepthAnythingForDepthEstimation:
+    """Return Depth Anything V2 Small's architecture."""
+    backbone = Dinov2Config(
+        hidden_size=384, num_hidden_layers=12, num_attention_heads=6, patch_size=14, image_size=518,
+        out_indices=[3, 6, 9, 12], reshape_hidden_states=False,
+    )  # fmt: skip
+    config = DepthAnythingConfig(
+        backbone_config=backbone, reassemble_hidden_size=384, patch_size=14,
+        neck_hidden_sizes=[48, 96, 192, 384], fusion_hidden_size=64, head_hidden_size=32,
+    )  # fmt: skip
+    model = DepthAnythingForDepthEstimation(config)
+    # Behind a ReLU a random head may give the constant 0, whose normals say nothing.
+    torch.nn.init.constant_(model.head.conv3.bias, 0.5)
+    return model
+
+
+def _stable_diffusion() -> PriorParts:
+    """Return Stable Diffusion 1.5's architectures; the tokenizer is another, as long."""
+    vae = AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(128, 256, 512, 512), layers_per_block=2, sample_size=512,
+    )  # fmt: skip
+    unet = UNet2DConditionModel(sample_size=64, cross_attention_dim=768)
+    text_encoder = CLIPTextModel(
+        CLIPTextConfig(
+            hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12,
+            max_position_embeddings=77, bos_token_id=0, eos_token_id=1,
+        )
+    )  # fmt: skip
+    tokenizer = build_mini_prior(0).tokenizer
+    scheduler = DDPMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear",
+    )  # fmt: skip
+    return PriorParts(vae, unet, text_encoder, tokenizer, scheduler)
+
+
+if __name__ == "__main__":
+    main()
