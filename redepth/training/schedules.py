@@ -47,7 +47,7 @@ ON_CPU = MiniSchedule(
 # A step costs a GPU the time to be launched, whatever its batch: larger batches are free.
 ON_GPU = MiniSchedule(
     depth=StageSchedule(4000, 64, 1e-3),
-    vae=StageSchedule(2500, 64, 2e-3),
+    vae=StageSchedule(2000, 64, 2e-3),
     prior=StageSchedule(10_000, 256, 1e-3),
     scenes_scale=4.0,
 )
