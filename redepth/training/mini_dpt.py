@@ -14,10 +14,12 @@ from redepth.estimators.depth_anything import IMAGENET_MEAN, IMAGENET_STD
 from redepth.estimators.mini import build_mini_dpt
 from redepth.training.draws import step_draws
 from redepth.training.loop import Stage
-from redepth.training.mini_depth import SHARES, depth_loss
+from redepth.training.mini_depth import depth_loss
 from redepth.training.scene_examples import SceneExamples, draw_examples
 
 STAGE = "dpt"
+_PLAIN = ("lumps", "gaussians", "saddles", "swells")
+SHARES = dict.fromkeys(_PLAIN, 0.14) | {"pebbles": 0.32, "solids": 0.12}
 NUM_STEPS, BATCH_SIZE, LEARNING_RATE = 2500, 64, 1e-3
 _WEIGHT_STD = 0.02
 

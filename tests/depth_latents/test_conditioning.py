@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
@@ -46,7 +48,7 @@ def test_weights_are_divided_and_the_bias_is_kept() -> None:
     torch.testing.assert_close(wide.conv_in.bias, narrow.conv_in.bias)
 
 
-def test_a_widened_unet_is_saved_and_loaded_wide(tmp_path) -> None:
+def test_a_widened_unet_is_saved_and_loaded_wide(tmp_path: Path) -> None:
     expand_input(tiny_unet(), 3 * CHANNELS).save_pretrained(tmp_path)
     loaded = UNet2DConditionModel.from_pretrained(tmp_path)
     assert loaded.conv_in.in_channels == 3 * CHANNELS
