@@ -22,8 +22,9 @@ def reduce_members(members: Members, coarse_hw: FloatMap, settings: Ensemble) ->
     """Average the members; the spread of the aligned members gives the confidence.
 
     The map is the plain mean of the members as they are (the paper's rule), or of the aligned ones
-    with `align_before_mean`. The spread is always taken after each member was brought to the mean
-    by least-squares scale and shift, since an affine-invariant map has neither.
+    with `align_before_mean`; or their median, pixel by pixel. The spread is always taken after each
+    member was brought to the mean by least-squares scale and shift, since an affine-invariant map
+    has neither.
 
     Args:
         coarse_hw: the map the members were refined from; a fitted confidence looks at it.
@@ -37,7 +38,9 @@ def reduce_members(members: Members, coarse_hw: FloatMap, settings: Ensemble) ->
         absent = np.full(mean_hw.shape, np.nan, dtype=np.float32)
         return RefinedDepth(mean_hw.astype(np.float32), absent, absent, num_members=1)
     aligned_ehw = align_members(maps_ehw, mean_hw)
-    refined_hw = aligned_ehw.mean(axis=0) if settings.align_before_mean else mean_hw
+    reduced_ehw = aligned_ehw if settings.align_before_mean else maps_ehw
+    reduce = np.median if settings.reduction == "median" else np.mean
+    refined_hw: DoubleMap = reduce(reduced_ehw, axis=0)
     spread_hw = aligned_ehw.std(axis=0)
     confidence_hw = _confidence(spread_hw, refined_hw, coarse_hw, settings)
     return RefinedDepth(

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from redepth.config import Compute, LabelSettings, ReDepthAnything
+from redepth.config import BetterDepth, Compute, LabelSettings, ReDepthAnything
+from redepth.depth_latents.loading import load_betterdepth
 from redepth.ensemble import Verdict, guard, reduce_members
 from redepth.errors import ConfigError, ImageRejected, RefinementFailed
 from redepth.estimators import DepthEstimator, TokenDepthEstimator, load_estimator
@@ -23,6 +24,7 @@ from redepth.images.decode import read_image, resize
 from redepth.priors.captioner import load_captioner
 from redepth.priors.diffusion import load_prior
 from redepth.refiners import Refiner, Scene
+from redepth.refiners.betterdepth import BetterDepthRefiner
 from redepth.refiners.identity import IdentityRefiner
 from redepth.refiners.redepth_anything import ReDepthAnythingRefiner
 from redepth.types import (
@@ -146,6 +148,9 @@ def _load_refiner(
     settings: LabelSettings, estimator: TokenDepthEstimator, device: torch.device
 ) -> Refiner:
     refiner = settings.refiner
+    if isinstance(refiner, BetterDepth):
+        sampler, card = load_betterdepth(refiner.model, settings.compute, device)
+        return BetterDepthRefiner(refiner, settings.seed, sampler, card, device)
     if not isinstance(refiner, ReDepthAnything):
         return IdentityRefiner()
     prior = load_prior(refiner.prior, settings.compute, device)

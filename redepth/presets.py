@@ -65,6 +65,17 @@ class PriorPreset:
 
 
 @dataclass(frozen=True, slots=True)
+class RefinerPreset:
+    """A trained refiner.
+
+    Attributes:
+        weights: where they are; None where nobody has published any.
+    """
+
+    weights: PresetWeights | None
+
+
+@dataclass(frozen=True, slots=True)
 class CaptionerPreset:
     """An image-to-text model; `task` is the prompt some of them need."""
 
@@ -108,6 +119,13 @@ PRIORS: dict[str, PriorPreset] = {
         size_px=512,
     ),
     "mini": PriorPreset(PackagedWeights("models/mini/prior", "fp16", "Apache-2.0"), size_px=64),
+}
+
+REFINERS: dict[str, RefinerPreset] = {
+    "betterdepth": RefinerPreset(None),
+    "betterdepth-mini": RefinerPreset(
+        PackagedWeights("models/mini/betterdepth", "fp16", "Apache-2.0")
+    ),
 }
 
 CAPTIONERS: dict[str, CaptionerPreset] = {

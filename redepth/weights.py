@@ -28,6 +28,15 @@ from redepth.types import ModelCard
 if TYPE_CHECKING:
     import torch
 
+DIFFUSERS_STEM = "diffusion_pytorch_model"
+TOKENIZER_FILES = (
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
 _UNSAFE_SUFFIXES = (".bin", ".ckpt", ".pt", ".pth", ".h5", ".msgpack")
 
 
@@ -77,12 +86,14 @@ def seeded_card(role: str, name: str, seed: int, state: Mapping[str, torch.Tenso
     )
 
 
-def resolve_weights(own: Weights, preset: PresetWeights, patterns: Sequence[str]) -> ResolvedFolder:
+def resolve_weights(
+    own: Weights, preset: PresetWeights | None, patterns: Sequence[str]
+) -> ResolvedFolder:
     """Return the folder that holds the weights, fetched from the hub if need be.
 
     Args:
         own: what the recipe says; wins over the preset.
-        preset: what the preset says.
+        preset: what the preset says; None if no weights are published for it.
         patterns: which files of a repository to fetch (fnmatch, relative to its root).
 
     Raises:
@@ -95,12 +106,17 @@ def resolve_weights(own: Weights, preset: PresetWeights, patterns: Sequence[str]
     if own.repo is not None and own.revision is not None:
         known = preset if isinstance(preset, HubWeights) and preset.repo == own.repo else None
         return _hub_folder(own, own.repo, own.revision, known, patterns)
+    if preset is None:
+        raise ConfigError(
+            "nobody has published weights for this preset: train them, and name them with "
+            "weights.folder (or weights.repo and weights.revision)"
+        )
     if isinstance(preset, PackagedWeights):
         return _packaged_folder(preset)
     return _hub_folder(own, preset.repo, preset.revision, preset, patterns)
 
 
-def variant_of(own: Weights, preset: PresetWeights) -> str | None:
+def variant_of(own: Weights, preset: PresetWeights | None) -> str | None:
     """Return which variant of the files to read: the recipe's, or that of packaged weights."""
     named = own.repo or own.folder
     if own.variant is None and named is None and isinstance(preset, PackagedWeights):
@@ -217,6 +233,31 @@ def require_complete(what: str, folder: ResolvedFolder, loading_info: Mapping[st
             f"{what} of {folder.source} lacks {len(missing)} parameters ({', '.join(missing[:3])}, "
             "...): the checkpoint is not of the class that the preset stands for, or not whole"
         )
+
+
+def read_network(
+    network_class: Any,
+    folder: ResolvedFolder,
+    subfolder: str,
+    variant: str | None,
+    dtype: torch.dtype,
+) -> Any:
+    """Read one network of a pipeline folder with its own class, whole and from safetensors.
+
+    Raises:
+        ConfigError: it cannot be read, or lacks parameters.
+    """
+    with reading(network_class.__name__, folder.path / subfolder):
+        network, info = network_class.from_pretrained(
+            folder.path / subfolder,
+            variant=variant,
+            dtype=dtype,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    require_complete(network_class.__name__, folder, info)
+    return network
 
 
 def _local_folder(own: Weights, folder: str) -> ResolvedFolder:

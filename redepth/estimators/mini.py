@@ -5,7 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config
+from transformers import (
+    DepthAnythingConfig,
+    DepthAnythingForDepthEstimation,
+    Dinov2Config,
+    DPTConfig,
+    DPTForDepthEstimation,
+)
 
 PATCH_PX = 8
 # With transformers' own 0.02 the narrow convolutions shrink every signal to nothing, and the map
@@ -59,5 +65,41 @@ def _config(weight_std: float) -> DepthAnythingConfig:
         neck_hidden_sizes=[32, 48, 64, 96],
         fusion_hidden_size=32,
         head_hidden_size=16,
+        initializer_range=weight_std,
+    )
+
+
+def build_mini_dpt(seed: int, weight_std: float = UNTRAINED_STD) -> DPTForDepthEstimation:
+    """Make a DPT of the same size with weights from a seed; the global random state is kept.
+
+    Its position embeddings are learned for 64 px and interpolated for other sizes.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = DPTForDepthEstimation(_dpt_config(weight_std)).eval()
+    with torch.no_grad():
+        model.head.head[-2].weight.abs_()
+        model.head.head[-2].bias.fill_(_SMALLEST_DISPARITY)
+    return model
+
+
+def _dpt_config(weight_std: float) -> DPTConfig:
+    width = 80
+    return DPTConfig(
+        hidden_size=width,
+        num_hidden_layers=6,
+        num_attention_heads=4,
+        intermediate_size=3 * width,
+        patch_size=PATCH_PX,
+        image_size=64,
+        backbone_out_indices=[2, 3, 4, 5],
+        reassemble_factors=[2, 1, 0.5, 0.25],
+        neck_hidden_sizes=[24, 40, 56, 80],
+        fusion_hidden_size=32,
+        readout_type="project",
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        is_hybrid=False,
+        use_batch_norm_in_fusion_residual=False,
         initializer_range=weight_std,
     )

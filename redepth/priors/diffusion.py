@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
@@ -22,10 +21,12 @@ from redepth.errors import ConfigError
 from redepth.presets import PRIORS, HubWeights
 from redepth.types import ModelCard
 from redepth.weights import (
+    DIFFUSERS_STEM,
+    TOKENIZER_FILES,
     ResolvedFolder,
     quieten_libraries,
+    read_network,
     reading,
-    require_complete,
     resolve_weights,
     seeded_card,
     variant_of,
@@ -33,15 +34,6 @@ from redepth.weights import (
     weight_patterns,
 )
 
-_DIFFUSERS_STEM = "diffusion_pytorch_model"
-_TOKENIZER_FILES = (
-    "vocab.json",
-    "merges.txt",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-)
 # Names of attention weights in VAE checkpoints of 2022, Stable Diffusion 1.5 among them.
 _OLD_ATTENTION_NAMES = {
     ".query.": ".to_q.",
@@ -197,13 +189,13 @@ def _read(settings: Prior, dtype: torch.dtype) -> tuple[PriorParts, ModelCard]:
     preset = PRIORS[settings.preset].weights
     variant = variant_of(settings.weights, preset)
     folder = resolve_weights(settings.weights, preset, _patterns(variant))
-    vae_files = weight_files(folder, _DIFFUSERS_STEM, variant, "vae")
-    unet_files = weight_files(folder, _DIFFUSERS_STEM, variant, "unet")
+    vae_files = weight_files(folder, DIFFUSERS_STEM, variant, "vae")
+    unet_files = weight_files(folder, DIFFUSERS_STEM, variant, "unet")
     text_files = weight_files(folder, "model", variant, "text_encoder")
     parts = PriorParts(
         vae=_read_vae_encoder(folder, vae_files, dtype),
-        unet=_read_network(UNet2DConditionModel, folder, "unet", variant, dtype),
-        text_encoder=_read_network(CLIPTextModel, folder, "text_encoder", variant, dtype),
+        unet=read_network(UNet2DConditionModel, folder, "unet", variant, dtype),
+        text_encoder=read_network(CLIPTextModel, folder, "text_encoder", variant, dtype),
         tokenizer=_read_tokenizer(folder),
         scheduler=_read_scheduler(folder),
     )
@@ -213,12 +205,12 @@ def _read(settings: Prior, dtype: torch.dtype) -> tuple[PriorParts, ModelCard]:
 def _patterns(variant: str | None) -> tuple[str, ...]:
     return (
         "vae/config.json",
-        *weight_patterns(_DIFFUSERS_STEM, variant, "vae"),
+        *weight_patterns(DIFFUSERS_STEM, variant, "vae"),
         "unet/config.json",
-        *weight_patterns(_DIFFUSERS_STEM, variant, "unet"),
+        *weight_patterns(DIFFUSERS_STEM, variant, "unet"),
         "text_encoder/config.json",
         *weight_patterns("model", variant, "text_encoder"),
-        *(f"tokenizer/{name}" for name in _TOKENIZER_FILES),
+        *(f"tokenizer/{name}" for name in TOKENIZER_FILES),
         "scheduler/scheduler_config.json",
     )
 
@@ -261,26 +253,6 @@ def _present_name(stored: str) -> str:
     for old, present in _OLD_ATTENTION_NAMES.items():
         stored = stored.replace(old, present)
     return stored
-
-
-def _read_network(
-    network_class: Any,
-    folder: ResolvedFolder,
-    subfolder: str,
-    variant: str | None,
-    dtype: torch.dtype,
-) -> Any:
-    with reading(network_class.__name__, folder.path / subfolder):
-        network, info = network_class.from_pretrained(
-            folder.path / subfolder,
-            variant=variant,
-            dtype=dtype,
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
-        )
-    require_complete(network_class.__name__, folder, info)
-    return network
 
 
 def _read_tokenizer(folder: ResolvedFolder) -> CLIPTokenizer:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,16 @@ from torch import Tensor, nn
 from redepth.errors import ConfigError
 
 WARM_UP_STEPS = 50
+
+
+class Schedule(StrEnum):
+    """How the learning rate falls to a hundredth after the warm-up.
+
+    COSINE: along half a cosine. EXPONENTIAL: by the same factor each step.
+    """
+
+    COSINE = "cosine"
+    EXPONENTIAL = "exponential"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,6 +41,8 @@ class Stage:
         loss: step -> scalar with gradient; a function of the step and the weights alone.
         num_steps: of the whole schedule.
         learning_rate: AdamW's, at its peak.
+        ema_decay: of the running mean of the weights, which the network holds in the end; None
+            keeps the last weights.
     """
 
     name: str
@@ -39,6 +52,8 @@ class Stage:
     learning_rate: float
     weight_decay: float = 0.01
     max_gradient_norm: float = 1.0
+    schedule: Schedule = Schedule.COSINE
+    ema_decay: float | None = None
 
 
 def train(
@@ -63,7 +78,9 @@ def train(
     optimiser = torch.optim.AdamW(
         stage.network.parameters(), lr=stage.learning_rate, weight_decay=stage.weight_decay
     )
-    losses = _load(checkpoint, stage, optimiser) if resume and checkpoint.exists() else []
+    average = None if stage.ema_decay is None else Average(stage.network, stage.ema_decay)
+    found = resume and checkpoint.exists()
+    losses = _load(checkpoint, stage, optimiser, average) if found else []
     last = min(stage.num_steps, stop_at or stage.num_steps)
     stage.network.train()
     for step in range(len(losses), last):
@@ -74,22 +91,64 @@ def train(
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(stage.network.parameters(), stage.max_gradient_norm)
         optimiser.step()
+        if average is not None:
+            average.update(stage.network)
         losses.append(float(loss.detach()))
         on_step(step, losses[-1])
         if len(losses) % save_every == 0 or len(losses) == last:
-            _save(checkpoint, stage, optimiser, losses)
+            _save(checkpoint, stage, optimiser, average, losses)
+    if average is not None and last == stage.num_steps:
+        average.copy_to(stage.network)
     stage.network.eval()
     return losses
 
 
 def learning_rate(stage: Stage, step: int) -> float:
-    """Rise over the first steps, then fall to a hundredth along half a cosine."""
+    """Rise over the first steps, then fall to a hundredth as the schedule says."""
     warm = min(1.0, (step + 1) / min(WARM_UP_STEPS, stage.num_steps))
-    fall = 0.5 * (1.0 + math.cos(math.pi * step / stage.num_steps))
+    share = step / stage.num_steps
+    if stage.schedule is Schedule.EXPONENTIAL:
+        return stage.learning_rate * warm * float(0.01**share)
+    fall = 0.5 * (1.0 + math.cos(math.pi * share))
     return stage.learning_rate * warm * (0.01 + 0.99 * fall)
 
 
-def _save(path: Path, stage: Stage, optimiser: torch.optim.Optimizer, losses: list[float]) -> None:
+class Average:
+    """The running mean of a network's weights: decay * mean + (1 - decay) * weights, each step."""
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self._decay = decay
+        self._means = [p.detach().clone() for p in network.parameters()]
+
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        """Take a step's weights in."""
+        weights = [p.detach() for p in network.parameters()]
+        torch._foreach_lerp_(self._means, weights, 1.0 - self._decay)
+
+    @torch.no_grad()
+    def copy_to(self, network: nn.Module) -> None:
+        """Write the mean into the network."""
+        for parameter, mean in zip(network.parameters(), self._means, strict=True):
+            parameter.copy_(mean)
+
+    def state(self) -> list[Tensor]:
+        """Return the means, in the order of the network's parameters."""
+        return self._means
+
+    def load(self, means: list[Tensor]) -> None:
+        """Go on from means that `state` returned."""
+        for own, mean in zip(self._means, means, strict=True):
+            own.copy_(mean)
+
+
+def _save(
+    path: Path,
+    stage: Stage,
+    optimiser: torch.optim.Optimizer,
+    average: Average | None,
+    losses: list[float],
+) -> None:
     """Write beside and rename: an interruption leaves the last whole checkpoint."""
     path.parent.mkdir(parents=True, exist_ok=True)
     state = {
@@ -97,6 +156,7 @@ def _save(path: Path, stage: Stage, optimiser: torch.optim.Optimizer, losses: li
         "num_steps": stage.num_steps,
         "network": stage.network.state_dict(),
         "optimiser": optimiser.state_dict(),
+        "average": None if average is None else average.state(),
         "losses": losses,
     }
     written = path.with_suffix(".partial")
@@ -104,7 +164,9 @@ def _save(path: Path, stage: Stage, optimiser: torch.optim.Optimizer, losses: li
     written.replace(path)
 
 
-def _load(path: Path, stage: Stage, optimiser: torch.optim.Optimizer) -> list[float]:
+def _load(
+    path: Path, stage: Stage, optimiser: torch.optim.Optimizer, average: Average | None
+) -> list[float]:
     state: dict[str, Any] = torch.load(path, weights_only=True)
     if (state["stage"], state["num_steps"]) != (stage.name, stage.num_steps):
         raise ConfigError(
@@ -113,5 +175,7 @@ def _load(path: Path, stage: Stage, optimiser: torch.optim.Optimizer) -> list[fl
         )
     stage.network.load_state_dict(state["network"])
     optimiser.load_state_dict(state["optimiser"])
+    if average is not None:
+        average.load(state["average"])
     losses: list[float] = state["losses"]
     return losses
