@@ -67,22 +67,31 @@ def main() -> None:
 def _measure(
     estimator: DepthAnything, prior: DiffusionPrior, scene: Scene, device: torch.device
 ) -> Iterator[tuple[int, float, float]]:
+    """Yield members a step, ms a member-step (slope between two runs) and peak memory in GB."""
+    _refine(estimator, prior, scene, device, members=1, num_steps=NUM_WARM_UP)
     for members in MEMBERS_PER_STEP:
         torch.cuda.reset_peak_memory_stats()
         seconds = []
         for num_steps in (NUM_WARM_UP, NUM_WARM_UP + NUM_STEPS):
-            settings = ReDepthAnything(
-                num_members=members, members_per_batch=members, num_steps=num_steps
-            )
-            refiner = ReDepthAnythingRefiner(settings, 0, estimator, prior, None, device)
-            torch.cuda.synchronize()
             started = time.perf_counter()
-            found = refiner.refine(scene)
-            torch.cuda.synchronize()
+            _refine(estimator, prior, scene, device, members, num_steps)
             seconds.append(time.perf_counter() - started)
-            assert not found.stopped, found.stopped
         per_member_step = (seconds[1] - seconds[0]) / (NUM_STEPS * members)
         yield members, 1e3 * per_member_step, torch.cuda.max_memory_allocated() / 1e9
+
+
+def _refine(
+    estimator: DepthAnything,
+    prior: DiffusionPrior,
+    scene: Scene,
+    device: torch.device,
+    members: int,
+    num_steps: int,
+) -> None:
+    settings = ReDepthAnything(num_members=members, members_per_batch=members, num_steps=num_steps)
+    found = ReDepthAnythingRefiner(settings, 0, estimator, prior, None, device).refine(scene)
+    torch.cuda.synchronize()
+    assert not found.stopped, found.stopped
 
 
 def _depth_anything() -> DepthAnythingForDepthEstimation:

@@ -66,7 +66,7 @@ class TestWords:
         )  # fmt: skip
         assert code == 0
         assert "depth-anything-v2-large: CC-BY-NC-4.0 (non-commercial)" in said
-        assert "0.63 USD" in said  # 2 images x 313 s x 3.6 an hour
+        assert "0.57 USD" in said  # 2 images x 284 s x 3.6 an hour
 
     @pytest.mark.parametrize(
         ("arguments", "words"),
