@@ -83,15 +83,6 @@ def open_group(objects: Objects, group: str) -> zarr.Group:
         ) from error
 
 
-def read_maps(
-    array: zarr.Array[Any], first: int, sizes: Sequence[tuple[int, int]]
-) -> list[npt.NDArray[np.floating[Any]]]:
-    """Read consecutive images' [H, W], as stored, without their padding; `sizes` are (H, W)."""
-    height_px, width_px = (max(sides) for sides in zip(*sizes, strict=True))
-    block_nhw: Any = array[first : first + len(sizes), :height_px, :width_px]
-    return [map_hw[:h, :w] for map_hw, (h, w) in zip(block_nhw, sizes, strict=True)]
-
-
 def _cast(
     image_id: str, quantity: str, map_hw: FloatMap, storage: Storage
 ) -> npt.NDArray[np.floating[Any]]:
