@@ -2,8 +2,8 @@
 
 Each array [n, H, W] lies in ONE object (Zarr's sharding), H and W being the largest of its images;
 smaller ones are padded with NaN at the bottom and at the right. Storing an image alone would
-rewrite the whole object, so a group is encoded in memory and put as a whole. One image is read with
-two GETs: the index of the object, and the chunk.
+rewrite the whole object, so a group is encoded in memory and put as a whole. `chunks` reads single
+images out of it.
 """
 
 from __future__ import annotations

@@ -206,7 +206,7 @@ class Labels(Mapping[str, StoredLabel]):
     ) -> list[npt.NDArray[np.floating[Any]]]:
         """Read one map of several rows that lie one after the other in one group, in one go.
 
-        Half the time of reading them one by one: the object's index is read once.
+        One request to the storage instead of one each.
 
         Args:
             rows: at least one; all of one `array_group`, `array_index` counting up by one.
