@@ -72,6 +72,8 @@ class NpyMaps(Dataset[dict[str, Any]]):
 
     def __init__(self, place: Place, names: Sequence[str], with_photographs: bool) -> None:
         self._place, self._names, self._with_photographs = place, names, with_photographs
+        # Workers must not let go of their parent's connections: that would close them.
+        self._kept = open_filesystem(place.root)
 
     def __len__(self) -> int:
         return len(self._names)
