@@ -1,37 +1,42 @@
-"""Samples a second of LabelDataset beside the same maps as plain NPY files, from a local disk.
+"""Samples a second of LabelDataset beside the same maps as plain NPY files.
 
-Run `python -m benchmarks.label_loading`; it prints a Markdown table in about a minute.
+Run `python -m benchmarks.label_loading` for a local disk, `... --url s3://bucket/benchmark` for an
+object store (an empty place; it is left there); it prints a Markdown table in a minute or two.
 
 A sample is a refined map and its confidence, 392 x 518 px, with and without its photograph, a JPEG
 of 1.2 megapixels brought to the label's size. Both sides read the same files by the same DataLoader
 in random order (LabelDataset in its blocks of four) and decode photographs by the same function;
 they take turns, and the ratio is that of the medians, by wall time and, which other programs on
-the machine disturb less, by the CPU time of all processes. The page cache is warm: this is the best
-case of plain files, which take no decompression and, in turn, more of the disk.
+the machine disturb less, by the CPU time of all processes. On a disk the page cache is warm: this
+is the best case of plain files, which take no decompression and, in turn, more of the disk. On an
+object store a map is one request, through fsspec on both sides.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 import torch
+from fsspec.implementations.local import LocalFileSystem
 from PIL import Image
 from scipy import ndimage
 from torch.utils.data import DataLoader, Dataset
 
 from redepth.config import Decoding, Recipe, Storage
+from redepth.filesystems import open_filesystem
 from redepth.images.decode import read_image, resize
 from redepth.loading import LabelDataset, LabelMaps, Shuffling
 from redepth.store.dataset import begin
 from redepth.store.manifest import ShardPlan
+from redepth.store.objects import open_objects
 from redepth.store.reader import open_labels
 from redepth.store.shards import write_shard
 from redepth.types import DepthKind, ImageRef, Label, LabelArrays, LabelRow, Outcome
@@ -44,19 +49,31 @@ QUANTITIES = ("refined", "confidence")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the two forms of the same labels and the photographs lie."""
+    """Where the two forms of the same labels and the photographs lie: a folder or a URL."""
 
-    labels: Path
-    npy: Path
-    photographs: Path
+    root: str
+
+    @property
+    def labels(self) -> str:
+        return f"{self.root}/labels"
+
+    def photograph(self, name: str) -> str:
+        return f"{self.root}/photographs/{name}.jpg"
+
+    def npy(self, quantity: str, name: str) -> str:
+        return f"{self.root}/npy/{quantity}/{name}.npy"
+
+    def put(self, url: str, content: bytes) -> None:
+        open_objects(self.root).put(url.removeprefix(f"{self.root}/"), content)
 
 
 class NpyMaps(Dataset[dict[str, Any]]):
     """What one would write with numpy.save: a file for each map."""
 
-    def __init__(self, place: Place, with_photographs: bool) -> None:
-        self._place, self._with_photographs = place, with_photographs
-        self._names = sorted(path.stem for path in (place.npy / "refined").iterdir())
+    def __init__(self, place: Place, names: Sequence[str], with_photographs: bool) -> None:
+        self._place, self._names, self._with_photographs = place, names, with_photographs
+        # Workers must not let go of their parent's connections: that would close them.
+        self._kept = open_filesystem(place.root)
 
     def __len__(self) -> int:
         return len(self._names)
@@ -65,13 +82,20 @@ class NpyMaps(Dataset[dict[str, Any]]):
         name = self._names[position]
         sample: dict[str, Any] = {"id": name}
         for quantity in QUANTITIES:
-            map_hw = np.load(self._place.npy / quantity / f"{name}.npy")
-            sample[quantity] = torch.from_numpy(map_hw)
+            sample[quantity] = torch.from_numpy(load_npy(self._place.npy(quantity, name)))
         if self._with_photographs:
-            ref = ImageRef(name, str(self._place.photographs / f"{name}.jpg"))
+            ref = ImageRef(name, self._place.photograph(name))
             rgb_hw3 = resize(read_image(ref, Decoding()).rgb_hw3, *LABEL_HW)
             sample["image"] = torch.from_numpy(rgb_hw3).permute(2, 0, 1).contiguous()
         return sample
+
+
+def load_npy(url: str) -> np.ndarray:
+    """Read a file with one request."""
+    fs, path = open_filesystem(url)  # cached by fsspec, in every process anew
+    if isinstance(fs, LocalFileSystem):
+        return np.asarray(np.load(path))
+    return np.asarray(np.load(io.BytesIO(fs.cat_file(path, max_concurrency=1))))
 
 
 def depth_like_arrays(rng: np.random.Generator) -> LabelArrays:
@@ -83,37 +107,43 @@ def depth_like_arrays(rng: np.random.Generator) -> LabelArrays:
     return LabelArrays(depth, depth + 0.01 * spread, spread, np.exp(-spread / np.float32(0.05)))
 
 
-def write_photograph(rng: np.random.Generator, path: Path) -> None:
+def photograph(rng: np.random.Generator) -> bytes:
     rough = rng.integers(0, 256, (PHOTO_HW[0] // 16, PHOTO_HW[1] // 16, 3), dtype=np.uint8)
-    Image.fromarray(rough).resize(PHOTO_HW[::-1], Image.Resampling.BICUBIC).save(path, quality=90)
+    file = io.BytesIO()
+    picture = Image.fromarray(rough).resize(PHOTO_HW[::-1], Image.Resampling.BICUBIC)
+    picture.save(file, format="JPEG", quality=90)
+    return file.getvalue()
 
 
 def write_labels(place: Place) -> None:
     """Commit the labels, and write the photographs that they are of."""
     rng = np.random.default_rng(0)
-    place.photographs.mkdir()
-    begin(str(place.labels), Recipe(name="benchmark"), [])
+    begin(place.labels, Recipe(name="benchmark"), [])
+    size = {"height_px": LABEL_HW[0], "width_px": LABEL_HW[1]}
     for shard in range(NUM_SHARDS):
-        paths = [place.photographs / f"{shard}-{i:02}.jpg" for i in range(IMAGES_PER_SHARD)]
-        for path in paths:
-            write_photograph(rng, path)
-        refs = tuple(ImageRef(path.stem, str(path)) for path in paths)
-        size = {"height_px": LABEL_HW[0], "width_px": LABEL_HW[1]}
+        names = [f"{shard}-{i:02}" for i in range(IMAGES_PER_SHARD)]
+        refs = tuple(ImageRef(name, place.photograph(name)) for name in names)
+        for ref in refs:
+            place.put(ref.uri, photograph(rng))
         rows = [
             LabelRow(id=r.id, uri=r.uri, outcome=Outcome.REFINED, **size,
                      kind=DepthKind.AFFINE_DISPARITY)
             for r in refs
         ]  # fmt: skip
         labels = (Label(row, depth_like_arrays(rng)) for row in rows)
-        write_shard(str(place.labels), ShardPlan(f"s{shard}", f"s{shard}", refs), labels, Storage())
+        write_shard(place.labels, ShardPlan(f"s{shard}", f"s{shard}", refs), labels, Storage())
 
 
-def write_npy(place: Place) -> None:
-    for image_id, label in open_labels(str(place.labels)).items():
+def write_npy(place: Place) -> int:
+    """Write the same maps as files; return their bytes."""
+    num_bytes = 0
+    for image_id, label in open_labels(place.labels).items():
         for quantity in QUANTITIES:
-            folder = place.npy / quantity
-            folder.mkdir(parents=True, exist_ok=True)
-            np.save(folder / f"{image_id}.npy", getattr(label, quantity))
+            file = io.BytesIO()
+            np.save(file, getattr(label, quantity))
+            place.put(place.npy(quantity, image_id), file.getvalue())
+            num_bytes += len(file.getvalue())
+    return num_bytes
 
 
 def measure_epoch(loader: DataLoader[Any]) -> tuple[float, float]:
@@ -131,9 +161,9 @@ def cpu_seconds() -> float:
 
 
 def loaders(place: Place, workers: int, with_photographs: bool) -> list[DataLoader[Any]]:
-    maps = LabelMaps(str(place.labels), QUANTITIES, images="uint8" if with_photographs else None)
+    maps = LabelMaps(place.labels, QUANTITIES, images="uint8" if with_photographs else None)
     labels = LabelDataset(maps, batch_size=BATCH_SIZE, shuffling=Shuffling(seed=0))
-    npy = NpyMaps(place, with_photographs)
+    npy = NpyMaps(place, list(open_labels(place.labels)), with_photographs)
     how: dict[str, Any] = {"batch_size": BATCH_SIZE, "num_workers": workers}
     how["persistent_workers"] = workers > 0  # starting workers is not reading
     return [DataLoader(labels, **how), DataLoader(npy, shuffle=True, **how)]
@@ -153,31 +183,32 @@ def print_row(place: Place, workers: int, with_photographs: bool, repeats: int) 
     )
 
 
-def megabytes(paths: Sequence[Path]) -> float:
-    return sum(f.stat().st_size for path in paths for f in path.rglob("*") if f.is_file()) / 1e6
+def label_bytes(place: Place) -> int:
+    """Return the bytes of the arrays that hold the quantities."""
+    fs, path = open_filesystem(place.labels)
+    groups = {label.row.array_group for label in open_labels(place.labels).values()}
+    return sum(fs.du(f"{path}/arrays/{g}/{q}") for g in groups for q in QUANTITIES)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--url", help="where to write, e.g. s3://bucket/benchmark")
+    asked = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        place = Place(root / "labels", root / "npy", root / "photographs")
+        place = Place(asked.url or folder)
         write_labels(place)
-        write_npy(place)
-        groups = list((place.labels / "arrays").iterdir())
-        ours = megabytes([group / quantity for group in groups for quantity in QUANTITIES])
-        print(f"{NUM_SHARDS * IMAGES_PER_SHARD} labels; refined and confidence take {ours:.0f} MB, "
-              f"as NPY {megabytes([place.npy]):.0f} MB\n")  # fmt: skip
+        npy_bytes = write_npy(place)
+        print(f"{NUM_SHARDS * IMAGES_PER_SHARD} labels; refined and confidence take "
+              f"{label_bytes(place) / 1e6:.0f} MB, as NPY {npy_bytes / 1e6:.0f} MB\n")  # fmt: skip
         print(
             "| sample | workers | LabelDataset /s | NPY files /s | ratio | of the runs | by CPU |"
         )
         print("|---|---:|---:|---:|---:|---:|---:|")
         for with_photographs in (True, False):
             for workers in (0, 2):
-                print_row(place, workers, with_photographs, repeats)
+                print_row(place, workers, with_photographs, asked.repeats)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,11 @@ import uuid
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import settings
+
+# A busy machine takes ten times as long for one example of many: that is no finding.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 # Set before any test imports a library that reads them: nothing may ask the hub, and several test
 # processes share a few cores.

@@ -112,7 +112,7 @@ def conditions(judgement: LabelJudgement) -> list[str]:
         "in brackets: 95 % bootstrap interval over images; change = mean of refined - coarse",
     ]
     if TruthKind.DISPARITY in judgement.truth_kinds:
-        lines.append("the truth is a disparity without calibration: AbsRel, SqRel, RMSE are its")
+        lines.append("a disparity without calibration: AbsRel, SqRel and RMSE are of disparity")
     if len(judgement.truth_kinds) + len(judgement.units) > 2:
         lines.append("kinds or units of truth are mixed: SqRel and RMSE have no unit here")
     return lines

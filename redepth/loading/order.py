@@ -28,7 +28,7 @@ class Shuffling:
 
     Attributes:
         seed: of all draws, together with the epoch.
-        block_size: 1 mixes single images and reads them one by one, in about twice the time.
+        block_size: 1 mixes single images, each a request of its own to a storage.
         buffer_shards: groups that are mixed with one another.
     """
 

@@ -59,6 +59,7 @@ class SampleReader:
         self.groups = numbered(places["array_group"].to_pylist())
         self.indices = places["array_index"].to_numpy().astype(np.int64)
         self._pid = os.getpid()
+        self._inherited: list[Labels] = []
 
     def __len__(self) -> int:
         return len(self.groups)
@@ -89,6 +90,8 @@ class SampleReader:
     def _labels_here(self) -> Labels:
         """Connections to a storage do not survive a fork: open anew in another process."""
         if self._pid != os.getpid():
+            # Kept: let go of, they are closed, and they are the other process's to close.
+            self._inherited.append(self._labels)
             self._labels, self._pid = self._labels.reopened(), os.getpid()
         return self._labels
 

@@ -15,7 +15,7 @@ from redepth.evaluation.bootstrap import MeanInterval
 from redepth.geometry.alignment import fit_affine
 from redepth.judging.comparing import ComparedSet, ImageComparison, LabelComparison
 from redepth.judging.figures import TITLES, resize_map
-from redepth.judging.tables import NO_VALUE, change_words, interval_words, number
+from redepth.judging.tables import NO_VALUE, change_words, interval_words
 from redepth.report.cards import Card, ComparedGroup, Fact, Gallery, Scale, aspect_of, file_name
 from redepth.report.charts import Chart, share_chart, unit_chart
 from redepth.report.figures import histogram_of
@@ -151,12 +151,12 @@ def _sets(first: ComparedSet, second: ComparedSet) -> Iterator[tuple[str, str, s
     yield "recipe", first.recipe, second.recipe
     for outcome in Outcome:
         yield outcome.words, f"{first.outcomes[outcome]:,}", f"{second.outcomes[outcome]:,}"
-    for words, name in (
-        ("mean confidence", "mean_confidence"),
-        ("mean drift (share of coarse range)", "mean_drift"),
-        ("seconds an image", "mean_seconds"),
+    for words, name, form in (
+        ("mean confidence", "mean_confidence", "{:.3f}"),
+        ("mean drift (share of coarse range)", "mean_drift", "{:.1%}"),
+        ("seconds an image", "mean_seconds", "{:.2f}"),
     ):
-        yield words, number(getattr(first, name)), number(getattr(second, name))
+        yield words, _words(getattr(first, name), form), _words(getattr(second, name), form)
 
 
 def _line(image: ImageComparison) -> tuple[str, ...]:

@@ -205,7 +205,7 @@ def _spent(figures: CatalogueFigures, cost: Cost) -> list[Fact]:
     each = estimate_cost(1000, cost, mean, figures.num_timed)
     assert spent is not None and each is not None, "there are measured seconds"
     if spent.price is None or each.price is None:
-        note = "no price stated (run.cost.price_per_actor_hour)"
+        note = "no price stated"
         return [Fact("Actor hours", _hours(spent.actor_hours), note)]
     words = f"{_hours(spent.actor_hours)} actor hours; {each.price:,.2f} per 1000 labels"
     return [Fact("Cost", f"{spent.price:,.2f} {cost.currency}", words)]

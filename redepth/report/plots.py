@@ -61,6 +61,7 @@ def _draw(figure: Figure, plot: Plot) -> None:
         plot.edges[:-1], plot.counts, np.diff(plot.edges), align="edge", color=_BARS, linewidth=0
     )
     axes.set_xlim(plot.edges[0], plot.edges[-1])
+    axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.set_xlabel(plot.quantity, color=_TEXT)
     axes.set_ylabel(plot.what, color=_TEXT)

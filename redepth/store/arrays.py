@@ -2,8 +2,8 @@
 
 Each array [n, H, W] lies in ONE object (Zarr's sharding), H and W being the largest of its images;
 smaller ones are padded with NaN at the bottom and at the right. Storing an image alone would
-rewrite the whole object, so a group is encoded in memory and put as a whole. One image is read with
-two GETs: the index of the object, and the chunk.
+rewrite the whole object, so a group is encoded in memory and put as a whole. `chunks` reads single
+images out of it.
 """
 
 from __future__ import annotations
@@ -81,15 +81,6 @@ def open_group(objects: Objects, group: str) -> zarr.Group:
         raise IntegrityError(
             f"{objects.url}: labels/ names the array group {folder}, which is not there"
         ) from error
-
-
-def read_maps(
-    array: zarr.Array[Any], first: int, sizes: Sequence[tuple[int, int]]
-) -> list[npt.NDArray[np.floating[Any]]]:
-    """Read consecutive images' [H, W], as stored, without their padding; `sizes` are (H, W)."""
-    height_px, width_px = (max(sides) for sides in zip(*sizes, strict=True))
-    block_nhw: Any = array[first : first + len(sizes), :height_px, :width_px]
-    return [map_hw[:h, :w] for map_hw, (h, w) in zip(block_nhw, sizes, strict=True)]
 
 
 def _cast(

@@ -59,6 +59,11 @@ class Objects:
         with storage_errors(self.url):
             return bytes(self.fs.cat_file(self.full_path(name)))
 
+    def read_range(self, name: str, start: int, stop: int | None) -> bytes:
+        """Read bytes of one object, counted as a slice is. Raises FileNotFoundError as `read`."""
+        with storage_errors(self.url):
+            return bytes(self.fs.cat_file(self.full_path(name), start=start, end=stop))
+
     def read_many(self, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         """Read small objects in the order given, many at a time where the storage can."""
         for start in range(0, len(names), _OBJECTS_PER_READ):

@@ -17,7 +17,8 @@ import zarr
 
 from redepth.errors import ConfigError, IntegrityError
 from redepth.storage_faults import storage_errors
-from redepth.store import arrays, catalogue, manifest
+from redepth.store import arrays, catalogue, layout, manifest
+from redepth.store.chunks import Chunks, open_chunks
 from redepth.store.conditions import rows_where
 from redepth.store.dataset import Dataset, read_dataset
 from redepth.store.id_index import IdIndex
@@ -74,7 +75,7 @@ class Labels(Mapping[str, StoredLabel]):
         self._objects = objects
         self._selected = selected
         self._group = lru_cache(_GROUPS_KEPT_OPEN)(self._open_group)
-        self._array = lru_cache(_GROUPS_KEPT_OPEN)(self._open_array)
+        self._chunks = lru_cache(_GROUPS_KEPT_OPEN * len(layout.QUANTITIES))(self._open_chunks)
         self._part = lru_cache(_GROUPS_KEPT_OPEN)(self._read_part)
 
     def __len__(self) -> int:
@@ -205,7 +206,7 @@ class Labels(Mapping[str, StoredLabel]):
     ) -> list[npt.NDArray[np.floating[Any]]]:
         """Read one map of several rows that lie one after the other in one group, in one go.
 
-        Half the time of reading them one by one: the object's index is read once.
+        One request to the storage instead of one each.
 
         Args:
             rows: at least one; all of one `array_group`, `array_index` counting up by one.
@@ -223,13 +224,7 @@ class Labels(Mapping[str, StoredLabel]):
             _require_image(self._group(row.array_group), row)
         sizes = [(row.height_px or 0, row.width_px or 0) for row in rows]
         group, first = rows[0].array_group or "", rows[0].array_index or 0
-        with storage_errors(self._objects.url):
-            maps = arrays.read_maps(self._array(group, quantity), first, sizes)
-        for row, map_hw in zip(rows, maps, strict=True):
-            # Zarr reads an object that is not there as fill values. These are never all NaN.
-            if quantity in ("coarse", "refined") and np.isnan(map_hw).all():
-                raise IntegrityError(f"{row.id}: {quantity} is gone from arrays/{row.array_group}")
-        return maps
+        return self._chunks(group, quantity).read(first, sizes)
 
     def _rows(self) -> pa.Table:
         """Read whole rows of every image."""
@@ -269,8 +264,11 @@ class Labels(Mapping[str, StoredLabel]):
     def _open_group(self, name: str) -> zarr.Group:
         return arrays.open_group(self._objects, name)
 
-    def _open_array(self, group: str, quantity: str) -> zarr.Array[Any]:
-        return self._group(group)[quantity]
+    def _open_chunks(self, group: str, quantity: str) -> Chunks:
+        folder = f"{layout.group_folder(group)}/{quantity}"
+        with storage_errors(self._objects.url):
+            array: zarr.Array[Any] = self._group(group)[quantity]
+        return open_chunks(self._objects, folder, array)
 
     def _read_part(self, shard: str) -> Part:
         part = catalogue.read_part(self._objects, shard)

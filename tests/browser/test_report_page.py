@@ -47,6 +47,26 @@ def test_opens_without_complaint_request_or_sideways_scrolling(
     assert opened.requests == [report.as_uri()]
 
 
+@pytest.mark.parametrize("width_px", [390, 820, 1100, 1160, 1440])
+def test_no_tile_stands_alone_in_its_row(report: Path, open_page: Open, width_px: int) -> None:
+    tiles = open_page(report, width_px).page.locator(".tiles > div")
+    tops = tiles.evaluate_all("all => all.map(tile => tile.getBoundingClientRect().top)")
+    assert len(tops) == 6
+    assert {tops.count(top) for top in tops} in ({2}, {3}, {6})
+
+
+@pytest.mark.parametrize("width_px", WIDTHS_PX)
+def test_a_long_word_stays_within_its_tile(report: Path, open_page: Open, width_px: int) -> None:
+    page = open_page(report, width_px).page
+    page.locator(".tiles dd span").last.evaluate("note => note.textContent = 'x'.repeat(70)")
+    sizes = page.locator(".tiles > div").evaluate_all(
+        "all => all.map(tile => [tile.scrollWidth, tile.clientWidth])"
+    )
+    assert len(sizes) == 6
+    assert all(needed <= given for needed, given in sizes)
+    assert page.evaluate("document.documentElement.scrollWidth") == width_px
+
+
 def test_dark_mode_is_dark(report: Path, open_page: Open) -> None:
     assert ground(open_page(report, scheme="dark").page) < 120
     assert ground(open_page(report, scheme="light").page) > 650

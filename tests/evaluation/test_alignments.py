@@ -40,7 +40,7 @@ def scene(seed: int) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize(
     "alignment", [Alignment.SCALE_SHIFT_DISPARITY, Alignment.REDEPTH, Alignment.RANSAC]
 )
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=seeds, scale=scales, shift=shifts)
 def test_an_affine_disparity_becomes_the_depth_it_was_made_of(
     alignment: Alignment, seed: int, scale: float, shift: float
@@ -52,7 +52,7 @@ def test_an_affine_disparity_becomes_the_depth_it_was_made_of(
 
 @pytest.mark.parametrize("alignment", [Alignment.SCALE_SHIFT_DEPTH, Alignment.RANSAC])
 @pytest.mark.parametrize("kind", [DEPTH, METRIC])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=seeds, scale=scales, shift=shifts)
 def test_an_affine_depth_becomes_the_depth_it_was_made_of(
     alignment: Alignment, kind: DepthKind, seed: int, scale: float, shift: float
@@ -97,7 +97,7 @@ def test_what_is_not_in_the_mask_does_not_matter(seed: int) -> None:
 
 
 @given(seed=seeds, scale=scales, shift=shifts)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_ransac_ignores_what_least_squares_cannot(seed: int, scale: float, shift: float) -> None:
     rng = np.random.default_rng(seed)
     target, mask = rng.uniform(1.0, 9.0, HW), np.ones(HW, dtype=bool)
@@ -144,7 +144,7 @@ def test_what_has_no_meaning_is_refused(alignment: Alignment, kind: DepthKind) -
 
 
 @given(seed=seeds, scale=scales, shift=shifts)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @pytest.mark.parametrize("alignment", [Alignment.REDEPTH, Alignment.RANSAC])
 def test_a_disparity_truth_is_met_in_disparity(
     alignment: Alignment, seed: int, scale: float, shift: float

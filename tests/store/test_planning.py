@@ -21,7 +21,7 @@ from redepth.store.shards import write_shard
 from redepth.types import Outcome
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     num_listed=st.integers(0, 40),
     num_committed=st.integers(0, 40),

@@ -56,7 +56,7 @@ label_shapes = st.lists(
 )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(shapes=label_shapes, dtype=st.sampled_from(["float32", "float16"]), turned=st.booleans())
 def test_what_goes_in_comes_out(
     new_output: Callable[[], str],

@@ -1,0 +1,104 @@
+"""Maps out of one object: what Zarr reads, and no map where the object is not whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+from hypothesis import given
+from hypothesis import strategies as st
+
+from redepth.errors import IntegrityError
+from redepth.store.arrays import encode_group
+from redepth.store.chunks import open_chunks
+from redepth.store.layout import QUANTITIES
+from redepth.store.objects import Objects, open_objects
+
+SIZES = ((5, 9), (8, 4), (8, 9), (1, 1), (6, 6))
+NAME = "group/refined/c/0/0/0"
+
+
+def write_group(url: str) -> Objects:
+    rng = np.random.default_rng(0)
+    maps = [
+        {name: rng.normal(size=size).astype(dtype) for name, dtype in TYPES.items()}
+        for size in SIZES
+    ]
+    objects = open_objects(url)
+    for name, content in encode_group(maps, {}, compression_level=5):
+        objects.put(f"group/{name}", content)
+    return objects
+
+
+TYPES = dict(zip(QUANTITIES, ("f4", "f4", "f2", "f2"), strict=True))
+
+
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory: pytest.TempPathFactory) -> Objects:
+    return write_group(str(tmp_path_factory.mktemp("objects")))
+
+
+def opened(objects: Objects, quantity: str) -> zarr.Array:
+    return zarr.open_group(objects.full_url("group"), mode="r")[quantity]
+
+
+@given(st.sampled_from(QUANTITIES), st.integers(0, 4), st.integers(1, 5))
+def test_a_run_of_maps_is_what_zarr_reads(
+    objects: Objects, quantity: str, first: int, num: int
+) -> None:
+    array = opened(objects, quantity)
+    chunks = open_chunks(objects, f"group/{quantity}", array)
+    sizes = SIZES[first : first + num]
+    for index, map_hw in enumerate(chunks.read(first, sizes), first):
+        height, width = SIZES[index]
+        assert map_hw.dtype == TYPES[quantity]
+        np.testing.assert_array_equal(map_hw, array[index, :height, :width])
+
+
+def test_neighbours_are_one_request(objects: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
+    chunks = open_chunks(objects, "group/refined", opened(objects, "refined"))
+    asked: list[str] = []
+    real = Objects.read_range
+
+    def read_range(self: Objects, name: str, start: int, stop: int | None) -> bytes:
+        asked.append(name)
+        return real(self, name, start, stop)
+
+    monkeypatch.setattr(Objects, "read_range", read_range)
+    chunks.read(1, SIZES[1:4])
+    assert asked == [NAME]
+
+
+def test_more_than_there_is_is_an_error(objects: Objects) -> None:
+    chunks = open_chunks(objects, "group/refined", opened(objects, "refined"))
+    with pytest.raises(IntegrityError, match="damaged"):
+        chunks.read(4, [(1, 1), (1, 1)])
+
+
+@pytest.mark.parametrize("place", ["a chunk's length", "the index", "the end", "all"])
+def test_damage_is_found(tmp_path: Path, place: str) -> None:
+    objects = write_group(str(tmp_path))
+    array = opened(objects, "refined")
+    content = bytearray(objects.read(NAME))
+    match place:
+        case "a chunk's length":
+            content[12] ^= 1
+        case "the index":
+            content[-30] ^= 1
+        case "the end":
+            del content[-7:]
+        case _:
+            content.clear()
+    objects.put(NAME, bytes(content))
+    with pytest.raises(IntegrityError, match=f"{NAME} is damaged; remove the label part"):
+        open_chunks(objects, "group/refined", array).read(0, SIZES)
+
+
+def test_an_object_that_shrank_since_its_index_was_read_is_damaged(tmp_path: Path) -> None:
+    objects = write_group(str(tmp_path))
+    chunks = open_chunks(objects, "group/refined", opened(objects, "refined"))
+    objects.put(NAME, objects.read(NAME)[:40])
+    with pytest.raises(IntegrityError, match="damaged"):
+        chunks.read(1, SIZES[1:])
