@@ -25,7 +25,7 @@ _SETTINGS = ReDepthAnything()
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """How often what is shown; the defaults are what a VAE is trained on.
+    """How often what is shown.
 
     Attributes:
         plain: share of plain pictures.
@@ -42,16 +42,7 @@ class Mixture:
     ways: tuple[float, ...] = (0.25, 0.15, 0.12, 0.14, 0.14, 0.20)
 
 
-EVERYTHING = Mixture()
-# What UNet and text encoder are trained on. The empty prompt stands over wrong shapes alone, most
-# of them right for the class: guidance away from it is then towards this picture's shape.
-JUDGING = Mixture(
-    plain=0.15,
-    true=0.40,
-    empty=0.0,
-    empty_wrong=0.60,
-    ways=(0.15, 0.30, 0.08, 0.20, 0.09, 0.18),
-)
+MIXTURE = Mixture()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +53,7 @@ class Shown:
     prompts: tuple[str, ...]
 
 
-def show(batch: SceneBatch, generator: torch.Generator, mixture: Mixture = EVERYTHING) -> Shown:
+def show(batch: SceneBatch, generator: torch.Generator, mixture: Mixture = MIXTURE) -> Shown:
     """Make a training batch of a batch of scenes, on the generator's device."""
     count = len(batch.captions)
     kind_b = uniform(generator, count)
@@ -93,7 +84,7 @@ def corrupt(
     depth_bhw: Tensor,
     sibling_bhw: Tensor,
     generator: torch.Generator,
-    how_often: tuple[float, ...] = EVERYTHING.ways,
+    how_often: tuple[float, ...] = MIXTURE.ways,
 ) -> Tensor:
     """Return wrong shapes, each wrong in one of six ways.
 

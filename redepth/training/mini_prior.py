@@ -13,7 +13,7 @@ from transformers import CLIPTextModel
 from redepth.priors.diffusion import PriorParts
 from redepth.priors.mini import build_mini_prior
 from redepth.priors.score_distillation import add_noise
-from redepth.training.composites import ANY_PICTURE, JUDGING, WRONG_WORD, Mixture, show
+from redepth.training.composites import ANY_PICTURE, MIXTURE, WRONG_WORD, Mixture, show
 from redepth.training.loop import Stage
 from redepth.training.pool import ScenePool, draw_batch, normal, step_generator, uniform
 from redepth.training.schedules import StageSchedule
@@ -50,7 +50,7 @@ def new_prior(seed: int, captions: Sequence[str]) -> PriorParts:
 
 
 def vae_stage(vae: AutoencoderKL, pool: ScenePool, seed: int, schedule: StageSchedule) -> Stage:
-    """Return the training of the VAE: mean |error| + 1e-7 KL, on plain and re-lit pictures."""
+    """Return the training of the VAE: mean |error| + 1e-7 KL, on what the prior will see."""
 
     def loss(step: int) -> Tensor:
         generator = step_generator(seed, VAE_STAGE, step, vae.device)
@@ -98,7 +98,7 @@ def prior_stage(
     pool: ScenePool,
     seed: int,
     schedule: StageSchedule,
-    mixture: Mixture = JUDGING,
+    mixture: Mixture = MIXTURE,
 ) -> Stage:
     """Return the training of UNet and text encoder: mean (v - v_hat)^2, `draw_timesteps`.
 

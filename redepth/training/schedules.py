@@ -48,7 +48,7 @@ ON_CPU = MiniSchedule(
 ON_GPU = MiniSchedule(
     depth=StageSchedule(4000, 64, 1e-3),
     vae=StageSchedule(2000, 64, 2e-3),
-    prior=StageSchedule(10_000, 256, 1e-3),
+    prior=StageSchedule(6000, 256, 1e-3),
     scenes_scale=4.0,
 )
 
