@@ -12,8 +12,10 @@ from rich.table import Table
 
 from redepth.config import Recipe
 from redepth.costing import CostEstimate
+from redepth.store.cleaning import Leftover
 from redepth.store.planning import Plan
 from redepth.store.reader import OutputSummary
+from redepth.store.verification import Verification
 from redepth.types import LabelRow, ModelCard, Outcome
 
 out = Console(highlight=False, soft_wrap=True)
@@ -22,6 +24,7 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 UNTRAINED = (
     "[bold red]untrained[/]: this recipe's models have weights from a seed; labels mean nothing"
 )
+MAX_LEFTOVERS = 20
 TROUBLE = (Outcome.FELL_BACK, Outcome.REJECTED, Outcome.FAILED)
 _COLOURS = {
     Outcome.REFINED: "green",
@@ -145,6 +148,40 @@ def print_export(where: str, num_images: int, num_lost: int) -> None:
         words = f"{_count(num_lost, 'pixel')} beyond the 16 bits; choose a smaller --metric-scale"
         facts.append(("invalid", f"{words}, or npy or exr, and another --out"))
     _print_facts(facts)
+
+
+def print_verification(where: str, found: Verification) -> None:
+    """Say what re-reading an output came to, and everything that is wrong with it."""
+    for problem in found.problems:
+        out.print(f"[red]wrong[/]  {escape(problem)}")
+    if found.num_problems > len(found.problems):
+        out.print(f"... and {found.num_problems - len(found.problems)} more")
+    out.print(_outcome_table(found.outcomes))
+    _print_facts(
+        [
+            ("read again", f"{_images(found.num_images)}, {found.num_groups} array groups"),
+            ("content", f"sha256 {found.content_digest}"),
+            ("problems", str(found.num_problems or "none")),
+        ]
+    )
+
+
+def print_leftovers(where: str, leftovers: Sequence[Leftover], *, removed: bool) -> None:
+    """Say what nothing names, and how to have it removed."""
+    for leftover in leftovers[:MAX_LEFTOVERS]:
+        kind = " (unfinished upload)" if leftover.upload_id else ""
+        size = f"{leftover.num_bytes / 1e6:.1f} MB"
+        out.print(f"{leftover.changed:%Y-%m-%d %H:%M}  {size:>10}  {escape(leftover.name)}{kind}")
+    if len(leftovers) > MAX_LEFTOVERS:
+        out.print(f"... and {len(leftovers) - MAX_LEFTOVERS} more")
+    num_bytes = sum(leftover.num_bytes for leftover in leftovers)
+    found = f"{_count(len(leftovers), 'leftover')}, {num_bytes / 1e6:.1f} MB"
+    if removed:
+        out.print(f"Removed {found} from {where}.")
+    elif leftovers:
+        out.print(f"{found} in {where}. Nothing was removed; to remove them: add --yes")
+    else:
+        out.print(f"Nothing is left over in {where}.")
 
 
 def print_report(page: Path, num_images: int, num_shown: int) -> None:

@@ -146,7 +146,7 @@ def storage_errors(url: str, *, missing_is_wrong: bool = False) -> Iterator[None
 
 def classify(error: Exception) -> Fault | None:
     """Sort an error by the server's code, its type, errno or HTTP status; None for a bug."""
-    fault = _FAULT_OF_CODE.get(_code(error))
+    fault = _FAULT_OF_CODE.get(server_code(error))
     if fault is not None:
         return fault
     if "kind: Connect," in str(error):  # obstore has one type for all that a connection may suffer
@@ -174,7 +174,7 @@ def in_words(error: Exception) -> str:
 
     Nothing of the answer's body but the code: servers quote keys and signatures there.
     """
-    code = _code(error)
+    code = server_code(error)
     if code and not code.isdigit():
         return code
     lines = str(error).partition("<?xml")[0].strip(" :\n").splitlines()
@@ -183,6 +183,20 @@ def in_words(error: Exception) -> str:
     if request:
         return f"{request[2]}: {request[1]}"[:300]
     return line[:300] if line not in ("", "None") else type(error).__name__
+
+
+def server_code(error: BaseException) -> str:
+    """Return the code an S3 server gave ("" if none): s3fs keeps the answer as the cause, obstore
+    in the message.
+    """
+    link: BaseException | None = error
+    while link is not None:
+        response = getattr(link, "response", None)
+        if isinstance(response, dict):
+            return str(response.get("Error", {}).get("Code", ""))
+        link = link.__cause__
+    written = re.search(r"<Code>(\w+)</Code>", str(error))
+    return written[1] if written else ""
 
 
 def _by_number(error: Exception) -> Fault | None:
@@ -195,18 +209,6 @@ def _by_number(error: Exception) -> Fault | None:
         return Fault.REFUSED
     is_a_bug = type(error).__module__ == "builtins" and not isinstance(error, OSError)
     return None if is_a_bug else Fault.TRANSIENT
-
-
-def _code(error: BaseException) -> str:
-    """Return the server's code: s3fs keeps the answer as the cause, obstore in the message."""
-    link: BaseException | None = error
-    while link is not None:
-        response = getattr(link, "response", None)
-        if isinstance(response, dict):
-            return str(response.get("Error", {}).get("Code", ""))
-        link = link.__cause__
-    written = re.search(r"<Code>(\w+)</Code>", str(error))
-    return written[1] if written else ""
 
 
 def _http_status(error: Exception) -> int | None:

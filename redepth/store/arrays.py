@@ -83,10 +83,15 @@ def open_group(objects: Objects, group: str) -> zarr.Group:
         ) from error
 
 
+def stored_dtype(quantity: str, of_depth: str) -> np.dtype[Any]:
+    """Return the dtype a quantity is stored in, coarse and refined maps in `of_depth`."""
+    return np.dtype(np.float16 if quantity in _ALWAYS_HALF else of_depth)
+
+
 def _cast(
     image_id: str, quantity: str, map_hw: FloatMap, storage: Storage
 ) -> npt.NDArray[np.floating[Any]]:
-    dtype = np.float16 if quantity in _ALWAYS_HALF else np.dtype(storage.dtype)
+    dtype = stored_dtype(quantity, storage.dtype)
     with np.errstate(over="ignore"):
         stored = map_hw.astype(dtype, copy=True)
     if np.isinf(stored).any() and not np.isinf(map_hw).any():

@@ -54,8 +54,8 @@ def read_part(objects: Objects, shard: str) -> Part | None:
         return None
 
 
-def read_parts(objects: Objects, columns: Sequence[str]) -> Iterator[Part]:
-    """Read some columns of every label part, sorted by shard.
+def read_parts(objects: Objects, columns: Sequence[str] | None) -> Iterator[Part]:
+    """Read some columns (None: all) of every label part, sorted by shard.
 
     Raises:
         CommitConflict: a part vanished meanwhile.

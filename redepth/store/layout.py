@@ -2,7 +2,7 @@
 
 dataset.json                 recipe, models and software, written once
 manifest/<stamp>-<digest>.parquet    what a plan found to do
-arrays/<group>/              Zarr v3 group of one shard, or of a second try at some of its images
+arrays/<try>-<digest>/       Zarr v3 group of one shard, or of a later try at some of its images
 labels/<shard>.parquet       one row an image; its atomic put is the commit
 reports/<run>/               pages and pictures, never read back
 """
@@ -30,8 +30,18 @@ def shard_id(recipe_digest: str, image_ids: Sequence[str]) -> str:
 
 
 def array_group(shard: str, num_earlier: int) -> str:
-    """Name the group of a shard's next try, after so many that are committed already."""
+    """Name a shard's next try, after so many that are committed already."""
     return shard if num_earlier == 0 else f"{shard}.{num_earlier}"
+
+
+def stored_group(array_group: str, digest: str) -> str:
+    """Name the group a try's pixels go to: two writers that differ never write one object."""
+    return f"{array_group}-{digest}"
+
+
+def digest_in(stored: str) -> str | None:
+    """Return the digest in a group's name; None for one written before names had any."""
+    return stored.rpartition("-")[2] if "-" in stored else None
 
 
 def label_part(shard: str) -> str:

@@ -50,13 +50,16 @@ class ShardPlan:
 
     Attributes:
         shard: see `shard_id`; names the label part.
-        array_group: where their pixels go: the shard's own group, or `<shard>.<k>` on a retry.
+        array_group: names the try: the shard's own name, or `<shard>.<k>` on a retry. The group
+            that holds the pixels is called so, with a digest of them behind.
         images: in the order of the rows and of the arrays.
+        manifest: name of the manifest this was read from, None if from none.
     """
 
     shard: str
     array_group: str
     images: tuple[ImageRef, ...]
+    manifest: str | None = None
 
     def __post_init__(self) -> None:
         if not self.images:
@@ -102,7 +105,7 @@ def read_shard_plans(manifest_url: str, start: int, stop: int) -> Iterator[Shard
         with open_objects(root).opened(name) as source, pq.ParquetFile(source) as file:
             rows = _rows_between(file, start, stop)
             for _, lines in groupby(rows, key=itemgetter("shard_number")):
-                yield _shard_plan(list(lines))
+                yield _shard_plan(list(lines), f"{MANIFESTS}/{name}")
     except FileNotFoundError as error:
         raise CommitConflict(
             f"manifest {manifest_url} is not there any more; plan again"
@@ -115,12 +118,23 @@ def planned_at(manifest: str) -> datetime:
     return datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)
 
 
+def newest_manifest(objects: Objects) -> str | None:
+    """Name the manifest of the output's last plan, None if there is none."""
+    names = objects.list(MANIFESTS, PARQUET)
+    return names[-1] if names else None
+
+
+def work_digest(manifest: str) -> str:
+    """Return the digest over the tries of a manifest, as its name or URL says."""
+    return manifest.rpartition("/")[2].removesuffix(PARQUET).partition("-")[2]
+
+
 def latest_manifest_ids(objects: Objects) -> pa.ChunkedArray:
     """Return the image ids of the newest manifest, none if there is no manifest."""
-    names = objects.list(MANIFESTS, PARQUET)
-    if not names:
+    newest = newest_manifest(objects)
+    if newest is None:
         return pa.chunked_array([], pa.string())
-    with objects.opened(names[-1]) as source, pq.ParquetFile(source) as file:
+    with objects.opened(newest) as source, pq.ParquetFile(source) as file:
         return file.read(columns=["id"])["id"]
 
 
@@ -139,6 +153,6 @@ def _rows_between(file: pq.ParquetFile, start: int, stop: int) -> Iterator[dict[
                     yield row
 
 
-def _shard_plan(rows: list[dict[str, Any]]) -> ShardPlan:
+def _shard_plan(rows: list[dict[str, Any]], manifest: str) -> ShardPlan:
     images = tuple(ImageRef(**{name: row[name] for name in IMAGE_SCHEMA.names}) for row in rows)
-    return ShardPlan(rows[0]["shard"], rows[0]["array_group"], images)
+    return ShardPlan(rows[0]["shard"], rows[0]["array_group"], images, manifest)

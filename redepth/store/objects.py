@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,14 +36,19 @@ class Objects:
     fs: Any
     path: str
 
-    def put(self, name: str, content: bytes) -> None:
-        """Write one object atomically: a reader sees the old content, or the new, or nothing."""
+    def put(self, name: str, content: bytes, conditions: Mapping[str, str] | None = None) -> None:
+        """Write one object atomically: a reader sees the old content, or the new, or nothing.
+
+        Args:
+            conditions: on S3 alone, further parameters of PutObject ("IfNoneMatch", "IfMatch"); see
+                `redepth.store.conditional_puts`.
+        """
         with storage_errors(self.url, missing_is_wrong=True):
             if self.is_local:
                 with _replacing(Path(self.full_path(name))) as file:
                     file.write(content)
             else:
-                self.fs.pipe_file(self.full_path(name), content)
+                self.fs.pipe_file(self.full_path(name), content, **(conditions or {}))
 
     def put_file(self, name: str, source: Path) -> None:
         """Write one object atomically from a local file that need not fit into memory."""
@@ -73,6 +78,11 @@ class Objects:
             for name in some:
                 yield name, contents[self.full_path(name)]
 
+    def tag(self, name: str) -> str:
+        """Return an object's ETag. Raises FileNotFoundError if there is none."""
+        with storage_errors(self.url):
+            return str(self.fs.info(self.full_path(name))["ETag"])
+
     def exists(self, name: str) -> bool:
         # Not fs.exists: on S3 that says False for a bucket that is not there.
         with storage_errors(self.url):
@@ -101,6 +111,14 @@ class Objects:
         with storage_errors(self.url):
             self.fs.rm_file(self.full_path(name))
 
+    def delete_folders(self, folder: str) -> None:
+        """Remove the empty folders at and below one; only local storage has such things."""
+        path = Path(self.full_path(folder))
+        if self.is_local and path.is_dir():
+            for below in sorted((p for p in path.rglob("*") if p.is_dir()), reverse=True):
+                below.rmdir()
+            path.rmdir()
+
     @contextmanager
     def opened(self, name: str) -> Iterator[BinaryIO]:
         """Open one object for reading in parts."""
@@ -110,6 +128,10 @@ class Objects:
     @property
     def is_local(self) -> bool:
         return isinstance(self.fs, LocalFileSystem)
+
+    @property
+    def is_s3(self) -> bool:
+        return "s3" in self.fs.protocol
 
     def full_path(self, name: str) -> str:
         """Return what the filesystem calls this object."""

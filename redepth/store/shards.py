@@ -1,4 +1,9 @@
-"""Committing a shard: its arrays, then its label part, whose atomic put makes all of it true."""
+"""Committing a shard: its arrays, then its label part, whose atomic put makes all of it true.
+
+The arrays go to a group whose name has a digest of them: what another writer of the same shard puts
+meanwhile is the same objects or other ones, never a mixture. The label part is put on the condition
+that it still is as it was read, and only while no later plan was made for the output.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +16,12 @@ from redepth.errors import CommitConflict, IntegrityError
 from redepth.store import arrays, layout
 from redepth.store.arrays import Maps
 from redepth.store.catalogue import read_part
+from redepth.store.conditional_puts import put_if_unchanged, see
+from redepth.store.digests import group_digest, maps_digest
 from redepth.store.layout import FORMAT_VERSION
-from redepth.store.manifest import ShardPlan
+from redepth.store.manifest import ShardPlan, newest_manifest, work_digest
 from redepth.store.objects import Objects, open_objects
-from redepth.store.rows import Part, encode_part
+from redepth.store.rows import Part, decode_part, encode_part
 from redepth.types import Label, LabelRow, Outcome
 
 
@@ -50,7 +57,8 @@ def write_shard(
 
     Nothing is visible before the label part is put. Killed before that and run again, it writes the
     same names and, for the same labels, the same bytes. A plan that is committed already is left as
-    it is: `labels` is not even read.
+    it is: `labels` is not even read. Where another writer commits the plan first, its labels count
+    and ours are left aside.
 
     Args:
         labels: one for each of the plan's images, in any order; each is narrowed to what is
@@ -58,11 +66,14 @@ def write_shard(
 
     Raises:
         IntegrityError: a label is missing, came twice, was not planned, or contradicts its arrays.
-        CommitConflict: the shard is not as it was when it was planned.
+        CommitConflict: the shard is not as it was when it was planned, or the output was planned
+            again since.
         ConfigError: a value does not fit the recipe's storage dtype.
     """
     objects = open_objects(out)
-    part = read_part(objects, plan.shard)
+    name = layout.label_part(plan.shard)
+    seen = see(objects, name)
+    part = None if seen is None else decode_part(plan.shard, seen.content)
     if part is not None and plan.array_group in part.array_groups:
         return ShardCommit(plan.shard, _count(_planned(part.rows(), plan)), num_bytes=0)
     _require_as_planned(plan, part)
@@ -70,8 +81,36 @@ def write_shard(
     rows = _placed(plan, received)
     num_bytes = _put_arrays(objects, plan, rows, received, storage)
     content = _part_content(plan, part, rows)
-    objects.put(layout.label_part(plan.shard), content)
+    _require_newest_plan(objects, plan)
+    if not put_if_unchanged(objects, name, content, seen):
+        return _of_the_winner(objects, plan)
     return ShardCommit(plan.shard, _count(rows), num_bytes + len(content))
+
+
+def _of_the_winner(objects: Objects, plan: ShardPlan) -> ShardCommit:
+    """Return what another writer has committed of this plan while we were about to."""
+    part = read_part(objects, plan.shard)
+    if part is None or plan.array_group not in part.array_groups:
+        raise CommitConflict(
+            f"shard {plan.shard} was changed by another run while {plan.array_group} was written; "
+            "plan again"
+        )
+    return ShardCommit(plan.shard, _count(_planned(part.rows(), plan)), num_bytes=0)
+
+
+def _require_newest_plan(objects: Objects, plan: ShardPlan) -> None:
+    """Stop the run of an older plan if the newest one has cut the images otherwise.
+
+    Plans that cut alike name their shards alike, and of such a shard one commit succeeds.
+    """
+    newest = newest_manifest(objects)
+    if plan.manifest is None or newest is None or newest <= plan.manifest:
+        return
+    if work_digest(newest) != work_digest(plan.manifest):
+        raise CommitConflict(
+            f"{objects.url} was planned again ({newest}) since {plan.manifest}, which this run "
+            "works on: another run has taken over. What is committed stays; run again when it ends"
+        )
 
 
 def _require_as_planned(plan: ShardPlan, part: Part | None) -> None:
@@ -127,11 +166,13 @@ def _placed(
     plan: ShardPlan, received: Mapping[str, tuple[LabelRow, Maps | None]]
 ) -> list[LabelRow]:
     """Put the rows into the plan's order and say where each one's pixels are."""
+    ordered = [received[image.id] for image in plan.images]
+    digest = group_digest([maps_digest(r.id, r.kind, maps) for r, maps in ordered if maps])
+    stored = layout.stored_group(plan.array_group, digest)
     rows: list[LabelRow] = []
     num_stored = 0
-    for image in plan.images:
-        row, maps = received[image.id]
-        group, index = (None, None) if maps is None else (plan.array_group, num_stored)
+    for row, maps in ordered:
+        group, index = (None, None) if maps is None else (stored, num_stored)
         rows.append(replace(row, shard=plan.shard, array_group=group, array_index=index))
         num_stored += maps is not None
     return rows
@@ -148,7 +189,7 @@ def _put_arrays(
     maps = [held for row in stored if (held := received[row.id][1]) is not None]
     if not maps:
         return 0
-    folder = layout.group_folder(plan.array_group)
+    folder = layout.group_folder(stored[0].array_group or "")
     num_bytes = 0
     for name, content in arrays.encode_group(
         maps, _attributes(plan, stored), storage.compression_level

@@ -59,6 +59,8 @@ def label(
         return Label(replace(row, reason=f"it {outcome.words}"))
     seed = int(hashlib.sha256(ref.id.encode()).hexdigest()[:8], 16)
     row = replace(row, height_px=size[0], width_px=size[1], kind=DepthKind.AFFINE_DISPARITY)
+    if outcome is Outcome.FELL_BACK:
+        row = replace(row, reason="it fell back")
     return Label(row, maps(seed, *size, single=single))
 
 

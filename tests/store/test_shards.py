@@ -21,6 +21,7 @@ from redepth.store.manifest import ShardPlan
 from redepth.store.objects import Objects, open_objects
 from redepth.store.planning import plan_labels
 from redepth.store.reader import open_labels
+from redepth.store.rows import decode_part
 from redepth.store.shards import is_committed, write_shard
 from redepth.types import DepthKind, Label, Outcome
 
@@ -149,14 +150,14 @@ def test_a_writer_killed_at_any_put_leaves_nothing_to_read(
     assert len(opened(out)) == 8
 
 
-def _failing_after(num_puts: int) -> Callable[[Objects, str, bytes], None]:
+def _failing_after(num_puts: int) -> Callable[..., None]:
     real, done = Objects.put, Counter[str]()
 
-    def put(self: Objects, name: str, content: bytes) -> None:
+    def put(self: Objects, name: str, *rest: object) -> None:
         if done["puts"] == num_puts:
             raise TransientError("killed")
         done["puts"] += 1
-        real(self, name, content)
+        real(self, name, *rest)
 
     return put
 
@@ -180,11 +181,14 @@ def test_the_label_part_is_put_last_and_the_group_before_it(
     names: list[str] = []
     real = Objects.put
     monkeypatch.setattr(
-        Objects, "put", lambda self, name, content: (names.append(name), real(self, name, content))
+        Objects, "put", lambda self, name, *rest: (names.append(name), real(self, name, *rest))
     )
     plan = plan_of(3)
     write_shard(out, plan, [label(ref) for ref in plan.images], STORAGE)
-    assert names[-2:] == ["arrays/s0/zarr.json", "labels/s0.parquet"]
+    part = decode_part("s0", open_objects(out).read(names[-1]))
+    (named,) = {row.array_group for row in part.rows()}
+    assert names[-2:] == [f"arrays/{named}/zarr.json", "labels/s0.parquet"]
+    assert named.startswith("s0-")
 
 
 def test_the_same_labels_are_the_same_bytes(new_output: Callable[[], str]) -> None:
@@ -259,9 +263,9 @@ def test_a_retry_replaces_failed_rows_and_keeps_good_ones(out: str) -> None:
     assert list(after) == list(before)
     for key in before.keys() - failed.keys():
         assert after[key][0] == before[key][0]
-    assert after[refs[1].id][0].array_group == f"{after[refs[1].id][0].shard}.1"
+    assert after[refs[1].id][0].array_group.startswith(f"{after[refs[1].id][0].shard}.1-")
     assert after[refs[2].id][0].outcome is Outcome.FAILED
-    assert after[refs[6].id][0].array_group == f"{after[refs[6].id][0].shard}.1"
+    assert after[refs[6].id][0].array_group.startswith(f"{after[refs[6].id][0].shard}.1-")
     for name, content in bytes_before.items():
         if "/labels/" not in name:
             assert bytes_after[name] == content

@@ -1,0 +1,60 @@
+"""Keep an output sound: verify it, clean up after runs that were killed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from flows import terminal
+from flows.commands.arguments import LabelsUrl
+from flows.progress_bar import progress_bar
+
+EXIT_FAILED = 1
+PANEL = "Keep labels"
+
+app = typer.Typer()
+
+
+@app.command(rich_help_panel=PANEL, epilog="[bold]Example[/]\n\nredepth verify s3://labels/2026")
+def verify(labels: LabelsUrl) -> None:
+    """Read every row and pixel again, check them, and print one digest of the content.
+
+    Two outputs with the same labels have the same digest, however their runs were cut, interrupted
+    and placed. Exit code 1 if something is wrong.
+    """
+    from redepth.store.verification import count_parts, verify_labels
+
+    with progress_bar("reading", count_parts(labels)) as advance:
+        found = verify_labels(labels, advance)
+    terminal.print_verification(labels, found)
+    if found.num_problems:
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command(
+    rich_help_panel=PANEL,
+    epilog="[bold]Examples[/]\n\nredepth clean labels/\n\nredepth clean labels/ --yes",
+)
+def clean(
+    labels: LabelsUrl,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove them; without it: only look.")] = False,
+    older_than: Annotated[
+        float,
+        typer.Option(
+            metavar="HOURS", min=0, help="Leave alone what changed later: a run may be at work."
+        ),
+    ] = 24.0,
+) -> None:
+    """Find what killed runs left behind and nothing names; remove it with --yes."""
+    from redepth.store.cleaning import find_leftovers, remove_leftovers
+    from redepth.store.dataset import read_dataset
+
+    read_dataset(labels)
+    leftovers = find_leftovers(labels, timedelta(hours=older_than), datetime.now(UTC))
+    if yes:
+        with progress_bar("removing", len(leftovers)) as advance:
+            for _ in remove_leftovers(labels, leftovers):
+                advance()
+    terminal.print_leftovers(labels, leftovers, removed=yes)

@@ -1,0 +1,253 @@
+"""Re-reading an output: every row and every pixel, held to what the format promises.
+
+Nothing is taken on trust: names are reckoned anew from what they are digests of, and counts, kinds,
+shapes and values are looked at. What an output holds comes out as one digest, equal for two outputs
+with the same labels, however they were cut, interrupted and placed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+
+from redepth.errors import IntegrityError
+from redepth.storage_faults import storage_errors
+from redepth.store import arrays, layout
+from redepth.store.catalogue import part_names, read_parts
+from redepth.store.dataset import Dataset, read_dataset
+from redepth.store.digests import content_digest, group_digest, maps_digest, row_digest
+from redepth.store.layout import FORMAT_VERSION, QUANTITIES
+from redepth.store.objects import Objects, open_objects
+from redepth.store.rows import Part
+from redepth.types import DepthKind, LabelRow, Outcome
+
+MAX_PROBLEMS = 100
+_Maps = Mapping[str, npt.NDArray[np.floating[Any]]]
+# A mean over a map is stored in full, the map in float16.
+_MEAN_TOLERANCE = 2e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What re-reading an output came to.
+
+    Attributes:
+        outcomes: images by outcome.
+        num_groups: array groups that were read.
+        content_digest: sha256 over ids, rows and pixels, without the facts of the run.
+        problems: what is wrong, in words; at most MAX_PROBLEMS of them, `num_problems` in all.
+    """
+
+    outcomes: Mapping[Outcome, int]
+    num_groups: int
+    content_digest: str
+    problems: Sequence[str]
+    num_problems: int
+
+    @property
+    def num_images(self) -> int:
+        return sum(self.outcomes.values())
+
+
+def verify_labels(out: str, on_part: Callable[[], None] = lambda: None) -> Verification:
+    """Read every object that counts and say what is not as it should be.
+
+    One shard is held at a time, and 100 bytes for each image.
+
+    Args:
+        on_part: called after each label part.
+
+    Raises:
+        ConfigError: there are no labels at `out`.
+        CommitConflict: a label part vanished meanwhile.
+    """
+    objects = open_objects(out)
+    found = _Findings(read_dataset(out))
+    for part in read_parts(objects, None):
+        found.take_in(objects, part)
+        on_part()
+    return found.verification()
+
+
+def count_parts(out: str) -> int:
+    """Count the label parts of an output: what `on_part` is going to be called for."""
+    return len(part_names(open_objects(out)))
+
+
+@dataclass(slots=True)
+class _Findings:
+    dataset: Dataset
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    digests: dict[str, bytes] = field(default_factory=dict)
+    num_groups: int = 0
+    problems: list[str] = field(default_factory=list)
+    num_problems: int = 0
+
+    def take_in(self, objects: Objects, part: Part) -> None:
+        rows = part.rows()
+        self._note(_part_problems(part, rows, self.dataset))
+        self.outcomes.update(row.outcome for row in rows)
+        of_maps: dict[str, bytes] = {}
+        for name in sorted({row.array_group for row in rows if row.array_group is not None}):
+            members = [row for row in rows if row.array_group == name]
+            self.num_groups += 1
+            try:
+                self._note(_group_problems(objects, name, members, self.dataset, of_maps))
+            except IntegrityError as error:
+                self._note([str(error)])
+        for row in rows:
+            if row.id in self.digests:
+                self._note([f"{row.id} is committed twice, the second time in shard {part.shard}"])
+            self.digests[row.id] = row_digest(row, of_maps.get(row.id, b""))
+
+    def verification(self) -> Verification:
+        return Verification(
+            {outcome: self.outcomes[outcome] for outcome in Outcome},
+            self.num_groups,
+            content_digest(self.digests.items()),
+            tuple(self.problems),
+            self.num_problems,
+        )
+
+    def _note(self, problems: Iterator[str] | Sequence[str]) -> None:
+        for problem in problems:
+            self.num_problems += 1
+            if len(self.problems) < MAX_PROBLEMS:
+                self.problems.append(problem)
+
+
+def _part_problems(part: Part, rows: Sequence[LabelRow], dataset: Dataset) -> Iterator[str]:
+    where = f"label part {part.shard}"
+    if part.shard != layout.shard_id(dataset.recipe_digest, [row.id for row in rows]):
+        yield f"{where}: its name is not the digest of its recipe and images"
+    tries = tuple(layout.array_group(part.shard, k) for k in range(len(part.array_groups)))
+    if part.array_groups != tries or not tries:
+        yield f"{where}: its tries are {part.array_groups}"
+    for row in rows:
+        yield from (f"{where}, {row.id}: {words}" for words in _row_problems(row, tries))
+        if row.shard != part.shard:
+            yield f"{where}, {row.id}: the row says shard {row.shard}"
+
+
+def _row_problems(row: LabelRow, tries: Sequence[str]) -> Iterator[str]:
+    needed = (row.array_group, row.array_index, row.height_px, row.width_px, row.kind)
+    if row.outcome.has_label and None in needed:
+        yield f"it {row.outcome.words} and has no pixels, size or kind"
+    if not row.outcome.has_label and (row.array_group, row.array_index) != (None, None):
+        yield f"it {row.outcome.words} and has pixels"
+    if (row.outcome is Outcome.REFINED) != (row.reason is None):
+        yield f"it {row.outcome.words} with the reason {row.reason!r}"
+    if row.array_group is not None and row.array_group.partition("-")[0] not in tries:
+        yield f"its array group {row.array_group} is of no try that is committed"
+
+
+def _group_problems(
+    objects: Objects,
+    name: str,
+    rows: Sequence[LabelRow],
+    dataset: Dataset,
+    of_maps: dict[str, bytes],
+) -> Iterator[str]:
+    """Read a whole group; put the digest of each image's maps into `of_maps`."""
+    where = f"arrays/{name}"
+    with storage_errors(objects.url):
+        group = arrays.open_group(objects, name)
+        said = dict(group.attrs)
+        images: Any = said.get("images", [])
+        problem = _attribute_problem(said, rows, name)
+        if problem is not None:
+            yield f"{where}: {problem}"
+            return
+        maps = {quantity: _whole_array(group, quantity) for quantity in QUANTITIES}
+    wrong = {q: a for q, a in maps.items() if not _fits(q, a, len(images), maps, dataset)}
+    if wrong:
+        shapes = {q: None if a is None else (a.dtype.name, a.shape) for q, a in wrong.items()}
+        yield f"{where}: arrays of another shape or dtype, or not there: {shapes}"
+        return
+    by_index = {row.array_index: row for row in rows}
+    digests = []
+    for index, image_id in enumerate(images):
+        own = {quantity: maps[quantity][index] for quantity in QUANTITIES}  # type: ignore[index]
+        height_px, width_px = _extent(own["coarse"])
+        cut = {quantity: map_hw[:height_px, :width_px] for quantity, map_hw in own.items()}
+        digests.append(maps_digest(image_id, DepthKind(str(said["kind"])), cut))
+        row = by_index.get(index)
+        if row is not None:
+            of_maps[row.id] = digests[-1]
+            words = _map_problems(row, own, cut)
+            yield from (f"{where}, {row.id}: {problem}" for problem in words)
+    expected = layout.digest_in(name)
+    if expected is not None and expected != group_digest(digests):
+        yield f"{where}: its pixels are not those that were committed (their digest differs)"
+
+
+def _attribute_problem(said: Mapping[str, Any], rows: Sequence[LabelRow], name: str) -> str | None:
+    images, shard, kind = said.get("images", []), said.get("shard"), said.get("kind")
+    if said.get("format_version") != FORMAT_VERSION:
+        return f"format version {said.get('format_version')}, expected {FORMAT_VERSION}"
+    for row in rows:
+        index = -1 if row.array_index is None else row.array_index
+        if not 0 <= index < len(images) or images[index] != row.id:
+            return f"{row.id} is to be at {index}, where another image is or none"
+        if (row.shard, row.kind) != (shard, kind):
+            return f"{row.id} is of shard {row.shard} and {row.kind}, {name} of {shard} and {kind}"
+    return None
+
+
+def _whole_array(group: zarr.Group, quantity: str) -> npt.NDArray[np.floating[Any]] | None:
+    try:
+        whole: Any = group[quantity][:]
+    except KeyError:
+        return None
+    return np.asarray(whole)
+
+
+def _fits(
+    quantity: str,
+    array: npt.NDArray[np.floating[Any]] | None,
+    num_images: int,
+    maps: Mapping[str, npt.NDArray[np.floating[Any]] | None],
+    dataset: Dataset,
+) -> bool:
+    coarse = maps["coarse"]
+    if array is None or coarse is None or array.ndim != 3:
+        return False
+    dtype = arrays.stored_dtype(quantity, dataset.recipe["storage"]["dtype"])
+    return array.dtype == dtype and len(array) == num_images and array.shape == coarse.shape
+
+
+def _extent(coarse_hw: npt.NDArray[np.floating[Any]]) -> tuple[int, int]:
+    """Return the height and width of a map without its padding; a coarse map is finite inside."""
+    inside = ~np.isnan(coarse_hw)
+    return int(inside.any(axis=1).sum()), int(inside.any(axis=0).sum())
+
+
+def _map_problems(row: LabelRow, own: _Maps, cut: _Maps) -> Iterator[str]:
+    if cut["coarse"].shape != (row.height_px, row.width_px):
+        yield f"the row says {row.height_px} x {row.width_px} px, its map is {cut['coarse'].shape}"
+        return
+    for quantity in ("coarse", "refined"):
+        if not np.isfinite(cut[quantity]).all():
+            yield f"{quantity} is not finite everywhere"
+    for quantity in QUANTITIES:
+        padding = np.count_nonzero(~np.isnan(own[quantity]))
+        if padding > np.count_nonzero(~np.isnan(cut[quantity])):
+            yield f"{quantity} has values where its padding should be"
+    confidence = cut["confidence"]
+    if (confidence < 0).any() or (confidence > 1).any():
+        yield "confidence is not within [0, 1]"
+    yield from _mean_problem("mean_confidence", row.mean_confidence, confidence)
+
+
+def _mean_problem(
+    name: str, said: float | None, map_hw: npt.NDArray[np.floating[Any]]
+) -> Iterator[str]:
+    mean = float(map_hw.astype(np.float64).mean())
+    if said is not None and not abs(said - mean) <= _MEAN_TOLERANCE * max(1.0, abs(said)):
+        yield f"{name} is {said:.6g} in the row and {mean:.6g} in the map"
