@@ -16,6 +16,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from redepth.cluster.pool import LabelPool
 from redepth.cluster.session import ray_session
 from redepth.config import Recipe, load_recipe
+from redepth.failure_budget import FailureBudget
 from redepth.images.collection import canonical_uri
 from redepth.store.dataset import begin
 from redepth.store.planning import Plan
@@ -60,12 +61,14 @@ def label_images(
         ConfigError: something to mend before anything can start.
     """
     settings = load_recipe(recipe, overrides)
+    allowed = settings.run.actors.max_failures
+    budget = None if allowed is None else FailureBudget.parse(allowed)
     source, out = canonical_uri(source), canonical_uri(out)
     plan = plan_shards(source, out, settings, limit, frozenset(retry))
     if plan.manifest is None:
         return publish_report(out, settings, plan, {})
     with (
-        RunProgress(plan.num_pending) as progress,
+        RunProgress(plan.num_pending, budget) as progress,
         ray_session(ray_address, settings.run.actors),
         LabelPool(settings) as pool,
     ):

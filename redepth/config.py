@@ -292,6 +292,11 @@ class Actors(Settings):
     max_crashes: int = Field(
         2, ge=1, description="process deaths after which an image is recorded as failed"
     )
+    max_failures: str | None = Field(
+        None,
+        pattern=r"^(\d+|\d+(\.\d+)?%)$",
+        description='failed images that end a run: a number, or a share such as "2%"',
+    )
     start_timeout_s: float = Field(1800.0, gt=0, description="for loading the models")
 
 

@@ -32,6 +32,10 @@ class RunStopped(RedepthError):
     """The run was stopped while this was still waiting: nothing is wrong, run it again."""
 
 
+class TooManyFailures(RedepthError):
+    """More images fail than the recipe allows: look at their reasons before more is spent."""
+
+
 class CommitConflict(RedepthError):
     """Another run has changed the output since it was planned: plan again."""
 

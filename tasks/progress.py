@@ -22,6 +22,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from redepth.errors import TooManyFailures
+from redepth.failure_budget import FailureBudget
 from redepth.types import LabelRow, Outcome
 
 ARTIFACT_INTERVAL_S = 5.0
@@ -31,8 +33,10 @@ TROUBLE = (Outcome.FELL_BACK, Outcome.REJECTED, Outcome.FAILED)
 class RunProgress:
     """Count outcomes as they come in. Made inside a flow run; used from its tasks' threads."""
 
-    def __init__(self, num_images: int) -> None:
+    def __init__(self, num_images: int, budget: FailureBudget | None = None) -> None:
         self._num_images = num_images
+        self._budget = budget
+        self._stopped: TooManyFailures | None = None
         self._outcomes: Counter[Outcome] = Counter()
         self._lock = threading.Lock()
         self._published = self._started = time.monotonic()
@@ -84,10 +88,28 @@ class RunProgress:
             self._add({outcome: -number for outcome, number in shard.outcomes.items()})
             raise
 
-    def add(self, outcome: Outcome) -> None:
-        """Take note of one more image that has its outcome."""
-        self._add({outcome: 1})
+    def add(self, row: LabelRow) -> None:
+        """Take note of one more image that has its outcome.
+
+        Raises:
+            TooManyFailures: the budget is exceeded; from then on always.
+        """
+        self._add({row.outcome: 1})
         self._publish_if_due()
+        self._require_budget(row)
+
+    def _require_budget(self, row: LabelRow) -> None:
+        """Remember that the budget was exceeded: shards that fail for it give their counts back."""
+        with self._lock:
+            if self._stopped is None and self._budget is not None:
+                failed, ended = self._outcomes[Outcome.FAILED], self._outcomes.total()
+                try:
+                    words = f"{row.id}: {row.reason}"
+                    self._budget.require_kept(failed, ended, self._num_images, words)
+                except TooManyFailures as error:
+                    self._stopped = error
+            if self._stopped is not None:
+                raise self._stopped
 
     def _add(self, numbers: dict[Outcome, int]) -> None:
         with self._lock:
@@ -121,4 +143,4 @@ class ShardProgress:
     def count(self, row: LabelRow) -> None:
         """Take note of one more image that has its outcome."""
         self.outcomes[row.outcome] += 1
-        self._run.add(row.outcome)
+        self._run.add(row)

@@ -57,6 +57,12 @@ def label(
     ] = None,
     limit: Limit = None,
     retry: RetryOption = None,
+    max_failures: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N or N%", help="Stop the run when more images fail: a number or a share."
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the plan and stop; spends nothing.")
     ] = False,
@@ -68,6 +74,7 @@ def label(
     overrides = [
         *(settings or ()),
         *([] if actors is None else [f"run.actors.num_actors={actors}"]),
+        *([] if max_failures is None else [f"run.actors.max_failures='{max_failures}'"]),
     ]
     if dry_run:
         plan(photos, out, recipe, settings, limit, retry)

@@ -86,7 +86,6 @@ class _Seat:
     actor: ActorHandle
     calls: deque[_Call] = field(default_factory=deque)
     running_since: float = 0.0
-    overdue: _Call | None = None
     restarting: ray.ObjectRef | None = None
 
     @property
@@ -323,20 +322,17 @@ class LabelPool:
         self._settle(call, row)
 
     def _bury(self, seat: _Seat, error: BaseException) -> None:
-        """Deal with the calls of an actor whose process is gone, and wait for Ray to restart it."""
-        calls, overdue = list(seat.calls), seat.overdue
+        """Suspect every call of an actor whose process is gone."""
+        for call in self._vacate(seat):
+            self._suspect(call, error)
+
+    def _vacate(self, seat: _Seat) -> list[_Call]:
+        """Take the calls from a seat, the running one first, and wait for its actor to be back."""
+        calls = list(seat.calls)
         seat.calls.clear()
-        seat.overdue = None
         seat.running_since = time.monotonic()
         seat.restarting = seat.actor.ready.remote()
-        for call in calls:
-            if call is overdue:
-                limit = self._actors.image_timeout_s
-                self._fail(call, f"took longer than {limit:g} s (run.actors.image_timeout_s)")
-            elif overdue is not None:
-                self._waiting.appendleft(call)
-            else:
-                self._suspect(call, error)
+        return calls
 
     def _suspect(self, call: _Call, error: BaseException) -> None:
         call.crashes += 1
@@ -365,11 +361,14 @@ class LabelPool:
         seat.restarting = seat.actor.ready.remote()
 
     def _end_overdue(self) -> None:
+        """Kill what takes too long, and record it at once: Ray may need seconds to say it died."""
         now, limit = time.monotonic(), self._actors.image_timeout_s
         for seat in self._seats:
-            if seat.calls and seat.overdue is None and now - seat.running_since > limit:
-                seat.overdue = seat.calls[0]
+            if seat.calls and now - seat.running_since > limit:
                 ray.kill(seat.actor, no_restart=False)
+                overdue, *behind = self._vacate(seat)
+                self._fail(overdue, f"took longer than {limit:g} s (run.actors.image_timeout_s)")
+                self._waiting.extendleft(reversed(behind))
 
     def _give_up(self, error: BaseException) -> None:
         """End the run: an actor that was there cannot be had again."""
