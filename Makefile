@@ -39,7 +39,7 @@ $(STAMP): pyproject.toml constraints.txt
 install: $(STAMP) ## Build .venv with redepth and its tools (a second call does nothing)
 
 # The demo and the tests use models made from a seed; neither may ask the hub for anything.
-demo lab test test-slow test-cluster test-s3 test-browser: export HF_HUB_OFFLINE := 1
+demo lab test test-slow test-cluster test-s3 test-chaos test-browser: export HF_HUB_OFFLINE := 1
 
 .PHONY: demo
 demo: install ## Label five photographs and sixteen scenes on this machine, in a minute or two
@@ -60,16 +60,28 @@ test-slow: install ## Run the tests that start Ray or Prefect or walk the main p
 test-cluster: install ## Run the tests on several Ray nodes of this machine
 	@$(BIN)/pytest -m cluster
 
+# In an environment of its own: it pins older releases of packages that redepth needs newer.
+MITMDUMP := $(VENV)/mitmproxy/bin/mitmdump
+$(MITMDUMP): infra/faults/requirements.txt $(STAMP)
+	@echo "==> mitmproxy in $(VENV)/mitmproxy, for the tests of a storage that fails"
+	@$(PYTHON) -m venv $(VENV)/mitmproxy
+	@$(VENV)/mitmproxy/bin/python -m pip -qq --disable-pip-version-check install -r $<
+	@touch $@
+
 .PHONY: test-s3
-test-s3: install ## Run the tests on a real S3 server (starts one unless AWS_ENDPOINT_URL is set)
+test-s3: install $(MITMDUMP) ## Run the tests on a real S3 server (starts one unless AWS_ENDPOINT_URL is set)
 	@infra/s3/with_server.sh $(BIN)/pytest -m s3
+
+.PHONY: test-chaos
+test-chaos: install ## Run 2,000 images while workers, a node and the driver are killed
+	@$(BIN)/pytest -m chaos -s
 
 .PHONY: test-browser
 test-browser: install ## Run the tests that open pages in headless Chromium
 	@$(BIN)/pytest -m browser
 
 .PHONY: test-all
-test-all: test test-slow test-cluster test-s3 test-browser ## Run all tests
+test-all: test test-slow test-cluster test-s3 test-browser test-chaos ## Run all tests
 
 .PHONY: check
 check: install ## Lint, formatting, types and import contracts; changes nothing
