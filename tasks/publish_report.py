@@ -20,7 +20,7 @@ from redepth.report.page import render_page
 from redepth.report.page_data import RunFacts, read_page
 from redepth.report.pictures import UNTRAINED_WARNING, draw_contact_sheet
 from redepth.store import layout
-from redepth.store.catalogue import count_outcomes
+from redepth.store.catalogue import committed_images, count_outcomes
 from redepth.store.manifest import planned_at
 from redepth.store.objects import open_objects
 from redepth.store.planning import Plan
@@ -61,6 +61,7 @@ def publish_report(out: str, recipe: Recipe, plan: Plan, new: Mapping[Outcome, i
     _publish_outcomes(outcomes)
     if plan.manifest is None:
         return RunReport(outcomes, new)
+    committed_images(open_objects(out), keep_index=True)  # for the next plan
     html = _write_page(out, recipe, plan.manifest, new)
     page = store_report(out, plan.manifest, "index.html", html)
     sheet = _draw_sheet(open_labels(out), recipe)

@@ -29,7 +29,7 @@ class SpoilS3:
             ("half_upload", "a PUT whose connection ends in the middle of its body"),
             ("slow_read", "an answer that comes a second late"),
         ):
-            loader.add_option(name, float, 0.0, words)  # type: ignore[attr-defined]
+            loader.add_option(name, str, "0", words)  # type: ignore[attr-defined]
         loader.add_option("counts", str, "", "file that takes a line a fault")  # type: ignore[attr-defined]
         loader.add_option("refuse_if", str, "", "403 to all once there is this file")  # type: ignore[attr-defined]
 
@@ -54,7 +54,7 @@ class SpoilS3:
 
     def strikes(self, name: str, share: float = 1.0) -> bool:
         """Draw whether this fault happens now; `share` of its rate falls to this place."""
-        if self.draws.random() >= getattr(ctx.options, name) * share:
+        if self.draws.random() >= float(getattr(ctx.options, name)) * share:
             return False
         self.count(name)
         return True

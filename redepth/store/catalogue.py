@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from redepth.errors import CommitConflict, IntegrityError
-from redepth.store import layout
+from redepth.store import layout, part_index
 from redepth.store.id_index import IdIndex
 from redepth.store.objects import Objects, open_objects
 from redepth.store.rows import SCHEMA, Part, decode_part
@@ -60,8 +60,12 @@ def read_parts(objects: Objects, columns: Sequence[str] | None) -> Iterator[Part
     Raises:
         CommitConflict: a part vanished meanwhile.
     """
+    yield from _parts(objects, part_names(objects), columns)
+
+
+def _parts(objects: Objects, names: Sequence[str], columns: Sequence[str] | None) -> Iterator[Part]:
     try:
-        for name, content in objects.read_many(part_names(objects)):
+        for name, content in objects.read_many(names):
             yield decode_part(PurePosixPath(name).stem, content, columns)
     except FileNotFoundError as error:
         raise CommitConflict(
@@ -69,26 +73,53 @@ def read_parts(objects: Objects, columns: Sequence[str] | None) -> Iterator[Part
         ) from error
 
 
-def committed_images(objects: Objects) -> CommittedImages:
-    """Read ids and outcomes of every committed image."""
-    lengths, shards, num_tries = [], [], []
+def committed_images(objects: Objects, *, keep_index: bool = False) -> CommittedImages:
+    """Return ids and outcomes of every committed image, reading the parts that no index knows.
+
+    Args:
+        keep_index: write the index anew where it has missed many parts.
+    """
+    names = objects.list_tagged(layout.LABELS, layout.PARQUET)
+    tags = {PurePosixPath(name).stem: tag for name, tag in names.items()}
+    rows = part_index.read_index(objects, tags)
+    indexed = set(rows["shard"].to_pylist())
+    missed = [name for name in names if PurePosixPath(name).stem not in indexed]
+    if missed:
+        rows = pa.concat_tables([rows, _rows_of_parts(objects, missed, tags)]).sort_by("shard")
+    if keep_index and len(missed) >= part_index.PARTS_WORTH_INDEXING:
+        part_index.write_index(objects, rows)
+    lengths = pc.list_value_length(rows["ids"]).to_numpy()
+    return CommittedImages(
+        rows["ids"].combine_chunks().flatten(),
+        rows["outcomes"].combine_chunks().flatten(),
+        pa.array(np.repeat(np.arange(len(rows), dtype=np.int32), lengths)),
+        tuple(rows["shard"].to_pylist()),
+        tuple(rows["num_tries"].to_pylist()),
+    )
+
+
+def _rows_of_parts(objects: Objects, names: Sequence[str], tags: Mapping[str, str]) -> pa.Table:
+    """Read label parts as rows of the index."""
+    ends, shards, num_tries = [0], [], []
 
     def tables() -> Iterator[pa.Table]:
-        for part in read_parts(objects, ("id", "outcome")):
-            lengths.append(len(part.table))
+        for part in _parts(objects, names, ("id", "outcome")):
+            ends.append(ends[-1] + len(part.table))
             shards.append(part.shard)
             num_tries.append(len(part.array_groups))
             yield part.table
 
     table = joined(tables(), ("id", "outcome"))
-    parts = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
-    return CommittedImages(
-        table["id"].combine_chunks(),
-        _numbers(table["outcome"]).combine_chunks(),
-        pa.array(parts),
-        tuple(shards),
-        tuple(num_tries),
-    )
+    offsets = pa.array(ends, pa.int32())
+    ids, outcomes = table["id"].combine_chunks(), _numbers(table["outcome"]).combine_chunks()
+    columns = [
+        pa.array(shards, pa.string()),
+        pa.array([tags[shard] for shard in shards], pa.string()),
+        pa.array(num_tries, pa.int16()),
+        pa.ListArray.from_arrays(offsets, ids),
+        pa.ListArray.from_arrays(offsets, outcomes),
+    ]
+    return pa.Table.from_arrays(columns, schema=part_index.SCHEMA)
 
 
 def joined(tables: Iterable[pa.Table], columns: Sequence[str]) -> pa.Table:

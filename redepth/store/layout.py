@@ -4,6 +4,7 @@ dataset.json                 recipe, models and software, written once
 manifest/<stamp>-<digest>.parquet    what a plan found to do
 arrays/<try>-<digest>/       Zarr v3 group of one shard, or of a later try at some of its images
 labels/<shard>.parquet       one row an image; its atomic put is the commit
+index/parts.parquet          what label parts say, for planning; a copy, may be removed
 reports/<run>/               pages and pictures, never read back
 """
 

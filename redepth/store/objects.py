@@ -96,15 +96,30 @@ class Objects:
 
     def list(self, folder: str, suffix: str) -> list[str]:
         """Name the objects of a folder that end in `suffix`, sorted, as they are now."""
+        paths = self._ls(folder, detail=False)
+        names = (path.rsplit("/", 1)[-1] for path in paths)
+        return sorted(f"{folder}/{name}" for name in names if _is_ours(name, suffix))
+
+    def list_tagged(self, folder: str, suffix: str) -> dict[str, str]:
+        """Return the same names, sorted, each with a tag that changes when the object does.
+
+        The tag is the ETag, or size, time and inode; "" where the storage tells neither.
+        """
+        found = {}
+        for info in self._ls(folder, detail=True):
+            name = info["name"].rsplit("/", 1)[-1]
+            if _is_ours(name, suffix):
+                found[f"{folder}/{name}"] = _tag(info)
+        return dict(sorted(found.items()))
+
+    def _ls(self, folder: str, *, detail: bool) -> Any:
         with storage_errors(self.url):
             try:
-                paths = self.fs.ls(self.full_path(folder), detail=False)
+                return self.fs.ls(self.full_path(folder), detail=detail)
             except FileNotFoundError as error:
                 if classify(error) is Fault.MISSING:
                     return []
                 raise
-        names = (path.rsplit("/", 1)[-1] for path in paths)
-        return sorted(f"{folder}/{name}" for name in names if _is_ours(name, suffix))
 
     def delete(self, name: str) -> None:
         """Remove one object."""
@@ -173,6 +188,13 @@ def _replacing(target: Path) -> Iterator[BinaryIO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _tag(info: Mapping[str, Any]) -> str:
+    if info.get("ETag"):
+        return str(info["ETag"]).strip('"')
+    when = info.get("mtime", info.get("created"))
+    return "" if when is None else f"{info['size']} {when} {info.get('ino', 0)}"
 
 
 def _is_ours(name: str, suffix: str) -> bool:

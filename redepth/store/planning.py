@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from operator import attrgetter
 
 import numpy as np
 import pyarrow as pa
@@ -76,7 +77,7 @@ def plan_labels(
         ConfigError: two listed images have the same id.
     """
     objects = open_objects(out)
-    committed = committed_images(objects)
+    committed = committed_images(objects, keep_index=write)
     survey = _Survey(committed, index_once(committed.ids, out), retry)
     cut = _Cut(recipe.labels.digest(), recipe.run.sharding.images_per_shard)
     shards = _planned_shards(survey, cut, images)
@@ -202,10 +203,9 @@ def _planned_shards(survey: _Survey, cut: _Cut, images: Iterable[ImageRef]) -> I
 
 def _batches(images: Iterable[ImageRef]) -> Iterator[pa.Table]:
     remaining = iter(images)
-    names = manifest.IMAGE_SCHEMA.names
-    while batch := list(islice(remaining, _BATCH)):
-        columns = {name: [getattr(image, name) for image in batch] for name in names}
-        yield pa.table(columns, schema=manifest.IMAGE_SCHEMA)
+    values = attrgetter(*manifest.IMAGE_SCHEMA.names)
+    while batch := list(zip(*map(values, islice(remaining, _BATCH)), strict=True)):
+        yield pa.table(list(map(list, batch)), schema=manifest.IMAGE_SCHEMA)
 
 
 def _in_lengths(tables: Iterable[pa.Table], length: int) -> Iterator[pa.Table]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -10,11 +11,11 @@ from hypothesis import strategies as st
 from store_samples import CARD, commit_all, image, images, label, recipe, shard_plans
 
 from redepth.errors import CommitConflict, ConfigError, IntegrityError
-from redepth.store import layout, manifest, planning
+from redepth.store import layout, manifest, part_index, planning
 from redepth.store.catalogue import part_names
 from redepth.store.dataset import begin
 from redepth.store.manifest import ShardPlan, read_shard_plans
-from redepth.store.objects import open_objects
+from redepth.store.objects import Objects, open_objects
 from redepth.store.planning import plan_labels
 from redepth.store.reader import open_labels
 from redepth.store.shards import write_shard
@@ -153,3 +154,61 @@ def test_manifests_sort_by_time(out: str) -> None:
     assert first.manifest < second.manifest
     ids = manifest.latest_manifest_ids(open_objects(out)).to_pylist()
     assert ids == [ref.id for ref in images(3)]
+
+
+def test_a_plan_reads_only_the_parts_that_no_index_knows(
+    new_output: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = new_output()
+    monkeypatch.setattr(part_index, "PARTS_WORTH_INDEXING", 3)
+    refs, ended = images(24), {images(24)[2].id: Outcome.FAILED}
+    commit_all(out, refs[:16], recipe(), ended)
+    assert plan_labels(refs, out, recipe()).num_pending == 8
+    assert open_objects(out).exists(part_index.NAME)
+
+    read: list[str] = []
+    real = Objects.read_many
+
+    def read_many(self: Objects, names: Sequence[str]) -> object:
+        read.extend(names)
+        return real(self, names)
+
+    monkeypatch.setattr(Objects, "read_many", read_many)
+    assert plan_labels(refs, out, recipe(), write=False).num_pending == 8
+    assert read == []
+    commit_all(out, refs[16:20], recipe())
+    commit_all(out, refs[:16], recipe(), retry=[Outcome.FAILED])
+    read.clear()
+    plan = plan_labels(refs, out, recipe(), write=False)
+    assert len(read) == 2, "the new part and the one that was tried again"
+    assert (plan.num_pending, plan.outcomes[Outcome.FAILED]) == (4, 0)
+
+
+def test_with_and_without_an_index_a_plan_is_the_same(
+    out: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(part_index, "PARTS_WORTH_INDEXING", 2)
+    ended = {ref.id: Outcome.FAILED for ref in images(30)[::3]}
+    retry = frozenset([Outcome.FAILED])
+    commit_all(out, images(17), recipe(), ended)
+    plan_labels(images(30), out, recipe())
+    commit_all(out, images(21), recipe(2), ended)
+    with_index = shard_plans(plan_labels(images(30), out, recipe(), retry))
+    objects = open_objects(out)
+    objects.put(part_index.NAME, b"PAR1 not an index")
+    monkeypatch.setattr(part_index, "PARTS_WORTH_INDEXING", 99)
+    without = shard_plans(plan_labels(images(30), out, recipe(), retry))
+    assert [replace(s, manifest=None) for s in with_index] == [
+        replace(s, manifest=None) for s in without
+    ]
+    assert sum(shard.is_retry for shard in without) >= 4
+
+
+def test_an_index_of_a_part_that_is_gone_is_left_aside(
+    out: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(part_index, "PARTS_WORTH_INDEXING", 1)
+    commit_all(out, images(8), recipe())
+    plan_labels(images(9), out, recipe())
+    open_objects(out).delete(part_names(open_objects(out))[0])
+    assert plan_labels(images(8), out, recipe(), write=False).num_pending == 4
