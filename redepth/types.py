@@ -59,6 +59,7 @@ class ImageRef:
         size_bytes: the object's size, None where the listing does not tell.
         version: ETag or modification time in nanoseconds; changes when the object does.
         caption: the list's own caption, if it has one.
+        offset_bytes: where its bytes begin in the tar that the uri names; None elsewhere.
     """
 
     id: str
@@ -66,6 +67,7 @@ class ImageRef:
     size_bytes: int | None = None
     version: str | None = None
     caption: str | None = None
+    offset_bytes: int | None = None
 
     def __post_init__(self) -> None:
         if not self.id or not self.uri:

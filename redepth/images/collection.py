@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import fsspec
 from fsspec.utils import glob_translate
 
 from redepth.errors import ConfigError
+from redepth.images.containers import (
+    PARQUET,
+    TAR,
+    holds_images,
+    is_tar,
+    parquet_images,
+    tar_images,
+)
 from redepth.images.list_files import Row, is_list, read_rows
 from redepth.images.uris import (
     canonical_uri,
@@ -39,12 +47,16 @@ IMAGE_SUFFIXES = (
 )  # fmt: skip
 
 
+CONTAINERS = (TAR, PARQUET)
+
+
 def list_images(source: str, limit: int | None = None) -> Iterator[ImageRef]:
     """Yield the images of a collection, in a fixed order, without holding them.
 
     Args:
         source: a local folder; a glob (`**` crosses folders); a prefix (`s3://bucket/photos`, any
-            fsspec URL); one image; or a list file (.txt .csv .jsonl .parquet, see `list_files`).
+            fsspec URL); one image; a list file (.txt .csv .jsonl .parquet, see `list_files`); a
+            tar or a Parquet file that holds images, or a glob of them (see `containers`).
         limit: stop after so many, without listing the rest.
 
     Raises (at the first `next`, or where the trouble is met):
@@ -72,8 +84,8 @@ def _refs(source: str) -> Iterator[ImageRef]:
         return _local_refs(uri)
     if _has_wildcards(uri):
         return _matching_refs(uri)
-    if is_list(uri):
-        return _listed_refs(uri)
+    if is_tar(uri) or is_list(uri):
+        return _file_refs(find_one(uri))
     if _looks_like_image(uri):
         return iter([_ref(find_one(uri))])
     return map(_ref, walk(uri, Wanted(_looks_like_image)))
@@ -83,26 +95,41 @@ def _local_refs(path: str) -> Iterator[ImageRef]:
     if Path(path).is_dir():
         return map(_ref, walk(real_folder(path), Wanted(_looks_like_image)))
     if Path(path).is_file():
-        return _listed_refs(path) if is_list(path) else iter([_ref(stat_file(path))])
+        return _file_refs(stat_file(path))
     if _has_wildcards(path):
         return _matching_refs(path)
     raise FileNotFoundError(path)
 
 
+def _file_refs(found: Found) -> Iterator[ImageRef]:
+    """Yield what one file stands for: the images in it, those it names, or itself."""
+    if is_tar(found.uri):
+        return tar_images(found.uri, found.version, _looks_like_image)
+    if not is_list(found.uri):
+        return iter([_ref(found)])
+    if found.uri.lower().endswith(PARQUET) and holds_images(found.uri):
+        return parquet_images(found.uri, found.version)
+    return _listed_refs(found.uri)
+
+
 def _matching_refs(pattern: str) -> Iterator[ImageRef]:
-    """Walk from the last folder before the first wildcard and keep what matches."""
+    """Walk from the last folder before the first wildcard and keep what matches.
+
+    A pattern that ends in .tar or .parquet is of containers, any other one of images.
+    """
     start = parent_uri(re.split(r"[*?[]", pattern, maxsplit=1)[0])
     if start.endswith((":", ":/")):
         raise ConfigError(f"{pattern}: the bucket's own name takes no wildcard")
     below = pattern[len(start.rstrip("/")) :]
     start = real_folder(start) if is_local(start) else start
     matches = re.compile(re.escape(start.rstrip("/")) + _glob_expression(below)).match
+    ends = CONTAINERS if is_tar(pattern) or pattern.lower().endswith(CONTAINERS) else IMAGE_SUFFIXES
     wanted = Wanted(
-        keeps=lambda uri: _looks_like_image(uri) and matches(uri) is not None,
+        keeps=lambda uri: uri.lower().endswith(ends) and matches(uri) is not None,
         hidden="/." in below,
         max_depth=None if "**" in below else below.count("/") - 1,
     )
-    return map(_ref, walk(start, wanted))
+    return chain.from_iterable(map(_file_refs, walk(start, wanted)))
 
 
 def _glob_expression(pattern: str) -> str:

@@ -30,6 +30,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from redepth.config import Decoding
 from redepth.errors import ImageRejected, RedepthError
 from redepth.filesystems import open_filesystem
+from redepth.images.containers import is_in_parquet, read_from_parquet, read_range
 from redepth.images.uris import is_local
 from redepth.storage_faults import Fault, classify, explained, in_words
 from redepth.types import ByteImage, DecodedImage, ImageRef
@@ -87,7 +88,7 @@ def read_image(ref: ImageRef, settings: Decoding) -> DecodedImage:
     """
     if ref.size_bytes is not None:
         _require_plausible_size(ref.size_bytes, settings)
-    return decode(_read_bytes(ref.uri), settings)
+    return decode(_read_bytes(ref), settings)
 
 
 def decode(data: bytes, settings: Decoding) -> DecodedImage:
@@ -126,8 +127,13 @@ def resize(rgb_hw3: ByteImage, height_px: int, width_px: int) -> ByteImage:
     return np.array(resized, dtype=np.uint8)
 
 
-def _read_bytes(uri: str) -> bytes:
+def _read_bytes(ref: ImageRef) -> bytes:
+    uri = ref.uri
     try:
+        if ref.offset_bytes is not None:
+            return read_range(ref)
+        if is_in_parquet(uri):
+            return read_from_parquet(uri)
         if is_local(uri):
             return Path(uri.removeprefix("file://")).read_bytes()
         filesystem, path = open_filesystem(uri)

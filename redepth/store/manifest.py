@@ -30,6 +30,7 @@ IMAGE_FIELDS = (
     pa.field("size_bytes", pa.int64()),
     pa.field("version", pa.string()),
     pa.field("caption", pa.string()),
+    pa.field("offset_bytes", pa.int64()),
 )
 IMAGE_SCHEMA = pa.schema(IMAGE_FIELDS)
 SCHEMA = pa.schema(

@@ -1,0 +1,137 @@
+"""What a run costs its driver as it grows: plans over a million names, and up to 64 actors.
+
+Run `python -m benchmarks.scale [plans] [actors]`; it prints Markdown tables in some minutes.
+
+Plans: a synthetic listing of a million images, into an empty output and over one in which all are
+committed (31,250 parts of 32), each in a process of its own; the making of the listing counts.
+Actors: a labeller that sleeps a second, so that what is measured is how busy the pool
+keeps them. Efficiency is actor-seconds asleep over actor-seconds there were, from the first image
+submitted to the last one done, the actors being up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import psutil
+
+from redepth.config import Actors, LabelSettings, Recipe, RunSettings
+from redepth.store import layout
+from redepth.store.planning import plan_labels
+from redepth.store.rows import encode_part
+from redepth.types import ImageRef, Label, LabelRow, ModelCard, Outcome
+
+NUM_NAMES = 1_000_000
+PER_SHARD = 32
+NUM_ACTORS = (1, 2, 4, 8, 16, 32, 64)
+IMAGES_PER_ACTOR = 20
+RECIPE = Recipe(name="scale")
+
+
+def listing() -> Iterator[ImageRef]:
+    for number in range(NUM_NAMES):
+        digest = hashlib.sha256(b"%d" % number).hexdigest()[:16]
+        uri = f"s3://bucket/photographs/{number // 1000:06}/{number:09}.jpg"
+        yield ImageRef(f"{number:09}-{digest}", uri, 100_000 + number, digest)
+
+
+def write_committed(out: Path) -> None:
+    """Write the label parts that a run over the listing leaves, without any arrays."""
+    folder = out / layout.LABELS
+    folder.mkdir(parents=True)
+    images = listing()
+    while shard := list(islice(images, PER_SHARD)):
+        name = layout.shard_id(RECIPE.labels.digest(), [ref.id for ref in shard])
+        rows = [
+            LabelRow(
+                id=ref.id, uri=ref.uri, outcome=Outcome.REJECTED, reason="synthetic", shard=name
+            )
+            for ref in shard
+        ]
+        (folder / f"{name}.parquet").write_bytes(encode_part(rows, [name]))
+
+
+def plan_once(out: str, write: bool) -> str:
+    """Plan in this process; return a table's line."""
+    started, cpu = time.perf_counter(), time.process_time()
+    plan = plan_labels(listing(), out, RECIPE, write=write)
+    took, cpu = time.perf_counter() - started, time.process_time() - cpu
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return f"{plan.num_pending} | {plan.num_done} | {took:.1f} | {cpu:.1f} | {peak_mb:.0f} |"
+
+
+def plans() -> None:
+    print("\n| plan | to do | done | s | CPU s | peak MB |\n|---|---:|---:|---:|---:|---:|")
+    with tempfile.TemporaryDirectory() as temporary:
+        empty, committed = Path(temporary) / "empty", Path(temporary) / "committed"
+        write_committed(committed)
+        for words, out, write in (
+            ("a million names, nothing committed", empty, True),
+            ("all committed, no index", committed, True),
+            ("all committed, with the index that left", committed, False),
+        ):
+            code = f"from benchmarks.scale import *; print(plan_once({str(out)!r}, {write}))"
+            done = subprocess.run(
+                [sys.executable, "-c", code], check=True, capture_output=True, text=True
+            )
+            print(f"| {words} | {done.stdout.strip()}", flush=True)
+
+
+class Sleeper:
+    """Label an image by sleeping a second."""
+
+    cards = (ModelCard("coarse", "sleeper", "a benchmark", None, "0" * 64, "none", untrained=True),)
+
+    def label(self, ref: ImageRef) -> Label:
+        time.sleep(1.0)
+        return Label(
+            LabelRow(id=ref.id, uri=ref.uri, outcome=Outcome.REJECTED, reason="asleep", seconds=1.0)
+        )
+
+
+def load_sleeper(settings: LabelSettings) -> Sleeper:
+    return Sleeper()
+
+
+def actors() -> None:
+    from redepth.cluster.pool import LabelPool
+    from redepth.cluster.session import ray_session
+
+    print("\n| actors | images | efficiency | driver CPU, share of a core | driver MB |")
+    print("|---:|---:|---:|---:|---:|")
+    driver = psutil.Process()
+    for number in NUM_ACTORS:
+        settings = Actors(num_actors=number, num_cpus=0.01)
+        recipe = Recipe(name="scale", run=RunSettings(actors=settings))
+        images = list(islice(listing(), number * IMAGES_PER_ACTOR))
+        with ray_session(None, settings), LabelPool(recipe, load_sleeper) as pool:  # type: ignore[arg-type]
+            started, cpu = time.perf_counter(), sum(driver.cpu_times()[:2])
+            for future in [pool.submit(image) for image in images]:
+                future.result()
+            took, cpu = time.perf_counter() - started, sum(driver.cpu_times()[:2]) - cpu
+        efficiency = len(images) / (number * took)
+        memory_mb = driver.memory_info().rss / 1e6
+        print(
+            f"| {number} | {len(images)} | {efficiency:.1%} | {cpu / took:.3f} | {memory_mb:.0f} |",
+            flush=True,
+        )
+
+
+def main() -> None:
+    chosen = sys.argv[1:] or ["plans", "actors"]
+    if "plans" in chosen:
+        plans()
+    if "actors" in chosen:
+        actors()
+
+
+if __name__ == "__main__":
+    main()
