@@ -1,7 +1,7 @@
 """mitmproxy add-on: answer as a bad day of an S3 server would.
 
     mitmdump --mode reverse:http://127.0.0.1:7480 -s infra/faults/spoil_s3.py
-        --set keep_host_header=true --set slow_down=0.05 --set reset=0.01 ...
+        --set keep_host_header=true --set slow_down=0.05 --set disconnect=0.01 ...
 
 Rates are shares of requests. What was done is counted in the file `counts`, one line a fault.
 """
@@ -25,7 +25,7 @@ class SpoilS3:
     def load(self, loader: object) -> None:
         for name, words in (
             ("slow_down", "503 SlowDown"),
-            ("reset", "connection closed, before or after the server has acted"),
+            ("disconnect", "connection closed, before or after the server has acted"),
             ("half_upload", "a PUT whose connection ends in the middle of its body"),
             ("slow_read", "an answer that comes a second late"),
         ):
@@ -43,13 +43,13 @@ class SpoilS3:
             flow.response = http.Response.make(403, REFUSED, {"Content-Type": "application/xml"})
         elif self.strikes("slow_down"):
             flow.response = http.Response.make(503, SLOW_DOWN, {"Content-Type": "application/xml"})
-        elif self.strikes("reset", 0.5):
+        elif self.strikes("disconnect", 0.5):
             flow.kill()
 
     async def response(self, flow: http.HTTPFlow) -> None:
         if self.strikes("slow_read"):
             await asyncio.sleep(1.0)
-        if self.strikes("reset", 0.5):
+        if self.strikes("disconnect", 0.5):
             flow.kill()
 
     def strikes(self, name: str, share: float = 1.0) -> bool:

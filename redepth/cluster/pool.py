@@ -28,7 +28,6 @@ from typing import Self
 import ray
 from ray.actor import ActorHandle
 from ray.exceptions import (
-    GetTimeoutError,
     OutOfMemoryError,
     RayActorError,
     RayError,
@@ -50,6 +49,8 @@ CALLS_IN_FLIGHT = 2  # one running, one queued behind it: the actor never waits 
 TRANSIENT_DELAYS_S = (1.0, 5.0, 20.0)  # before the second, third and fourth try at one image
 POLL_S = 0.2
 RESTART_PATIENCE_S = 300.0  # for Ray to notice a lost node, and for an actor to load its models
+# Of one actor before the run begins, each after the four processes that Ray itself has tried.
+DEATHS_LOADING = 2
 DIED_LOADING = (
     "an actor's process died again and again while it loaded the models, perhaps for want of "
     "memory: {}. Take fewer actors (--actors) or a smaller model"
@@ -87,6 +88,7 @@ class _Seat:
     calls: deque[_Call] = field(default_factory=deque)
     running_since: float = 0.0
     restarting: ray.ObjectRef | None = None
+    deaths_loading: int = 0
 
     @property
     def takes_more(self) -> bool:
@@ -179,16 +181,26 @@ class LabelPool:
         return RemoteLabelActor.options(**options).remote(self._recipe.labels, self._load)
 
     def _load_models(self) -> tuple[ModelCard, ...]:
-        refs = [seat.actor.ready.remote() for seat in self._seats]
-        try:
-            cards = ray.get(refs, timeout=self._actors.start_timeout_s)
-        except GetTimeoutError:
-            raise ConfigError(self._no_room()) from None
-        except DEATHS as error:
-            raise ConfigError(DIED_LOADING.format(_first_line(error))) from None
-        except RayTaskError as error:
-            raise _cause(error) from None
-        return tuple(cards[0])
+        """Wait until every actor has its models; an actor that dies meanwhile is asked again."""
+        pending = {seat.actor.ready.remote(): seat for seat in self._seats}
+        deadline = time.monotonic() + self._actors.start_timeout_s
+        cards: tuple[ModelCard, ...] = ()
+        while pending:
+            patience = max(0.0, deadline - time.monotonic())
+            ended, _ = ray.wait(list(pending), num_returns=1, timeout=patience)
+            if not ended:
+                raise ConfigError(self._no_room())
+            seat = pending.pop(ended[0])
+            try:
+                cards = tuple(ray.get(ended[0]))
+            except DEATHS as error:
+                seat.deaths_loading += 1
+                if seat.deaths_loading > DEATHS_LOADING:
+                    raise ConfigError(DIED_LOADING.format(_first_line(error))) from None
+                pending[seat.actor.ready.remote()] = seat
+            except RayTaskError as error:
+                raise _cause(error) from None
+        return cards
 
     def _no_room(self) -> str:
         asked, there = self._actors, ray.cluster_resources()

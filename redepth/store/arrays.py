@@ -27,7 +27,7 @@ from redepth.types import FloatMap, LabelArrays
 
 Maps = dict[str, npt.NDArray[np.floating[Any]]]
 
-_GROUP_METADATA = "zarr.json"
+GROUP_METADATA = "zarr.json"
 # Spread and confidence are estimates: the eleven bits of a float16 are more than they are worth.
 _ALWAYS_HALF = ("spread", "confidence")
 
@@ -57,7 +57,7 @@ def encode_group(
             yield f"{quantity}/{name}", content
     objects: dict[str, Any] = {}
     zarr.create_group(MemoryStore(objects), attributes=dict(attributes))
-    yield _GROUP_METADATA, objects[_GROUP_METADATA].to_bytes()
+    yield GROUP_METADATA, objects[GROUP_METADATA].to_bytes()
 
 
 def open_group(objects: Objects, group: str) -> zarr.Group:

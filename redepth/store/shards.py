@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from redepth.config import Storage
@@ -23,6 +24,9 @@ from redepth.store.manifest import ShardPlan, newest_manifest, work_digest
 from redepth.store.objects import Objects, open_objects
 from redepth.store.rows import Part, decode_part, encode_part
 from redepth.types import Label, LabelRow, Outcome
+
+# One quantity is encoded while the one before is on its way.
+_PUTS_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,12 +194,17 @@ def _put_arrays(
     if not maps:
         return 0
     folder = layout.group_folder(stored[0].array_group or "")
+    encoded = arrays.encode_group(maps, _attributes(plan, stored), storage.compression_level)
     num_bytes = 0
-    for name, content in arrays.encode_group(
-        maps, _attributes(plan, stored), storage.compression_level
-    ):
-        objects.put(f"{folder}/{name}", content)
-        num_bytes += len(content)
+    with ThreadPoolExecutor(_PUTS_AT_ONCE, "put") as pool:
+        puts: list[Future[None]] = []
+        for name, content in encoded:
+            num_bytes += len(content)
+            if name == arrays.GROUP_METADATA:  # the last of them: all others are there
+                for put in puts:
+                    put.result()
+            puts.append(pool.submit(objects.put, f"{folder}/{name}", content))
+        puts[-1].result()
     return num_bytes
 
 

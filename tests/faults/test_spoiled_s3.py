@@ -90,7 +90,7 @@ def listens(port: int) -> bool:
 
 
 def wait_until(ready: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while not ready():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
@@ -148,7 +148,7 @@ def test_a_bad_day_of_the_storage_costs_time_and_nothing_else(
     bucket: str, quiet: Verification, tmp_path: Path
 ) -> None:
     out = f"s3://{bucket}/bad-day"
-    rates = {"slow_down": 0.05, "reset": 0.01, "half_upload": 0.02, "slow_read": 0.02}
+    rates = {"slow_down": 0.05, "disconnect": 0.01, "half_upload": 0.08, "slow_read": 0.02}
     with spoiling(tmp_path, **rates) as proxy:
         for _ in range(3):  # a command may give up with a clear error; the same one goes on
             run = start(bucket, out, proxy)
