@@ -268,6 +268,11 @@ class LabelSettings(Settings):
     """All that decides what a label's bytes are."""
 
     seed: int = Field(0, ge=0, description="of every random draw, with the image's id")
+    same_bytes: Literal["each", "once"] = Field(
+        "each",
+        description="files with the same bytes: each refined with draws of its own id, or once, "
+        "with draws of their sha256",
+    )
     decoding: Decoding = Decoding()
     coarse: Coarse = Coarse()
     refiner: Refiner = Identity()

@@ -9,8 +9,9 @@ machine without any engine.
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -40,18 +41,24 @@ from redepth.types import (
     RefinedDepth,
 )
 
+_Content = tuple[str, str | None]  # sha256 of the file, and the list's caption
+_LABELS_KEPT = 16  # of 518 x 518 px: 70 MB
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labeller:
     """The models of a recipe, ready to label images one by one.
 
-    An image's label is a function of its bytes, its id and `settings` alone.
+    An image's label is a function of its bytes, its caption, `settings`, and its id, or of the
+    first three alone with `labels.same_bytes: once`. Then the last labels are kept, and a file with
+    the bytes and the caption of one of them gets the same maps without being refined again.
     """
 
     settings: LabelSettings
     estimator: DepthEstimator
     refiner: Refiner
     device: str
+    _last: OrderedDict[_Content, Label] = field(default_factory=OrderedDict, init=False, repr=False)
 
     @property
     def cards(self) -> tuple[ModelCard, ...]:
@@ -79,10 +86,21 @@ class Labeller:
         except ImageRejected as error:
             return Label(replace(row, outcome=Outcome.REJECTED, reason=str(error)))
         row = _with_file(row, image)
+        content = (image.sha256, ref.caption)
+        if content in self._last:
+            return _for_another(row, self._last[content])
         try:
-            return self._refine(ref, row, image)
+            label = self._refine(ref, row, image)
         except RefinementFailed as error:
             return Label(replace(row, outcome=Outcome.FAILED, reason=str(error)))
+        if self.settings.same_bytes == "once":
+            self._keep(content, label)
+        return label
+
+    def _keep(self, content: _Content, label: Label) -> None:
+        self._last[content] = label
+        if len(self._last) > _LABELS_KEPT:
+            self._last.popitem(last=False)
 
     def _refine(self, ref: ImageRef, row: LabelRow, image: DecodedImage) -> Label:
         height_px, width_px = self.estimator.processing_size(image.height_px, image.width_px)
@@ -91,7 +109,8 @@ class Labeller:
         if not np.isfinite(coarse.map_hw).all():
             raise RefinementFailed("the coarse model's map is not finite")
         caption = self.refiner.caption(rgb_hw3, ref.caption)
-        members = self.refiner.refine(Scene(ref.id, rgb_hw3, coarse, caption or ""))
+        drawn_for = image.sha256 if self.settings.same_bytes == "once" else ref.id
+        members = self.refiner.refine(Scene(drawn_for, rgb_hw3, coarse, caption or ""))
         refined = reduce_members(members, coarse.map_hw, self.settings.ensemble)
         verdict = guard(coarse.map_hw, refined.map_hw, self.settings.guard)
         row = _with_members(replace(row, caption=caption), members, verdict)
@@ -108,6 +127,12 @@ class Labeller:
             device=self.device,
             untrained=any(card.untrained for card in self.cards),
         )
+
+
+def _for_another(row: LabelRow, label: Label) -> Label:
+    """Give a label to another file with the same bytes: all but what the file's own row says."""
+    own = {name: getattr(row, name) for name in ("id", "uri", "size_bytes", "version")}
+    return replace(label, row=replace(label.row, **own))
 
 
 def load_labeller(settings: LabelSettings) -> Labeller:

@@ -128,3 +128,42 @@ def test_asking_for_a_gpu_that_is_not_there_says_so(monkeypatch: pytest.MonkeyPa
     with pytest.raises(ConfigError, match="choose device: cpu"):
         choose_device(Compute(device="cuda"))
     assert choose_device(Compute(device="auto")).type == "cpu"
+
+
+class Counting(IdentityRefiner):
+    """Keeps what each scene's draws are seeded with."""
+
+    def __init__(self) -> None:
+        self.drawn_for: list[str] = []
+
+    def refine(self, scene: Scene) -> Members:
+        self.drawn_for.append(scene.image_id)
+        return super().refine(scene)
+
+
+@pytest.mark.parametrize(("same_bytes", "num_refined"), [("each", 3), ("once", 2)])
+def test_files_with_the_same_bytes_are_refined_once_if_the_recipe_says_so(
+    labeller: Labeller, photograph: ImageRef, same_bytes: str, num_refined: int
+) -> None:
+    settings = SETTINGS.model_copy(update={"same_bytes": same_bytes})
+    refiner = Counting()
+    own = replace(labeller, settings=settings, refiner=refiner)
+    first = own.label(photograph)
+    copy = own.label(replace(photograph, id="b-2", version="w"))
+    captioned = own.label(replace(photograph, id="c-3", caption="a floor"))
+    assert len(refiner.drawn_for) == num_refined
+    by_id = ["a-1", "b-2", "c-3"]
+    assert refiner.drawn_for == (by_id if same_bytes == "each" else [first.row.sha256] * 2)
+    assert (copy.row.id, copy.row.version, copy.row.sha256) == ("b-2", "w", first.row.sha256)
+    assert captioned.row.id == "c-3"
+    assert first.arrays is not None and copy.arrays is not None
+    assert copy.arrays.refined_hw.tobytes() == first.arrays.refined_hw.tobytes()
+    assert copy.row.seconds is not None
+
+
+def test_no_more_labels_are_kept_than_fit(labeller: Labeller, tmp_path: Path) -> None:
+    own = replace(labeller, settings=SETTINGS.model_copy(update={"same_bytes": "once"}))
+    for i in range(20):
+        Image.new("RGB", (20, 20), (i, 7, 9)).save(tmp_path / f"{i}.png")
+        own.label(ImageRef(f"{i}", str(tmp_path / f"{i}.png")))
+    assert len(own._last) == 16
