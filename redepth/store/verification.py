@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import zarr
 
-from redepth.errors import IntegrityError
-from redepth.storage_faults import storage_errors
+from redepth.errors import IntegrityError, RedepthError
+from redepth.storage_faults import in_words, storage_errors
 from redepth.store import arrays, layout
 from redepth.store.catalogue import part_names, read_parts
 from redepth.store.dataset import Dataset, read_dataset
@@ -101,6 +101,10 @@ class _Findings:
                 self._note(_group_problems(objects, name, members, self.dataset, of_maps))
             except IntegrityError as error:
                 self._note([str(error)])
+            except RedepthError:  # the storage, which says nothing of what is stored
+                raise
+            except Exception as error:  # decoders raise anything
+                self._note([f"arrays/{name}: cannot be read ({in_words(error)})"])
         for row in rows:
             if row.id in self.digests:
                 self._note([f"{row.id} is committed twice, the second time in shard {part.shard}"])
@@ -156,14 +160,14 @@ def _group_problems(
 ) -> Iterator[str]:
     """Read a whole group; put the digest of each image's maps into `of_maps`."""
     where = f"arrays/{name}"
+    group = arrays.open_group(objects, name)
+    said = dict(group.attrs)
+    images: Any = said.get("images", [])
+    problem = _attribute_problem(said, rows, name)
+    if problem is not None:
+        yield f"{where}: {problem}"
+        return
     with storage_errors(objects.url):
-        group = arrays.open_group(objects, name)
-        said = dict(group.attrs)
-        images: Any = said.get("images", [])
-        problem = _attribute_problem(said, rows, name)
-        if problem is not None:
-            yield f"{where}: {problem}"
-            return
         maps = {quantity: _whole_array(group, quantity) for quantity in QUANTITIES}
     wrong = {q: a for q, a in maps.items() if not _fits(q, a, len(images), maps, dataset)}
     if wrong:
