@@ -47,7 +47,8 @@ class IdIndex:
     @cached_property
     def _longest_run(self) -> int:
         """How many ids share one hash at most: nearly always 1."""
-        return int(np.unique(self._hashes, return_counts=True)[1].max())
+        edges = np.flatnonzero(np.diff(self._hashes) != 0) + 1
+        return int(np.diff(edges, prepend=0, append=len(self._hashes)).max())
 
 
 def id_hashes(ids: pa.Array) -> npt.NDArray[np.int64]:

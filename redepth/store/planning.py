@@ -147,7 +147,10 @@ class _Survey:
 
     def _require_unique(self) -> None:
         # 64-bit hashes: the ids themselves would take ten times the memory.
-        num_twice = self.num_listed - len(np.unique(np.concatenate(self._hashes)))
+        # Sorted in place: np.unique takes a table of its own, and ten times as long.
+        hashes = np.concatenate(self._hashes)
+        hashes.sort()
+        num_twice = int(np.count_nonzero(np.diff(hashes) == 0))
         if num_twice:
             raise ConfigError(
                 f"{num_twice} of {self.num_listed} listed images have the id of another; every "
