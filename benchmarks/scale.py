@@ -32,7 +32,7 @@ from redepth.types import ImageRef, Label, LabelRow, ModelCard, Outcome
 NUM_NAMES = 1_000_000
 PER_SHARD = 32
 NUM_ACTORS = (1, 2, 4, 8, 16, 32, 64)
-IMAGES_PER_ACTOR = 20
+IMAGES_PER_ACTOR = 40
 RECIPE = Recipe(name="scale")
 
 

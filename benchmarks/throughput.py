@@ -162,6 +162,7 @@ def s3() -> None:
     import boto3
 
     from redepth.config import Storage
+    from redepth.store import arrays
     from redepth.store.manifest import ShardPlan
     from redepth.store.objects import open_objects
     from redepth.store.shards import write_shard
@@ -192,19 +193,28 @@ def s3() -> None:
             objects.fs.pipe_file(f"{bucket}/raw/{shard}/{name}", content)
         return time.perf_counter() - started
 
+    def encode_alone() -> float:
+        narrowed = [arrays.narrowed(image.id, maps, Storage()) for image in images]
+        started = time.perf_counter()
+        for _ in arrays.encode_group(narrowed, {}, Storage().compression_level):
+            pass
+        return time.perf_counter() - started
+
     commit(-1)
     stored = objects.fs.find(f"{bucket}/out")
     contents = {path.removeprefix(f"{bucket}/out/"): objects.fs.cat_file(path) for path in stored}
     num_mb = sum(map(len, contents.values())) / 1e6
-    committed, raw = [], []
+    committed, raw, encoded = [], [], []
     for shard in range(SHARDS):
         committed.append(commit(shard))
         raw.append(put_raw(shard, contents))
-    took, bare = statistics.median(committed), statistics.median(raw)
+        encoded.append(encode_alone())
+    took, bare, codec = map(statistics.median, (committed, raw, encoded))
     print(
         f"\n| a shard of {IMAGES_PER_SHARD} images, {num_mb:.1f} MB | s | MB/s |\n|---|---:|---:|"
     )
     print(f"| raw PUTs of its {len(contents)} objects | {bare:.3f} | {num_mb / bare:.0f} |")
+    print(f"| encoding alone | {codec:.3f} | {num_mb / codec:.0f} |")
     print(f"| encoded and committed | {took:.3f} | {num_mb / took:.0f} |")
     print(f"\nCommitting is {bare / took:.0%} of raw PUTs.")
     boto3.resource("s3").Bucket(bucket).objects.delete()

@@ -106,7 +106,8 @@ class LabelPool:
         load: how an actor loads its models; None for `redepth.pipeline.load_labeller`.
 
     Raises:
-        ConfigError: on entering, when the models cannot be loaded or no actor can be placed.
+        ConfigError: on entering, when the models cannot be loaded or no actor can be placed. One
+            actor that is ready is enough to begin.
     """
 
     def __init__(self, recipe: Recipe, load: LoadLabeller | None = None) -> None:
@@ -181,32 +182,42 @@ class LabelPool:
         return RemoteLabelActor.options(**options).remote(self._recipe.labels, self._load)
 
     def _load_models(self) -> tuple[ModelCard, ...]:
-        """Wait until every actor has its models; an actor that dies meanwhile is asked again."""
-        pending = {seat.actor.ready.remote(): seat for seat in self._seats}
+        """Wait until an actor has its models; the others join when they have theirs.
+
+        One that dies meanwhile is asked again: on spot machines that is no reason to end the run.
+        """
+        loading = {self._ask_ready(seat): seat for seat in self._seats}
         deadline = time.monotonic() + self._actors.start_timeout_s
-        cards: tuple[ModelCard, ...] = ()
-        while pending:
+        while True:
             patience = max(0.0, deadline - time.monotonic())
-            ended, _ = ray.wait(list(pending), num_returns=1, timeout=patience)
+            ended, _ = ray.wait(list(loading), num_returns=1, timeout=patience)
             if not ended:
                 raise ConfigError(self._no_room())
-            seat = pending.pop(ended[0])
+            seat = loading.pop(ended[0])
             try:
-                cards = tuple(ray.get(ended[0]))
+                cards: tuple[ModelCard, ...] = tuple(ray.get(ended[0]))
             except DEATHS as error:
                 seat.deaths_loading += 1
                 if seat.deaths_loading > DEATHS_LOADING:
                     raise ConfigError(DIED_LOADING.format(_first_line(error))) from None
-                pending[seat.actor.ready.remote()] = seat
+                loading[self._ask_ready(seat)] = seat
             except RayTaskError as error:
                 raise _cause(error) from None
-        return cards
+            else:
+                seat.restarting = None
+                return cards
+
+    def _ask_ready(self, seat: _Seat) -> ray.ObjectRef:
+        """Have a seat wait until its actor has loaded its models."""
+        seat.running_since = time.monotonic()
+        seat.restarting = seat.actor.ready.remote()
+        return seat.restarting
 
     def _no_room(self) -> str:
         asked, there = self._actors, ray.cluster_resources()
         return (
-            f"{len(self._seats)} actors of {asked.num_cpus:g} CPUs and {asked.num_gpus:g} GPUs "
-            f"were not ready within {asked.start_timeout_s:g} s; Ray has "
+            f"none of {len(self._seats)} actors of {asked.num_cpus:g} CPUs and "
+            f"{asked.num_gpus:g} GPUs was ready within {asked.start_timeout_s:g} s; Ray has "
             f"{there.get('CPU', 0):g} CPUs and {there.get('GPU', 0):g} GPUs. "
             "Ask for fewer (--actors), for less "
             "(run.actors.num_cpus, num_gpus), or allow more time (run.actors.start_timeout_s)"
@@ -342,8 +353,7 @@ class LabelPool:
         """Take the calls from a seat, the running one first, and wait for its actor to be back."""
         calls = list(seat.calls)
         seat.calls.clear()
-        seat.running_since = time.monotonic()
-        seat.restarting = seat.actor.ready.remote()
+        self._ask_ready(seat)
         return calls
 
     def _suspect(self, call: _Call, error: BaseException) -> None:

@@ -105,12 +105,15 @@ def quiet(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Verifi
 
 @contextmanager
 def killing_workers(mark: str) -> Iterator[list[str]]:
-    """SIGKILL a worker every few seconds: an actor, a writer of shards, one that waits."""
+    """SIGKILL a worker every few seconds: an actor at work, a writer of shards, one that waits.
+
+    Not one that loads its models: on a slow machine that takes longer than a worker has to live.
+    """
     draws, ended, killed = random.Random(0), threading.Event(), []
 
     def kill() -> None:
         while not ended.wait(KILL_EVERY_S):
-            workers = marked(mark, "ray::")
+            workers = [p for p in marked(mark, "ray::") if ".ready" not in p.info["cmdline"][0]]
             if workers:
                 chosen = draws.choice(workers)
                 killed.append(chosen.info["cmdline"][0])
