@@ -244,11 +244,8 @@ def test_closing_frees_whoever_waits(tmp_path: Path) -> None:
 def test_actor_killed_from_outside_costs_nothing(pool: LabelPool) -> None:
     futures = [pool.submit(ImageRef(f"slow-{i}", f"/slow-{i}")) for i in range(12)]
     time.sleep(0.7)
-    actors = [
-        p
-        for p in psutil.process_iter(["cmdline"])
-        if "ray::LabelActor" in " ".join(p.info["cmdline"] or [])
-    ]
+    ours = psutil.Process().children(recursive=True)
+    actors = [p for p in ours if "ray::LabelActor.label" in " ".join(p.cmdline())]
     assert actors
     actors[0].kill()
     rows = [future.result(timeout=60).row for future in futures]
