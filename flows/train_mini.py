@@ -10,16 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect import flow, task
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
-from flows import terminal
+from flows.training_bars import TrainingBars, training_progress
 from redepth.config import Compute, Device
 from redepth.report.losses import draw_losses
 
@@ -28,22 +20,6 @@ if TYPE_CHECKING:
     from redepth.training.run import MiniTraining
 
 LOSSES_NAME = "losses.png"
-
-
-class _Bars:
-    """One bar for each thing that is counted, with the last loss beside it."""
-
-    def __init__(self, progress: Progress, model: str) -> None:
-        self._progress = progress
-        self._model = model
-        self._tasks: dict[str, TaskID] = {}
-
-    def __call__(self, what: str, done: int, total: int, loss: float) -> None:
-        if what not in self._tasks:
-            described = f"{self._model}: {what}"
-            self._tasks[what] = self._progress.add_task(described, total=total, loss="")
-        said = f"loss {loss:.4f}" if loss else ""
-        self._progress.update(self._tasks[what], completed=done, loss=said)
 
 
 @flow(
@@ -73,21 +49,20 @@ def train_mini(
     from redepth.pipeline import choose_device
     from redepth.training.run import MiniTraining
 
-    columns = (
-        TextColumn("[bold]{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[loss]}"),
-    )
     folder, chosen = Path(out), choose_device(Compute(device=device))
     num_processes = 1 if chosen.type == "cpu" else os.cpu_count() or 1
-    with Progress(*columns, console=terminal.err) as progress:
+    with training_progress() as progress:
         trained = [
             train_one(
                 name,
                 MiniTraining(
-                    folder, chosen, seed, steps_scale, resume, num_processes, _Bars(progress, name)
+                    folder,
+                    chosen,
+                    seed,
+                    steps_scale,
+                    resume,
+                    num_processes,
+                    TrainingBars(progress, name),
                 ),
             )
             for name in ("depth", "prior")

@@ -281,6 +281,17 @@ class LabelSettings(Settings):
     compute: Compute = Compute()
     storage: Storage = Storage()
 
+    @model_validator(mode="after")
+    def _fitting(self) -> LabelSettings:
+        architecture = presets.COARSE[self.coarse.preset].architecture
+        tokens = architecture is presets.Architecture.DEPTH_ANYTHING
+        if isinstance(self.refiner, ReDepthAnything) and not tokens:
+            raise ValueError(
+                f"refiner.method redepth_anything moves the tokens of a Depth Anything, and "
+                f"coarse.preset {self.coarse.preset!r} is none: take betterdepth or identity"
+            )
+        return self
+
     def digest(self) -> str:
         """Return sha256 (hex) over the canonical JSON of every setting: the output's identity."""
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
@@ -462,7 +473,11 @@ def _explain(error: ValidationError) -> str:
     lines = []
     for detail in error.errors():
         # A union of refiners puts the method's name into the path; the user never typed it.
-        parts = [str(p) for p in detail["loc"] if p not in ("identity", "redepth_anything")]
+        parts = [
+            str(p)
+            for p in detail["loc"]
+            if p not in ("identity", "redepth_anything", "betterdepth")
+        ]
         where = ".".join(parts) or "recipe"
         if detail["type"] == "extra_forbidden":
             lines.append(f"  {where}: there is no such setting (docs/recipes.md lists them)")

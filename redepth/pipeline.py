@@ -20,7 +20,8 @@ from redepth.config import BetterDepth, Compute, LabelSettings, ReDepthAnything
 from redepth.depth_latents.loading import load_betterdepth
 from redepth.ensemble import Verdict, guard, reduce_members
 from redepth.errors import ConfigError, ImageRejected, RefinementFailed
-from redepth.estimators import DepthEstimator, TokenDepthEstimator, load_estimator
+from redepth.estimators import DepthEstimator, load_estimator
+from redepth.estimators.depth_anything import DepthAnything
 from redepth.images.decode import read_image, resize
 from redepth.priors.captioner import load_captioner
 from redepth.priors.diffusion import load_prior
@@ -170,7 +171,7 @@ def label_shard(labeller: Labeller, images: Sequence[ImageRef]) -> Iterator[Labe
 
 
 def _load_refiner(
-    settings: LabelSettings, estimator: TokenDepthEstimator, device: torch.device
+    settings: LabelSettings, estimator: DepthEstimator, device: torch.device
 ) -> Refiner:
     refiner = settings.refiner
     if isinstance(refiner, BetterDepth):
@@ -178,6 +179,7 @@ def _load_refiner(
         return BetterDepthRefiner(refiner, settings.seed, sampler, card, device)
     if not isinstance(refiner, ReDepthAnything):
         return IdentityRefiner()
+    assert isinstance(estimator, DepthAnything), "the recipe was validated"
     prior = load_prior(refiner.prior, settings.compute, device)
     wanted = refiner.caption.captioner is not None
     captioner = load_captioner(refiner.caption, settings.compute, device) if wanted else None

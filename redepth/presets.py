@@ -8,6 +8,7 @@ into every output.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from redepth.types import DepthKind
 
@@ -39,6 +40,17 @@ class PackagedWeights:
 PresetWeights = HubWeights | PackagedWeights
 
 
+class Architecture(StrEnum):
+    """Which classes read a coarse model; only Depth Anything has the tokens that re-lighting moves.
+
+    DEPTH_ANYTHING, DPT: transformers. MARIGOLD: diffusers.
+    """
+
+    DEPTH_ANYTHING = "depth_anything"
+    DPT = "dpt"
+    MARIGOLD = "marigold"
+
+
 @dataclass(frozen=True, slots=True)
 class CoarsePreset:
     """A monocular depth model.
@@ -47,13 +59,16 @@ class CoarsePreset:
         weights: where they are.
         kind: what its output means.
         render_scale: s in the render depth z = (s + tanh o) / (raw + m); fits the model's range.
+            Read for Depth Anything alone.
         render_margin: m in the same formula.
+        architecture: what reads it.
     """
 
     weights: PresetWeights
     kind: DepthKind
-    render_scale: float
-    render_margin: float
+    render_scale: float = 1.0
+    render_margin: float = 0.0
+    architecture: Architecture = Architecture.DEPTH_ANYTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +121,28 @@ COARSE: dict[str, CoarsePreset] = {
         DepthKind.AFFINE_DISPARITY,
         render_scale=4.0,
         render_margin=1.4,
+    ),
+    # No commit of these three could be verified when this was written: "main" is resolved when the
+    # weights are fetched, and dataset.json records the commit and the digest.
+    "dpt-large": CoarsePreset(
+        HubWeights("Intel/dpt-large", "main", "Apache-2.0"),
+        DepthKind.AFFINE_DISPARITY,
+        architecture=Architecture.DPT,
+    ),
+    "dpt-hybrid-midas": CoarsePreset(
+        HubWeights("Intel/dpt-hybrid-midas", "main", "Apache-2.0"),
+        DepthKind.AFFINE_DISPARITY,
+        architecture=Architecture.DPT,
+    ),
+    "marigold": CoarsePreset(
+        HubWeights("prs-eth/marigold-depth-v1-1", "main", "OpenRAIL++-M"),
+        DepthKind.AFFINE_DEPTH,
+        architecture=Architecture.MARIGOLD,
+    ),
+    "mini-dpt": CoarsePreset(
+        PackagedWeights("models/mini/dpt", "fp16", "Apache-2.0"),
+        DepthKind.AFFINE_DISPARITY,
+        architecture=Architecture.DPT,
     ),
 }
 

@@ -17,7 +17,15 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from redepth import presets
-from redepth.config import Identity, Recipe, ReDepthAnything, Settings, Weights, shipped_recipes
+from redepth.config import (
+    BetterDepth,
+    Identity,
+    Recipe,
+    ReDepthAnything,
+    Settings,
+    Weights,
+    shipped_recipes,
+)
 
 HEAD = """\
 # Recipes
@@ -74,6 +82,7 @@ def _presets() -> str:
     rows = [
         *(("coarse", name, preset.weights) for name, preset in presets.COARSE.items()),
         *(("prior", name, preset.weights) for name, preset in presets.PRIORS.items()),
+        *(("refiner", name, preset.weights) for name, preset in presets.REFINERS.items()),
         *(("captioner", name, preset.weights) for name, preset in presets.CAPTIONERS.items()),
     ]
     cells = [(role, f"`{name}`", *_origin(weights)) for role, name, weights in rows]
@@ -81,7 +90,9 @@ def _presets() -> str:
     return f"## Presets\n\n{_table(head, cells)}"
 
 
-def _origin(weights: presets.PresetWeights) -> tuple[str, str, str]:
+def _origin(weights: presets.PresetWeights | None) -> tuple[str, str, str]:
+    if weights is None:
+        return "none published: train them ([betterdepth.md](betterdepth.md))", "", ""
     if isinstance(weights, presets.PackagedWeights):
         return f"comes with redepth: `redepth/{weights.folder}`", "", weights.licence
     licence = weights.licence + (", non-commercial" if weights.non_commercial else "")
@@ -98,7 +109,7 @@ def _sections(path: str, model: type[BaseModel]) -> Iterator[str]:
 
 
 def _title(path: str, model: type[BaseModel]) -> str:
-    if model in (Identity, ReDepthAnything):
+    if model in (Identity, ReDepthAnything, BetterDepth):
         return f"`{path}` with `method: {model.model_fields['method'].default}`"
     return f"`{path}`" if path else "The recipe"
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from redepth.config import Coarse
+from redepth.presets import COARSE, Architecture
 from redepth.types import ByteImage, CoarseDepth, DepthKind, ModelCard
 
 
@@ -92,11 +93,29 @@ class TokenDepthEstimator(DepthEstimator, Protocol):
         """Return a fresh copy of the checkpoint's decoder, its weights trainable."""
 
 
-def load_estimator(settings: Coarse, device: torch.device) -> TokenDepthEstimator:
+def load_estimator(settings: Coarse, device: torch.device) -> DepthEstimator:
     """Load the coarse model that a recipe names.
 
     Raises:
         ConfigError: the weights cannot be had, or are not what the preset stands for.
+    """
+    architecture = COARSE[settings.preset].architecture
+    if architecture is Architecture.DPT:
+        from redepth.estimators.dpt import load_dpt
+
+        return load_dpt(settings, device)
+    if architecture is Architecture.MARIGOLD:
+        from redepth.estimators.marigold import load_marigold
+
+        return load_marigold(settings, device)
+    return load_token_estimator(settings, device)
+
+
+def load_token_estimator(settings: Coarse, device: torch.device) -> TokenDepthEstimator:
+    """Load a coarse model whose tokens can be optimised: a Depth Anything.
+
+    Raises:
+        ConfigError: as `load_estimator`.
     """
     from redepth.estimators.depth_anything import load_depth_anything
 

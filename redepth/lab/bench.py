@@ -15,7 +15,7 @@ import torch
 from redepth.config import LabelSettings, ReDepthAnything, Weights
 from redepth.ensemble import reduce_members
 from redepth.errors import ConfigError, RefinementFailed
-from redepth.estimators import load_estimator
+from redepth.estimators import load_token_estimator
 from redepth.lab.experiments import Condition, Subject
 from redepth.lab.measurement import Measurement, PixelCues, pixel_cues
 from redepth.lab.scoring import align, regions_of, score
@@ -51,7 +51,7 @@ class Bench:
             raise ConfigError("the lab measures recipes with refiner.method: redepth_anything")
         torch.set_num_threads(settings.compute.num_threads)
         self._settings, self._method = settings, settings.refiner
-        self._estimator = load_estimator(settings.coarse, CPU)
+        self._estimator = load_token_estimator(settings.coarse, CPU)
         if self._estimator.kind is not DepthKind.AFFINE_DISPARITY:
             raise ConfigError(f"the lab aligns disparity, the recipe gives {self._estimator.kind}")
         self._prior = load_prior(self._method.prior, settings.compute, CPU)

@@ -38,6 +38,7 @@ class BetterDepthTraining:
         bfloat16: run the UNet in bfloat16 where torch thinks it safe.
         errors: how coarse maps are made of truth and network; None takes the network's as it is.
         ema_decay: of the weights that are kept at the end; None keeps the last ones.
+        accumulate: draws of `batch_size` that make one step.
     """
 
     num_steps: int = 5000
@@ -47,6 +48,7 @@ class BetterDepthTraining:
     conditioned: bool = True
     bfloat16: bool = False
     ema_decay: float | None = None
+    accumulate: int = 1
     pairing: Pairing = field(default_factory=Pairing)
     target: Target = field(default_factory=Target)
     errors: CoarseErrors | None = None
@@ -103,6 +105,7 @@ def betterdepth_stage(
         schedule=Schedule.EXPONENTIAL,
         weight_decay=0.0,
         ema_decay=how.ema_decay,
+        accumulate=how.accumulate,
     )
 
 

@@ -43,6 +43,7 @@ class Stage:
         learning_rate: AdamW's, at its peak.
         ema_decay: of the running mean of the weights, which the network holds in the end; None
             keeps the last weights.
+        accumulate: draws whose gradients are averaged before a step.
     """
 
     name: str
@@ -54,6 +55,25 @@ class Stage:
     max_gradient_norm: float = 1.0
     schedule: Schedule = Schedule.COSINE
     ema_decay: float | None = None
+    accumulate: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """Processes that train one network together: each draws for itself, gradients are averaged.
+
+    Attributes:
+        rank: of this process; the first one writes the checkpoints.
+        count: of all.
+        mean: of a tensor over the processes.
+    """
+
+    rank: int = 0
+    count: int = 1
+    mean: Callable[[Tensor], Tensor] = lambda tensor: tensor
+
+
+ALONE = Workers()
 
 
 def train(
@@ -64,6 +84,7 @@ def train(
     stop_at: int | None = None,
     save_every: int = 200,
     on_step: Callable[[int, float], None] = lambda step, loss: None,
+    workers: Workers = ALONE,
 ) -> list[float]:
     """Train a stage, in place, and return the loss of every step.
 
@@ -71,6 +92,7 @@ def train(
         checkpoint: written every `save_every` steps and at the end.
         resume: go on from the checkpoint, if there is one.
         stop_at: end after this many steps, as an interruption would.
+        workers: who trains together; every one of them calls this.
 
     Raises:
         ConfigError: the checkpoint is of another stage or another number of steps.
@@ -86,21 +108,37 @@ def train(
     for step in range(len(losses), last):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(stage, step)
-        loss = stage.loss(step)
         optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
+        losses.append(_add_gradients(stage, step, workers))
         nn.utils.clip_grad_norm_(stage.network.parameters(), stage.max_gradient_norm)
         optimiser.step()
         if average is not None:
             average.update(stage.network)
-        losses.append(float(loss.detach()))
         on_step(step, losses[-1])
-        if len(losses) % save_every == 0 or len(losses) == last:
+        if workers.rank == 0 and (len(losses) % save_every == 0 or len(losses) == last):
             _save(checkpoint, stage, optimiser, average, losses)
     if average is not None and last == stage.num_steps:
         average.copy_to(stage.network)
     stage.network.eval()
     return losses
+
+
+def _add_gradients(stage: Stage, step: int, workers: Workers) -> float:
+    """Draw, go backwards, average; return this process's loss.
+
+    With one draw a step and one process, the number of a draw is the step.
+    """
+    total = 0.0
+    for turn in range(stage.accumulate):
+        number = (step * stage.accumulate + turn) * workers.count + workers.rank
+        loss = stage.loss(number) / stage.accumulate
+        torch.autograd.backward(loss)
+        total += float(loss.detach())
+    if workers.count > 1:
+        for parameter in stage.network.parameters():
+            if parameter.grad is not None:
+                parameter.grad = workers.mean(parameter.grad)
+    return total
 
 
 def learning_rate(stage: Stage, step: int) -> float:

@@ -16,7 +16,7 @@ from redepth.training.loop import Stage
 from redepth.training.scene_examples import SceneExamples, draw_examples
 
 STAGE = "map_vae"
-BATCH_SIZE, LEARNING_RATE = 32, 1.5e-3
+BATCH_SIZE, LEARNING_RATE = 64, 1.5e-3
 _SLOPE_WEIGHT = 2.0
 _KL_WEIGHT = 1e-7
 _PAIRING = Pairing(coarse_frame=True, patch_mask=False)

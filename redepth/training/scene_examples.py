@@ -75,21 +75,22 @@ def render_examples(
     device: torch.device,
     num_processes: int = 1,
     on_scenes: Callable[[int], None] = lambda count: None,
+    split: Split = Split.TRAIN,
 ) -> SceneExamples:
-    """Render the first `counts[family]` training scenes of each family and ask the network.
+    """Render the first `counts[family]` scenes of each family and ask the network.
 
     Args:
         num_processes: that render; the outcome does not depend on it.
         on_scenes: called with how many scenes were rendered since.
     """
     families: dict[str, tuple[int, int]] = {}
-    calls: list[tuple[str, range]] = []
+    calls: list[tuple[str, range, Split]] = []
     total = 0
     for family, count in counts.items():
         families[family] = (total, total + count)
         total += count
         starts = range(0, count, _SCENES_PER_CALL)
-        calls += [(family, range(s, min(s + _SCENES_PER_CALL, count))) for s in starts]
+        calls += [(family, range(s, min(s + _SCENES_PER_CALL, count)), split) for s in starts]
     rgb: list[np.ndarray] = []
     truth: list[np.ndarray] = []
     context = multiprocessing.get_context("spawn")
@@ -164,8 +165,8 @@ def vary_picture(image_b3hw: Tensor, draws: Draws) -> Tensor:
     return (image_b3hw.clamp(min=1e-4) ** exponent * tint + grain).clamp(0.0, 1.0)
 
 
-def _render(call: tuple[str, range]) -> tuple[np.ndarray, np.ndarray]:
+def _render(call: tuple[str, range, Split]) -> tuple[np.ndarray, np.ndarray]:
     """Return pictures uint8 [N, H, W, 3] and disparities float32 [N, H, W] of a family's seeds."""
-    family, seeds = call
-    scenes = [render_scene(family, seed, SIZE_PX, Split.TRAIN) for seed in seeds]
+    family, seeds, split = call
+    scenes = [render_scene(family, seed, SIZE_PX, split) for seed in seeds]
     return np.stack([s.rgb_hw3 for s in scenes]), np.stack([target_disparity(s) for s in scenes])

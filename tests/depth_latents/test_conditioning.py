@@ -41,6 +41,21 @@ def test_shown_copies_side_by_side_it_gives_what_it_gave(copies: int) -> None:
     assert wide.config.in_channels == wide.conv_in.in_channels == copies * CHANNELS
 
 
+@torch.no_grad()
+def test_from_eight_channels_the_picture_keeps_its_place() -> None:
+    torch.manual_seed(1)
+    marigold = expand_input(tiny_unet(), 2 * CHANNELS)
+    torch.nn.init.normal_(marigold.conv_in.weight)
+    picture, noisy = torch.randn(2, 2, CHANNELS, 8, 8)
+    prompt = torch.randn(2, 3, 8)
+    before = marigold(torch.cat((picture, noisy), 1), 7, encoder_hidden_states=prompt).sample
+    wide = expand_input(marigold, 3 * CHANNELS)
+    after = wide(torch.cat((picture, noisy, noisy), 1), 7, encoder_hidden_states=prompt).sample
+    torch.testing.assert_close(after, before, rtol=1e-5, atol=1e-5)
+    swapped = wide(torch.cat((noisy, picture, noisy), 1), 7, encoder_hidden_states=prompt).sample
+    assert not torch.allclose(swapped, before, atol=1e-2)
+
+
 def test_weights_are_divided_and_the_bias_is_kept() -> None:
     narrow, wide = tiny_unet(), expand_input(tiny_unet(), 3 * CHANNELS)
     for part in wide.conv_in.weight.split(CHANNELS, dim=1):

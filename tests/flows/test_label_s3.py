@@ -197,6 +197,18 @@ def test_from_a_folder_to_s3(bucket: str, photos: Path, redepth: Redepth) -> Non
     assert_labels_all(out, str(photos))
 
 
+def test_the_trained_refiner_into_s3(bucket: str, redepth: Redepth) -> None:
+    out = f"s3://{bucket}/betterdepth"
+    source = f"s3://{bucket}/photos"
+    redepth("label", source, "--out", out, "--recipe=betterdepth-mini", "--actors=1")
+    assert_labels_all(out, source)
+    label = open_labels(out)[open_labels(out).find("0001.jpg")]
+    assert label.row.num_members == 4
+    assert np.isfinite(label.confidence).all()
+    assert label.confidence.std() > 0
+    assert not np.array_equal(label.refined, label.coarse)
+
+
 def test_a_list_on_s3(bucket: str, redepth: Redepth, tmp_path: Path) -> None:
     text = f"uri,id,caption\nphotos/0003.jpg,third,a field\ns3://{bucket}/photos/0001.jpg,,\n"
     boto3.client("s3").put_object(Bucket=bucket, Key="some.csv", Body=text.encode())

@@ -1,0 +1,213 @@
+"""Train a BetterDepth from first to last: on scenes (the mini model) or on data of one's own."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL
+from transformers import DepthAnythingForDepthEstimation
+
+from redepth.scenes.scene import Split
+from redepth.training import map_vae
+from redepth.training.betterdepth import BetterDepthTraining
+from redepth.training.cards import TrainedModel, write_card
+from redepth.training.data import CoarseMaps, DepthData, Layout, open_depth_data
+from redepth.training.data.source import DataSource
+from redepth.training.loop import ALONE, Stage, Workers, train
+from redepth.training.mini_betterdepth import (
+    DEFAULT_DENOISING_STEPS,
+    MAPS,
+    NUM_SCENES,
+    SHARES,
+    VARIANTS,
+    scene_source,
+)
+from redepth.training.options import DataOptions, RefinerTraining
+from redepth.training.refiner_parts import (
+    RefinerParts,
+    read_parts,
+    refiner_stage,
+    save_parts,
+)
+from redepth.training.scene_examples import ExampleBatch, SceneExamples, render_examples
+from redepth.training.validation import new_validation
+from redepth.weights import quieten_libraries
+
+CHECKPOINTS = "checkpoints"
+VALIDATION = "validation"
+MODEL = "model"
+VARIANT = "fp16"
+MODELS = Path(__file__).resolve().parents[1] / "models" / "mini"
+_FEWEST_SCENES = 4
+_VALIDATION_SEEDS = 1
+_DEFAULT_STEPS = 50
+Advance = Callable[[str, int, int, float], None]
+OpenCoarseMaps = Callable[[str, DepthData], CoarseMaps]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Options with what only the process that trains knows.
+
+    Attributes:
+        num_processes: that render scenes.
+        advance: called with (what, done, of how many, loss).
+    """
+
+    options: RefinerTraining
+    device: torch.device
+    workers: Workers = ALONE
+    num_processes: int = 1
+    advance: Advance = lambda what, done, total, loss: None
+
+    @property
+    def out(self) -> Path:
+        """The folder that gets model/, checkpoints/ and validation/."""
+        return Path(self.options.out)
+
+
+def settings_of(options: RefinerTraining) -> BetterDepthTraining:
+    """Return the training's settings: the paper's or the mini model's, changed as told."""
+    how = VARIANTS[options.ablation] if options.data is None else BetterDepthTraining()
+    told = {
+        "num_steps": options.num_steps,
+        "batch_size": options.batch_size,
+        "learning_rate": options.learning_rate,
+        "ema_decay": options.ema_decay,
+    }
+    how = replace(how, **{k: v for k, v in told.items() if v is not None})  # type: ignore[arg-type]
+    if options.patch_threshold is not None:
+        how = replace(how, pairing=replace(how.pairing, patch_threshold=options.patch_threshold))
+    return replace(how, accumulate=options.accumulate, bfloat16=options.bfloat16)
+
+
+def train_on_scenes(run: Run) -> TrainedModel:
+    """Render scenes, teach the mini prior's VAE maps, then train the refiner; write it."""
+    _prepare(run)
+    seed, options = run.options.seed, run.options
+    counts = {
+        name: max(_FEWEST_SCENES, round(count * options.scenes_scale))
+        for name, count in NUM_SCENES.items()
+    }
+    examples = _render(run, counts, Split.TRAIN)
+    shown = dict.fromkeys(SHARES, _VALIDATION_SEEDS)
+    kept_out = _whole(_render(run, shown, Split.TUNING, "validation scenes"))
+    parts = read_parts(MODELS / "prior", VARIANT)
+    parts.vae.to(run.device)
+    losses = {map_vae.STAGE: _train_vae(run, parts.vae, examples)}
+    how = settings_of(options)
+    stage = refiner_stage(parts, scene_source(examples), how, seed, run.device)
+    check = new_validation(parts, kept_out, how.target, seed, run.out / VALIDATION)
+    losses[stage.name] = _train(run, stage, check)
+    return _write(run, parts, how, losses, counts, DEFAULT_DENOISING_STEPS)
+
+
+def train_on_data(run: Run, data: DataOptions, open_coarse_maps: OpenCoarseMaps) -> TrainedModel:
+    """Train on a data set with its coarse maps; everything is looked for before the first step.
+
+    Raises:
+        ConfigError: the data, its coarse maps or the first weights are not there, or not whole.
+    """
+    _prepare(run)
+    examples = open_depth_data(Path(data.folder), Layout(data.layout))
+    coarse_maps = open_coarse_maps(data.labels, examples)
+    parts = read_parts(Path(data.init), data.init_variant)
+    source = DataSource(
+        examples,
+        coarse_maps,
+        (data.height_px, data.width_px),
+        run.device,
+        data.num_threads,
+        min(data.kept_out, len(examples.images) - 1),
+    )
+    how, seed = settings_of(run.options), run.options.seed
+    stage = refiner_stage(parts, source, how, seed, run.device)
+    kept_out = source.kept_out() if data.kept_out and len(examples.images) > 1 else None
+    check = None
+    if kept_out is not None:
+        check = new_validation(parts, kept_out, how.target, seed, run.out / VALIDATION)
+    losses = {stage.name: _train(run, stage, check)}
+    counts = {f"pictures of {data.layout}": len(examples.images)}
+    return _write(run, parts, how, losses, counts, _DEFAULT_STEPS)
+
+
+def _prepare(run: Run) -> None:
+    quieten_libraries()
+    if run.device.type == "cpu":
+        torch.set_num_threads(1)  # sums over several threads differ in their last bits
+    run.out.mkdir(parents=True, exist_ok=True)
+    validation = run.out / VALIDATION
+    if not run.options.resume and run.workers.rank == 0 and validation.exists():
+        shutil.rmtree(validation)
+
+
+def _render(run: Run, counts: dict[str, int], split: Split, what: str = "scenes") -> SceneExamples:
+    total, done = sum(counts.values()), 0
+
+    def count(rendered: int) -> None:
+        nonlocal done
+        done += rendered
+        run.advance(what, done, total, 0.0)
+
+    network = DepthAnythingForDepthEstimation.from_pretrained(
+        MODELS / "depth", variant=VARIANT, dtype=torch.float32, local_files_only=True
+    )
+    examples = render_examples(counts, network, run.device, run.num_processes, count, split)
+    return examples.to(run.device)
+
+
+def _whole(examples: SceneExamples) -> ExampleBatch:
+    """Return every scene as one batch, as it is."""
+    truth = examples.truth_nhw
+    return ExampleBatch(
+        examples.rgb_n3hw.float() / 255.0,
+        truth,
+        examples.coarse_nkhw[:, 0].float(),
+        torch.ones_like(truth, dtype=torch.bool),
+    )
+
+
+def _train_vae(run: Run, vae: AutoencoderKL, examples: SceneExamples) -> list[float]:
+    seed = run.options.seed
+    stage = map_vae.map_vae_stage(vae, examples, SHARES, MAPS, seed, run.options.vae_steps)
+    losses = _train(run, stage, None)
+    map_vae.set_map_scaling_factor(vae, examples, SHARES, MAPS, seed)
+    return losses
+
+
+def _train(run: Run, stage: Stage, check: Callable[[int], None] | None) -> list[float]:
+    def on_step(step: int, loss: float) -> None:
+        run.advance(stage.name, step + 1, stage.num_steps, loss)
+        due = (step + 1) % run.options.validate_every == 0 or step + 1 == stage.num_steps
+        if check is not None and run.workers.rank == 0 and due:
+            check(step + 1)
+
+    return train(
+        stage,
+        run.out / CHECKPOINTS / f"{stage.name}.pt",
+        resume=run.options.resume,
+        save_every=run.options.save_every,
+        on_step=on_step,
+        workers=run.workers,
+    )
+
+
+def _write(
+    run: Run,
+    parts: RefinerParts,
+    how: BetterDepthTraining,
+    losses: dict[str, list[float]],
+    counts: dict[str, int],
+    default_steps: int,
+) -> TrainedModel:
+    folder = run.out / MODEL
+    name = "betterdepth-mini" if run.options.data is None else "betterdepth"
+    model = TrainedModel(name, folder, run.options.seed, counts, losses)
+    if run.workers.rank == 0:
+        save_parts(parts, how.target, folder, VARIANT, default_steps)
+        write_card(model)
+    return model

@@ -1,0 +1,61 @@
+"""A refiner, its data and its coarse maps, small enough to train in a second."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from redepth.scenes.collection import write_collection
+from redepth.scenes.scene import Split
+from redepth.training.data import DepthData
+from redepth.types import CoarseDepth, DepthKind
+
+MINI = Path(__file__).resolve().parents[2] / "redepth" / "models" / "mini"
+
+
+def write_stable_diffusion(folder: Path, num_conditions: int = 0) -> Path:
+    """Write a tiny text-to-image pipeline: 4 latent channels, 4 times smaller."""
+    torch.manual_seed(0)
+    UNet2DConditionModel(
+        sample_size=8, in_channels=4 * (1 + num_conditions), out_channels=4,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        block_out_channels=(8, 16), layers_per_block=1, norm_num_groups=4,
+        cross_attention_dim=16, attention_head_dim=2,
+    ).save_pretrained(folder / "unet")  # fmt: skip
+    AutoencoderKL(
+        block_out_channels=(8, 8, 8), norm_num_groups=4, latent_channels=4,
+        down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3,
+    ).save_pretrained(folder / "vae")  # fmt: skip
+    tokenizer = CLIPTokenizer.from_pretrained(MINI / "prior" / "tokenizer")
+    tokenizer.save_pretrained(folder / "tokenizer")
+    text = CLIPTextConfig(
+        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=1,
+        num_attention_heads=2, max_position_embeddings=77,
+    )  # fmt: skip
+    CLIPTextModel(text).save_pretrained(folder / "text_encoder")
+    DDIMScheduler(beta_schedule="scaled_linear").save_pretrained(folder / "scheduler")
+    return folder
+
+
+def write_scenes(folder: Path, count: int = 3) -> Path:
+    """Write a few scenes of 32 px."""
+    write_collection(folder, ("lumps", "solids"), count, 32, Split.TRAIN)
+    return folder
+
+
+def blurred_truth(data: DepthData) -> object:
+    """Return coarse maps that are the truth at a quarter of its size."""
+    numbers = {image: number for number, image in enumerate(data.images)}
+
+    def coarse(image: str) -> CoarseDepth:
+        found = data.read(numbers[image])
+        disparity = 1.0 / np.where(found.valid_hw, found.depth_hw, 1.0)
+        small = disparity[::4, ::4].repeat(4, 0).repeat(4, 1).astype(np.float32)
+        return CoarseDepth(np.ascontiguousarray(small), DepthKind.AFFINE_DISPARITY)
+
+    return coarse

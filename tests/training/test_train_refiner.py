@@ -1,0 +1,190 @@
+"""Training a refiner on data: widened first weights, an exact resume after SIGKILL, refusals."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from redepth.config import Compute, RefinerModel, Weights
+from redepth.depth_latents.loading import load_betterdepth
+from redepth.errors import ConfigError
+from redepth.training.data import Layout, open_depth_data
+from redepth.training.data.source import DataSource
+from redepth.training.draws import step_draws
+from redepth.training.options import read_options
+from redepth.training.refiner_parts import read_parts
+from redepth.training.run_betterdepth import Run, settings_of, train_on_data
+from tests.training.refiner_samples import blurred_truth, write_scenes, write_stable_diffusion
+
+CPU = torch.device("cpu")
+NUM_STEPS = 6
+ROOT = Path(__file__).resolve().parents[2]
+# Trains in a process of its own, slowly enough to be killed between two checkpoints.
+SCRIPT = """
+import sys, time, torch
+from tests.training.test_train_refiner import train
+train({folder!r}, {out!r}, pause_s=0.4)
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with first weights in init/ and scenes in data/."""
+    folder = tmp_path_factory.mktemp("refiner")
+    write_stable_diffusion(folder / "init")
+    write_scenes(folder / "data")
+    return folder
+
+
+def options(folder: Path | str, out: Path | str, **changes: object) -> dict[str, object]:
+    data = {"folder": f"{folder}/data", "layout": "scenes", "labels": "", "init": f"{folder}/init",
+            "height_px": 32, "width_px": 32, "kept_out": 2}  # fmt: skip
+    few = {"num_steps": NUM_STEPS, "batch_size": 2, "save_every": 2, "validate_every": 4}
+    return {"out": str(out), "data": data, "ema_decay": 0.9, "accumulate": 2, **few, **changes}
+
+
+def train(folder: Path | str, out: Path | str, pause_s: float = 0.0, **changes: object) -> Path:
+    told = read_options(options(folder, out, **changes))
+    assert told.data is not None
+    run = Run(told, CPU, advance=lambda *_: time.sleep(pause_s))
+    return train_on_data(run, told.data, lambda _, data: blurred_truth(data)).folder
+
+
+def weights(model: Path) -> dict[str, torch.Tensor]:
+    return load_file(model / "unet" / "diffusion_pytorch_model.fp16.safetensors")
+
+
+@pytest.fixture(scope="module")
+def whole(folder: Path) -> Path:
+    return train(folder, folder / "whole")
+
+
+def test_what_was_trained_is_a_refiners_weights(whole: Path) -> None:
+    model = RefinerModel(weights=Weights(folder=str(whole), variant="fp16"))
+    sampler, card = load_betterdepth(model, Compute(device="cpu"), CPU)
+    assert sampler.latent_shape(32, 32) == (4, 8, 8)
+    assert not card.untrained
+    assert "redepth train betterdepth" in (whole / "README.md").read_text()
+
+
+def test_it_was_looked_at_on_the_way(whole: Path) -> None:
+    lines = (whole.parent / "validation" / "validation.jsonl").read_text().splitlines()
+    figures = [json.loads(line) for line in lines]
+    assert [line["step"] for line in figures] == [4, 6]
+    assert all(0 < line["coarse"] < 1 and line["refined"] > 0 for line in figures)
+    assert (whole.parent / "validation" / "validation-000004.png").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_killed_and_resumed_it_ends_with_the_same_weights(folder: Path, whole: Path) -> None:
+    out = folder / "killed"
+    checkpoint = out / "checkpoints" / "betterdepth.pt"
+    script = SCRIPT.format(folder=str(folder), out=str(out))
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
+    try:
+        deadline = time.monotonic() + 200
+        while not checkpoint.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+    finally:
+        process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    done = len(torch.load(checkpoint, weights_only=True)["losses"])
+    assert 0 < done < NUM_STEPS
+    assert not (out / "model").exists()
+    resumed = weights(train(folder, out, resume=True))
+    expected = weights(whole)
+    assert resumed.keys() == expected.keys()
+    assert all(torch.equal(resumed[name], expected[name]) for name in expected)
+
+
+def test_stopped_anywhere_and_resumed_no_bit_differs(folder: Path, whole: Path) -> None:
+    """Full precision: weights, optimiser and averages of the checkpoints."""
+
+    class Stopped(Exception):
+        pass
+
+    out = folder / "stopped"
+    told = read_options(options(folder, out))
+    assert told.data is not None
+
+    def stop(what: str, done: int, total: int, loss: float) -> None:
+        if done == 5:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        train_on_data(Run(told, CPU, advance=stop), told.data, lambda _, d: blurred_truth(d))
+    train(folder, out, resume=True)
+    first, second = (
+        torch.load(run / "checkpoints" / "betterdepth.pt", weights_only=True)
+        for run in (out, whole.parent)
+    )
+    assert first["losses"] == second["losses"]
+    for name, weight in second["network"].items():
+        assert torch.equal(first["network"][name], weight)
+    for one, other in zip(first["average"], second["average"], strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_batch_is_a_function_of_its_draws(folder: Path) -> None:
+    data = open_depth_data(folder / "data", Layout.SCENES)
+
+    def drawn(num_threads: int) -> list[torch.Tensor]:
+        source = DataSource(data, blurred_truth(data), (24, 28), CPU, num_threads, kept_out=2)
+        batch = source(5, step_draws(0, "stage", 3, CPU))
+        return [batch.image_b3hw, batch.truth_bhw, batch.network_bhw, batch.valid_bhw]
+
+    for one, other in zip(drawn(1), drawn(4), strict=True):
+        assert torch.equal(one, other)
+    assert drawn(1)[1].shape == (5, 24, 28)
+
+
+def test_truth_and_coarse_map_are_cut_alike(folder: Path) -> None:
+    data = open_depth_data(folder / "data", Layout.SCENES)
+    source = DataSource(data, blurred_truth(data), (16, 16), CPU)
+    batch = source(8, step_draws(0, "stage", 0, CPU))
+
+    def likeness(maps: torch.Tensor) -> float:
+        pairs = zip(batch.truth_bhw, maps, strict=True)
+        return float(np.mean([np.corrcoef(t.flatten(), m.flatten())[0, 1] for t, m in pairs]))
+
+    assert likeness(batch.network_bhw) > 0.8
+    assert likeness(batch.network_bhw.flip(-1)) < likeness(batch.network_bhw) - 0.1
+
+
+@pytest.mark.parametrize("num_conditions", [0, 1, 2])
+def test_it_begins_from_four_eight_or_twelve_channels(tmp_path: Path, num_conditions: int) -> None:
+    folder = write_stable_diffusion(tmp_path, num_conditions)
+    assert read_parts(folder).unet.config.in_channels == 12
+
+
+def test_first_weights_that_are_none_are_named(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no folder of a diffusers pipeline \(it has no unet/\)"):
+        train(
+            tmp_path, tmp_path / "out", data=options(folder, "")["data"] | {"init": str(tmp_path)}
+        )
+
+
+def test_the_papers_settings_are_the_default() -> None:
+    own = settings_of(read_options(options("data", "out", num_steps=None, batch_size=None)))
+    assert (own.num_steps, own.batch_size, own.learning_rate) == (5000, 32, 3e-5)
+    assert own.pairing.patch_threshold == 0.1
+    assert not own.pairing.coarse_frame
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"batch_size": 0}, "batch_size"), ({"ablation": "full-ish"}, "ablation")],
+)
+def test_wrong_options_are_named(changes: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        read_options(options("data", "out", **changes))
