@@ -239,7 +239,12 @@ def main() -> None:
             for row, folder in rows.items()
             for g, f, i in chosen
         ]
-    found = run([task for _, task in tasks], given.out / "results.jsonl", given.processes)
+    results = given.out / "results.jsonl"
+    if given.modes:
+        for mode in MODES:  # in a process of its own each, or the memory would add up
+            own = [task for _, task in tasks if (task.steps, task.members) == mode]
+            run(own, results, num_processes=1)
+    found = run([task for _, task in tasks], results, given.processes)
     (modes_table if given.modes else table)(tasks, found)
 
 

@@ -32,8 +32,7 @@ def new_validation(
 
     It writes a line of `validation.jsonl` (root mean square error over the deviation of the truth,
     after least-squares alignment, of coarse and of refined maps) and validation-<step>.png:
-    picture, coarse map, refined map, truth. It draws from a generator of its own, so that it changes
-    no weight.
+    picture, coarse map, refined map, truth. It draws from a generator of its own.
     """
     device = batch.image_b3hw.device
     empty = embed_empty_prompt(parts.text_encoder, parts.tokenizer).to(device)

@@ -135,7 +135,7 @@ def test_over_either_coarse_model_normals_improve(labeller: Labeller) -> None:
 
 
 def test_a_text_to_image_folder_is_no_refiner() -> None:
-    with pytest.raises(ConfigError, match="cannot read the settings|is no BetterDepth model"):
+    with pytest.raises(ConfigError, match=r"cannot read the settings|is no BetterDepth model"):
         load_labeller(
             settings(
                 f"labels.refiner.model.weights.folder={MINI / 'prior'}",
@@ -146,5 +146,5 @@ def test_a_text_to_image_folder_is_no_refiner() -> None:
 
 def test_without_weights_of_its_own_the_real_recipe_says_what_to_do() -> None:
     recipe = load_recipe("betterdepth", ["labels.compute.device=cpu", "labels.coarse.preset=mini"])
-    with pytest.raises(ConfigError, match="train them, and name them with weights.folder"):
+    with pytest.raises(ConfigError, match=r"train them, and name them with weights\.folder"):
         load_labeller(recipe.labels)

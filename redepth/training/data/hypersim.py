@@ -55,7 +55,9 @@ def z_of_ray_length(length_hw: FloatMap) -> FloatMap:
     focal_px = FOCAL_LENGTH_PX * width / FULL_WIDTH_PX
     v, u = np.mgrid[:height, :width].astype(np.float64)
     u, v = u - (width - 1) / 2.0, v - (height - 1) / 2.0
-    return (length_hw * (focal_px / np.sqrt(u**2 + v**2 + focal_px**2))).astype(np.float32)
+    cosine_hw = focal_px / np.sqrt(u**2 + v**2 + focal_px**2)
+    depth_hw: FloatMap = (length_hw * cosine_hw).astype(np.float32)
+    return depth_hw
 
 
 def _depth_of(image: str) -> str:
