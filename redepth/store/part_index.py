@@ -1,9 +1,9 @@
 """An index of the label parts, so that a plan over a million committed images need not read each.
 
 `index/parts.parquet` repeats what parts say that were there when it was written: ids, outcomes,
-sizes, versions and tries. It is a copy and never the truth. Of every part the
-listing gives a tag (ETag, or size, time and inode); what the index says of a part with another tag, or of one that is gone, is left aside,
-and such parts are read themselves. It may be removed at any time.
+sizes, versions and tries. It is a copy and never the truth. Of every part the listing gives a tag
+(ETag, or size, time and inode); what the index says of a part with another tag, or of one that is
+gone, is left aside, and such parts are read themselves. It may be removed at any time.
 """
 
 from __future__ import annotations
