@@ -39,7 +39,7 @@ $(STAMP): pyproject.toml constraints.txt
 install: $(STAMP) ## Build .venv with redepth and its tools (a second call does nothing)
 
 # The demo and the tests use models made from a seed; neither may ask the hub for anything.
-demo lab test test-slow test-cluster test-s3 test-chaos test-browser: export HF_HUB_OFFLINE := 1
+demo lab test test-slow test-cluster test-s3 test-chaos test-browser test-ops: export HF_HUB_OFFLINE := 1
 
 .PHONY: demo
 demo: install ## Label five photographs and sixteen scenes on this machine, in a minute or two
@@ -80,8 +80,12 @@ test-chaos: install ## Run 2,000 images while workers, a node and the driver are
 test-browser: install ## Run the tests that open pages in headless Chromium
 	@$(BIN)/pytest -m browser
 
+.PHONY: test-ops
+test-ops: install ## Run the tests of schedules, cancels and kills on a Prefect server on Postgres
+	@$(BIN)/pytest -m ops
+
 .PHONY: test-all
-test-all: test test-slow test-cluster test-s3 test-browser test-chaos ## Run all tests
+test-all: test test-slow test-cluster test-s3 test-browser test-chaos test-ops ## Run all tests
 
 .PHONY: check
 check: install ## Lint, formatting, types and import contracts; changes nothing
@@ -89,6 +93,10 @@ check: install ## Lint, formatting, types and import contracts; changes nothing
 	@echo "==> ruff format --check" && $(BIN)/ruff format --check .
 	@echo "==> mypy" && $(BIN)/mypy
 	@echo "==> lint-imports" && $(BIN)/lint-imports --no-logo
+
+.PHONY: check-infra
+check-infra: install ## Check everything under infra/ with the strictest checkers that need no engine
+	@$(BIN)/python scripts/check_infra.py
 
 .PHONY: format
 format: install ## Format the code and mend what ruff can mend

@@ -93,10 +93,11 @@ def bare_loop(photographs: Path, out: Path) -> float:
 def pipeline(photographs: Path, out: Path, num_actors: int) -> float:
     """Label with the flow; return its seconds, start-up included."""
     from flows.label_images import label_images
+    from redepth.config import load_recipe
 
     settings = (*overrides(photographs), f"run.actors.num_actors={num_actors}")
     started = time.perf_counter()
-    label_images(str(photographs), str(out), "mini-coarse", settings)
+    label_images(str(photographs), str(out), load_recipe("mini-coarse", settings))
     return time.perf_counter() - started
 
 

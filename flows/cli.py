@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from flows import terminal
-from flows.commands import judging, keeping, labelling, proving, using
+from flows.commands import judging, keeping, labelling, operating, proving, using
 from redepth import __version__
 from redepth.errors import ConfigError, RedepthError, StorageUnreachable
 
@@ -23,7 +23,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for commands in (labelling.app, using.app, keeping.app, judging.app, proving.app):
+for commands in (
+    labelling.app,
+    using.app,
+    keeping.app,
+    judging.app,
+    proving.app,
+    operating.app,
+):
     app.add_typer(commands)
 
 

@@ -1,38 +1,60 @@
 """Flow `label-images`: a folder or bucket of photographs becomes refined depth labels.
 
-    plan -> shards -> report
+    lease -> plan -> shards -> report
 
 Prefect decides when, retries and shows; Ray labels; the store says what is done.
 """
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, cast
 
-from prefect import flow
+from prefect import flow, get_run_logger
+from prefect.client.schemas.objects import State
+from prefect.exceptions import TerminationSignal
+from prefect.runtime import flow_run
+from prefect.states import Cancelled, Completed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+from rich.console import Console
 
 from redepth.cluster.pool import LabelPool
-from redepth.cluster.session import ray_session
-from redepth.config import Recipe, load_recipe
+from redepth.cluster.session import SignalHandler, ray_session
+from redepth.config import Recipe
+from redepth.errors import OutputBusy
 from redepth.failure_budget import FailureBudget
+from redepth.filesystems import refuse_password
 from redepth.images.collection import canonical_uri
 from redepth.store.dataset import begin
+from redepth.store.lease import Lease, output_lease
 from redepth.store.planning import Plan
 from redepth.types import Outcome
+from tasks.cancelling import CancelWatch, is_started_by_worker
 from tasks.plan_shards import plan_shards
 from tasks.progress import RunProgress
 from tasks.publish_report import RunReport, publish_report
 from tasks.refine_shard import ShardRange, refine_shards
+from tasks.run_page import RunPage, RunPlace
 
 # While one shard is written, the other keeps the actors busy; more would only hold more memory.
 CONCURRENT_SHARDS = 2
+SKIPPED = "Skipped"
+
+
+def run_name() -> str:
+    """Name a run by what it labels, with which recipe, and when it was due (UTC)."""
+    given = flow_run.get_parameters()
+    recipe = given["recipe"]
+    name = recipe["name"] if isinstance(recipe, Mapping) else recipe.name
+    due = flow_run.get_scheduled_start_time()
+    return f"label {given['source']} with {name}, {due:%Y-%m-%d %H:%M}"
 
 
 @flow(
     name="label-images",
-    flow_run_name="label {source} with {recipe}",
+    flow_run_name=run_name,
     persist_result=False,
     description="Label a collection of photographs with refined depth.",
     task_runner=cast("TaskRunner[Any]", ThreadPoolTaskRunner(max_workers=CONCURRENT_SHARDS)),
@@ -40,49 +62,82 @@ CONCURRENT_SHARDS = 2
 def label_images(
     source: str,
     out: str,
-    recipe: str = "redepth-anything-fast",
-    overrides: tuple[str, ...] = (),
+    recipe: Recipe,
     ray_address: str | None = None,
     limit: int | None = None,
     retry: tuple[Outcome, ...] = (),
-) -> RunReport:
+) -> RunReport | State[RunReport]:
     """Label what `source` holds and `out` does not hold yet; see `redepth label --help`.
 
     Args:
         source: folder, glob, object-store prefix or list of photographs.
         out: where labels go; any fsspec URL.
-        recipe: name of a shipped recipe, or path of a YAML file.
-        overrides: settings as "key.path=value".
+        recipe: all settings; what stands under `labels` must be that of earlier runs on `out`.
         ray_address: a running Ray cluster; None for a private instance on this machine.
         limit: look at no more than this many photographs.
         retry: outcomes to try again.
 
+    Returns:
+        How the output stands, or the state "Skipped" where another run is at work on it and the
+        recipe says not to wait, or "Cancelled".
+
     Raises:
         ConfigError: something to mend before anything can start.
     """
-    settings = load_recipe(recipe, overrides)
-    allowed = settings.run.actors.max_failures
-    budget = None if allowed is None else FailureBudget.parse(allowed)
+    for url in (source, out):
+        refuse_password(url)
     source, out = canonical_uri(source), canonical_uri(out)
-    plan = plan_shards(source, out, settings, limit, frozenset(retry))
+    with CancelWatch() as watch:
+        try:
+            with output_lease(out, recipe.run.lease, str(flow_run.get_name()), _say) as lease:
+                return _run(source, out, recipe, ray_address, limit, frozenset(retry), lease)
+        except OutputBusy as busy:
+            get_run_logger().warning("%s", busy)
+            return Completed(name=SKIPPED, message=str(busy))
+        except (KeyboardInterrupt, TerminationSignal):
+            if not watch.has_cancelled:
+                raise
+            return Cancelled(message="cancelled; what is committed stays, the next run goes on")
+
+
+def _run(
+    source: str,
+    out: str,
+    recipe: Recipe,
+    ray_address: str | None,
+    limit: int | None,
+    retry: frozenset[Outcome],
+    lease: Lease,
+) -> RunReport:
+    allowed = recipe.run.actors.max_failures
+    budget = None if allowed is None else FailureBudget.parse(allowed)
+    plan = plan_shards(source, out, recipe, limit, retry)
     if plan.manifest is None:
-        return publish_report(out, settings, plan, {})
+        return publish_report(out, recipe, plan, {})
     with (
         RunProgress(plan.num_pending, budget) as progress,
-        ray_session(ray_address, settings.run.actors),
-        LabelPool(settings) as pool,
+        RunPage(RunPlace(source, out), recipe, plan, progress) as page,
     ):
-        begin(out, settings, pool.cards)
-        progress.begin()
-        _label(plan, out, settings, pool, progress)
-    return publish_report(out, settings, plan, progress.outcomes)
+        with (
+            ray_session(ray_address, recipe.run.actors, _on_sigterm()) as dashboard,
+            LabelPool(recipe) as pool,
+        ):
+            page.show_dashboard(dashboard)
+            begin(out, recipe, pool.cards)
+            progress.begin(pool.num_actors)
+            _label(plan, out, recipe, pool, progress, lease)
+        report = publish_report(out, recipe, plan, progress.outcomes)
+        page.end(report.page)
+    return report
 
 
-def _label(plan: Plan, out: str, recipe: Recipe, pool: LabelPool, progress: RunProgress) -> None:
+def _label(
+    plan: Plan, out: str, recipe: Recipe, pool: LabelPool, progress: RunProgress, lease: Lease
+) -> None:
     """Drive every shard of the plan, some at a time, until all are committed."""
     task = refine_shards.with_options(retries=recipe.run.sharding.task_retries)
     futures = [
-        task.submit(shards, out, recipe, pool, progress)
+        task.submit(shards, out, recipe, pool, progress, lease)
         for shards in cut_task_runs(plan, recipe.run.sharding.max_task_runs)
     ]
     for future in futures:
@@ -96,3 +151,15 @@ def cut_task_runs(plan: Plan, max_task_runs: int) -> list[ShardRange]:
     number = min(plan.num_shards, max_task_runs)
     edges = [round(i * plan.num_shards / number) for i in range(number + 1)]
     return [ShardRange(plan.manifest, first, stop) for first, stop in pairwise(edges)]
+
+
+def _on_sigterm() -> SignalHandler | None:
+    """Keep Prefect's own handler where a worker started this run: it tells a cancelled run."""
+    handler = signal.getsignal(signal.SIGTERM)
+    return handler if is_started_by_worker() and callable(handler) else None
+
+
+def _say(words: str) -> None:
+    """Tell both who watches in Prefect and who sits at the terminal."""
+    get_run_logger().warning("%s", words)
+    Console(stderr=True, highlight=False, soft_wrap=True).print(words, markup=False)

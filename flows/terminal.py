@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from datetime import UTC
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from redepth.config import Recipe
+from redepth.config import Deployment, Recipe
 from redepth.costing import CostEstimate
 from redepth.store.cleaning import Leftover
 from redepth.store.planning import Plan
 from redepth.store.reader import OutputSummary
 from redepth.store.verification import Verification
 from redepth.types import LabelRow, ModelCard, Outcome
+
+if TYPE_CHECKING:
+    from flows.deployments import DeploymentLine
+    from flows.doctor import Finding
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -47,6 +53,8 @@ def print_head(source: str, where: str, recipe: Recipe, plan: Plan) -> None:
         f"{_images(plan.num_listed)} listed, {plan.num_done} done, {plan.num_pending} to do "
         f"in {_count(plan.num_shards, 'shard')}"
     )
+    for line in _since_then(plan):
+        err.print(line)
     if recipe.is_untrained:
         err.print(UNTRAINED)
 
@@ -54,6 +62,8 @@ def print_head(source: str, where: str, recipe: Recipe, plan: Plan) -> None:
 def print_nothing_to_do(where: str, plan: Plan) -> None:
     """Say that every listed image has its outcome already."""
     out.print(f"Nothing to do: all {_images(plan.num_listed)} have their outcome in {where}.")
+    for line in _since_then(plan):
+        out.print(line)
     again = [o for o in (Outcome.FAILED, Outcome.REJECTED) if plan.outcomes[o]]
     for outcome in again:
         number = plan.outcomes[outcome]
@@ -71,6 +81,7 @@ def print_plan(
         ("listed", _images(plan.num_listed)),
         ("done", str(plan.num_done)),
         ("to do", f"{_images(plan.num_pending)}, {plan.size_bytes / 1e6:.1f} MB to read"),
+        *(("since then", line) for line in _since_then(plan)),
         ("shards", f"{plan.num_shards} of up to {recipe.run.sharding.images_per_shard} images"),
         ("cost", _cost_words(recipe, estimate)),
         *(("licence", line) for line in recipe.licence_lines()),
@@ -191,10 +202,73 @@ def print_report(page: Path, num_images: int, num_shown: int) -> None:
     _print_facts([("report", str(page)), ("of", words)])
 
 
+def print_deployed(name: str, wanted: Deployment) -> None:
+    """Say what was registered, when it runs, and what is needed for that."""
+    when = "only on demand"
+    if wanted.cron is not None:
+        when = f"{wanted.cron} ({wanted.timezone})"
+    elif wanted.every_s is not None:
+        when = f"every {wanted.every_s:g} s"
+    facts = [
+        ("deployed", name),
+        ("photographs", str(wanted.photos)),
+        ("labels", str(wanted.out)),
+        ("when", when),
+    ]
+    if wanted.pool is None:
+        facts.append(("runs", "here, until Ctrl-C"))
+    else:
+        facts.append(
+            ("runs", f"on work pool {wanted.pool}; prefect worker start --pool {wanted.pool}")
+        )
+        facts.append(("once, now", f"redepth deploy run {name}"))
+    _print_facts(facts)
+
+
+def print_deployments(lines: Sequence[DeploymentLine]) -> None:
+    """List deployments, one a line."""
+    if not lines:
+        out.print("no deployments yet; see redepth deploy --help")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("deployment", "schedule", "pool", "last run", "next (UTC)"):
+        table.add_column(column)
+    for line in lines:
+        due = "paused" if line.is_paused else "-"
+        if line.next_due is not None and not line.is_paused:
+            due = f"{line.next_due.astimezone(UTC):%m-%d %H:%M:%S}"
+        cells = (line.name, line.schedule, line.pool, line.last, due)
+        table.add_row(*map(escape, cells))
+    out.print(table)
+    for line in lines:
+        out.print(f"[dim]{escape(line.name)}[/]  {escape(line.source)} -> {escape(line.out)}")
+
+
+def print_finding(finding: Finding) -> None:
+    """Show one check of redepth doctor, and what to do about it."""
+    colour = {"good": "green", "bad": "bold red", "skipped": "dim"}[finding.verdict.value]
+    verdict = f"[{colour}]{finding.verdict.value:<7}[/]"
+    out.print(f"{verdict} {finding.check:<8}  {escape(finding.found)}")
+    if finding.fix:
+        out.print(f"{'':<18}[bold]fix:[/] {escape(finding.fix)}")
+
+
 def print_recipes(recipes: Mapping[str, str], default: str) -> None:
     """List the shipped recipes with what each is for."""
     marked = {f"{name} (default)" if name == default else name: recipes[name] for name in recipes}
     _print_facts(list(marked.items()))
+
+
+def _since_then(plan: Plan) -> list[str]:
+    """Say what became of photographs that have a label already."""
+    lines = []
+    if plan.num_changed:
+        lines.append(f"{_images(plan.num_changed)} changed since the label was made")
+    if plan.num_vanished:
+        named = ", ".join(plan.vanished[:3])
+        more = ", ..." if plan.num_vanished > len(plan.vanished[:3]) else ""
+        lines.append(f"{_images(plan.num_vanished)} not there any more, labels kept: {named}{more}")
+    return lines
 
 
 def _outcome_table(outcomes: Mapping[Outcome, int]) -> Table:

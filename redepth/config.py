@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -26,6 +26,8 @@ Rgb = tuple[
     Annotated[int, Field(ge=0, le=255)],
 ]
 Device = Literal["auto", "cpu", "cuda"]
+DEPLOY = "deploy"  # the section of a recipe's file that is no part of the recipe
+_Model = TypeVar("_Model", bound=BaseModel)
 UnitInterval = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -332,12 +334,57 @@ class Cost(Settings):
     currency: str = Field("USD", description="only for show")
 
 
+class LeaseSettings(Settings):
+    """What keeps two runs from working on one output at once (docs/operations.md)."""
+
+    when_taken: Literal["wait", "end"] = Field(
+        "wait", description="what a run does that finds another one at work on its output"
+    )
+    ttl_s: float = Field(
+        60.0, ge=1, description="a lease that was not renewed for so long is of a dead run"
+    )
+    max_wait_s: float = Field(86400.0, ge=0, description="a run that waited so long ends, too")
+
+
 class RunSettings(Settings):
     """How the work is carried out; changes nothing in a label."""
 
+    changed: Literal["relabel", "keep"] = Field(
+        "relabel",
+        description="what becomes of a label whose photograph has another size or version by now",
+    )
+    alert_rejected_share: UnitInterval = Field(
+        0.02, description="rejected and failed images, as a share, above which an event is emitted"
+    )
+    lease: LeaseSettings = LeaseSettings()
     actors: Actors = Actors()
     sharding: Sharding = Sharding()
     cost: Cost = Cost()
+
+
+class Deployment(Settings):
+    """What `redepth deploy` registers: what is labelled, where to, by whom and when."""
+
+    photos: str | None = Field(None, description="folder, glob, prefix or list; as `redepth label`")
+    out: str | None = Field(None, description="where labels go")
+    ray_address: str | None = Field(None, description="a running Ray cluster; null: a private one")
+    retry: tuple[Literal["failed", "rejected", "fell_back"], ...] = Field(
+        (), description="outcomes that every run tries again"
+    )
+    pool: str | None = Field(None, description="Prefect work pool whose workers run it")
+    image: str | None = Field(None, description="container image, for docker and kubernetes pools")
+    cron: str | None = Field(None, description="when, as five cron fields; null: only on demand")
+    every_s: float | None = Field(None, ge=1, description="or at this interval")
+    timezone: str = Field("UTC", description="of `cron`, by its IANA name")
+    tags: tuple[str, ...] = Field((), description="for finding it in Prefect")
+    retries: int = Field(1, ge=0, description="of a run that failed, by Prefect")
+    retry_delay_s: int = Field(300, ge=0, description="before each of them")
+
+    @model_validator(mode="after")
+    def _one_schedule(self) -> Deployment:
+        if self.cron is not None and self.every_s is not None:
+            raise ValueError("a deployment takes cron or every_s, not both")
+        return self
 
 
 class Recipe(Settings):
@@ -351,12 +398,12 @@ class Recipe(Settings):
     @property
     def is_untrained(self) -> bool:
         """Whether any model of this recipe has weights made from a seed."""
-        return any(own.seed is not None for _, own, _ in self._models())
+        return any(own.seed is not None for _, own, _ in self.models())
 
     def licence_lines(self) -> list[str]:
         """Say, for each model with weights from somewhere, under which licence they come."""
         lines = []
-        for name, own, preset in self._models():
+        for name, own, preset in self.models():
             if own.repo is not None or own.folder is not None:
                 licence, restricted = own.licence or "not stated", own.non_commercial
             elif own.seed is None and preset is not None:
@@ -366,7 +413,7 @@ class Recipe(Settings):
             lines.append(f"{name}: {licence}" + (" (non-commercial)" if restricted else ""))
         return lines
 
-    def _models(self) -> list[tuple[str, Weights, presets.PresetWeights | None]]:
+    def models(self) -> list[tuple[str, Weights, presets.PresetWeights | None]]:
         """Return name, own weights and the preset's weights of every model the recipe loads."""
         coarse = self.labels.coarse
         models: list[tuple[str, Weights, presets.PresetWeights | None]]
@@ -395,13 +442,40 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
         ConfigError: no such recipe, not YAML, or a setting that does not validate; names the
             setting, what it got and what was expected.
     """
+    values = _read_values(name_or_path, overrides)
+    values.pop(DEPLOY, None)
+    return _validated(Recipe, values, name_or_path)
+
+
+def load_deployment(name_or_path: str, overrides: Sequence[str] = ()) -> Deployment:
+    """Read the section `deploy` that a recipe's file may have beside the recipe.
+
+    Args:
+        name_or_path: as for `load_recipe`.
+        overrides: e.g. "deploy.pool=gpu"; others are left to `load_recipe`.
+
+    Raises:
+        ConfigError: as `load_recipe`.
+    """
+    values = _read_values(name_or_path, overrides).get(DEPLOY) or {}
+    return _validated(Deployment, values, name_or_path, f"{DEPLOY}.")
+
+
+def _read_values(name_or_path: str, overrides: Sequence[str]) -> dict[str, Any]:
     values = _parse_yaml(_recipe_text(name_or_path), name_or_path)
     for override in overrides:
         _apply_override(values, override)
+    return values
+
+
+def _validated(
+    model: type[_Model], values: Mapping[str, Any], name: str, prefix: str = ""
+) -> _Model:
     try:
-        return Recipe.model_validate(values)
+        return model.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(f"recipe {name_or_path} does not validate:\n{_explain(error)}") from None
+        words = _explain(error, prefix)
+        raise ConfigError(f"recipe {name} does not validate:\n{words}") from None
 
 
 def shipped_recipes() -> dict[str, str]:
@@ -469,7 +543,7 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
     values[leaf] = yaml.safe_load(text)
 
 
-def _explain(error: ValidationError) -> str:
+def _explain(error: ValidationError, prefix: str) -> str:
     lines = []
     for detail in error.errors():
         # A union of refiners puts the method's name into the path; the user never typed it.
@@ -478,7 +552,7 @@ def _explain(error: ValidationError) -> str:
             for p in detail["loc"]
             if p not in ("identity", "redepth_anything", "betterdepth")
         ]
-        where = ".".join(parts) or "recipe"
+        where = prefix + ".".join(parts) or "recipe"
         if detail["type"] == "extra_forbidden":
             lines.append(f"  {where}: there is no such setting (docs/recipes.md lists them)")
         else:

@@ -40,5 +40,10 @@ def estimate_cost(
     else:
         return None
     hours = num_images * seconds / 3600.0
+    return CostEstimate(hours, cost_of(hours, cost), basis)
+
+
+def cost_of(actor_hours: float, cost: Cost) -> float | None:
+    """Return the price of actor hours in the recipe's currency; None if it states none."""
     hourly = cost.price_per_actor_hour
-    return CostEstimate(hours, None if hourly is None else hours * hourly, basis)
+    return None if hourly is None else actor_hours * hourly

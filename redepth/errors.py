@@ -40,5 +40,13 @@ class CommitConflict(RedepthError):
     """Another run has changed the output since it was planned: plan again."""
 
 
+class OutputBusy(RedepthError):
+    """Another run works on this output: let it end, then run again."""
+
+
+class LeaseLost(RedepthError):
+    """Another run may have taken the output over meanwhile: stop; run again for the rest."""
+
+
 class IntegrityError(RedepthError):
     """What is stored contradicts itself: stop, nothing more is written."""

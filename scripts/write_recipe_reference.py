@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 from redepth import presets
 from redepth.config import (
     BetterDepth,
+    Deployment,
     Identity,
     Recipe,
     ReDepthAnything,
@@ -59,6 +60,7 @@ UNITS = {
     "num_gpus": "GPUs",
     "members_per_batch": "members",
     "images_per_shard": "images",
+    "alert_rejected_share": "share",
     "seconds_per_image": "s",
     "price_per_actor_hour": "currency/h",
 }
@@ -70,7 +72,8 @@ TYPES = {int: "integer", float: "number", str: "text", bool: "true or false"}
 def recipe_reference() -> str:
     """Return docs/recipes.md as Markdown."""
     weights = _section("weights", Weights, "`weights`, of every model")
-    return "\n".join([HEAD, _shipped(), *_sections("", Recipe), weights, _presets()])
+    deploy = _section("deploy", Deployment, "`deploy`, beside the recipe in its file")
+    return "\n".join([HEAD, _shipped(), *_sections("", Recipe), weights, deploy, _presets()])
 
 
 def _shipped() -> str:
@@ -149,12 +152,21 @@ def _allowed(name: str, field: FieldInfo) -> str:
         return "a [preset](#presets)" + (" or null" if field.default is None else "")
     if get_origin(annotation) is Literal:
         return ", ".join(f"`{value}`" for value in get_args(annotation))
+    if get_origin(annotation) is tuple and Ellipsis in get_args(annotation):
+        (one, _) = get_args(annotation)
+        return f"a list of {_allowed_one(one)}"
     if get_origin(annotation) is tuple:
         one = get_args(get_args(annotation)[0]) or get_args(annotation)
         return f"{len(get_args(annotation))} {TYPES[one[0]]}s{limits}"
     if NoneType in get_args(annotation):
         return f"{TYPES[get_args(annotation)[0]]}{limits}, or null"
     return f"{TYPES[annotation]}{limits}"
+
+
+def _allowed_one(annotation: Any) -> str:
+    if get_origin(annotation) is Literal:
+        return ", ".join(f"`{value}`" for value in get_args(annotation))
+    return TYPES[annotation]
 
 
 def _limits(metadata: Sequence[Any]) -> str:

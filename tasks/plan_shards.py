@@ -26,12 +26,15 @@ def plan_shards(
 ) -> Plan:
     """List the collection, leave out what is committed, and write the manifest of the rest."""
     check_recipe(out, recipe)
-    plan = plan_labels(list_images(source, limit), out, recipe, retry)
+    collection = source if limit is None else None
+    plan = plan_labels(list_images(source, limit), out, recipe, retry, collection=collection)
     get_run_logger().info(
-        "%d images listed, %d done, %d to do in %d shards",
+        "%d images listed, %d done, %d to do in %d shards; %d changed since, %d vanished",
         plan.num_listed,
         plan.num_done,
         plan.num_pending,
         plan.num_shards,
+        plan.num_changed,
+        plan.num_vanished,
     )
     return plan

@@ -1,17 +1,16 @@
-"""How far a run is: a bar in the terminal, a progress artifact for whoever watches in Prefect."""
+"""How far a run is: counted as outcomes come in, shown as a bar in the terminal."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Self, cast
-from uuid import UUID
+from typing import Self
 
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -24,24 +23,62 @@ from rich.progress import (
 
 from redepth.errors import TooManyFailures
 from redepth.failure_budget import FailureBudget
+from redepth.report.figures import reason_pattern
 from redepth.types import LabelRow, Outcome
+from tasks.cancelling import is_started_by_worker
 
-ARTIFACT_INTERVAL_S = 5.0
 TROUBLE = (Outcome.FELL_BACK, Outcome.REJECTED, Outcome.FAILED)
+MAX_REASONS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class RunFigures:
+    """How far a run is at one moment.
+
+    Attributes:
+        num_images: planned.
+        outcomes: images that have ended, by outcome.
+        reasons: why images are not refined, less what differs from image to image, with their
+            number; the first `MAX_REASONS` there were.
+        examples: an image for each of them.
+        seconds_labelling: since the actors were ready, 0 before.
+        seconds_of_actors: since the actors were asked for, which is what they cost.
+        num_actors: 0 before they are there.
+    """
+
+    num_images: int
+    outcomes: Mapping[Outcome, int]
+    reasons: Mapping[tuple[Outcome, str], int]
+    examples: Mapping[tuple[Outcome, str], str]
+    seconds_labelling: float
+    seconds_of_actors: float
+    num_actors: int
+
+    @property
+    def num_done(self) -> int:
+        return sum(self.outcomes.values())
+
+    @property
+    def rejected_share(self) -> float:
+        """Of the images that have ended, those rejected or failed."""
+        bad = self.outcomes.get(Outcome.REJECTED, 0) + self.outcomes.get(Outcome.FAILED, 0)
+        return bad / max(self.num_done, 1)
 
 
 class RunProgress:
-    """Count outcomes as they come in. Made inside a flow run; used from its tasks' threads."""
+    """Count outcomes as they come in; used from many threads."""
 
     def __init__(self, num_images: int, budget: FailureBudget | None = None) -> None:
         self._num_images = num_images
         self._budget = budget
         self._stopped: TooManyFailures | None = None
         self._outcomes: Counter[Outcome] = Counter()
+        self._reasons: Counter[tuple[Outcome, str]] = Counter()
+        self._examples: dict[tuple[Outcome, str], str] = {}
+        self._num_actors = 0
         self._lock = threading.Lock()
-        self._published = self._started = time.monotonic()
-        artifact = create_progress_artifact(0.0, key="progress", description=f"{num_images} images")
-        self._artifact = cast("UUID", artifact)  # a coroutine only where a loop is running
+        self._asked = time.monotonic()
+        self._began: float | None = None
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("[bold]{task.description}"),
@@ -52,6 +89,7 @@ class RunProgress:
             TimeRemainingColumn(),
             TextColumn("{task.fields[trouble]}"),
             console=Console(stderr=True),
+            disable=is_started_by_worker(),  # its log is read in Prefect, line by line
         )
         self._task = self._bar.add_task("starting actors", total=num_images, rate="", trouble="")
 
@@ -73,9 +111,24 @@ class RunProgress:
         with self._lock:
             return self._outcomes.copy()
 
-    def begin(self) -> None:
+    def figures(self) -> RunFigures:
+        """Return how far the run is now."""
+        now = time.monotonic()
+        with self._lock:
+            return RunFigures(
+                self._num_images,
+                +self._outcomes,
+                +self._reasons,
+                dict(self._examples),
+                0.0 if self._began is None else now - self._began,
+                now - self._asked,
+                self._num_actors,
+            )
+
+    def begin(self, num_actors: int) -> None:
         """Start the clock: the actors are there."""
-        self._started = time.monotonic()
+        with self._lock:
+            self._began, self._num_actors = time.monotonic(), num_actors
         self._bar.reset(self._task, description="labelling")
 
     @contextmanager
@@ -85,17 +138,17 @@ class RunProgress:
         try:
             yield shard
         except BaseException:
-            self._add({outcome: -number for outcome, number in shard.outcomes.items()})
+            for row in shard.rows:
+                self._add(row, -1)
             raise
 
-    def add(self, row: LabelRow) -> None:
+    def count(self, row: LabelRow) -> None:
         """Take note of one more image that has its outcome.
 
         Raises:
             TooManyFailures: the budget is exceeded; from then on always.
         """
-        self._add({row.outcome: 1})
-        self._publish_if_due()
+        self._add(row, 1)
         self._require_budget(row)
 
     def _require_budget(self, row: LabelRow) -> None:
@@ -111,11 +164,16 @@ class RunProgress:
             if self._stopped is not None:
                 raise self._stopped
 
-    def _add(self, numbers: dict[Outcome, int]) -> None:
+    def _add(self, row: LabelRow, number: int) -> None:
         with self._lock:
-            self._outcomes.update(numbers)
+            self._outcomes[row.outcome] += number
+            reason = (row.outcome, reason_pattern(row.reason or ""))
+            if row.reason and (reason in self._reasons or len(self._reasons) < MAX_REASONS):
+                self._reasons[reason] += number
+                self._examples.setdefault(reason, row.id)
             done = self._outcomes.total()
-        rate = done / max(time.monotonic() - self._started, 1e-9)
+            seconds = time.monotonic() - (self._began or self._asked)
+        rate = done / max(seconds, 1e-9)
         words = f"{rate:.1f}/s" if rate >= 1 or not done else f"{1 / rate:.1f} s/image"
         self._bar.update(self._task, completed=done, rate=words, trouble=self._trouble())
 
@@ -123,24 +181,15 @@ class RunProgress:
         words = [f"{self._outcomes[o]} {o.words}" for o in TROUBLE if self._outcomes[o]]
         return f"[yellow]{', '.join(words)}" if words else ""
 
-    def _publish_if_due(self) -> None:
-        with self._lock:
-            done, now = self._outcomes.total(), time.monotonic()
-            if now - self._published < ARTIFACT_INTERVAL_S and done != self._num_images:
-                return
-            self._published = now
-        share = min(100.0 * done / max(self._num_images, 1), 100.0)
-        update_progress_artifact(self._artifact, progress=share)
-
 
 class ShardProgress:
-    """The part of the counts that one try at one shard has added."""
+    """What one try at one shard has added to the counts."""
 
     def __init__(self, run: RunProgress) -> None:
-        self.outcomes: Counter[Outcome] = Counter()
+        self.rows: list[LabelRow] = []
         self._run = run
 
     def count(self, row: LabelRow) -> None:
         """Take note of one more image that has its outcome."""
-        self.outcomes[row.outcome] += 1
-        self._run.add(row)
+        self.rows.append(row)
+        self._run.count(row)

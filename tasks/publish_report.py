@@ -4,31 +4,39 @@ from __future__ import annotations
 
 import base64
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 import pyarrow.dataset as pads
 from prefect import task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import (
+    create_link_artifact,
+    create_markdown_artifact,
+    create_table_artifact,
+)
 from prefect.cache_policies import NO_CACHE
 
 from redepth.config import Recipe
+from redepth.report.figures import CatalogueFigures, Group, read_figures
 from redepth.report.gallery import fetch_picture, spread_evenly
 from redepth.report.page import render_page
-from redepth.report.page_data import RunFacts, read_page
-from redepth.report.pictures import UNTRAINED_WARNING, draw_contact_sheet
+from redepth.report.page_data import RunFacts, read_page, without_secrets
+from redepth.report.pictures import UNTRAINED_WARNING, LabelPicture, draw_contact_sheet
 from redepth.store import layout
-from redepth.store.catalogue import committed_images, count_outcomes
+from redepth.store.catalogue import committed_images
 from redepth.store.manifest import planned_at
 from redepth.store.objects import open_objects
 from redepth.store.planning import Plan
 from redepth.store.reader import Labels, open_labels
 from redepth.types import Outcome
 from tasks.retrying import worth_retrying
+from tasks.run_page import vanished_words
 
 NUM_PICTURES = 6
+NUM_WORST = 3
+MAX_REASONS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,24 +65,90 @@ class RunReport:
 )
 def publish_report(out: str, recipe: Recipe, plan: Plan, new: Mapping[Outcome, int]) -> RunReport:
     """Count outcomes, write the report's page and a contact sheet, and publish what they say."""
-    outcomes = count_outcomes(out)
-    _publish_outcomes(outcomes)
     if plan.manifest is None:
-        return RunReport(outcomes, new)
+        _publish_nothing_to_do(out, plan)
+        return RunReport(plan.outcomes, new)
     committed_images(open_objects(out), keep_index=True)  # for the next plan
+    # The output's own first: a server that is gone keeps the artifacts waiting, not the report.
     html = _write_page(out, recipe, plan.manifest, new)
     page = store_report(out, plan.manifest, "index.html", html)
-    sheet = _draw_sheet(open_labels(out), recipe)
-    if sheet is None:
-        return RunReport(outcomes, new, None, page)
-    _publish_sheet(sheet, recipe, page)
-    contact_sheet = store_report(out, plan.manifest, "contact-sheet.png", sheet)
-    return RunReport(outcomes, new, contact_sheet, page)
+    labels, figures = open_labels(out), read_figures(out)
+    sheet = _draw_sheet(labels, recipe)
+    contact_sheet = None
+    if sheet is not None:
+        contact_sheet = store_report(out, plan.manifest, "contact-sheet.png", sheet)
+    _publish_outcomes(figures)
+    _publish_link(page)
+    _publish_worst(labels, figures, recipe)
+    if sheet is not None:
+        _publish_sheet(sheet, recipe, page)
+    return RunReport(figures.outcomes, new, contact_sheet, page)
 
 
-def _publish_outcomes(outcomes: Mapping[Outcome, int]) -> None:
-    table = [{"outcome": outcome.words, "images": number} for outcome, number in outcomes.items()]
-    create_table_artifact(table, key="outcomes", description="Images by outcome, whole output")
+def _publish_nothing_to_do(out: str, plan: Plan) -> None:
+    """Say so in the place where an operator looks for a run's figures."""
+    ended = ", ".join(f"{n:,} {o.words}" for o, n in plan.outcomes.items() if n)
+    vanished = vanished_words(plan)
+    words = f"**Nothing to do**: all {plan.num_listed:,} images have their outcome ({ended}) in "
+    create_markdown_artifact(
+        f"{words}`{without_secrets(out)}`.\n\n{vanished}", key="run", description="This run"
+    )
+
+
+def _publish_outcomes(figures: CatalogueFigures) -> None:
+    ranked = sorted(figures.reasons.items(), key=lambda item: (-item[1], item[0]))[:MAX_REASONS]
+    table = []
+    for outcome, number in figures.outcomes.items():
+        table.append({"outcome": outcome.words, "reason": "", "images": number})
+        table += [
+            {"outcome": "", "reason": reason, "images": of_them}
+            for (of_outcome, reason), of_them in ranked
+            if of_outcome is outcome
+        ]
+    create_table_artifact(
+        table, key="outcomes", description="Images by outcome and reason, whole output"
+    )
+
+
+def _publish_link(page: str) -> None:
+    """Link the report where a browser can follow; elsewhere the run's page has its path."""
+    if page.startswith(("http://", "https://")):
+        create_link_artifact(page, link_text="The report", key="report")
+
+
+def _publish_worst(labels: Labels, figures: CatalogueFigures, recipe: Recipe) -> None:
+    """Show the labels that a person should look at first."""
+    sections = []
+    for group in (Group.CHANGED, Group.UNSURE):
+        # A table of all zeros shows the first images of the listing, not the worst.
+        if group is Group.CHANGED and not figures.drift.total:
+            continue
+        ids = figures.chosen[group]["id"].to_pylist()[:NUM_WORST]
+        pictures = [fetch_picture(labels[image_id], recipe.labels.decoding) for image_id in ids]
+        if pictures:
+            sheet = _small(draw_contact_sheet(pictures, f"{recipe.name}: {group.words}"))
+            sections.append(f"### {group.words.capitalize()}\n\n{_named(pictures)}\n\n{sheet}")
+    if sections:
+        create_markdown_artifact(
+            "\n\n".join(sections),
+            key="worst",
+            description="Largest drift and lowest confidence, of the whole output",
+        )
+
+
+def _named(pictures: Sequence[LabelPicture]) -> str:
+    lines = ["| image | drift | confidence | photograph |", "|---|---|---|---|"]
+    for picture in pictures:
+        row = picture.row
+        drift = "-" if row.drift is None else f"{row.drift:.1%}"
+        confidence = "-" if row.mean_confidence is None else f"{row.mean_confidence:.2f}"
+        where = without_secrets(row.uri)
+        lines.append(f"| `{row.id}` | {drift} | {confidence} | `{where}` |")
+    return "\n".join(lines)
+
+
+def _small(png: bytes) -> str:
+    return f"![pictures](data:image/png;base64,{base64.b64encode(png).decode()})"
 
 
 def _write_page(out: str, recipe: Recipe, manifest: str, new: Mapping[Outcome, int]) -> bytes:
@@ -110,9 +184,8 @@ def store_report(out: str, manifest: str, name: str, content: bytes) -> str:
 
 def _publish_sheet(sheet: bytes, recipe: Recipe, page: str) -> None:
     warning = f"**{UNTRAINED_WARNING}**\n\n" if recipe.is_untrained else ""
-    picture = base64.b64encode(sheet).decode()
     create_markdown_artifact(
-        f"{warning}The report: `{page}`\n\n![contact sheet](data:image/png;base64,{picture})",
+        f"{warning}The report: `{without_secrets(page)}`\n\n{_small(sheet)}",
         key="contact-sheet",
         description="Photograph, coarse, refined and confidence of some labels",
     )

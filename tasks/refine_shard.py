@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.states import Cancelled
 from prefect.tasks import exponential_backoff
 
-from redepth.cluster.pool import LabelPool
+from redepth.cluster.pool import LabelledImage, LabelPool
 from redepth.config import Recipe
+from redepth.errors import RedepthError, RunStopped
+from redepth.store.lease import Lease
 from redepth.store.manifest import ShardPlan, read_shard_plans
 from redepth.store.shards import ShardCommit, is_committed
-from tasks.progress import RunProgress
+from redepth.types import Outcome
+from tasks.progress import RunProgress, ShardProgress
 from tasks.retrying import worth_retrying
+
+MAX_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,31 +50,54 @@ class ShardRange:
     retry_condition_fn=worth_retrying,
 )
 def refine_shards(
-    shards: ShardRange, out: str, recipe: Recipe, pool: LabelPool, progress: RunProgress
-) -> int:
-    """Label every image of these shards and commit each shard as it ends.
+    shards: ShardRange,
+    out: str,
+    recipe: Recipe,
+    pool: LabelPool,
+    progress: RunProgress,
+    lease: Lease,
+) -> int | State[int]:
+    """Label every image of these shards and commit each shard as it ends, while the lease is held.
 
     A shard that an earlier attempt committed is left alone.
 
     Returns:
-        Shards committed by this attempt.
+        Shards committed by this attempt, or the state "Cancelled" where the run was stopped: that
+        is no failure of the shard, and not to be shown as one.
     """
     num_committed = 0
-    for plan in read_shard_plans(shards.manifest, shards.first, shards.stop):
-        if is_committed(out, plan):
-            continue
-        commit = _refine_shard(plan, out, recipe, pool, progress)
-        num_committed += 1
-        get_run_logger().info("shard %s committed: %s", plan.shard, commit.words)
+    try:
+        for plan in read_shard_plans(shards.manifest, shards.first, shards.stop):
+            if is_committed(out, plan):
+                continue
+            with progress.shard() as shard_progress:
+                labelled = _label(plan, pool, shard_progress)
+                lease.require()
+                commit = pool.commit(out, plan, labelled, recipe.labels.storage)
+            num_committed += 1
+            get_run_logger().info("shard %s committed: %s", plan.shard, _words(commit, labelled))
+    except RunStopped as stopped:
+        return Cancelled(message=str(stopped))
     return num_committed
 
 
-def _refine_shard(
-    plan: ShardPlan, out: str, recipe: Recipe, pool: LabelPool, progress: RunProgress
-) -> ShardCommit:
-    futures = [pool.submit(image) for image in plan.images]
-    with progress.shard() as shard_progress:
-        for future in as_completed(futures):
-            shard_progress.count(future.result().row)
-        labelled = [future.result() for future in futures]
-        return pool.commit(out, plan, labelled, recipe.labels.storage)
+def _label(plan: ShardPlan, pool: LabelPool, progress: ShardProgress) -> list[LabelledImage]:
+    """Label a shard's images; an error that is not an image's outcome says where it came up."""
+    images = {pool.submit(image): image for image in plan.images}
+    for future in as_completed(images):
+        try:
+            progress.count(future.result().row)
+        except RunStopped:
+            raise
+        except RedepthError as error:
+            where = f"shard {plan.shard}, image {images[future].id}"
+            raise type(error)(f"{where}: {error}") from error
+    return [future.result() for future in images]
+
+
+def _words(commit: ShardCommit, labelled: Sequence[LabelledImage]) -> str:
+    """Say in a line how a shard ended, naming the images that failed."""
+    failed = [image.row for image in labelled if image.row.outcome is Outcome.FAILED]
+    named = "; ".join(f"{row.id}: {row.reason}" for row in failed[:MAX_NAMED])
+    more = f"; and {len(failed) - MAX_NAMED} more" if len(failed) > MAX_NAMED else ""
+    return f"{commit.words} ({named}{more})" if failed else commit.words

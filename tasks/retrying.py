@@ -11,11 +11,12 @@ from redepth.errors import (
     CommitConflict,
     ConfigError,
     IntegrityError,
+    LeaseLost,
     RunStopped,
     TooManyFailures,
 )
 
-_FINAL = (CommitConflict, ConfigError, IntegrityError, RunStopped, TooManyFailures)
+_FINAL = (CommitConflict, ConfigError, IntegrityError, LeaseLost, RunStopped, TooManyFailures)
 
 
 def worth_retrying(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,7 +21,13 @@ from flows.commands.arguments import (
 from flows.embedded_server import quieten_prefect, start_prefect_server
 from redepth.config import Recipe, load_recipe, shipped_recipes
 from redepth.costing import CostEstimate, estimate_cost
+from redepth.errors import OutputBusy, RunStopped
 from redepth.types import Outcome
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
+
+    from tasks.publish_report import RunReport
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
@@ -108,7 +114,14 @@ def plan(
     chosen = load_recipe(recipe, settings or ())
     check_recipe(out, chosen)
     images = list_images(photos, limit)
-    found = plan_labels(images, out, chosen, frozenset(_outcomes(retry)), write=False)
+    found = plan_labels(
+        images,
+        out,
+        chosen,
+        frozenset(_outcomes(retry)),
+        collection=_whole(photos, limit),
+        write=False,
+    )
     if not found.num_pending:
         terminal.print_nothing_to_do(out, found)
         return
@@ -151,20 +164,48 @@ def _label(
     chosen = load_recipe(recipe, overrides)
     out = canonical_uri(out)
     check_recipe(out, chosen)
-    found = plan_labels(list_images(photos, limit), out, chosen, frozenset(retry), write=False)
+    found = plan_labels(
+        list_images(photos, limit),
+        out,
+        chosen,
+        frozenset(retry),
+        collection=_whole(photos, limit),
+        write=False,
+    )
     if not found.num_pending:
         terminal.print_nothing_to_do(out, found)
         return found.outcomes
     terminal.print_head(photos, out, chosen, found)
     quieten_prefect()
-    from flows.label_images import label_images
+    from flows.label_images import SKIPPED, label_images
 
     start_prefect_server()
-    report = label_images(photos, out, recipe, overrides, ray, limit, retry)
+    state = label_images(photos, out, chosen, ray, limit, retry, return_state=True)
+    if state.name == SKIPPED:
+        raise OutputBusy(state.message or "another run is at work on this output")
+    report = _report_of(state)
     models = read_dataset(out).models
     terminal.print_summary(out, report.outcomes, models, report.contact_sheet, report.page)
     settled = {o: 0 if o in retry else number for o, number in found.outcomes.items()}
     return {outcome: settled[outcome] + report.new.get(outcome, 0) for outcome in Outcome}
+
+
+def _report_of(state: State[Any]) -> RunReport:
+    """Return what a run came to, or raise what it ended with."""
+    from prefect.exceptions import CancelledRun
+
+    try:
+        report: RunReport = state.result()
+    except CancelledRun:
+        raise RunStopped(
+            "the run was cancelled in Prefect. What is committed stays; the same command resumes"
+        ) from None
+    return report
+
+
+def _whole(photos: str, limit: int | None) -> str | None:
+    """Name the collection that a listing is the whole of: with a limit it is not."""
+    return photos if limit is None else None
 
 
 def _outcomes(retry: list[Retry] | None) -> tuple[Outcome, ...]:

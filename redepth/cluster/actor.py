@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import ray
 
+from redepth.cluster import metrics
 from redepth.config import LabelSettings, Storage
 from redepth.types import ImageRef, Label, LabelArrays, LabelRow, ModelCard
 
@@ -48,6 +49,7 @@ class LabelActor:
     def label(self, ref: ImageRef) -> tuple[LabelRow, LabelArrays | None]:
         """Return the row, which the driver reads, and the arrays, which stay in Ray's store."""
         label = self._labeller.label(ref)
+        metrics.count(label.row)
         return label.row, label.arrays
 
 

@@ -35,6 +35,7 @@ from ray.exceptions import (
     WorkerCrashedError,
 )
 
+from redepth.cluster import metrics
 from redepth.cluster.actor import LoadLabeller, RemoteLabelActor, commit_shard
 from redepth.cluster.session import num_actors_that_fit
 from redepth.config import Recipe, Storage
@@ -145,6 +146,10 @@ class LabelPool:
         self._closing.set()
         self._thread.join()
         self._kill_actors()
+
+    @property
+    def num_actors(self) -> int:
+        return len(self._seats)
 
     def submit(self, image: ImageRef) -> Future[LabelledImage]:
         """Queue an image; the future ends with its label, whatever its outcome.
@@ -342,6 +347,7 @@ class LabelPool:
             version=image.version,
             attempts=call.attempts,
         )
+        metrics.count(row)  # what an actor returns, it counts itself
         self._settle(call, row)
 
     def _bury(self, seat: _Seat, error: BaseException) -> None:

@@ -7,10 +7,10 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import ray
 
@@ -23,37 +23,44 @@ OBJECT_STORE_BYTES = 1 << 30
 KNOCK_TIMEOUT_S = 10.0
 
 
+SignalHandler = Callable[[int, FrameType | None], Any]
+
+
 @contextmanager
-def ray_session(address: str | None, actors: Actors) -> Iterator[None]:
-    """Be connected to Ray while the block runs.
+def ray_session(
+    address: str | None, actors: Actors, on_sigterm: SignalHandler | None = None
+) -> Iterator[str | None]:
+    """Be connected to Ray while the block runs; yields the URL of its dashboard, if it has one.
 
     Args:
         address: of a running cluster ("auto", "host:6379", "ray://host:10001"); None starts a
             private instance on the loopback interface, which ends with the block.
+        on_sigterm: handles SIGTERM in the block; None unwinds as Ctrl-C does. Ray's own handler,
+            set when it connects, would abort the process on the spot.
 
     Raises:
         ConfigError: no cluster answers at the address.
     """
+    dashboard = None
     if address is None:
         _start_private(actors)
     else:
-        _connect(address)
+        dashboard = _connect(address)
     try:
         if address is None:
             _require_room(actors)
-        with _leaving_on_sigterm():
-            yield
+        with _handling_sigterm(on_sigterm or _leave):
+            yield dashboard
     finally:
         ray.shutdown()
 
 
 @contextmanager
-def _leaving_on_sigterm() -> Iterator[None]:
-    """Unwind on SIGTERM, as on Ctrl-C: Ray's own handler would abort the process on the spot."""
+def _handling_sigterm(handler: SignalHandler) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = signal.signal(signal.SIGTERM, _leave)
+    previous = signal.signal(signal.SIGTERM, handler)
     try:
         yield
     finally:
@@ -97,18 +104,19 @@ def _require_room(actors: Actors) -> None:
         )
 
 
-def _connect(address: str) -> None:
+def _connect(address: str) -> str | None:
     try:
-        _require_listener(address)
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        require_listener(address)
+        context = ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, RuntimeError, ValueError) as error:
         raise ConfigError(
             f"no Ray cluster answers at {address}: {error}. Start one (ray start --head) or leave "
             "--ray out to use a private instance on this machine"
         ) from error
+    return f"http://{context.dashboard_url}" if context.dashboard_url else None
 
 
-def _require_listener(address: str) -> None:
+def require_listener(address: str) -> None:
     """Knock before Ray does: it would go on for minutes at a port where nobody listens.
 
     Raises:

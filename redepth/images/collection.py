@@ -7,7 +7,7 @@ folders, prefixes and globs keep the names that look like images; a list keeps e
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 
@@ -37,7 +37,7 @@ from redepth.images.walk import Found, Wanted, find_one, stat_file, walk
 from redepth.storage_faults import in_words, storage_errors
 from redepth.types import ImageRef
 
-__all__ = ["IMAGE_SUFFIXES", "canonical_uri", "image_id", "list_images"]
+__all__ = ["IMAGE_SUFFIXES", "canonical_uri", "could_list", "image_id", "list_images"]
 
 # HEIC is listed although it cannot be decoded: a folder of phone pictures is to end in rejections
 # that say so, not in silence.
@@ -75,6 +75,31 @@ def list_images(source: str, limit: int | None = None) -> Iterator[ImageRef]:
             yield ref
         if not num_listed:
             raise ConfigError(_nothing_found(source))
+
+
+def could_list(source: str) -> Callable[[str], bool]:
+    """Return what tells whether a canonical uri could come from the listing of a source.
+
+    Of what lies in a folder, below a prefix or fits a glob it is known. A list, or an archive, may
+    have named anything: there it is always so.
+    """
+    uri = canonical_uri(source)
+    if is_local(uri) and Path(uri).is_dir():
+        return _lies_below(real_folder(uri))
+    if _has_wildcards(uri) and not (is_local(uri) and Path(uri).exists()):
+        start, below = _glob_parts(uri)
+        matches = re.compile(re.escape(start.rstrip("/")) + _glob_expression(below)).match
+        return lambda name: matches(name) is not None
+    if _looks_like_image(uri):
+        return lambda name: name == uri
+    if is_list(uri) or is_local(uri):
+        return lambda name: True
+    return _lies_below(uri)
+
+
+def _lies_below(folder: str) -> Callable[[str], bool]:
+    start = folder.rstrip("/") + "/"
+    return lambda name: name.startswith(start)
 
 
 def _refs(source: str) -> Iterator[ImageRef]:
@@ -117,11 +142,7 @@ def _matching_refs(pattern: str) -> Iterator[ImageRef]:
 
     A pattern that ends in .tar or .parquet is of containers, any other one of images.
     """
-    start = parent_uri(re.split(r"[*?[]", pattern, maxsplit=1)[0])
-    if start.endswith((":", ":/")):
-        raise ConfigError(f"{pattern}: the bucket's own name takes no wildcard")
-    below = pattern[len(start.rstrip("/")) :]
-    start = real_folder(start) if is_local(start) else start
+    start, below = _glob_parts(pattern)
     matches = re.compile(re.escape(start.rstrip("/")) + _glob_expression(below)).match
     ends = CONTAINERS if is_tar(pattern) or pattern.lower().endswith(CONTAINERS) else IMAGE_SUFFIXES
     wanted = Wanted(
@@ -130,6 +151,15 @@ def _matching_refs(pattern: str) -> Iterator[ImageRef]:
         max_depth=None if "**" in below else below.count("/") - 1,
     )
     return chain.from_iterable(map(_file_refs, walk(start, wanted)))
+
+
+def _glob_parts(pattern: str) -> tuple[str, str]:
+    """Return the last folder before the first wildcard, as it is walked, and the pattern's rest."""
+    start = parent_uri(re.split(r"[*?[]", pattern, maxsplit=1)[0])
+    if start.endswith((":", ":/")):
+        raise ConfigError(f"{pattern}: the bucket's own name takes no wildcard")
+    below = pattern[len(start.rstrip("/")) :]
+    return (real_folder(start) if is_local(start) else start), below
 
 
 def _glob_expression(pattern: str) -> str:

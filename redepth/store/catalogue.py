@@ -12,13 +12,14 @@ import pyarrow.compute as pc
 
 from redepth.errors import CommitConflict, IntegrityError
 from redepth.store import layout, part_index
-from redepth.store.id_index import IdIndex
+from redepth.store.id_index import IdIndex, id_hashes
 from redepth.store.objects import Objects, open_objects
 from redepth.store.rows import SCHEMA, Part, decode_part
 from redepth.types import Outcome
 
 OUTCOMES = tuple(Outcome)
 _TABLES_HELD = 256
+_INDEXED = ("id", "outcome", "size_bytes", "version")
 _OUTCOME_NAMES = pa.array([outcome.value for outcome in Outcome])
 
 
@@ -29,6 +30,7 @@ class CommittedImages:
     Attributes:
         ids: string [n]; parts sorted by shard, rows as they are stored.
         outcomes: int8 [n], positions in `OUTCOMES`.
+        stamps: int64 [n], see `stamps`.
         parts: int32 [n], positions in `shards`.
         shards: the committed shards, sorted.
         num_tries: how many tries each of them has committed.
@@ -36,6 +38,7 @@ class CommittedImages:
 
     ids: pa.Array
     outcomes: pa.Array
+    stamps: pa.Array
     parts: pa.Array
     shards: tuple[str, ...]
     num_tries: tuple[int, ...]
@@ -89,9 +92,11 @@ def committed_images(objects: Objects, *, keep_index: bool = False) -> Committed
     if keep_index and len(missed) >= part_index.PARTS_WORTH_INDEXING:
         part_index.write_index(objects, rows)
     lengths = pc.list_value_length(rows["ids"]).to_numpy()
+    flat = {n: rows[n].combine_chunks().flatten() for n in ("ids", "outcomes", "sizes", "versions")}
     return CommittedImages(
-        rows["ids"].combine_chunks().flatten(),
-        rows["outcomes"].combine_chunks().flatten(),
+        flat["ids"],
+        flat["outcomes"],
+        stamps(pa.table({"size_bytes": flat["sizes"], "version": flat["versions"]})),
         pa.array(np.repeat(np.arange(len(rows), dtype=np.int32), lengths)),
         tuple(rows["shard"].to_pylist()),
         tuple(rows["num_tries"].to_pylist()),
@@ -103,13 +108,13 @@ def _rows_of_parts(objects: Objects, names: Sequence[str], tags: Mapping[str, st
     ends, shards, num_tries = [0], [], []
 
     def tables() -> Iterator[pa.Table]:
-        for part in _parts(objects, names, ("id", "outcome")):
+        for part in _parts(objects, names, _INDEXED):
             ends.append(ends[-1] + len(part.table))
             shards.append(part.shard)
             num_tries.append(len(part.array_groups))
             yield part.table
 
-    table = joined(tables(), ("id", "outcome"))
+    table = joined(tables(), _INDEXED)
     offsets = pa.array(ends, pa.int32())
     ids, outcomes = table["id"].combine_chunks(), _numbers(table["outcome"]).combine_chunks()
     columns = [
@@ -118,8 +123,31 @@ def _rows_of_parts(objects: Objects, names: Sequence[str], tags: Mapping[str, st
         pa.array(num_tries, pa.int16()),
         pa.ListArray.from_arrays(offsets, ids),
         pa.ListArray.from_arrays(offsets, outcomes),
+        pa.ListArray.from_arrays(offsets, table["size_bytes"].combine_chunks()),
+        pa.ListArray.from_arrays(offsets, table["version"].combine_chunks()),
     ]
     return pa.Table.from_arrays(columns, schema=part_index.SCHEMA)
+
+
+def stamps(table: pa.Table) -> pa.Array:
+    """Return int64 [n] of size and version, null where a listing does not tell both.
+
+    Two images of one id and other stamps are two photographs; good within this process.
+    """
+    sizes = pc.cast(table["size_bytes"], pa.string())
+    told = pc.binary_join_element_wise(sizes, table["version"], "/")
+    if isinstance(told, pa.ChunkedArray):
+        told = told.combine_chunks()
+    return pa.array(id_hashes(told), mask=pc.is_null(told).to_numpy(False))
+
+
+def committed_uris(objects: Objects, ids: frozenset[str]) -> Iterator[str]:
+    """Yield where the committed images of these ids were read."""
+    for part in read_parts(objects, ("id", "uri")):
+        for image_id, uri in zip(*(part.table[name].to_pylist() for name in ("id", "uri")),
+                                 strict=True):  # fmt: skip
+            if image_id in ids:
+                yield uri
 
 
 def joined(tables: Iterable[pa.Table], columns: Sequence[str]) -> pa.Table:

@@ -6,6 +6,7 @@ arrays/<try>-<digest>/       Zarr v3 group of one shard, or of a later try at so
 labels/<shard>.parquet       one row an image; its atomic put is the commit
 index/parts.parquet          what label parts say, for planning; a copy, may be removed
 reports/<run>/               pages and pictures, never read back
+lease.json                   which run works here now; says nothing of what is done
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Sequence
 
 FORMAT_VERSION = 1
 DATASET = "dataset.json"
+LEASE = "lease.json"
 MANIFESTS = "manifest"
 ARRAYS = "arrays"
 LABELS = "labels"

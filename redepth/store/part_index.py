@@ -1,9 +1,9 @@
 """An index of the label parts, so that a plan over a million committed images need not read each.
 
-`index/parts.parquet` repeats what parts say that were there when it was written: ids, outcomes and
-tries. It is a copy and never the truth. Of every part the listing gives a tag (ETag, or size, time
-and inode); what the index says of a part with another tag, or of one that is gone, is left aside,
-and such parts are read themselves. It may be removed at any time.
+`index/parts.parquet` repeats what parts say that were there when it was written: ids, outcomes,
+sizes, versions and tries. It is a copy and never the truth. Of every part the listing gives a tag
+(ETag, or size, time and inode); what the index says of a part with another tag, or of one that is
+gone, is left aside, and such parts are read themselves. It may be removed at any time.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ SCHEMA = pa.schema(
         pa.field("num_tries", pa.int16()),
         pa.field("ids", pa.list_(pa.string())),
         pa.field("outcomes", pa.list_(pa.int8())),
+        pa.field("sizes", pa.list_(pa.int64())),
+        pa.field("versions", pa.list_(pa.string())),
     ]
 )
 

@@ -17,19 +17,23 @@ import pyarrow.compute as pc
 
 from redepth.config import Recipe
 from redepth.errors import ConfigError
+from redepth.images.collection import could_list
 from redepth.store import layout, manifest
 from redepth.store.catalogue import (
     OUTCOMES,
     CommittedImages,
     add_counts,
     committed_images,
+    committed_uris,
     index_once,
+    stamps,
 )
 from redepth.store.id_index import IdIndex, id_hashes
-from redepth.store.objects import open_objects
+from redepth.store.objects import Objects, open_objects
 from redepth.types import ImageRef, Outcome
 
 _BATCH = 16384
+_VANISHED_NAMED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +44,13 @@ class Plan:
         manifest: URL of the manifest, None if nothing is left or nothing was to be written.
         num_listed: images of the listing; all the counts below are of them.
         num_done: images that are committed and not planned again.
+        num_changed: committed images whose photograph has another size or version by now.
         num_pending: images that are planned.
         num_shards: shards they are cut into; `read_shard_plans` numbers them from 0.
         size_bytes: of the pending images, as far as the listing tells.
         outcomes: the committed images by outcome, those planned again included.
+        num_vanished: committed images of the collection that the listing does not name any more.
+        vanished: where some of them were, sorted.
     """
 
     manifest: str | None
@@ -53,6 +60,9 @@ class Plan:
     num_shards: int
     size_bytes: int
     outcomes: dict[Outcome, int]
+    num_changed: int = 0
+    num_vanished: int = 0
+    vanished: tuple[str, ...] = ()
 
 
 def plan_labels(
@@ -61,16 +71,20 @@ def plan_labels(
     recipe: Recipe,
     retry: frozenset[Outcome] = frozenset(),
     *,
+    collection: str | None = None,
     write: bool = True,
 ) -> Plan:
     """Find what is left to do and write it as a manifest.
 
     Every listed image is either committed or in exactly one planned shard. Images that are not
-    committed are cut into shards in listing order; images committed with an outcome of `retry`
-    are planned again within the shard they are committed in.
+    committed are cut into shards in listing order; images committed with an outcome of `retry`,
+    and images that changed since (unless `run.changed` says to keep their labels), are planned
+    again within the shard they are committed in.
 
     Args:
         images: the listing; consumed once, in batches.
+        collection: what it is the whole listing of, as `list_images` takes it; None if it is not
+            whole: then nothing is said of images that vanished.
         write: False for a dry run: the same counts, no manifest.
 
     Raises:
@@ -78,7 +92,8 @@ def plan_labels(
     """
     objects = open_objects(out)
     committed = committed_images(objects, keep_index=write)
-    survey = _Survey(committed, index_once(committed.ids, out), retry)
+    relabels = recipe.run.changed == "relabel"
+    survey = _Survey(committed, index_once(committed.ids, out), retry, relabels)
     cut = _Cut(recipe.labels.digest(), recipe.run.sharding.images_per_shard)
     shards = _planned_shards(survey, cut, images)
     if write:
@@ -87,6 +102,7 @@ def plan_labels(
         name = None
         for _ in shards:
             pass
+    vanished = [] if collection is None else _vanished(objects, survey, collection)
     return Plan(
         manifest=objects.full_url(name) if name else None,
         num_listed=survey.num_listed,
@@ -95,6 +111,9 @@ def plan_labels(
         num_shards=cut.num_shards,
         size_bytes=survey.size_bytes,
         outcomes=survey.outcomes,
+        num_changed=survey.num_changed,
+        num_vanished=len(vanished),
+        vanished=tuple(sorted(vanished)[:_VANISHED_NAMED]),
     )
 
 
@@ -102,14 +121,21 @@ class _Survey:
     """Sorts a listing into what is new, what is tried again and what is done; counts as it goes."""
 
     def __init__(
-        self, committed: CommittedImages, index: IdIndex, retry: frozenset[Outcome]
+        self,
+        committed: CommittedImages,
+        index: IdIndex,
+        retry: frozenset[Outcome],
+        relabels: bool,
     ) -> None:
         self.committed = committed
         self.num_listed = 0
         self.num_pending = 0
+        self.num_changed = 0
         self.size_bytes = 0
+        self.is_listed = np.zeros(len(committed.ids), np.bool_)
         self.outcomes = dict.fromkeys(Outcome, 0)
         self._index = index
+        self._relabels = relabels
         self._retry = pa.array([OUTCOMES.index(outcome) for outcome in retry], pa.int8())
         self._again: list[pa.Table] = []
         self._hashes = [np.empty(0, np.int64)]
@@ -134,9 +160,15 @@ class _Survey:
     def _sort_committed(self, batch: pa.Table, position: pa.Array) -> None:
         known = batch.filter(pc.is_valid(position))
         position = position.drop_null()
+        self.is_listed[position.to_numpy()] = True
         outcome = self.committed.outcomes.take(position)
         add_counts(self.outcomes, outcome)
+        changed = pc.not_equal(stamps(known), self.committed.stamps.take(position))
+        changed = pc.fill_null(changed, False)  # a listing that does not tell
+        self.num_changed += pc.sum(changed).as_py() or 0
         again = pc.is_in(outcome, value_set=self._retry)
+        if self._relabels:
+            again = pc.or_(again, changed)
         part = self.committed.parts.take(position.filter(again))
         self._again.append(self._counted(known.filter(again)).append_column("part", part))
 
@@ -195,6 +227,16 @@ class _Cut:
         self.num_shards += len(shards)
         columns = [pa.array(shards, pa.string()).take(row), pa.array(groups, pa.string()).take(row)]
         return pa.Table.from_arrays([*table.columns, *columns, number], schema=manifest.SCHEMA)
+
+
+def _vanished(objects: Objects, survey: _Survey, collection: str) -> list[str]:
+    """Name where the collection's committed images were that the listing has not named."""
+    unlisted = survey.committed.ids.filter(pa.array(~survey.is_listed))
+    if not len(unlisted):
+        return []
+    is_of_collection = could_list(collection)
+    ids = frozenset(unlisted.to_pylist())
+    return [uri for uri in committed_uris(objects, ids) if is_of_collection(uri)]
 
 
 def _planned_shards(survey: _Survey, cut: _Cut, images: Iterable[ImageRef]) -> Iterator[pa.Table]:

@@ -148,11 +148,14 @@ def test_second_run_removed_part_other_recipe_and_retry(tmp_path: Path) -> None:
     refused = redepth(*command, "--set=labels.coarse.size_px=70", code=2)
     assert "labels.coarse.size_px: 56 -> 70" in refused
 
-    write_photographs(photos, 1)[0].rename(photos / "broken.jpg")
-    write_photographs(photos, 1)
-    assert "5 done, 1 to do in 1 shard" in redepth(*command, "--retry=rejected")
+    write_photographs(tmp_path / "others", 1)[0].rename(photos / "broken.jpg")
+    assert "1 image changed since" in redepth("plan", *command[1:])
+    (photos / "0004.png").unlink()
+    said = redepth(*command)
+    assert "4 done, 1 to do in 1 shard" in said
+    assert "1 image not there any more, labels kept" in said
     assert outcomes(out) == {"refined": 6}
-    assert "Nothing to do" in redepth(*command, "--strict")
+    assert "Nothing to do" in redepth(*command, "--strict", "--retry=rejected")
 
 
 def test_strict_says_so_with_its_exit_code(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -212,3 +213,64 @@ def test_an_index_of_a_part_that_is_gone_is_left_aside(
     plan_labels(images(9), out, recipe())
     open_objects(out).delete(part_names(open_objects(out))[0])
     assert plan_labels(images(8), out, recipe(), write=False).num_pending == 4
+
+
+def test_a_photograph_that_changed_is_planned_again_in_its_shard(out: str) -> None:
+    refs = images(10)
+    commit_all(out, refs, recipe())
+    refs[1] = replace(refs[1], version="rewritten")
+    refs[5] = replace(refs[5], size_bytes=7)
+    refs[6] = replace(refs[6], size_bytes=None, version=None)  # a list does not tell: unchanged
+    plan = plan_labels(refs, out, recipe())
+    assert (plan.num_changed, plan.num_pending, plan.num_done) == (2, 2, 8)
+    shards = shard_plans(plan)
+    assert {shard.images for shard in shards} == {(refs[1],), (refs[5],)}
+    assert all(shard.is_retry for shard in shards)
+    for shard in shards:
+        write_shard(out, shard, [label(ref) for ref in shard.images], recipe().labels.storage)
+    again = plan_labels(refs, out, recipe())
+    assert (again.num_changed, again.num_pending) == (0, 0)
+
+
+def test_a_recipe_may_keep_the_labels_of_photographs_that_changed(out: str) -> None:
+    refs = images(3)
+    commit_all(out, refs, recipe())
+    refs[1] = replace(refs[1], version="rewritten")
+    settings_ = recipe()
+    keeps = settings_.model_copy(
+        update={"run": settings_.run.model_copy(update={"changed": "keep"})}
+    )
+    plan = plan_labels(refs, out, keeps)
+    assert (plan.num_changed, plan.num_pending) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("collection", "vanished"),
+    [
+        ("photos", ["photos/1.jpg", "photos/deep/2.jpg"]),
+        ("photos/deep", ["photos/deep/2.jpg"]),
+        ("photos/*.jpg", ["photos/1.jpg"]),
+        ("photos/list.csv", ["elsewhere/3.jpg", "photos/1.jpg", "photos/deep/2.jpg"]),
+        (None, []),
+    ],
+)
+def test_what_vanished_is_named(
+    out: str, tmp_path: Path, collection: str | None, vanished: list[str]
+) -> None:
+    root = tmp_path / "collection"
+    (root / "photos" / "deep").mkdir(parents=True)
+    uris = [f"{root}/{name}" for name in ("photos/0.jpg", "photos/1.jpg", "photos/deep/2.jpg",
+                                          "elsewhere/3.jpg")]  # fmt: skip
+    refs = [replace(ref, uri=uri) for ref, uri in zip(images(4), uris, strict=True)]
+    commit_all(out, refs, recipe())
+    source = None if collection is None else f"{root}/{collection}"
+    plan = plan_labels(refs[:1], out, recipe(), collection=source)
+    assert plan.vanished == tuple(f"{root}/{name}" for name in vanished)
+    assert plan.num_vanished == len(vanished)
+
+
+def test_a_bucket_vanishes_by_its_prefix(out: str) -> None:
+    refs = [replace(ref, uri=f"s3://bucket/{ref.uri}") for ref in images(2)]
+    commit_all(out, refs, recipe())
+    assert plan_labels([], out, recipe(), collection="s3://bucket/folder").num_vanished == 2
+    assert plan_labels([], out, recipe(), collection="s3://bucket/fold").num_vanished == 0

@@ -1,0 +1,127 @@
+"""What a deployment is made of, and what is refused before any server is asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from test_cli import run
+
+from redepth.config import Deployment, load_deployment, load_recipe
+from redepth.errors import ConfigError
+from redepth.filesystems import refuse_password
+
+FILE = """\
+name: nightly
+labels: {coarse: {preset: mini}}
+run: {lease: {when_taken: end}}
+deploy: {photos: photos, out: s3://bucket/labels, pool: gpu, cron: "0 2 * * *"}
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> str:
+    path = tmp_path / "nightly.yaml"
+    path.write_text(FILE, encoding="utf-8")
+    return str(path)
+
+
+def test_the_section_deploy_is_no_part_of_the_recipe(recipe: str) -> None:
+    assert load_recipe(recipe).name == "nightly"
+    assert load_deployment(recipe).pool == "gpu"
+    assert load_deployment(recipe, ("deploy.pool=other",)).pool == "other"
+    assert load_deployment("mini") == Deployment()
+
+
+def test_a_misspelt_setting_is_refused(recipe: str) -> None:
+    with pytest.raises(ConfigError, match="deploy"):
+        load_deployment(recipe, ("deploy.pol=gpu",))
+    with pytest.raises(ConfigError, match="not both"):
+        load_deployment(recipe, ("deploy.every_s=5",))
+
+
+def test_the_deployment_holds_what_the_form_shows(recipe: str) -> None:
+    from flows.deployments import describe, retry_environment
+
+    wanted = load_deployment(recipe, ("deploy.retries=3", "deploy.tags=[mine]"))
+    deployment = describe("nightly", load_recipe(recipe), wanted)
+    assert deployment.parameters["source"] == str(Path("photos").absolute())
+    assert deployment.parameters["recipe"]["labels"]["coarse"]["preset"] == "mini"
+    assert set(deployment.tags) >= {"redepth", "recipe:nightly", "mine"}
+    assert deployment.work_pool_name == "gpu"
+    assert deployment.job_variables == {"env": retry_environment(wanted)}
+    assert deployment.job_variables["env"]["PREFECT_FLOWS_DEFAULT_RETRIES"] == "3"
+    (schedule,) = deployment.schedules or ()
+    assert schedule.schedule.cron == "0 2 * * *"
+    assert deployment.concurrency_limit == 1
+    assert str(deployment.concurrency_options.collision_strategy).endswith("CANCEL_NEW")
+    assert deployment.entrypoint == "flows.label_images.label_images"
+
+
+def test_the_form_knows_every_setting_of_the_recipe() -> None:
+    """Prefect's UI makes the form from this schema: types, bounds, meanings."""
+    from flows.deployments import describe
+
+    wanted = Deployment(photos="p", out="o", pool="gpu")
+    schema = describe("x", load_recipe("mini"), wanted)._parameter_openapi_schema
+    definitions = schema.definitions
+    assert {"Recipe", "LabelSettings", "ReDepthAnything", "RunSettings", "LeaseSettings"} <= set(
+        definitions
+    )
+    lease = definitions["LeaseSettings"]["properties"]
+    assert lease["when_taken"]["enum"] == ["wait", "end"]
+    assert lease["ttl_s"]["minimum"] == 1
+    assert all("description" in value for value in lease.values())
+    assert schema.properties["source"]["description"].startswith("folder, glob")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("deploy", "mini", "--pool", "gpu"), "--photos"),
+        (("deploy", "mini", "--photos", "p", "--out", "o"), "needs a work pool"),
+        (("deploy", "mini", "--photos", "p", "--out", "s3://k:s@b/o", "--pool", "x"), "a password"),
+        (("deploy", "mini", "--photos", "p", "--out", "o", "--pool", "x", "--cron", "soon"),
+         "no deployment can be made"),
+        (("deploy", "none.yaml", "--pool", "x"), "no recipe file"),
+        (("deploy", "list"), "none is named"),
+        (("serve", "mini", "--photos", "p", "--out", "o"), "none is named"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_in_one_line(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    words: str,
+) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    monkeypatch.chdir(tmp_path)
+    with temporary_settings(restore_defaults={PREFECT_API_URL}):
+        code, said = run(capsys, monkeypatch, *arguments)
+    assert code == 2, said
+    assert said.startswith("error: ")
+    assert words in said
+    assert ":s@" not in said
+
+
+@pytest.mark.parametrize(
+    ("url", "is_refused"),
+    [
+        ("s3://key:secret@bucket/x", True),
+        ("s3://key@bucket/x", True),
+        ("https://user:pw@host/x.csv", True),
+        ("s3://bucket/a@b.jpg", False),
+        ("/folder/a@b/c", False),
+        ("ray://head:10001", False),
+    ],
+)
+def test_a_password_in_a_url(url: str, is_refused: bool) -> None:
+    if not is_refused:
+        refuse_password(url)
+        return
+    with pytest.raises(ConfigError, match="environment") as caught:
+        refuse_password(url)
+    assert "secret" not in str(caught.value)
+    assert "pw" not in str(caught.value)

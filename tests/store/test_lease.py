@@ -1,0 +1,212 @@
+"""The lease: one run at a time, whoever dies, on a disk, a bucket and where little is promised."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from redepth.config import LeaseSettings
+from redepth.errors import LeaseLost, OutputBusy
+from redepth.store import lease as leases
+from redepth.store.lease import Holder, LeaseState, output_lease
+from redepth.store.objects import open_objects
+from redepth.store.slots import Slot, open_slot
+
+WAIT = LeaseSettings(ttl_s=1.0, max_wait_s=30.0)
+END = LeaseSettings(ttl_s=1.0, when_taken="end")
+
+
+@pytest.fixture(
+    params=["local", "memory", pytest.param("s3", marks=pytest.mark.s3)],
+)
+def out(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "local":
+        return str(tmp_path / "out")
+    if request.param == "memory":
+        return f"memory://{tmp_path}/out"
+    return f"s3://{request.getfixturevalue('s3_bucket')}/out"
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "POLL_S", 0.1)
+
+
+def slot_of(out: str) -> Slot:
+    return open_slot(open_objects(out), "lease.json")
+
+
+def state_of(out: str) -> LeaseState:
+    held = slot_of(out).read()
+    assert held is not None
+    return LeaseState.decode(held.content)
+
+
+def leave_lease(out: str, host: str = "elsewhere") -> None:
+    """Leave the lease of a run that was killed."""
+    holder = Holder("a killed run", host, "another boot", 1, 0.0)
+    slot_of(out).swap(slot_of(out).read(), LeaseState(holder, "then", "then", 1.0).encode())
+
+
+def test_a_swap_needs_what_it_saw(out: str) -> None:
+    slot = slot_of(out)
+    assert slot.read() is None
+    first = slot.swap(None, b"first")
+    assert first is not None
+    assert slot.swap(None, b"another") is None
+    second = slot.swap(first, b"second")
+    assert second is not None
+    assert slot.swap(first, b"third") is None
+    assert slot.read() == second
+
+
+def test_one_of_many_gets_it(out: str) -> None:
+    """Where nothing is promised (memory://) a put that is read back is all there is."""
+    slot, won = slot_of(out), []
+    start = threading.Barrier(6)
+
+    def take(number: int) -> None:
+        start.wait()
+        if slot.swap(None, f"{number}".encode()) is not None:
+            won.append(number)
+
+    threads = [threading.Thread(target=take, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+
+
+def test_it_is_held_renewed_and_released(out: str) -> None:
+    with output_lease(out, LeaseSettings(ttl_s=6.0), "first run") as lease:
+        first = slot_of(out).read()
+        lease.require()
+        assert (state_of(out).holder or Holder.here("")).run == "first run"
+        time.sleep(3.0)
+        lease.require()
+        assert slot_of(out).read() != first, "it was renewed"
+    assert state_of(out).holder is None
+    with output_lease(out, END, "next run"):
+        holder = state_of(out).holder
+        assert holder is not None and holder.run == "next run"
+
+
+def test_the_second_waits(tmp_path: Path) -> None:
+    out, order, heard = str(tmp_path), [], []
+    holding = threading.Event()
+
+    def first() -> None:
+        with output_lease(out, WAIT, "first"):
+            holding.set()
+            time.sleep(1.4)  # longer than the time-to-live: it is renewed
+            order.append("first ends")
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    holding.wait()
+    with output_lease(out, WAIT, "second", heard.append):
+        order.append("second begins")
+    thread.join()
+    assert order == ["first ends", "second begins"]
+    assert len(heard) == 1
+    assert "first on " in heard[0]
+
+
+def test_the_second_ends_where_the_recipe_says_so(tmp_path: Path) -> None:
+    with (
+        output_lease(str(tmp_path), WAIT, "first"),
+        pytest.raises(OutputBusy, match=r"first on .*run\.lease\.when_taken: end"),
+        output_lease(str(tmp_path), END, "second"),
+    ):
+        pytest.fail("both hold it")
+
+
+def test_the_second_does_not_wait_for_ever(tmp_path: Path) -> None:
+    impatient = LeaseSettings(ttl_s=1.0, max_wait_s=0.5)
+    with (
+        output_lease(str(tmp_path), WAIT, "first"),
+        pytest.raises(OutputBusy, match="max_wait_s"),
+        output_lease(str(tmp_path), impatient, "second"),
+    ):
+        pytest.fail("both hold it")
+
+
+@pytest.mark.parametrize("settings", [WAIT, END], ids=["wait", "end"])
+def test_a_dead_run_of_another_machine_holds_it_for_its_time_to_live(
+    out: str, settings: LeaseSettings
+) -> None:
+    leave_lease(out)
+    began = time.monotonic()
+    with output_lease(out, settings, "next"):
+        waited = time.monotonic() - began
+    assert 0.9 < waited < 15
+
+
+def test_a_run_that_was_killed_on_this_machine_holds_nothing(tmp_path: Path) -> None:
+    script = (
+        "import sys, os, signal\n"
+        "from redepth.config import LeaseSettings\n"
+        "from redepth.store.lease import output_lease\n"
+        "with output_lease(sys.argv[1], LeaseSettings(), 'killed'):\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
+    assert done.returncode == -9
+    assert state_of(str(tmp_path)).holder is not None
+    began = time.monotonic()
+    with output_lease(str(tmp_path), END, "next"):
+        assert time.monotonic() - began < 1
+
+
+def test_a_lease_that_was_taken_is_lost(tmp_path: Path) -> None:
+    out = str(tmp_path)
+    with output_lease(out, WAIT, "first") as lease:
+        leave_lease(out)
+        deadline = time.monotonic() + 5
+        with pytest.raises(LeaseLost, match="another run has taken it"):
+            while time.monotonic() < deadline:
+                lease.require()
+                time.sleep(0.1)
+    holder = state_of(out).holder
+    assert holder is not None and holder.run == "a killed run", "it is not released for another"
+
+
+def test_a_lease_that_cannot_be_renewed_is_lost_when_it_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with output_lease(str(tmp_path), WAIT, "first") as lease:
+        monkeypatch.setattr(lease, "_renew", lambda: (_ for _ in ()).throw(OSError("gone")))
+        time.sleep(0.5)
+        lease.require()
+        time.sleep(0.8)
+        with pytest.raises(LeaseLost, match="could not be renewed"):
+            lease.require()
+
+
+def test_a_storage_that_is_gone_does_not_hide_why_a_run_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        pytest.raises(ZeroDivisionError),
+        output_lease(str(tmp_path), WAIT, "first") as lease,
+    ):
+        monkeypatch.setattr(lease, "_slot", None)
+        raise ZeroDivisionError
+
+
+@settings(max_examples=30)
+@given(content=st.one_of(st.binary(), st.dictionaries(st.text(), st.none()).map(
+    lambda values: json.dumps(values).encode())))  # fmt: skip
+def test_an_unreadable_lease_is_that_of_an_unknown_run(content: bytes) -> None:
+    state = LeaseState.decode(content)
+    assert state.holder is not None
+    assert not state.holder.is_known_dead

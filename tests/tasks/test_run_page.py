@@ -1,0 +1,93 @@
+"""The words of a run's page: what an operator reads while a run goes on."""
+
+from __future__ import annotations
+
+import pytest
+
+from redepth.config import load_recipe
+from redepth.store.planning import Plan
+from redepth.types import LabelRow, Outcome
+from tasks.progress import RunFigures, RunProgress
+from tasks.run_page import LABELLING, RunPlace, at_a_glance, duration_words, page_markdown
+
+RECIPE = load_recipe("mini", ("run.cost.price_per_actor_hour=2.5",))
+FREE = load_recipe("mini")
+PLACE = RunPlace("s3://key:secret@bucket/photos", "s3://bucket/labels?token=secret")
+PLAN = Plan("m", 120, 20, 100, 4, 0, dict.fromkeys(Outcome, 0), num_changed=3, num_vanished=5,
+            vanished=("a", "b", "c", "d", "e"))  # fmt: skip
+HALF = RunFigures(
+    100, {Outcome.REFINED: 45, Outcome.REJECTED: 4, Outcome.FAILED: 1},
+    {(Outcome.REJECTED, "not an image | at all"): 4, (Outcome.FAILED, "out of memory"): 1},
+    {(Outcome.REJECTED, "not an image | at all"): "x-1", (Outcome.FAILED, "out of memory"): "y-2"},
+    seconds_labelling=1800.0, seconds_of_actors=3600.0, num_actors=2,
+)  # fmt: skip
+NOTHING_YET = RunFigures(100, {}, {}, {}, 0.0, 3.0, 0)
+
+
+def test_the_page_answers_what_is_asked() -> None:
+    page = page_markdown(PLACE, RECIPE, PLAN, HALF, LABELLING)
+    for words in (
+        "| stage | labelling |",
+        "**50 of 100** images (50%)",
+        "**100 images an hour** on 2 actors",
+        "about 30 min",
+        "**5.00 USD** (2 actor hours)",
+        "45 refined, 4 rejected, 1 failed",
+        "120 listed, 20 done already",
+        "3, labelled anew",
+        "5 labelled before and not there any more: `a`, `b`, `c`, ...",
+        "| 4 | rejected | not an image \\| at all | `x-1` |",
+        "| 1 | failed | out of memory | `y-2` |",
+    ):
+        assert words in page
+    assert "secret" not in page
+
+
+def test_before_the_actors_are_there() -> None:
+    page = page_markdown(PLACE, FREE, PLAN, NOTHING_YET, LABELLING)
+    assert "| stage | starting actors |" in page
+    assert page.count("not known yet") == 2
+    assert "Why images" not in page
+
+
+def test_at_the_end_the_report_is_linked() -> None:
+    place = RunPlace("photos", "labels", "https://host/reports/x/index.html", "http://ray:8265")
+    page = page_markdown(place, FREE, PLAN, HALF, "ended")
+    assert "[https://host/reports/x/index.html](https://host/reports/x/index.html)" in page
+    assert "[http://ray:8265](http://ray:8265)" in page
+    assert "time left" not in page
+    assert "2 actor hours (no price: run.cost.price_per_actor_hour)" in page
+
+
+def test_at_a_glance() -> None:
+    assert at_a_glance(HALF, RECIPE, LABELLING) == (
+        "50 of 100, 30 min left, 4 rejected, 1 failed, 100 an hour, 5.00 USD"
+    )
+    assert at_a_glance(NOTHING_YET, FREE, LABELLING) == "0 of 100"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 s"), (89, "89 s"), (90, "2 min"), (5399, "90 min"), (5400, "1 h 30 min"),
+     (172_799, "48 h 00 min"), (400_000, "4.6 days")],
+)  # fmt: skip
+def test_durations(seconds: float, words: str) -> None:
+    assert duration_words(seconds) in (words, words.replace("48 h 00 min", "2.0 days"))
+
+
+def test_a_shard_that_fails_gives_its_counts_back() -> None:
+    progress = RunProgress(3)
+    good = LabelRow(id="a", uri="a", outcome=Outcome.REFINED)
+    bad = LabelRow(id="b", uri="b", outcome=Outcome.REJECTED, reason="why")
+    with progress.shard() as shard:
+        shard.count(good)
+    with pytest.raises(RuntimeError), progress.shard() as shard:
+        shard.count(bad)
+        assert progress.figures().reasons == {(Outcome.REJECTED, "why"): 1}
+        raise RuntimeError
+    figures = progress.figures()
+    assert (figures.num_done, dict(figures.reasons), figures.rejected_share) == (1, {}, 0.0)
+
+
+def test_rejected_share() -> None:
+    assert HALF.rejected_share == pytest.approx(0.1)
