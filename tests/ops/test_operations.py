@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -82,6 +82,10 @@ def names(first: int, stop: int) -> list[str]:
     return [f"{number:04d}.png" for number in range(first, stop)]
 
 
+# A worker may begin a run some tenths of a second before it is due.
+EARLY = timedelta(seconds=1)
+
+
 def moment(text: str) -> datetime:
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
@@ -112,7 +116,7 @@ def test_scheduled_runs_fire_and_each_labels_what_is_new(
     for run in ended():
         assert run["auto_scheduled"]
         logger.info("due %s, began %s", run["expected_start_time"], run["start_time"])
-        assert moment(run["start_time"]) >= moment(run["expected_start_time"])
+        assert moment(run["start_time"]) > moment(run["expected_start_time"]) - EARLY
     assert ended()[0]["name"].startswith(f"label {tmp_path}/photos with fast, 20")
     idle = [run for run in ended() if moment(run["start_time"]) > dropped][-1]
     assert idle["total_run_time"] < 10

@@ -96,7 +96,10 @@ def num_committed(out: Path) -> int:
         return 0
 
 
-@pytest.mark.parametrize("step", [9, pytest.param(1, marks=pytest.mark.slow)])
+EVERY_ONE = pytest.param(1, marks=[pytest.mark.slow, pytest.mark.timeout(1500)])
+
+
+@pytest.mark.parametrize("step", [9, EVERY_ONE])
 def test_killed_before_an_operation(tmp_path: Path, quiet_digest: str, step: int) -> None:
     """Every operation in the slow tests, every ninth in the fast ones."""
     seen_after_kill = set()
