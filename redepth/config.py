@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from redepth import presets
 from redepth.errors import ConfigError
+from redepth.types import DepthKind
 
 Rgb = tuple[
     Annotated[int, Field(ge=0, le=255)],
@@ -195,7 +196,34 @@ class BetterDepth(Settings):
     )
 
 
-Refiner = Annotated[Identity | ReDepthAnything | BetterDepth, Field(discriminator="method")]
+class SharpDepth(Settings):
+    """Sharpen a metric map with a one-step diffusion model and bring it back to metres.
+
+    Source: SharpDepth; what was released differs from the paper where a setting says so.
+    """
+
+    method: Literal["sharpdepth"] = "sharpdepth"
+    model: RefinerModel = RefinerModel(preset="lotus-g")
+    num_members: int = Field(4, ge=1, description="an ensemble of 1 has no confidence")
+    members_per_batch: int = Field(
+        1, ge=1, description="members that share a batch: 1 on a CPU, all of them on a GPU"
+    )
+    gate_normaliser: Literal["quantile", "max"] = Field(
+        "quantile", description="difference that shuts the gate; max is the released rule"
+    )
+    gate_quantile: float = Field(0.95, gt=0, le=1, description="of the differences, for quantile")
+    gated_noise: Literal["pure", "latent"] = Field(
+        "pure", description="pure as published, or the noised sharp latent as released"
+    )
+    agreement: float = Field(
+        0.5, gt=0, le=1, description="of the gate, below which a pixel carries scale and shift"
+    )
+    min_agreeing_share: UnitInterval = Field(
+        0.1, description="of pixels that agree, below which the metric map is kept"
+    )
+
+
+Refiner = Annotated[Identity | ReDepthAnything | BetterDepth | SharpDepth, Field(discriminator="method")]
 
 
 class ConfidenceMapping(Settings):
@@ -291,6 +319,12 @@ class LabelSettings(Settings):
             raise ValueError(
                 f"refiner.method redepth_anything moves the tokens of a Depth Anything, and "
                 f"coarse.preset {self.coarse.preset!r} is none: take betterdepth or identity"
+            )
+        metric = presets.COARSE[self.coarse.preset].kind is DepthKind.METRIC_DEPTH
+        if isinstance(self.refiner, SharpDepth) and not metric:
+            raise ValueError(
+                f"refiner.method sharpdepth sharpens depth in metres, and coarse.preset "
+                f"{self.coarse.preset!r} gives none: take a metric one (docs/metric-depth.md)"
             )
         return self
 
@@ -550,7 +584,7 @@ def _explain(error: ValidationError, prefix: str) -> str:
         parts = [
             str(p)
             for p in detail["loc"]
-            if p not in ("identity", "redepth_anything", "betterdepth")
+            if p not in ("identity", "redepth_anything", "betterdepth", "sharpdepth")
         ]
         where = prefix + ".".join(parts) or "recipe"
         if detail["type"] == "extra_forbidden":

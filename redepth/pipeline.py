@@ -17,7 +17,8 @@ import numpy as np
 import torch
 
 from redepth.config import BetterDepth, Compute, LabelSettings, ReDepthAnything
-from redepth.depth_latents.loading import load_betterdepth
+from redepth.depth_latents.gating import GatedNoise, GateNormaliser, Gating
+from redepth.depth_latents.loading import load_betterdepth, load_sharpener
 from redepth.ensemble import Verdict, guard, reduce_members
 from redepth.errors import ConfigError, ImageRejected, RefinementFailed
 from redepth.estimators import DepthEstimator, load_estimator
@@ -28,6 +29,7 @@ from redepth.priors.diffusion import load_prior
 from redepth.refiners import Refiner, Scene
 from redepth.refiners.betterdepth import BetterDepthRefiner
 from redepth.refiners.identity import IdentityRefiner
+from redepth.refiners.sharpdepth import SharpDepthRefiner
 from redepth.refiners.redepth_anything import ReDepthAnythingRefiner
 from redepth.types import (
     CoarseDepth,
@@ -114,6 +116,8 @@ class Labeller:
         members = self.refiner.refine(Scene(drawn_for, rgb_hw3, coarse, caption or ""))
         refined = reduce_members(members, coarse.map_hw, self.settings.ensemble)
         verdict = guard(coarse.map_hw, refined.map_hw, self.settings.guard)
+        if members.refused is not None:
+            verdict = replace(verdict, collapse=members.refused)
         row = _with_members(replace(row, caption=caption), members, verdict)
         return _judge(row, coarse, refined, verdict)
 
@@ -177,6 +181,14 @@ def _load_refiner(
     if isinstance(refiner, BetterDepth):
         sampler, card = load_betterdepth(refiner.model, settings.compute, device)
         return BetterDepthRefiner(refiner, settings.seed, sampler, card, device)
+    if isinstance(refiner, SharpDepth):
+        gating = Gating(
+            GateNormaliser(refiner.gate_normaliser),
+            refiner.gate_quantile,
+            GatedNoise(refiner.gated_noise),
+        )
+        sharpener, card = load_sharpener(refiner.model, gating, settings.compute, device)
+        return SharpDepthRefiner(refiner, settings.seed, sharpener, card, device)
     if not isinstance(refiner, ReDepthAnything):
         return IdentityRefiner()
     assert isinstance(estimator, DepthAnything), "the recipe was validated"
@@ -204,6 +216,9 @@ def _with_members(row: LabelRow, members: Members, verdict: Verdict) -> LabelRow
         members_stopped="; ".join(members.stopped) or None,
         drift=_known(verdict.drift),
         rank_correlation=_known(verdict.rank_correlation),
+        metric_scale=members.metric.scale if members.metric else None,
+        metric_shift=members.metric.shift if members.metric else None,
+        agreeing_share=members.metric.agreeing_share if members.metric else None,
     )
 
 

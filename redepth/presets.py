@@ -163,6 +163,12 @@ REFINERS: dict[str, RefinerPreset] = {
     "betterdepth-mini": RefinerPreset(
         PackagedWeights("models/mini/betterdepth", "fp16", "Apache-2.0")
     ),
+    # Its commit could not be verified when this was written: see the coarse models above.
+    "lotus-g": RefinerPreset(HubWeights("jingheya/lotus-depth-g-v1-0", "main", "Apache-2.0")),
+    "sharpdepth": RefinerPreset(None),
+    "sharpdepth-mini": RefinerPreset(
+        PackagedWeights("models/mini/sharpdepth", "fp16", "Apache-2.0")
+    ),
 }
 
 CAPTIONERS: dict[str, CaptionerPreset] = {

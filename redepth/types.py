@@ -123,6 +123,20 @@ class CoarseDepth:
         _require_map(self.map_hw, "coarse map")
 
 
+@dataclass(frozen=True, slots=True)
+class MetricFit:
+    """How a sharpened map was brought back to metres: metres = scale * map + shift.
+
+    Attributes:
+        scale, shift: means over the members, in metres a unit of the frame [-1, 1].
+        agreeing_share: of the pixels, in [0, 1]: those that the fit rests on; mean over members.
+    """
+
+    scale: float
+    shift: float
+    agreeing_share: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Members:
     """The ensemble as the refiner left it, not yet aligned or reduced.
@@ -131,11 +145,15 @@ class Members:
         maps_ehw: float32 [E, H, W], E >= 1, of the coarse map's kind.
         stopped: why members that are missing here stopped, in words (non-finite loss, ...).
         scale_offsets: the optimised scalar o of each member (Re-Depth Anything), else empty.
+        metric: how members became metric (SharpDepth), else None.
+        refused: why the refiner itself would rather keep the coarse map, or None.
     """
 
     maps_ehw: FloatMap
     stopped: tuple[str, ...] = ()
     scale_offsets: tuple[float, ...] = ()
+    metric: MetricFit | None = None
+    refused: str | None = None
 
     def __post_init__(self) -> None:
         if self.maps_ehw.dtype != np.float32 or self.maps_ehw.ndim != 3 or not len(self.maps_ehw):
@@ -196,6 +214,9 @@ class LabelRow:
     members_stopped: str | None = None
     drift: float | None = None
     rank_correlation: float | None = None
+    metric_scale: float | None = None
+    metric_shift: float | None = None
+    agreeing_share: float | None = None
     mean_confidence: float | None = None
     mean_spread: float | None = None
     attempts: int = 1

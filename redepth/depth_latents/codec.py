@@ -35,9 +35,8 @@ class DepthCodec:
         """Return latents of maps in about [-1, 1], each shown as three equal channels."""
         return self.encode(map_bhw[:, None].expand(-1, 3, -1, -1))
 
-    @torch.no_grad()
     def decode_maps(self, latents_bchw: Tensor) -> Tensor:
-        """Return maps [B, H, W]: the mean over the three decoded channels."""
+        """Return maps [B, H, W]: the mean over the three decoded channels. Keeps the gradient."""
         latents_bchw = (latents_bchw / self._scaling_factor).to(self._vae.dtype)
         decoded: Tensor = self._vae.decode(latents_bchw).sample
         return decoded.float().mean(dim=1)

@@ -30,6 +30,18 @@ class Frame:
         return low_b11 + (framed_bhw + 1.0) / 2.0 * (high_b11 - low_b11)
 
 
+def whole_frame_of(map_bhw: Tensor) -> Frame:
+    """Return the frame from each map's smallest to its largest value.
+
+    A map without range gets one of a unit's width around it.
+
+    Source: SharpDepth, min-max normalisation of metric depth.
+    """
+    low_b, high_b = map_bhw.flatten(1).aminmax(dim=1)
+    flat_b = high_b <= low_b
+    return Frame(torch.where(flat_b, low_b - 0.5, low_b), torch.where(flat_b, high_b + 0.5, high_b))
+
+
 def frame_of(map_bhw: Tensor, valid_bhw: Tensor | None = None) -> Frame:
     """Return the frame from the 2 % to the 98 % quantile of each map's valid pixels.
 

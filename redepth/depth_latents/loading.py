@@ -1,17 +1,22 @@
-"""Load a trained refiner from the folder that its training wrote."""
+"""Load a trained refiner from a folder in diffusers' layout."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from redepth.config import Compute, RefinerModel
 from redepth.depth_latents.codec import DepthCodec
+from redepth.depth_latents.gating import Gating
+from redepth.depth_latents.one_step import NUM_LATENTS as ONE_STEP_LATENTS
+from redepth.depth_latents.one_step import TASK_CHANNELS, OneStepDenoiser
 from redepth.depth_latents.pipeline import BetterDepthPipeline, embed_empty_prompt, target_of
 from redepth.depth_latents.sampling import RefinementSampler
+from redepth.depth_latents.sharpening import MetricSharpener
 from redepth.errors import ConfigError
 from redepth.presets import REFINERS
 from redepth.types import ModelCard
@@ -32,6 +37,18 @@ _NUM_LATENTS = 3  # picture, coarse map, noisy target
 _STEMS = {"vae": DIFFUSERS_STEM, "unet": DIFFUSERS_STEM, "text_encoder": "model"}
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Parts:
+    """A refiner's networks on their device, frozen, and where they came from."""
+
+    vae: AutoencoderKL
+    unet: UNet2DConditionModel
+    empty_1lc: Tensor
+    scheduler: DDIMScheduler
+    folder: ResolvedFolder
+    card: ModelCard
+
+
 def load_betterdepth(
     settings: RefinerModel, compute: Compute, device: torch.device
 ) -> tuple[RefinementSampler, ModelCard]:
@@ -42,6 +59,32 @@ def load_betterdepth(
     Raises:
         ConfigError: the weights cannot be had, are not whole, or are no BetterDepth's.
     """
+    parts = _read_parts(settings, compute, device)
+    with reading("the settings", parts.folder.path):
+        config = BetterDepthPipeline.load_config(parts.folder.path, local_files_only=True)
+        target = target_of(config)
+    _require_betterdepth(parts)
+    codec = DepthCodec(parts.vae)
+    sampler = RefinementSampler(codec, parts.unet, parts.scheduler, parts.empty_1lc, target)
+    return sampler, parts.card
+
+
+def load_sharpener(
+    settings: RefinerModel, gating: Gating, compute: Compute, device: torch.device
+) -> tuple[MetricSharpener, ModelCard]:
+    """Load a Lotus-G, or a SharpDepth that was trained from one; precision as `load_betterdepth`.
+
+    Raises:
+        ConfigError: the weights cannot be had, are not whole, or are no one-step depth model's.
+    """
+    parts = _read_parts(settings, compute, device)
+    _require_one_step(parts)
+    last = int(parts.scheduler.config.num_train_timesteps) - 1
+    denoiser = OneStepDenoiser(parts.unet, parts.empty_1lc, last)
+    return MetricSharpener(DepthCodec(parts.vae), denoiser, parts.scheduler, gating), parts.card
+
+
+def _read_parts(settings: RefinerModel, compute: Compute, device: torch.device) -> _Parts:
     quieten_libraries()
     preset = REFINERS[settings.preset]
     variant = variant_of(settings.weights, preset.weights)
@@ -55,14 +98,11 @@ def load_betterdepth(
     unet = read_network(UNet2DConditionModel, folder, "unet", variant, dtype)
     text_encoder = read_network(CLIPTextModel, folder, "text_encoder", variant, float32)
     with reading("the settings", folder.path):
-        target = target_of(BetterDepthPipeline.load_config(folder.path, local_files_only=True))
         tokenizer = CLIPTokenizer.from_pretrained(folder.path / "tokenizer", local_files_only=True)
         scheduler = DDIMScheduler.from_pretrained(folder.path / "scheduler", local_files_only=True)
-    _require_betterdepth(unet, vae, scheduler, folder)
-    frozen = [part.to(device).eval().requires_grad_(False) for part in (vae, unet)]
+    vae, unet = (part.to(device).eval().requires_grad_(False) for part in (vae, unet))
     empty = embed_empty_prompt(text_encoder, tokenizer).to(device)
-    sampler = RefinementSampler(DepthCodec(frozen[0]), frozen[1], scheduler, empty, target)
-    return sampler, folder.card("refiner", files)
+    return _Parts(vae, unet, empty, scheduler, folder, folder.card("refiner", files))
 
 
 def _patterns(variant: str | None) -> tuple[str, ...]:
@@ -75,16 +115,32 @@ def _patterns(variant: str | None) -> tuple[str, ...]:
     )
 
 
-def _require_betterdepth(
-    unet: Any, vae: Any, scheduler: DDIMScheduler, folder: ResolvedFolder
-) -> None:
+def _require_betterdepth(parts: _Parts) -> None:
     """Refuse what loads and would fail, or mislead, at the first step."""
-    channels, wanted = unet.config.in_channels, _NUM_LATENTS * vae.config.latent_channels
-    prediction = scheduler.config.prediction_type
+    channels, wanted = _channels(parts, _NUM_LATENTS)
+    prediction = parts.scheduler.config.prediction_type
     if channels != wanted or prediction != "v_prediction":
         raise ConfigError(
-            f"{folder.source} is no BetterDepth model: its UNet takes {channels} channels and "
-            f"predicts {prediction}, expected {wanted} (picture, coarse map and noise of "
-            f"{vae.config.latent_channels} each) and v_prediction. Train one with redepth train "
+            f"{parts.folder.source} is no BetterDepth model: its UNet takes {channels} channels "
+            f"and predicts {prediction}, expected {wanted} (picture, coarse map and noise of "
+            f"{wanted // _NUM_LATENTS} each) and v_prediction. Train one with redepth train "
             "betterdepth"
         )
+
+
+def _require_one_step(parts: _Parts) -> None:
+    channels, wanted = _channels(parts, ONE_STEP_LATENTS)
+    embedding = parts.unet.config.class_embed_type
+    task_channels = parts.unet.config.projection_class_embeddings_input_dim
+    if channels != wanted or (embedding, task_channels) != ("projection", TASK_CHANNELS):
+        raise ConfigError(
+            f"{parts.folder.source} is no one-step depth model: its UNet takes {channels} channels "
+            f"and a class embedding of {embedding} ({task_channels}), expected {wanted} (picture "
+            f"and noise of {wanted // ONE_STEP_LATENTS} each) and projection ({TASK_CHANNELS}), as "
+            "Lotus-G has. Train one with redepth train sharpdepth"
+        )
+
+
+def _channels(parts: _Parts, num_latents: int) -> tuple[int, int]:
+    """Return the UNet's input channels, and those of so many latents."""
+    return int(parts.unet.config.in_channels), num_latents * int(parts.vae.config.latent_channels)

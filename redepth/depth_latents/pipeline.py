@@ -53,6 +53,27 @@ class BetterDepthPipeline(DiffusionPipeline):  # type: ignore[misc] # diffusers 
         )
 
 
+class SharpDepthPipeline(DiffusionPipeline):  # type: ignore[misc] # diffusers is untyped
+    """Parts of a one-step depth model, laid out as Lotus-G is."""
+
+    def __init__(
+        self,
+        vae: AutoencoderKL,
+        unet: UNet2DConditionModel,
+        text_encoder: CLIPTextModel,
+        tokenizer: CLIPTokenizer,
+        scheduler: DDIMScheduler,
+    ) -> None:
+        super().__init__()
+        self.register_modules(
+            vae=vae,
+            unet=unet,
+            text_encoder=text_encoder,
+            tokenizer=tokenizer,
+            scheduler=scheduler,
+        )
+
+
 def target_settings(target: Target) -> dict[str, Any]:
     """Return a target as the pipeline's settings."""
     return {

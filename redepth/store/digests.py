@@ -23,7 +23,7 @@ _GROUP_DIGITS = 16
 _OF_THE_LABEL = (
     "outcome", "sha256", "file_format", "decode_notes", "image_height_px", "image_width_px",
     "height_px", "width_px", "kind", "caption", "num_members", "drift", "rank_correlation",
-    "mean_confidence", "mean_spread", "untrained",
+    "metric_scale", "metric_shift", "agreeing_share", "mean_confidence", "mean_spread", "untrained",
 )  # fmt: skip
 
 
