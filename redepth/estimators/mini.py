@@ -1,4 +1,4 @@
-"""Depth Anything V2 (relative and metric) and DPT at a size that runs in milliseconds on a CPU core.
+"""Depth Anything V2 (relative and metric) and DPT, small: milliseconds on one CPU core.
 
 Before any training: what comes with redepth was trained by redepth.training.
 """
