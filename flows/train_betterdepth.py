@@ -18,7 +18,7 @@ from redepth.training.options import RefinerTraining
 if TYPE_CHECKING:
     from redepth.training.cards import TrainedModel
     from redepth.training.data import CoarseMaps, DepthData
-    from redepth.training.run_betterdepth import Advance
+    from redepth.training.runs import Advance
 
 LOSSES_NAME = "losses.png"
 
@@ -50,7 +50,8 @@ def run_training(options: RefinerTraining, advance: Advance) -> TrainedModel:
     """Train in this process, together with those that `accelerate launch` started beside it."""
     from redepth.config import Compute
     from redepth.pipeline import choose_device
-    from redepth.training.run_betterdepth import Run, train_on_data, train_on_scenes
+    from redepth.training.run_betterdepth import train_on_data, train_on_scenes
+    from redepth.training.runs import Run
     from redepth.training.workers import join_workers
 
     workers, device = join_workers(choose_device(Compute(device=options.device)))

@@ -223,7 +223,9 @@ class SharpDepth(Settings):
     )
 
 
-Refiner = Annotated[Identity | ReDepthAnything | BetterDepth | SharpDepth, Field(discriminator="method")]
+Refiner = Annotated[
+    Identity | ReDepthAnything | BetterDepth | SharpDepth, Field(discriminator="method")
+]
 
 
 class ConfidenceMapping(Settings):

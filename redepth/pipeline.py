@@ -29,8 +29,8 @@ from redepth.priors.diffusion import load_prior
 from redepth.refiners import Refiner, Scene
 from redepth.refiners.betterdepth import BetterDepthRefiner
 from redepth.refiners.identity import IdentityRefiner
-from redepth.refiners.sharpdepth import SharpDepthRefiner
 from redepth.refiners.redepth_anything import ReDepthAnythingRefiner
+from redepth.refiners.sharpdepth import SharpDepthRefiner
 from redepth.types import (
     CoarseDepth,
     DecodedImage,

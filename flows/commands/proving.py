@@ -13,7 +13,7 @@ from flows.embedded_server import quieten_prefect, start_prefect_server
 from redepth.config import Device
 from redepth.errors import ConfigError
 from redepth.scenes.scene import Split
-from redepth.training.options import read_options
+from redepth.training.options import RefinerTraining, read_options
 
 LAB_RECIPE = "mini"
 
@@ -173,6 +173,7 @@ def train_betterdepth(
             "width_px": width,
         }
     options = read_options(
+        RefinerTraining,
         {
             "out": str(out),
             "data": own_data,
@@ -191,7 +192,7 @@ def train_betterdepth(
             "seed": seed,
             "resume": resume,
             "device": device,
-        }
+        },
     )
     if rank():
         run_training(options, lambda what, done, total, loss: None)

@@ -19,9 +19,7 @@ NUM_LATENTS = 2  # the picture's, and those that become the map's
 class OneStepDenoiser(nn.Module):
     """The UNet with the empty prompt and the task; holds no other state."""
 
-    def __init__(
-        self, unet: UNet2DConditionModel, empty_1lc: Tensor, last_timestep: int
-    ) -> None:
+    def __init__(self, unet: UNet2DConditionModel, empty_1lc: Tensor, last_timestep: int) -> None:
         """Take the parts.
 
         Args:

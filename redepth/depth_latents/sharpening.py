@@ -100,9 +100,7 @@ class MetricSharpener:
         gated = mix(latent_gate(gate_bhw, self.codec.factor), noised, encoded.metric_1chw)
         sharp_bhw = self.codec.decode_maps(self._denoiser(picture, gated))
         height, width = encoded.size_hw
-        return Sharpened(
-            *(m[:, :height, :width] for m in (first_bhw, gate_bhw, sharp_bhw))
-        )
+        return Sharpened(*(m[:, :height, :width] for m in (first_bhw, gate_bhw, sharp_bhw)))
 
 
 def last_noised(scheduler: DDIMScheduler, latents_bchw: Tensor, noise_bchw: Tensor) -> Tensor:

@@ -45,6 +45,8 @@ class _Words:
     licence: str = "Apache-2.0; trained on rendered scenes alone"
 
 
+_SHARPENER = "redepth train sharpdepth"
+_SHARPENER_PAGE = "docs/sharpdepth.md"
 _REFINER = "redepth train betterdepth"
 _REFINER_PAGE = "docs/betterdepth.md"
 _WORDS = {
@@ -84,6 +86,50 @@ _WORDS = {
         command="redepth.training.mini_dpt",
         page=_REFINER_PAGE,
     ),
+    "mini-metric": _Words(
+        "mini-metric",
+        "transformers",
+        "Depth Anything V2's classes (DINOv2 and DPT) at 1.1 million parameters, patch 8, 64 px, for "
+        "metric depth: z in metres, at most 10. It has seen solids, fences and plants before a wall, "
+        "by cameras 0.9 to 1.4 m above the floor that see 42 to 56 degrees; no wires.",
+        "A toy for tests and experiments. It has never seen a photograph: on one its metres mean "
+        "nothing.",
+        command=_SHARPENER,
+        page=_SHARPENER_PAGE,
+    ),
+    "sharpdepth-teacher": _Words(
+        "sharpdepth-mini's teacher",
+        "diffusers",
+        "Lotus-G's kind of model at 5.6 million parameters: a UNet2DConditionModel of 32 input "
+        "channels (picture, noise; 16 each) with a task embedding, begun as betterdepth-mini, that "
+        "gives depth in one step from the last timestep; 64 px. Trained on exact depth of solids, "
+        "fences and plants.",
+        "A toy for tests and experiments. It has never seen a photograph.",
+        command=_SHARPENER,
+        page=_SHARPENER_PAGE,
+    ),
+    "sharpdepth-mini": _Words(
+        "sharpdepth-mini",
+        "diffusers",
+        "SharpDepth's student at 5.6 million parameters, trained from its teacher (Lotus-G's kind of "
+        "model at this size) on the maps of mini-metric for solids, fences and plants, without any "
+        "truth; 64 px.",
+        "A toy for tests and experiments. It has never seen a photograph.",
+        command=_SHARPENER,
+        page=_SHARPENER_PAGE,
+    ),
+    "sharpdepth": _Words(
+        "sharpdepth",
+        "diffusers",
+        "A SharpDepth refiner, trained on labelled pictures of one's own: vae/, unet/, text_encoder/, "
+        "tokenizer/ and scheduler/ as diffusers lays them out.",
+        "Not measured yet: redepth evaluate says what it does on data with metric depth.",
+        command=_SHARPENER,
+        page=_SHARPENER_PAGE,
+        seen="trained on",
+        license="other",
+        licence="to be stated: that of the teacher's weights and of the pictures",
+    ),
     "betterdepth-mini": _Words(
         "betterdepth-mini",
         "diffusers",
@@ -121,7 +167,7 @@ class TrainedModel:
     """A model that was trained and written.
 
     Attributes:
-        name: "depth", "prior", "mini-dpt", "betterdepth-mini" or "betterdepth".
+        name: a key of what cards say: "depth", "betterdepth-mini", ...
         folder: that holds it.
         scenes: how many of each family were rendered, or pictures of a data set.
         losses: of every step, by stage.

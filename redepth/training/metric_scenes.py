@@ -124,9 +124,7 @@ def metric_source(scenes: MetricScenes, shares: Mapping[str, float]) -> MetricSo
             shape = (count, *(1,) * (maps.ndim - 1))
             return torch.where(mirrored.view(shape), maps.flip(-1), maps)
 
-        return MetricBatch(
-            seen(image), seen(scenes.depth_nhw[chosen]), seen(metric[chosen])
-        )
+        return MetricBatch(seen(image), seen(scenes.depth_nhw[chosen]), seen(metric[chosen]))
 
     return draw
 

@@ -70,5 +70,7 @@ def estimate_scenes(model: DepthAnythingForDepthEstimation, scenes: MetricScenes
 
 def _normalised(image_b3hw: Tensor) -> Tensor:
     device = image_b3hw.device
-    mean, std = (torch.tensor(v, device=device).view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = (
+        torch.tensor(v, device=device).view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD)
+    )
     return (image_b3hw - mean) / std

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -47,16 +47,31 @@ def read_parts(folder: Path, variant: str | None = None) -> RefinerParts:
     Raises:
         ConfigError: it is no such folder, or cannot be read.
     """
+    parts = read_pipeline(folder, variant)
+    channels = int(parts.vae.config.latent_channels) * (NUM_CONDITIONS + 1)
+    return replace(
+        parts,
+        unet=expand_input(parts.unet, channels),
+        scheduler=scheduler_from(parts.scheduler),
+    )
+
+
+def read_pipeline(folder: Path, variant: str | None) -> RefinerParts:
+    """Read the parts of a folder in diffusers' layout as they are.
+
+    Raises:
+        ConfigError: it is no such folder, or cannot be read.
+    """
     if not (folder / "unet").is_dir():
         raise ConfigError(
             f"{folder} is no folder of a diffusers pipeline (it has no unet/): expected Stable "
             "Diffusion, Marigold, or a refiner, as save_pretrained writes them"
         )
-    with reading("a text-to-image pipeline", folder):
-        return _read_parts(folder, variant)
+    with reading("a diffusers pipeline", folder):
+        return _read_pipeline(folder, variant)
 
 
-def _read_parts(folder: Path, variant: str | None) -> RefinerParts:
+def _read_pipeline(folder: Path, variant: str | None) -> RefinerParts:
     read = {"variant": variant, "torch_dtype": torch.float32, "local_files_only": True}
     vae = AutoencoderKL.from_pretrained(folder / "vae", **read)
     unet = UNet2DConditionModel.from_pretrained(folder / "unet", **read)
@@ -65,10 +80,7 @@ def _read_parts(folder: Path, variant: str | None) -> RefinerParts:
     )
     tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
     scheduler = DDIMScheduler.from_pretrained(folder / "scheduler", local_files_only=True)
-    channels = int(vae.config.latent_channels) * (NUM_CONDITIONS + 1)
-    return RefinerParts(
-        vae, expand_input(unet, channels), text_encoder, tokenizer, scheduler_from(scheduler)
-    )
+    return RefinerParts(vae, unet, text_encoder, tokenizer, scheduler)
 
 
 def scheduler_from(scheduler: DDIMScheduler) -> DDIMScheduler:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,7 +16,6 @@ from redepth.training.betterdepth import BetterDepthTraining
 from redepth.training.cards import TrainedModel, write_card
 from redepth.training.data import CoarseMaps, DepthData, Layout, open_depth_data
 from redepth.training.data.source import DataSource
-from redepth.training.loop import ALONE, Stage, Workers, train
 from redepth.training.mini_betterdepth import (
     DEFAULT_DENOISING_STEPS,
     MAPS,
@@ -33,41 +31,15 @@ from redepth.training.refiner_parts import (
     refiner_stage,
     save_parts,
 )
+from redepth.training.runs import MODEL, VARIANT, Run
 from redepth.training.scene_examples import ExampleBatch, SceneExamples, render_examples
 from redepth.training.validation import new_validation
-from redepth.weights import quieten_libraries
 
-CHECKPOINTS = "checkpoints"
-VALIDATION = "validation"
-MODEL = "model"
-VARIANT = "fp16"
 MODELS = Path(__file__).resolve().parents[1] / "models" / "mini"
 _FEWEST_SCENES = 4
 _VALIDATION_SEEDS = 1
 _DEFAULT_STEPS = 50
-Advance = Callable[[str, int, int, float], None]
 OpenCoarseMaps = Callable[[str, DepthData], CoarseMaps]
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Options with what only the process that trains knows.
-
-    Attributes:
-        num_processes: that render scenes.
-        advance: called with (what, done, of how many, loss).
-    """
-
-    options: RefinerTraining
-    device: torch.device
-    workers: Workers = ALONE
-    num_processes: int = 1
-    advance: Advance = lambda what, done, total, loss: None
-
-    @property
-    def out(self) -> Path:
-        """The folder that gets model/, checkpoints/ and validation/."""
-        return Path(self.options.out)
 
 
 def settings_of(options: RefinerTraining) -> BetterDepthTraining:
@@ -85,9 +57,9 @@ def settings_of(options: RefinerTraining) -> BetterDepthTraining:
     return replace(how, accumulate=options.accumulate, bfloat16=options.bfloat16)
 
 
-def train_on_scenes(run: Run) -> TrainedModel:
+def train_on_scenes(run: Run[RefinerTraining]) -> TrainedModel:
     """Render scenes, teach the mini prior's VAE maps, then train the refiner; write it."""
-    _prepare(run)
+    run.prepare()
     seed, options = run.options.seed, run.options
     counts = {
         name: max(_FEWEST_SCENES, round(count * options.scenes_scale))
@@ -101,18 +73,20 @@ def train_on_scenes(run: Run) -> TrainedModel:
     losses = {map_vae.STAGE: _train_vae(run, parts.vae, examples)}
     how = settings_of(options)
     stage = refiner_stage(parts, scene_source(examples), how, seed, run.device)
-    check = new_validation(parts, kept_out, how.target, seed, run.out / VALIDATION)
-    losses[stage.name] = _train(run, stage, check)
+    check = new_validation(parts, kept_out, how.target, seed, run.validation)
+    losses[stage.name] = run.train(stage, check)
     return _write(run, parts, how, losses, counts, DEFAULT_DENOISING_STEPS)
 
 
-def train_on_data(run: Run, data: DataOptions, open_coarse_maps: OpenCoarseMaps) -> TrainedModel:
+def train_on_data(
+    run: Run[RefinerTraining], data: DataOptions, open_coarse_maps: OpenCoarseMaps
+) -> TrainedModel:
     """Train on a data set with its coarse maps; everything is looked for before the first step.
 
     Raises:
         ConfigError: the data, its coarse maps or the first weights are not there, or not whole.
     """
-    _prepare(run)
+    run.prepare()
     examples = open_depth_data(Path(data.folder), Layout(data.layout))
     coarse_maps = open_coarse_maps(data.labels, examples)
     parts = read_parts(Path(data.init), data.init_variant)
@@ -129,30 +103,16 @@ def train_on_data(run: Run, data: DataOptions, open_coarse_maps: OpenCoarseMaps)
     kept_out = source.kept_out() if data.kept_out and len(examples.images) > 1 else None
     check = None
     if kept_out is not None:
-        check = new_validation(parts, kept_out, how.target, seed, run.out / VALIDATION)
-    losses = {stage.name: _train(run, stage, check)}
+        check = new_validation(parts, kept_out, how.target, seed, run.validation)
+    losses = {stage.name: run.train(stage, check)}
     counts = {f"pictures of {data.layout}": len(examples.images)}
     return _write(run, parts, how, losses, counts, _DEFAULT_STEPS)
 
 
-def _prepare(run: Run) -> None:
-    quieten_libraries()
-    if run.device.type == "cpu":
-        torch.set_num_threads(1)  # sums over several threads differ in their last bits
-    run.out.mkdir(parents=True, exist_ok=True)
-    validation = run.out / VALIDATION
-    if not run.options.resume and run.workers.rank == 0 and validation.exists():
-        shutil.rmtree(validation)
-
-
-def _render(run: Run, counts: dict[str, int], split: Split, what: str = "scenes") -> SceneExamples:
-    total, done = sum(counts.values()), 0
-
-    def count(rendered: int) -> None:
-        nonlocal done
-        done += rendered
-        run.advance(what, done, total, 0.0)
-
+def _render(
+    run: Run[RefinerTraining], counts: dict[str, int], split: Split, what: str = "scenes"
+) -> SceneExamples:
+    count = run.counted(what, sum(counts.values()))
     network = DepthAnythingForDepthEstimation.from_pretrained(
         MODELS / "depth", variant=VARIANT, dtype=torch.float32, local_files_only=True
     )
@@ -171,33 +131,18 @@ def _whole(examples: SceneExamples) -> ExampleBatch:
     )
 
 
-def _train_vae(run: Run, vae: AutoencoderKL, examples: SceneExamples) -> list[float]:
+def _train_vae(
+    run: Run[RefinerTraining], vae: AutoencoderKL, examples: SceneExamples
+) -> list[float]:
     seed = run.options.seed
     stage = map_vae.map_vae_stage(vae, examples, SHARES, MAPS, seed, run.options.vae_steps)
-    losses = _train(run, stage, None)
+    losses = run.train(stage)
     map_vae.set_map_scaling_factor(vae, examples, SHARES, MAPS, seed)
     return losses
 
 
-def _train(run: Run, stage: Stage, check: Callable[[int], None] | None) -> list[float]:
-    def on_step(step: int, loss: float) -> None:
-        run.advance(stage.name, step + 1, stage.num_steps, loss)
-        due = (step + 1) % run.options.validate_every == 0 or step + 1 == stage.num_steps
-        if check is not None and run.workers.rank == 0 and due:
-            check(step + 1)
-
-    return train(
-        stage,
-        run.out / CHECKPOINTS / f"{stage.name}.pt",
-        resume=run.options.resume,
-        save_every=run.options.save_every,
-        on_step=on_step,
-        workers=run.workers,
-    )
-
-
 def _write(
-    run: Run,
+    run: Run[RefinerTraining],
     parts: RefinerParts,
     how: BetterDepthTraining,
     losses: dict[str, list[float]],

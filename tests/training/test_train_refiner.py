@@ -20,9 +20,10 @@ from redepth.errors import ConfigError
 from redepth.training.data import Layout, open_depth_data
 from redepth.training.data.source import DataSource
 from redepth.training.draws import step_draws
-from redepth.training.options import read_options
+from redepth.training.options import RefinerTraining, read_options
 from redepth.training.refiner_parts import read_parts
-from redepth.training.run_betterdepth import Run, settings_of, train_on_data
+from redepth.training.run_betterdepth import settings_of, train_on_data
+from redepth.training.runs import Run
 from tests.training.refiner_samples import blurred_truth, write_scenes, write_stable_diffusion
 
 CPU = torch.device("cpu")
@@ -53,7 +54,7 @@ def options(folder: Path | str, out: Path | str, **changes: object) -> dict[str,
 
 
 def train(folder: Path | str, out: Path | str, pause_s: float = 0.0, **changes: object) -> Path:
-    told = read_options(options(folder, out, **changes))
+    told = read_options(RefinerTraining, options(folder, out, **changes))
     assert told.data is not None
     run = Run(told, CPU, advance=lambda *_: time.sleep(pause_s))
     return train_on_data(run, told.data, lambda _, data: blurred_truth(data)).folder
@@ -114,7 +115,7 @@ def test_stopped_anywhere_and_resumed_no_bit_differs(folder: Path, whole: Path) 
         pass
 
     out = folder / "stopped"
-    told = read_options(options(folder, out))
+    told = read_options(RefinerTraining, options(folder, out))
     assert told.data is not None
 
     def stop(what: str, done: int, total: int, loss: float) -> None:
@@ -175,7 +176,9 @@ def test_first_weights_that_are_none_are_named(folder: Path, tmp_path: Path) -> 
 
 
 def test_the_papers_settings_are_the_default() -> None:
-    own = settings_of(read_options(options("data", "out", num_steps=None, batch_size=None)))
+    own = settings_of(
+        read_options(RefinerTraining, options("data", "out", num_steps=None, batch_size=None))
+    )
     assert (own.num_steps, own.batch_size, own.learning_rate) == (5000, 32, 3e-5)
     assert own.pairing.patch_threshold == 0.1
     assert not own.pairing.coarse_frame
@@ -187,4 +190,4 @@ def test_the_papers_settings_are_the_default() -> None:
 )
 def test_wrong_options_are_named(changes: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        read_options(options("data", "out", **changes))
+        read_options(RefinerTraining, options("data", "out", **changes))

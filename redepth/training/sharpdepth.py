@@ -1,0 +1,197 @@
+"""Train a one-step depth model to sharpen metric maps without any truth.
+
+Source: SharpDepth (Pham et al. 2024): the student starts as the teacher, a Lotus-G, is pulled
+towards what the teacher says (score distillation) and towards the metric map where both differ
+(noise-aware reconstruction). What differs from the release: `lambda_` is the paper's 0.3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from diffusers import DDIMScheduler
+from torch import Tensor
+
+from redepth.depth_latents.codec import DepthCodec
+from redepth.depth_latents.frame import whole_frame_of
+from redepth.depth_latents.gating import GatedNoise, Gating, latent_gate, mix
+from redepth.depth_latents.one_step import OneStepDenoiser
+from redepth.depth_latents.sharpening import last_noised
+from redepth.training.draws import Draws, step_draws
+from redepth.training.loop import Stage
+from redepth.training.metric_scenes import MetricSource
+
+TEACHER_STAGE = "teacher"
+STUDENT_STAGE = "student"
+
+
+@dataclass(frozen=True, slots=True)
+class SharpDepthTraining:
+    """How to train the student; the defaults are the paper's.
+
+    Attributes:
+        batch_size: pictures of one draw.
+        accumulate: draws that make one step; 16 pictures a step in the paper.
+        reconstruction_weight: lambda; 0.4 as released.
+        pure_noise_share: how often a student is shown noise in place of the gated latents: it must
+            not forget the first pass.
+        bfloat16: run the UNets in bfloat16 where torch thinks it safe.
+    """
+
+    num_steps: int = 13000
+    batch_size: int = 16
+    learning_rate: float = 1e-6
+    accumulate: int = 1
+    ema_decay: float | None = 0.9999
+    reconstruction_weight: float = 0.3
+    pure_noise_share: float = 0.2
+    bfloat16: bool = False
+    gating: Gating = field(default_factory=Gating)
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherTraining:
+    """How to train the mini teacher on exact depth.
+
+    Attributes:
+        map_weight: of the decoded map's error beside the latents'.
+    """
+
+    num_steps: int = 2500
+    batch_size: int = 32
+    learning_rate: float = 5e-4
+    ema_decay: float | None = 0.998
+    map_weight: float = 1.0
+
+
+def teacher_stage(
+    denoiser: OneStepDenoiser,
+    codec: DepthCodec,
+    source: MetricSource,
+    how: TeacherTraining,
+    seed: int,
+    device: torch.device,
+) -> Stage:
+    """Return the training of a one-step model on exact depth: from picture and noise to the map.
+
+    Loss: mean squared error of the latents + map_weight * (mean |error| of the decoded map + 2 mean
+    |error of the differences between its neighbours|).
+    """
+
+    def loss(step: int) -> Tensor:
+        draws = step_draws(seed, TEACHER_STAGE, step, device)
+        batch = source(how.batch_size, draws)
+        wanted_bhw = whole_frame_of(batch.depth_bhw).into(batch.depth_bhw)
+        picture = codec.encode(batch.image_b3hw * 2.0 - 1.0)
+        wanted = codec.encode_maps(wanted_bhw)
+        found = denoiser(picture, draws.normal(*picture.shape))
+        total = (found - wanted).square().mean()
+        if how.map_weight:
+            error = codec.decode_maps(found) - wanted_bhw
+            slopes = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+            total = total + how.map_weight * (error.abs().mean() + 2.0 * slopes)
+        return total
+
+    return Stage(
+        TEACHER_STAGE,
+        denoiser,
+        loss,
+        how.num_steps,
+        how.learning_rate,
+        ema_decay=how.ema_decay,
+    )
+
+
+def student_stage(
+    student: OneStepDenoiser,
+    teacher: OneStepDenoiser,
+    codec: DepthCodec,
+    scheduler: DDIMScheduler,
+    source: MetricSource,
+    how: SharpDepthTraining,
+    seed: int,
+    device: torch.device,
+) -> Stage:
+    """Return the training of a student on pictures with metric maps; no truth is looked at."""
+    variance = 1.0 - float(scheduler.alphas_cumprod[-1])
+
+    def loss(step: int) -> Tensor:
+        draws = step_draws(seed, STUDENT_STAGE, step, device)
+        batch = source(how.batch_size, draws)
+        with torch.autocast(device.type, torch.bfloat16, enabled=how.bfloat16):
+            shown = _shown(
+                teacher, codec, scheduler, batch.image_b3hw, batch.metric_bhw, how, draws
+            )
+            found = student(shown.picture, shown.latents)
+            with torch.no_grad():
+                noise = draws.normal(*found.shape)
+                said = teacher(shown.picture, last_noised(scheduler, found, noise))
+        distilled = distillation_loss(found, said, variance)
+        kept = reconstruction_loss(codec.decode_maps(found), shown.metric_bhw, shown.gate_bhw)
+        return distilled + how.reconstruction_weight * kept
+
+    return Stage(
+        STUDENT_STAGE,
+        student,
+        loss,
+        how.num_steps,
+        how.learning_rate,
+        weight_decay=0.0,
+        ema_decay=how.ema_decay,
+        accumulate=how.accumulate,
+    )
+
+
+def distillation_loss(found_bchw: Tensor, teacher_bchw: Tensor, variance: float) -> Tensor:
+    """Return 0.5 mean (x - target)^2, target = x - sigma^2 (x - teacher) without gradient.
+
+    Args:
+        found_bchw: x, the student's latents.
+        teacher_bchw: what the teacher says of the noised x.
+        variance: sigma^2 = 1 - abar of the last timestep.
+
+    Source: SharpDepth, score distillation at t = T - 1.
+    """
+    target_bchw = (found_bchw - variance * (found_bchw - teacher_bchw)).detach()
+    return 0.5 * (found_bchw - target_bchw).square().mean()
+
+
+def reconstruction_loss(found_bhw: Tensor, metric_bhw: Tensor, gate_bhw: Tensor) -> Tensor:
+    """Return sum(gate |found - metric|) / sum(gate): 0 where the two agree everywhere.
+
+    Source: SharpDepth, noise-aware reconstruction.
+    """
+    tiny = torch.finfo(torch.float32).tiny
+    return (gate_bhw * (found_bhw - metric_bhw).abs()).sum() / gate_bhw.sum().clamp(min=tiny)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shown:
+    """What the student is shown, and what it is held to."""
+
+    picture: Tensor
+    latents: Tensor
+    metric_bhw: Tensor
+    gate_bhw: Tensor
+
+
+@torch.no_grad()
+def _shown(
+    teacher: OneStepDenoiser,
+    codec: DepthCodec,
+    scheduler: DDIMScheduler,
+    image_b3hw: Tensor,
+    metric_bhw: Tensor,
+    how: SharpDepthTraining,
+    draws: Draws,
+) -> _Shown:
+    framed_bhw = whole_frame_of(metric_bhw).into(metric_bhw)
+    picture = codec.encode(image_b3hw * 2.0 - 1.0)
+    sharp = teacher(picture, draws.normal(*picture.shape))
+    gate_bhw = how.gating.gate(codec.decode_maps(sharp), framed_bhw)
+    noise = draws.normal(*picture.shape)
+    noised = noise if how.gating.noise is GatedNoise.PURE else last_noised(scheduler, sharp, noise)
+    gated = mix(latent_gate(gate_bhw, codec.factor), noised, codec.encode_maps(framed_bhw))
+    pure = draws.uniform(len(picture), 1, 1, 1) < how.pure_noise_share
+    return _Shown(picture, torch.where(pure, noise, gated), framed_bhw, gate_bhw)

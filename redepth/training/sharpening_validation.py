@@ -1,0 +1,94 @@
+"""How a student does while it is trained: figures and a picture of what is kept out."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from redepth.depth_latents.frame import whole_frame_of
+from redepth.depth_latents.sharpening import MetricSharpener
+from redepth.training.metric_scenes import MetricBatch
+from redepth.training.options import SharpDepthOptions
+from redepth.training.runs import Check, Run
+from redepth.training.validation import FIGURES_NAME
+
+_DELTA1 = 1.25
+_AGREEMENT = 0.5
+
+
+def sharpening_check(
+    run: Run[SharpDepthOptions], sharpener: MetricSharpener, batch: MetricBatch
+) -> Check:
+    """Return what sharpens examples with the weights as they are after a step.
+
+    It writes a line of `validation.jsonl` (share of pixels within 1.25 of `batch.depth_bhw`, of the
+    metric and of the sharpened maps, and the share of pixels that agree) and
+    validation-<step>.png: picture, metric map, first pass, sharpened map, depth.
+    """
+    run.validation.mkdir(parents=True, exist_ok=True)
+
+    def check(step: int) -> None:
+        maps = [
+            _sharpened(sharpener, batch, i, run.options.seed) for i in range(len(batch.image_b3hw))
+        ]
+        first, sharp = (torch.stack([m[i] for m in maps]) for i in (0, 1))
+        line = {
+            "step": step,
+            "metric": _delta1(batch.metric_bhw, batch.depth_bhw),
+            "sharpened": _delta1(sharp, batch.depth_bhw),
+            "agreeing_share": float(np.mean([m[2] for m in maps])),
+        }
+        with (run.validation / FIGURES_NAME).open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(line) + "\n")
+        picture = _picture(batch, (batch.metric_bhw, first, sharp, batch.depth_bhw))
+        Image.fromarray(picture).save(run.validation / f"validation-{step:06d}.png")
+
+    return check
+
+
+@torch.no_grad()
+def _sharpened(
+    sharpener: MetricSharpener, batch: MetricBatch, number: int, seed: int
+) -> tuple[Tensor, Tensor, float]:
+    """Return first pass and sharpened map in metres, [H, W], and the share that agrees."""
+    metric_1hw = batch.metric_bhw[number : number + 1]
+    frame = whole_frame_of(metric_1hw)
+    image = batch.image_b3hw[number : number + 1] * 2.0 - 1.0
+    encoded = sharpener.encode(image, frame.into(metric_1hw))
+    shape = sharpener.latent_shape(*metric_1hw.shape[-2:])
+    generator = torch.Generator().manual_seed(seed + number)
+    noise = torch.randn((2, 1, *shape), generator=generator).to(metric_1hw.device)
+    found = sharpener.sharpen(encoded, noise)
+    agreeing = found.gate_bhw < _AGREEMENT
+    sharp = frame.back(_fitted(found.sharp_bhw, frame.into(metric_1hw), agreeing))
+    return frame.back(found.first_bhw)[0], sharp[0], float(agreeing.float().mean())
+
+
+def _fitted(sharp_1hw: Tensor, metric_1hw: Tensor, agreeing_1hw: Tensor) -> Tensor:
+    if agreeing_1hw.sum() < 2:
+        return sharp_1hw
+    x, y = sharp_1hw[agreeing_1hw].double(), metric_1hw[agreeing_1hw].double()
+    scale = ((x - x.mean()) * (y - y.mean())).sum() / (x - x.mean()).square().sum().clamp(min=1e-12)
+    return (scale * (sharp_1hw.double() - x.mean()) + y.mean()).float()
+
+
+def _delta1(found_bhw: Tensor, true_bhw: Tensor) -> float:
+    ratio = torch.maximum(found_bhw / true_bhw, true_bhw / found_bhw)
+    return float(((found_bhw > 0) & (ratio < _DELTA1)).float().mean())
+
+
+def _picture(batch: MetricBatch, maps: tuple[Tensor, ...]) -> np.ndarray:
+    """Draw a row an example, uint8 [rows, columns, 3]; near is light, in the depth's range."""
+    rows = []
+    for number, image in enumerate(batch.image_b3hw):
+        low, high = batch.depth_bhw[number].aminmax()
+        width = (high - low).clamp(min=1e-6)
+        grey = [(1.0 - (m[number] - low) / width).clamp(0, 1).expand(3, -1, -1) for m in maps]
+        rows.append(torch.cat((image, *grey), dim=2))
+    wide = torch.cat(rows, dim=1).permute(1, 2, 0)
+    pixels: np.ndarray = (wide * 255.0).round().byte().cpu().numpy()
+    return pixels
