@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from redepth.config import BetterDepth, Compute, LabelSettings, ReDepthAnything
+from redepth.config import BetterDepth, Compute, LabelSettings, ReDepthAnything, SharpDepth
 from redepth.depth_latents.gating import GatedNoise, GateNormaliser, Gating
 from redepth.depth_latents.loading import load_betterdepth, load_sharpener
 from redepth.ensemble import Verdict, guard, reduce_members

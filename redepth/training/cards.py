@@ -89,9 +89,10 @@ _WORDS = {
     "mini-metric": _Words(
         "mini-metric",
         "transformers",
-        "Depth Anything V2's classes (DINOv2 and DPT) at 1.1 million parameters, patch 8, 64 px, for "
-        "metric depth: z in metres, at most 10. It has seen solids, fences and plants before a wall, "
-        "by cameras 0.9 to 1.4 m above the floor that see 42 to 56 degrees; no wires.",
+        "Depth Anything V2's classes (DINOv2 and DPT) at 1.1 million parameters, "
+        "patch 8, 64 px, for metric depth: z in metres, at most 10. It has seen solids, "
+        "fences and plants before a wall, by cameras 0.9 to 1.4 m above the floor that "
+        "see 42 to 56 degrees; no wires.",
         "A toy for tests and experiments. It has never seen a photograph: on one its metres mean "
         "nothing.",
         command=_SHARPENER,
@@ -111,9 +112,9 @@ _WORDS = {
     "sharpdepth-mini": _Words(
         "sharpdepth-mini",
         "diffusers",
-        "SharpDepth's student at 5.6 million parameters, trained from its teacher (Lotus-G's kind of "
-        "model at this size) on the maps of mini-metric for solids, fences and plants, without any "
-        "truth; 64 px.",
+        "SharpDepth's student at 5.6 million parameters, trained from its teacher "
+        "(Lotus-G's kind of model at this size) on the maps of mini-metric for solids, "
+        "fences and plants, without any truth; 64 px.",
         "A toy for tests and experiments. It has never seen a photograph.",
         command=_SHARPENER,
         page=_SHARPENER_PAGE,
@@ -121,8 +122,8 @@ _WORDS = {
     "sharpdepth": _Words(
         "sharpdepth",
         "diffusers",
-        "A SharpDepth refiner, trained on labelled pictures of one's own: vae/, unet/, text_encoder/, "
-        "tokenizer/ and scheduler/ as diffusers lays them out.",
+        "A SharpDepth refiner, trained on labelled pictures of one's own: vae/, unet/, "
+        "text_encoder/, tokenizer/ and scheduler/ as diffusers lays them out.",
         "Not measured yet: redepth evaluate says what it does on data with metric depth.",
         command=_SHARPENER,
         page=_SHARPENER_PAGE,

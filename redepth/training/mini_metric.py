@@ -63,7 +63,7 @@ def estimate_scenes(model: DepthAnythingForDepthEstimation, scenes: MetricScenes
     model = model.eval()
     maps = [
         model(_normalised(rgb.to(model.device).float() / 255.0)).predicted_depth
-        for rgb in scenes.rgb_n3hw.split(_IMAGES_A_CALL)
+        for rgb in torch.split(scenes.rgb_n3hw, _IMAGES_A_CALL)
     ]
     return scenes.estimated(torch.cat(maps).to(scenes.depth_nhw.device))
 

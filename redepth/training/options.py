@@ -46,7 +46,7 @@ class TrainingOptions(Settings):
 
 
 class RefinerTraining(TrainingOptions):
-    """How to train a BetterDepth; None takes the paper's value, or the mini model's without data."""
+    """How to train a BetterDepth; None: the paper's value, or the mini model's without data."""
 
     data: DataOptions | None = None
     ablation: Ablation = "full"
@@ -80,7 +80,7 @@ class PictureOptions(Settings):
 
 
 class SharpDepthOptions(TrainingOptions):
-    """How to train a SharpDepth; None takes the paper's value, or the mini model's without data."""
+    """How to train a SharpDepth; None: the paper's value, or the mini model's without data."""
 
     data: PictureOptions | None = None
     num_steps: int | None = Field(None, ge=1)

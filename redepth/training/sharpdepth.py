@@ -20,7 +20,7 @@ from redepth.depth_latents.one_step import OneStepDenoiser
 from redepth.depth_latents.sharpening import last_noised
 from redepth.training.draws import Draws, step_draws
 from redepth.training.loop import Stage
-from redepth.training.metric_scenes import MetricSource
+from redepth.training.metric_scenes import MetricBatch, MetricSource
 
 TEACHER_STAGE = "teacher"
 STUDENT_STAGE = "student"
@@ -86,7 +86,7 @@ def teacher_stage(
         picture = codec.encode(batch.image_b3hw * 2.0 - 1.0)
         wanted = codec.encode_maps(wanted_bhw)
         found = denoiser(picture, draws.normal(*picture.shape))
-        total = (found - wanted).square().mean()
+        total: Tensor = (found - wanted).square().mean()
         if how.map_weight:
             error = codec.decode_maps(found) - wanted_bhw
             slopes = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
@@ -120,9 +120,7 @@ def student_stage(
         draws = step_draws(seed, STUDENT_STAGE, step, device)
         batch = source(how.batch_size, draws)
         with torch.autocast(device.type, torch.bfloat16, enabled=how.bfloat16):
-            shown = _shown(
-                teacher, codec, scheduler, batch.image_b3hw, batch.metric_bhw, how, draws
-            )
+            shown = _shown(teacher, codec, scheduler, batch, how, draws)
             found = student(shown.picture, shown.latents)
             with torch.no_grad():
                 noise = draws.normal(*found.shape)
@@ -181,13 +179,12 @@ def _shown(
     teacher: OneStepDenoiser,
     codec: DepthCodec,
     scheduler: DDIMScheduler,
-    image_b3hw: Tensor,
-    metric_bhw: Tensor,
+    batch: MetricBatch,
     how: SharpDepthTraining,
     draws: Draws,
 ) -> _Shown:
-    framed_bhw = whole_frame_of(metric_bhw).into(metric_bhw)
-    picture = codec.encode(image_b3hw * 2.0 - 1.0)
+    framed_bhw = whole_frame_of(batch.metric_bhw).into(batch.metric_bhw)
+    picture = codec.encode(batch.image_b3hw * 2.0 - 1.0)
     sharp = teacher(picture, draws.normal(*picture.shape))
     gate_bhw = how.gating.gate(codec.decode_maps(sharp), framed_bhw)
     noise = draws.normal(*picture.shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -32,15 +33,15 @@ def sharpening_check(
     run.validation.mkdir(parents=True, exist_ok=True)
 
     def check(step: int) -> None:
-        maps = [
-            _sharpened(sharpener, batch, i, run.options.seed) for i in range(len(batch.image_b3hw))
-        ]
-        first, sharp = (torch.stack([m[i] for m in maps]) for i in (0, 1))
+        seeds = range(run.options.seed, run.options.seed + len(batch.image_b3hw))
+        found = [_sharpened(sharpener, batch, i, seed) for i, seed in enumerate(seeds)]
+        first = torch.stack([maps.first_hw for maps in found])
+        sharp = torch.stack([maps.sharp_hw for maps in found])
         line = {
             "step": step,
             "metric": _delta1(batch.metric_bhw, batch.depth_bhw),
             "sharpened": _delta1(sharp, batch.depth_bhw),
-            "agreeing_share": float(np.mean([m[2] for m in maps])),
+            "agreeing_share": float(np.mean([maps.agreeing_share for maps in found])),
         }
         with (run.validation / FIGURES_NAME).open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(line) + "\n")
@@ -50,22 +51,28 @@ def sharpening_check(
     return check
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Maps:
+    """First pass and sharpened map in metres, and the share of pixels that agrees."""
+
+    first_hw: Tensor
+    sharp_hw: Tensor
+    agreeing_share: float
+
+
 @torch.no_grad()
-def _sharpened(
-    sharpener: MetricSharpener, batch: MetricBatch, number: int, seed: int
-) -> tuple[Tensor, Tensor, float]:
-    """Return first pass and sharpened map in metres, [H, W], and the share that agrees."""
+def _sharpened(sharpener: MetricSharpener, batch: MetricBatch, number: int, seed: int) -> _Maps:
     metric_1hw = batch.metric_bhw[number : number + 1]
     frame = whole_frame_of(metric_1hw)
     image = batch.image_b3hw[number : number + 1] * 2.0 - 1.0
     encoded = sharpener.encode(image, frame.into(metric_1hw))
     shape = sharpener.latent_shape(*metric_1hw.shape[-2:])
-    generator = torch.Generator().manual_seed(seed + number)
+    generator = torch.Generator().manual_seed(seed)
     noise = torch.randn((2, 1, *shape), generator=generator).to(metric_1hw.device)
     found = sharpener.sharpen(encoded, noise)
     agreeing = found.gate_bhw < _AGREEMENT
     sharp = frame.back(_fitted(found.sharp_bhw, frame.into(metric_1hw), agreeing))
-    return frame.back(found.first_bhw)[0], sharp[0], float(agreeing.float().mean())
+    return _Maps(frame.back(found.first_bhw)[0], sharp[0], float(agreeing.float().mean()))
 
 
 def _fitted(sharp_1hw: Tensor, metric_1hw: Tensor, agreeing_1hw: Tensor) -> Tensor:
