@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from flows import terminal
-from flows.commands import judging, keeping, labelling, operating, proving, using
+from flows.commands import judging, keeping, labelling, operating, proving, training, using
 from redepth import __version__
 from redepth.errors import ConfigError, RedepthError, StorageUnreachable
 
@@ -29,6 +29,7 @@ for commands in (
     keeping.app,
     judging.app,
     proving.app,
+    training.app,
     operating.app,
 ):
     app.add_typer(commands)

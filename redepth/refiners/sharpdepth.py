@@ -18,7 +18,7 @@ from torch import Tensor
 
 from redepth.config import SharpDepth
 from redepth.depth_latents.frame import whole_frame_of
-from redepth.depth_latents.sharpening import MetricSharpener
+from redepth.depth_latents.sharpening import EncodedMetric, MetricSharpener, Sharpened
 from redepth.errors import RefinementFailed
 from redepth.geometry.alignment import Affine, fit_affine
 from redepth.refiners import Scene
@@ -100,23 +100,29 @@ class SharpDepthRefiner:
         maps_ehw = np.stack([member.map_hw for member in kept])
         return Members(maps_ehw, tuple(stopped), metric=_mean_fit(kept))
 
-    def _draw_members(self, scene: Scene) -> list[MetricMember]:
+    def sharpen(self, scene: Scene, numbers: range) -> Sharpened:
+        """Run both passes for some members, in one batch; nothing is brought back to metres."""
+        return self._sharpener.sharpen(self._encode(scene), self._draw(scene, numbers))
+
+    def _encode(self, scene: Scene) -> EncodedMetric:
         metric_1hw = torch.from_numpy(scene.coarse.map_hw).to(self._device)[None]
         image = torch.from_numpy(scene.rgb_hw3).to(self._device, torch.float32) / 127.5 - 1.0
-        encoded = self._sharpener.encode(
+        return self._sharpener.encode(
             image.permute(2, 0, 1).unsqueeze(0).contiguous(),
             whole_frame_of(metric_1hw).into(metric_1hw),
         )
+
+    def _draw_members(self, scene: Scene) -> list[MetricMember]:
+        encoded = self._encode(scene)
         members = []
         size = self._settings.members_per_batch
         for first in range(0, self._settings.num_members, size):
             numbers = range(first, min(first + size, self._settings.num_members))
-            sharpened = self._sharpener.sharpen(encoded, self._draw(scene, numbers))
+            found = self._sharpener.sharpen(encoded, self._draw(scene, numbers))
+            maps = found.sharp_bhw.cpu().numpy(), found.gate_bhw.cpu().numpy()
             members += [
-                back_to_metres(sharp, gate, scene.coarse.map_hw, self._settings.agreement)
-                for sharp, gate in zip(
-                    sharpened.sharp_bhw.cpu().numpy(), sharpened.gate_bhw.cpu().numpy(), strict=True
-                )
+                back_to_metres(sharp_hw, gate_hw, scene.coarse.map_hw, self._settings.agreement)
+                for sharp_hw, gate_hw in zip(*maps, strict=True)
             ]
         return members
 

@@ -156,12 +156,13 @@ def distillation_loss(found_bchw: Tensor, teacher_bchw: Tensor, variance: float)
 
 
 def reconstruction_loss(found_bhw: Tensor, metric_bhw: Tensor, gate_bhw: Tensor) -> Tensor:
-    """Return sum(gate |found - metric|) / sum(gate): 0 where the two agree everywhere.
+    """Return 0.5 sum(gate |found - metric|) / sum(gate): 0 where the two agree everywhere.
 
-    Source: SharpDepth, noise-aware reconstruction.
+    Source: SharpDepth, noise-aware reconstruction; the half is the release's.
     """
     tiny = torch.finfo(torch.float32).tiny
-    return (gate_bhw * (found_bhw - metric_bhw).abs()).sum() / gate_bhw.sum().clamp(min=tiny)
+    total = (gate_bhw * (found_bhw - metric_bhw).abs()).sum()
+    return 0.5 * total / gate_bhw.sum().clamp(min=tiny)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,58 @@
+"""Labelled photographs as training data: the picture at its label's size, and the label's map.
+
+There is no truth among them: what stands in its place is the coarse map itself.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from redepth.config import Decoding
+from redepth.errors import ConfigError
+from redepth.images.decode import read_image, resize
+from redepth.store.reader import Labels
+from redepth.training.data import DepthExample
+from redepth.types import CoarseDepth, DepthKind, ImageRef
+
+
+class LabelledPictures:
+    """The images of a label output whose maps are metric: a `DepthData`, and its `CoarseMaps`."""
+
+    def __init__(self, labels: Labels, decoding: Decoding) -> None:
+        """Take every image that has maps.
+
+        Raises:
+            ConfigError: there is none, or maps that are not metric; with what to do.
+        """
+        rows = labels.with_maps().table(["id", "kind"]).to_pylist()
+        if not rows:
+            raise ConfigError(
+                f"{labels.url} holds no label with maps: label photographs first, redepth label "
+                "PHOTOGRAPHS --out LABELS --recipe metric"
+            )
+        other = {row["kind"] for row in rows} - {DepthKind.METRIC_DEPTH}
+        if other:
+            raise ConfigError(
+                f"{labels.url} holds maps of kind {', '.join(sorted(other))}, expected "
+                f"{DepthKind.METRIC_DEPTH}: label with a metric coarse model (--recipe metric)"
+            )
+        self.images = sorted(row["id"] for row in rows)
+        self._labels = labels
+        self._decoding = decoding
+
+    def read(self, number: int) -> DepthExample:
+        """Read a photograph at its label's size, with its coarse map where truth would be."""
+        label = self._labels[self.images[number]]
+        image = read_image(ImageRef(label.row.id, label.row.uri), self._decoding)
+        depth_hw = label.coarse
+        rgb_hw3 = resize(image.rgb_hw3, *depth_hw.shape)
+        return DepthExample(rgb_hw3, depth_hw, np.isfinite(depth_hw) & (depth_hw > 0))
+
+    def coarse_map(self, image: str) -> CoarseDepth:
+        """Read the coarse map of an image; pixels without a value get the largest one."""
+        depth_hw = self._labels[image].coarse
+        known = np.isfinite(depth_hw)
+        farthest = depth_hw[known].max() if known.any() else np.float32(1.0)
+        return CoarseDepth(
+            np.where(known, depth_hw, farthest).astype(np.float32), DepthKind.METRIC_DEPTH
+        )

@@ -1,0 +1,74 @@
+"""Agreement with SharpDepth's released maths (tests/golden/README.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMScheduler
+
+from redepth.depth_latents.frame import whole_frame_of
+from redepth.depth_latents.gating import GateNormaliser, Gating, latent_gate, mix
+from redepth.depth_latents.sharpening import last_noised
+from redepth.geometry.alignment import fit_affine
+from redepth.training.sharpdepth import distillation_loss, reconstruction_loss
+
+RELEASED = Gating(GateNormaliser.MAX)
+CLOSE = {"rtol": 1e-5, "atol": 1e-6}
+Recorded = Callable[[str], torch.Tensor]
+
+
+@pytest.fixture(scope="module")
+def recorded() -> Recorded:
+    archive = np.load(Path(__file__).parent / "golden" / "sharpdepth.npz")
+    return lambda key: torch.from_numpy(archive[key])
+
+
+def test_alignment(recorded: Recorded) -> None:
+    predicted, true, valid = (recorded(f"align/{k}").numpy() for k in ("pred", "gt", "valid"))
+    fit = fit_affine(predicted, true, valid)
+    assert fit.scale == pytest.approx(float(recorded("align/scale")), rel=1e-5)
+    assert fit.shift == pytest.approx(float(recorded("align/shift")), rel=1e-5)
+    np.testing.assert_allclose(fit.apply(predicted), recorded("align/aligned").numpy(), rtol=1e-5)
+
+
+def test_min_max_frame(recorded: Recorded) -> None:
+    depth_bhw = recorded("minmax/d")[:, 0]
+    frame = whole_frame_of(depth_bhw)
+    torch.testing.assert_close(frame.low_b, recorded("minmax/min").flatten())
+    torch.testing.assert_close(frame.high_b, recorded("minmax/max").flatten())
+    torch.testing.assert_close(frame.into(depth_bhw), recorded("minmax/norm")[:, 0], **CLOSE)
+    torch.testing.assert_close(frame.back(frame.into(depth_bhw)), depth_bhw, **CLOSE)
+
+
+def test_gating_by_the_released_rule(recorded: Recorded) -> None:
+    sharp, metric = (recorded(f"gating/{k}")[:, 0] for k in ("lotus_depth", "norm_ud"))
+    gate_bhw = RELEASED.gate(sharp, metric)
+    torch.testing.assert_close(gate_bhw, recorded("gating/l1_error")[:, 0], **CLOSE)
+    gate = latent_gate(gate_bhw, 8)
+    torch.testing.assert_close(gate, recorded("gating/latent_mask"), **CLOSE)
+    scheduler = DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
+    noised = last_noised(scheduler, recorded("gating/lotus_pred"), recorded("gating/noise"))
+    torch.testing.assert_close(noised, recorded("gating/noisy_lotus"), **CLOSE)
+    torch.testing.assert_close(
+        mix(gate, noised, recorded("gating/ud_latent")), recorded("gating/mix"), **CLOSE
+    )
+
+
+def test_losses_and_their_gradients(recorded: Recorded) -> None:
+    found = recorded("losses/pred_latent").requires_grad_()
+    variance = float(recorded("losses/sigma")) ** 2
+    distilled = distillation_loss(found, recorded("losses/teacher"), variance)
+    distilled.backward()
+    torch.testing.assert_close(distilled.detach(), recorded("losses/sds"), **CLOSE)
+    torch.testing.assert_close(found.grad, recorded("losses/sds_grad"), rtol=1e-5, atol=1e-9)
+    depth = recorded("losses/pred_depth").requires_grad_()
+    kept = reconstruction_loss(depth, recorded("losses/norm_ud"), recorded("losses/mask"))
+    kept.backward()
+    torch.testing.assert_close(kept.detach(), recorded("losses/depth_loss"), **CLOSE)
+    torch.testing.assert_close(depth.grad, recorded("losses/depth_grad"), rtol=1e-5, atol=1e-10)
+    total = distilled.detach() + 0.4 * kept.detach()
+    torch.testing.assert_close(total, recorded("losses/total_w04"), **CLOSE)
