@@ -4,8 +4,8 @@
 
 Scenes with thin structures and occlusions: fences and plants, whose families all models were shown,
 and wires, which none of them saw. Every row but the first two is the product's own refiner with
-settings exchanged. `align the sharp map`: the first pass, brought to the metric map by one scale and
-shift over all pixels, which the gate is there to improve on. `--teacher` adds the teacher that
+settings exchanged. `align the sharp map`: the first pass, brought to the metric map by one scale
+and shift over all pixels, which the gate is there to improve on. `--teacher` adds the teacher that
 `redepth train sharpdepth` writes. Nothing is aligned to the truth: metres are compared with metres.
 It prints a Markdown table.
 """

@@ -1,0 +1,185 @@
+"""Training a sharpener: an exact resume after SIGKILL, what moves it, refusals."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import DDIMScheduler
+from safetensors.torch import load_file
+
+from redepth.config import Compute, RefinerModel, Weights
+from redepth.depth_latents.gating import Gating
+from redepth.depth_latents.loading import load_sharpener
+from redepth.errors import ConfigError
+from redepth.training.options import SharpDepthOptions, read_options
+from redepth.training.run_sharpdepth import settings_of, train_on_pictures, train_on_scenes
+from redepth.training.runs import Run
+from redepth.training.sharpdepth_parts import new_teacher, read_teacher
+from tests.training.refiner_samples import blurred_truth, write_scenes
+
+CPU = torch.device("cpu")
+ROOT = Path(__file__).resolve().parents[2]
+MINI = ROOT / "redepth" / "models" / "mini"
+NUM_STEPS = 5
+SCRIPT = """
+import time, torch
+from tests.training.test_train_sharpdepth import train
+train({folder!r}, {out!r}, pause_s=0.5)
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with pictures in data/ and an untrained teacher in init/."""
+    from redepth.training.sharpdepth_parts import save_one_step
+
+    folder = tmp_path_factory.mktemp("sharpener")
+    write_scenes(folder / "data")
+    save_one_step(new_teacher(MINI / "betterdepth", "fp16", 0), folder / "init", "fp16")
+    return folder
+
+
+def options(folder: Path | str, out: Path | str, **changes: object) -> dict[str, object]:
+    data = {"labels": f"{folder}/data", "init": f"{folder}/init", "init_variant": "fp16",
+            "height_px": 32, "width_px": 32, "kept_out": 2}  # fmt: skip
+    few = {"num_steps": NUM_STEPS, "batch_size": 2, "save_every": 2, "validate_every": 4}
+    return {
+        "out": str(out),
+        "data": data,
+        "ema_decay": 0.9,
+        "learning_rate": 1e-3,
+        **few,
+        **changes,
+    }
+
+
+def train(folder: Path | str, out: Path | str, pause_s: float = 0.0, **changes: object) -> Path:
+    from redepth.training.data import Layout, open_depth_data
+
+    told = read_options(SharpDepthOptions, options(folder, out, **changes))
+    assert told.data is not None
+    data = open_depth_data(Path(told.data.labels), Layout.SCENES)
+    run = Run(told, CPU, advance=lambda *_: time.sleep(pause_s))
+    (model,) = train_on_pictures(run, told.data, lambda _: (data, blurred_truth(data)))
+    return model.folder
+
+
+@pytest.fixture(scope="module")
+def whole(folder: Path) -> Path:
+    return train(folder, folder / "whole")
+
+
+def weights(model: Path) -> dict[str, torch.Tensor]:
+    return load_file(model / "unet" / "diffusion_pytorch_model.fp16.safetensors")
+
+
+def test_what_was_trained_is_a_sharpeners_weights(folder: Path, whole: Path) -> None:
+    model = RefinerModel(preset="sharpdepth", weights=Weights(folder=str(whole), variant="fp16"))
+    sharpener, card = load_sharpener(model, Gating(), Compute(device="cpu"), CPU)
+    assert sharpener.latent_shape(32, 30) == (16, 8, 8)
+    assert not card.untrained
+    before, after = weights(folder / "init"), weights(whole)
+    assert any(not torch.equal(before[name], weight) for name, weight in after.items())
+
+
+def test_it_was_looked_at_on_the_way(whole: Path) -> None:
+    lines = (whole.parent / "validation" / "validation.jsonl").read_text().splitlines()
+    figures = [json.loads(line) for line in lines]
+    assert [line["step"] for line in figures] == [4, 5]
+    assert all(0 <= line["agreeing_share"] <= 1 for line in figures)
+    assert (whole.parent / "validation" / "validation-000004.png").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_killed_and_resumed_it_ends_with_the_same_weights(folder: Path, whole: Path) -> None:
+    out = folder / "killed"
+    checkpoint = out / "checkpoints" / "student.pt"
+    script = SCRIPT.format(folder=str(folder), out=str(out))
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
+    try:
+        deadline = time.monotonic() + 200
+        while not checkpoint.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+    finally:
+        process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    done = len(torch.load(checkpoint, weights_only=True)["losses"])
+    assert 0 < done < NUM_STEPS
+    assert not (out / "model").exists()
+    resumed, expected = weights(train(folder, out, resume=True)), weights(whole)
+    assert resumed.keys() == expected.keys()
+    assert all(torch.equal(resumed[name], expected[name]) for name in expected)
+
+
+def test_stopped_anywhere_and_resumed_no_bit_differs(folder: Path, whole: Path) -> None:
+    """Full precision: weights and averages of the checkpoints."""
+    out = folder / "stopped"
+
+    class Stopped(Exception):
+        pass
+
+    def stop(what: str, done: int, total: int, loss: float) -> None:
+        if done == 3:
+            raise Stopped
+
+    from redepth.training.data import Layout, open_depth_data
+
+    told = read_options(SharpDepthOptions, options(folder, out))
+    assert told.data is not None
+    data = open_depth_data(folder / "data", Layout.SCENES)
+    with pytest.raises(Stopped):
+        train_on_pictures(
+            Run(told, CPU, advance=stop), told.data, lambda _: (data, blurred_truth(data))
+        )
+    train(folder, out, resume=True)
+    first, second = (
+        torch.load(run / "checkpoints" / "student.pt", weights_only=True)
+        for run in (out, whole.parent)
+    )
+    assert first["losses"] == second["losses"]
+    for name, weight in second["network"].items():
+        assert torch.equal(first["network"][name], weight)
+    for one, other in zip(first["average"], second["average"], strict=True):
+        assert torch.equal(one, other)
+
+
+def test_on_scenes_it_writes_a_metric_net_a_teacher_and_a_student(tmp_path: Path) -> None:
+    told = read_options(SharpDepthOptions, {"out": str(tmp_path), "scale": 0.001, "batch_size": 2})
+    models = train_on_scenes(Run(told, CPU))
+    assert [model.folder.name for model in models] == ["metric", "teacher", "model"]
+    for model in models:
+        assert "redepth train sharpdepth" in (model.folder / "README.md").read_text()
+    assert (tmp_path / "metric" / "model.fp16.safetensors").is_file()
+
+
+def test_a_task_embedding_changes_nothing_until_it_is_trained() -> None:
+    parts = new_teacher(MINI / "betterdepth", "fp16", 0)
+    one, other = torch.zeros(1, 4), torch.ones(1, 4)
+    shown, empty = torch.zeros(1, 32, 8, 8), torch.zeros(1, 2, 96)
+    with torch.no_grad():
+        first, second = (
+            parts.unet(shown, 999, encoder_hidden_states=empty, class_labels=task).sample
+            for task in (one, other)
+        )
+    assert torch.equal(first, second)
+    assert isinstance(parts.scheduler, DDIMScheduler)
+
+
+def test_a_teacher_of_another_kind_is_refused() -> None:
+    with pytest.raises(ConfigError, match="is no one-step depth model: its UNet takes 48 channels"):
+        read_teacher(MINI / "betterdepth", "fp16")
+
+
+def test_the_papers_settings_are_the_default() -> None:
+    told = options("data", "out", num_steps=None, batch_size=None, learning_rate=None)
+    own = settings_of(read_options(SharpDepthOptions, told | {"ema_decay": None}))
+    assert (own.num_steps, own.batch_size, own.learning_rate) == (13000, 16, 1e-6)
+    assert (own.ema_decay, own.reconstruction_weight, own.pure_noise_share) == (0.9999, 0.3, 0.2)
