@@ -59,7 +59,7 @@ class TeacherTraining:
     """
 
     num_steps: int = 2500
-    batch_size: int = 32
+    batch_size: int = 16
     learning_rate: float = 5e-4
     ema_decay: float | None = 0.998
     map_weight: float = 1.0
