@@ -1,0 +1,57 @@
+"""`redepth train sharpdepth` through the real command line: on scenes, and on labelled pictures."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REDEPTH = Path(sys.executable).with_name("redepth")
+FEW = ("--save-every=1", "--validate-every=1", "--device=cpu", "--batch=2")
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+def redepth(*arguments: object, code: int = 0) -> str:
+    done = subprocess.run(
+        [str(REDEPTH), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+def test_the_pipeline_feeds_its_own_training(tmp_path: Path) -> None:
+    """Scenes give a teacher; pictures that were labelled in metres give a student; it labels."""
+    made, scenes, metric, out = (tmp_path / n for n in ("made", "scenes", "metric", "out"))
+    said = redepth("train", "sharpdepth", "--out", made, "--scale=0.001", *FEW)
+    assert all(f"{name} in {made}" in said.replace("\n", "") for name in ("mini-metric",))
+    redepth("scenes", "--out", scenes, "--count=3", "--size=64", "--family=fences")
+    redepth("label", scenes / "list.csv", "--out", metric, "--recipe=mini-metric", "--actors=1")
+    train = ("train", "sharpdepth", "--out", out, "--labels", metric, "--init", made / "teacher",
+             "--init-variant=fp16", "--height=48", "--width=64", "--steps=2", *FEW)  # fmt: skip
+    redepth(*train)
+    assert (out / "losses.png").read_bytes().startswith(b"\x89PNG")
+    assert len((out / "validation" / "validation.jsonl").read_text().splitlines()) == 2
+    said = redepth(
+        "label", scenes / "list.csv", "--out", tmp_path / "sharp", "--recipe=sharpdepth-mini",
+        "--set", f"labels.refiner.model.weights.folder={out / 'model'}",
+        "--set", "labels.refiner.model.weights.variant=fp16", "--actors=1",
+        "--set", "labels.refiner.min_agreeing_share=0",
+        "--set", "labels.guard.min_rank_correlation=-1",
+    )  # fmt: skip
+    assert "3 images" in said or "refined" in said
+
+
+def test_what_is_missing_is_said_before_anything_is_trained(tmp_path: Path) -> None:
+    train = ("train", "sharpdepth", "--out", tmp_path / "out")
+    assert "go together" in redepth(*train, "--labels", tmp_path, code=2)
+    said = redepth(*train, "--labels", tmp_path, "--init", tmp_path, code=2)
+    assert str(tmp_path) in said.replace("\n", "")
+    assert not (tmp_path / "out" / "model").exists()
