@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from redepth.errors import ConfigError
 
 # With more task-run events than its recorder takes at a time, the server prints a traceback at
-# shutdown; logs go to the server and the flow prints for itself; nobody is called.
+# shutdown; logs go to the server and the flow prints for itself; what is said outside a flow is
+# nobody's; nobody is called.
 QUIET = {
     "PREFECT_LOGGING_EXTRA_LOGGERS": "redepth",
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",

@@ -14,6 +14,7 @@ One thread owns every seat and every call; shards hand in images and get futures
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import queue
 import threading
@@ -123,7 +124,11 @@ class LabelPool:
         self._num_settled = 0
         self._fatal: BaseException | None = None
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="label-pool", daemon=True)
+        # In the run's own context: what is logged here belongs to it.
+        context = contextvars.copy_context()
+        self._thread = threading.Thread(
+            target=context.run, args=(self._run,), name="label-pool", daemon=True
+        )
         self.cards: tuple[ModelCard, ...] = ()
 
     def __enter__(self) -> Self:

@@ -10,4 +10,4 @@ SHARES = dict.fromkeys(_FAMILIES, 1.0 / len(_FAMILIES))
 NUM_SCENES = dict.fromkeys(_FAMILIES, 3000)
 SHOWN = {"fences": 2, "plants": 2, "wires": 2, "solids": 2}
 TEACHER = TeacherTraining()
-MINI = SharpDepthTraining(num_steps=400, batch_size=16, learning_rate=5e-5, ema_decay=0.99)
+MINI = SharpDepthTraining(num_steps=300, batch_size=16, learning_rate=5e-5, ema_decay=0.99)
