@@ -36,15 +36,27 @@ def cues_of(
     spread_hw: npt.NDArray[np.floating],
     refined_hw: npt.NDArray[np.floating],
     coarse_hw: npt.NDArray[np.floating],
+    *,
+    is_metric: bool = False,
 ) -> dict[Cue, DoubleMap]:
     """Return the cues of an ensemble's map, float64 [H, W] >= 0 each; larger is less sure.
 
     Args:
         spread_hw, refined_hw, coarse_hw: [H, W], in one unit; no range counts as the smallest.
+            NaN where nothing is known: there the cues are NaN too.
+        is_metric: whether they are metres: DRIFT is then taken without alignment.
     """
     map_hw = np.asarray(refined_hw, dtype=np.float64)
+    known_hw = np.isfinite(map_hw) & np.isfinite(coarse_hw)
     down_hw, right_hw = np.gradient(map_hw)
-    moved_hw = np.abs(fit_affine(map_hw, coarse_hw).apply(map_hw) - coarse_hw)
+    if not known_hw.all():
+        # What lies beyond the far limit has no slope to its neighbours, and takes none from them.
+        down_hw, right_hw = (
+            np.where(known_hw, np.nan_to_num(slope_hw), np.nan) for slope_hw in (down_hw, right_hw)
+        )
+    free = not is_metric and bool(known_hw.any())
+    aligned_hw = fit_affine(map_hw, coarse_hw, known_hw).apply(map_hw) if free else map_hw
+    moved_hw = np.abs(aligned_hw - coarse_hw)
     map_range = max(range_of(map_hw), float(np.finfo(np.float32).tiny))
     coarse_range = max(range_of(coarse_hw), float(np.finfo(np.float32).tiny))
     return {
@@ -55,8 +67,11 @@ def cues_of(
 
 
 def range_of(map_hw: npt.NDArray[np.floating]) -> float:
-    """Return the 95 % minus the 5 % quantile."""
-    low, high = np.quantile(map_hw, (0.05, 0.95))
+    """Return the 95 % minus the 5 % quantile of the finite values; NaN if there are none."""
+    known_n = map_hw[np.isfinite(map_hw)]
+    if not known_n.size:
+        return float("nan")
+    low, high = np.quantile(known_n, (0.05, 0.95))
     return float(high - low)
 
 

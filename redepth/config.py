@@ -83,10 +83,26 @@ class Coarse(Settings):
     preset: str = Field("depth-anything-v2-small", description="a coarse model by name")
     weights: Weights = Weights()
     size_px: int = Field(518, ge=28, description="upper bound of both sides, aspect kept")
+    far_limit_m: float | None = Field(
+        None,
+        gt=0,
+        description="metric models: what lies there or beyond has no value; null takes the "
+        "model's own (docs/metric-depth.md)",
+    )
+
+    @property
+    def is_metric(self) -> bool:
+        """Whether the model speaks in metres."""
+        return presets.COARSE[self.preset].kind.is_metric
 
     @model_validator(mode="after")
     def _known(self) -> Coarse:
         _require_known("coarse.preset", self.preset, presets.COARSE)
+        if self.far_limit_m is not None and not self.is_metric:
+            raise ValueError(
+                f"coarse.far_limit_m is in metres, and coarse.preset {self.preset!r} has none: "
+                "leave it out, or take a metric preset"
+            )
         return self
 
 
@@ -319,8 +335,14 @@ class LabelSettings(Settings):
         tokens = architecture is presets.Architecture.DEPTH_ANYTHING
         if isinstance(self.refiner, ReDepthAnything) and not tokens:
             raise ValueError(
-                f"refiner.method redepth_anything moves the tokens of a Depth Anything, and "
-                f"coarse.preset {self.coarse.preset!r} is none: take betterdepth or identity"
+                f"refiner.method redepth_anything moves the tokens of a Depth Anything for "
+                f"relative depth, and coarse.preset {self.coarse.preset!r} is none: take "
+                "betterdepth or identity"
+            )
+        if self.ensemble.align_before_mean and self.coarse.is_metric:
+            raise ValueError(
+                f"ensemble.align_before_mean gives members another scale and shift, and those of "
+                f"coarse.preset {self.coarse.preset!r} are metres: leave it false"
             )
         metric = presets.COARSE[self.coarse.preset].kind is DepthKind.METRIC_DEPTH
         if isinstance(self.refiner, SharpDepth) and not metric:

@@ -18,16 +18,19 @@ from redepth.types import FloatMap, Members, RefinedDepth
 DoubleMap = npt.NDArray[np.float64]
 
 
-def reduce_members(members: Members, coarse_hw: FloatMap, settings: Ensemble) -> RefinedDepth:
+def reduce_members(
+    members: Members, coarse_hw: FloatMap, settings: Ensemble, *, is_metric: bool = False
+) -> RefinedDepth:
     """Average the members; the spread of the aligned members gives the confidence.
 
     The map is the plain mean of the members as they are (the paper's rule), or of the aligned ones
     with `align_before_mean`; or their median, pixel by pixel. The spread is always taken after each
     member was brought to the mean by least-squares scale and shift, since an affine-invariant map
-    has neither.
+    has neither; of metric members as they are, since nothing of a metre is free.
 
     Args:
         coarse_hw: the map the members were refined from; a fitted confidence looks at it.
+        is_metric: whether the maps are metres; they may then be NaN where nothing is known.
 
     Returns:
         RefinedDepth; spread and confidence are NaN for an ensemble of 1.
@@ -37,12 +40,12 @@ def reduce_members(members: Members, coarse_hw: FloatMap, settings: Ensemble) ->
     if len(maps_ehw) == 1:
         absent = np.full(mean_hw.shape, np.nan, dtype=np.float32)
         return RefinedDepth(mean_hw.astype(np.float32), absent, absent, num_members=1)
-    aligned_ehw = align_members(maps_ehw, mean_hw)
+    aligned_ehw = maps_ehw if is_metric else align_members(maps_ehw, mean_hw)
     reduced_ehw = aligned_ehw if settings.align_before_mean else maps_ehw
     reduce = np.median if settings.reduction == "median" else np.mean
     refined_hw: DoubleMap = reduce(reduced_ehw, axis=0)
     spread_hw = aligned_ehw.std(axis=0)
-    confidence_hw = _confidence(spread_hw, refined_hw, coarse_hw, settings)
+    confidence_hw = _confidence(spread_hw, refined_hw, coarse_hw, settings, is_metric)
     return RefinedDepth(
         refined_hw.astype(np.float32),
         spread_hw.astype(np.float32),
@@ -57,12 +60,16 @@ def align_members(maps_ehw: DoubleMap, reference_hw: DoubleMap) -> DoubleMap:
 
 
 def _confidence(
-    spread_hw: DoubleMap, refined_hw: DoubleMap, coarse_hw: FloatMap, settings: Ensemble
+    spread_hw: DoubleMap,
+    refined_hw: DoubleMap,
+    coarse_hw: FloatMap,
+    settings: Ensemble,
+    is_metric: bool,
 ) -> DoubleMap:
     """Return the recipe's confidence: the fitted probability if it has one."""
     if settings.confidence_mapping is None:
         return confidence_by_spread(spread_hw, refined_hw, settings.confidence_tau)
-    cues = cues_of(spread_hw, refined_hw, coarse_hw)
+    cues = cues_of(spread_hw, refined_hw, coarse_hw, is_metric=is_metric)
     return confidence_by_cues(cues, settings.confidence_mapping)
 
 
@@ -72,6 +79,7 @@ class Verdict:
 
     Attributes:
         drift: mean |a refined + b - coarse| / (98 % - 2 % quantile of coarse); NaN if not finite.
+            Of metric maps a = 1 and b = 0.
         rank_correlation: Spearman's, of refined and coarse; NaN if one of them is constant.
         collapse: the reason to fall back to the coarse map, in words, or None.
     """
@@ -81,21 +89,30 @@ class Verdict:
     collapse: str | None
 
 
-def guard(coarse_hw: FloatMap, refined_hw: FloatMap, settings: Guard) -> Verdict:
-    """Measure how far refining went, and say whether it went off the road."""
-    if not np.isfinite(refined_hw).all():
-        share = 1.0 - float(np.isfinite(refined_hw).mean())
+def guard(
+    coarse_hw: FloatMap, refined_hw: FloatMap, settings: Guard, *, is_metric: bool = False
+) -> Verdict:
+    """Measure how far refining went, and say whether it went off the road.
+
+    Args:
+        coarse_hw: NaN where the coarse model says nothing; these pixels are left out.
+        is_metric: whether the maps are metres: drift is then taken without alignment.
+    """
+    known_hw = np.isfinite(coarse_hw)
+    coarse_n, refined_n = coarse_hw[known_hw], refined_hw[known_hw]
+    if not np.isfinite(refined_n).all():
+        share = 1.0 - float(np.isfinite(refined_n).mean())
         return Verdict(np.nan, np.nan, f"refined map is not finite on {share:.1%} of its pixels")
-    coarse_range, refined_range = _robust_range(coarse_hw), _robust_range(refined_hw)
+    coarse_range, refined_range = _robust_range(coarse_n), _robust_range(refined_n)
     if coarse_range == 0.0:
         return Verdict(np.nan, np.nan, "coarse map is constant: there is no order to keep")
-    drift = _drift(coarse_hw, refined_hw, coarse_range)
+    drift = _drift(coarse_n, refined_n, coarse_range, is_metric)
     if refined_range < settings.min_relative_range * coarse_range:
         reason = (
             f"refined map is constant: its range is {refined_range / coarse_range:.2g} of coarse"
         )
         return Verdict(drift, np.nan, reason)
-    correlation = _rank_correlation(coarse_hw, refined_hw)
+    correlation = _rank_correlation(coarse_n, refined_n)
     if correlation < settings.min_rank_correlation:
         reason = (
             f"depth order lost: rank correlation with coarse is {correlation:.2f}, "
@@ -105,17 +122,17 @@ def guard(coarse_hw: FloatMap, refined_hw: FloatMap, settings: Guard) -> Verdict
     return Verdict(drift, correlation, None)
 
 
-def _robust_range(map_hw: FloatMap) -> float:
-    low, high = np.quantile(map_hw, (0.02, 0.98))
+def _robust_range(values_n: FloatMap) -> float:
+    low, high = np.quantile(values_n, (0.02, 0.98))
     return float(high - low)
 
 
-def _drift(coarse_hw: FloatMap, refined_hw: FloatMap, coarse_range: float) -> float:
-    aligned_hw = fit_affine(refined_hw, coarse_hw).apply(refined_hw)
-    return float(np.mean(np.abs(aligned_hw - coarse_hw)) / coarse_range)
+def _drift(coarse_n: FloatMap, refined_n: FloatMap, coarse_range: float, is_metric: bool) -> float:
+    aligned_n = refined_n if is_metric else fit_affine(refined_n, coarse_n).apply(refined_n)
+    return float(np.mean(np.abs(aligned_n.astype(np.float64) - coarse_n)) / coarse_range)
 
 
-def _rank_correlation(first_hw: FloatMap, second_hw: FloatMap) -> float:
+def _rank_correlation(first_n: FloatMap, second_n: FloatMap) -> float:
     from scipy.stats import spearmanr
 
-    return float(spearmanr(first_hw.ravel(), second_hw.ravel()).statistic)
+    return float(spearmanr(first_n, second_n).statistic)

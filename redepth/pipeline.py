@@ -1,6 +1,6 @@
 """The way of one image, from its reference to its label, with nothing of Prefect or Ray in it.
 
-    read -> resize -> coarse -> members -> reduce -> guard -> Label
+    read -> resize -> coarse -> members -> reach -> reduce -> guard -> Label
 
 `Labeller` holds the models and is what an actor owns; `label_shard` is a shard's whole work on one
 machine without any engine.
@@ -23,17 +23,20 @@ from redepth.ensemble import Verdict, guard, reduce_members
 from redepth.errors import ConfigError, ImageRejected, RefinementFailed
 from redepth.estimators import DepthEstimator, load_estimator
 from redepth.estimators.depth_anything import DepthAnything
+from redepth.images.camera import Focal, known_focal
 from redepth.images.decode import read_image, resize
 from redepth.priors.captioner import load_captioner
 from redepth.priors.diffusion import load_prior
+from redepth.reach import Reached, within_reach
 from redepth.refiners import Refiner, Scene
 from redepth.refiners.betterdepth import BetterDepthRefiner
 from redepth.refiners.identity import IdentityRefiner
 from redepth.refiners.redepth_anything import ReDepthAnythingRefiner
 from redepth.refiners.sharpdepth import SharpDepthRefiner
 from redepth.types import (
-    CoarseDepth,
     DecodedImage,
+    FloatMap,
+    FocalSource,
     ImageRef,
     Label,
     LabelArrays,
@@ -44,7 +47,8 @@ from redepth.types import (
     RefinedDepth,
 )
 
-_Content = tuple[str, str | None]  # sha256 of the file, and the list's caption
+# sha256 of the file, and what the list says of it: caption, focal_px, fov_deg.
+_Content = tuple[str, str | None, float | None, float | None]
 _LABELS_KEPT = 16  # of 518 x 518 px: 70 MB
 
 
@@ -52,9 +56,9 @@ _LABELS_KEPT = 16  # of 518 x 518 px: 70 MB
 class Labeller:
     """The models of a recipe, ready to label images one by one.
 
-    An image's label is a function of its bytes, its caption, `settings`, and its id, or of the
-    first three alone with `labels.same_bytes: once`. Then the last labels are kept, and a file with
-    the bytes and the caption of one of them gets the same maps without being refined again.
+    An image's label is a function of its bytes, its caption and camera, `settings`, and its id, or
+    of all but the last with `labels.same_bytes: once`. Then the last labels are kept, and a file
+    with the bytes, caption and camera of one of them gets its maps without being refined again.
     """
 
     settings: LabelSettings
@@ -89,7 +93,7 @@ class Labeller:
         except ImageRejected as error:
             return Label(replace(row, outcome=Outcome.REJECTED, reason=str(error)))
         row = _with_file(row, image)
-        content = (image.sha256, ref.caption)
+        content = (image.sha256, ref.caption, ref.focal_px, ref.fov_deg)
         if content in self._last:
             return _for_another(row, self._last[content])
         try:
@@ -108,18 +112,32 @@ class Labeller:
     def _refine(self, ref: ImageRef, row: LabelRow, image: DecodedImage) -> Label:
         height_px, width_px = self.estimator.processing_size(image.height_px, image.width_px)
         rgb_hw3 = resize(image.rgb_hw3, height_px, width_px)
-        coarse = self.estimator.estimate(rgb_hw3)
-        if not np.isfinite(coarse.map_hw).all():
-            raise RefinementFailed("the coarse model's map is not finite")
+        focal = known_focal(ref, image)
+        focal_px = None if focal is None else focal.px * width_px / image.width_px
+        coarse = within_reach(self.estimator.estimate(rgb_hw3, focal_px))
+        row = _with_focal(row, focal, focal_px, coarse)
+        if not coarse.is_known_hw.any():
+            return Label(replace(row, outcome=Outcome.REJECTED, reason=coarse.says_nothing()))
         caption = self.refiner.caption(rgb_hw3, ref.caption)
         drawn_for = image.sha256 if self.settings.same_bytes == "once" else ref.id
-        members = self.refiner.refine(Scene(drawn_for, rgb_hw3, coarse, caption or ""))
-        refined = reduce_members(members, coarse.map_hw, self.settings.ensemble)
-        verdict = guard(coarse.map_hw, refined.map_hw, self.settings.guard)
+        members = self.refiner.refine(Scene(drawn_for, rgb_hw3, coarse.whole, caption or ""))
+        row = replace(row, caption=caption)
+        return self._judged(row, coarse, coarse.cut(members))
+
+    def _judged(self, row: LabelRow, coarse: Reached, members: Members) -> Label:
+        """Reduce the members and make the label: the refined map, or the coarse one and why."""
+        is_metric = coarse.whole.kind.is_metric
+        refined = reduce_members(
+            members, coarse.map_hw, self.settings.ensemble, is_metric=is_metric
+        )
+        verdict = guard(coarse.map_hw, refined.map_hw, self.settings.guard, is_metric=is_metric)
         if members.refused is not None:
             verdict = replace(verdict, collapse=members.refused)
-        row = _with_members(replace(row, caption=caption), members, verdict)
-        return _judge(row, coarse, refined, verdict)
+        row = _with_members(row, members, verdict)
+        within = coarse.within(refined)
+        if verdict.collapse is None and not np.isfinite(within.map_hw).any():
+            verdict = replace(verdict, collapse="refined map has nothing within the far limit")
+        return _judge(row, coarse, within, verdict)
 
     def _blank_row(self, ref: ImageRef) -> LabelRow:
         """Start a row with what is known before a byte is read; failed until proved otherwise."""
@@ -209,6 +227,17 @@ def _with_file(row: LabelRow, image: DecodedImage) -> LabelRow:
     )
 
 
+def _with_focal(
+    row: LabelRow, focal: Focal | None, focal_px: float | None, coarse: Reached
+) -> LabelRow:
+    """Record the focal length at the label's size: the camera's own, else the model's."""
+    if focal is not None:
+        return replace(row, focal_px=focal_px, focal_source=focal.source)
+    seen_px = coarse.whole.focal_px
+    source = None if seen_px is None else FocalSource.MODEL
+    return replace(row, focal_px=seen_px, focal_source=source)
+
+
 def _with_members(row: LabelRow, members: Members, verdict: Verdict) -> LabelRow:
     return replace(
         row,
@@ -222,26 +251,35 @@ def _with_members(row: LabelRow, members: Members, verdict: Verdict) -> LabelRow
     )
 
 
-def _judge(row: LabelRow, coarse: CoarseDepth, refined: RefinedDepth, verdict: Verdict) -> Label:
+def _judge(row: LabelRow, coarse: Reached, refined: RefinedDepth, verdict: Verdict) -> Label:
     """Make the label: the refined map, or the coarse one with the reason why."""
-    kept = refined if verdict.collapse is None else _fallen_back(coarse)
+    kept = refined if verdict.collapse is None else _fallen_back(coarse.map_hw)
     row = replace(
         row,
         outcome=Outcome.REFINED if verdict.collapse is None else Outcome.FELL_BACK,
         reason=verdict.collapse,
         height_px=kept.map_hw.shape[0],
         width_px=kept.map_hw.shape[1],
-        kind=coarse.kind,
-        mean_confidence=_known(float(kept.confidence_hw.mean())),
-        mean_spread=_known(float(kept.spread_hw.mean())),
+        kind=coarse.whole.kind,
+        mean_confidence=_mean(kept.confidence_hw),
+        mean_spread=_mean(kept.spread_hw),
+        far_share=coarse.far_share(kept.map_hw),
     )
     return Label(row, LabelArrays(coarse.map_hw, kept.map_hw, kept.spread_hw, kept.confidence_hw))
 
 
-def _fallen_back(coarse: CoarseDepth) -> RefinedDepth:
+def _fallen_back(coarse_hw: FloatMap) -> RefinedDepth:
     """Return the coarse map as the label, with no spread and no confidence to speak of."""
-    absent = np.full(coarse.map_hw.shape, np.nan, dtype=np.float32)
-    return RefinedDepth(coarse.map_hw, absent, absent, num_members=0)
+    absent = np.full(coarse_hw.shape, np.nan, dtype=np.float32)
+    return RefinedDepth(coarse_hw, absent, absent, num_members=0)
+
+
+def _mean(map_hw: FloatMap) -> float | None:
+    """Return the mean of the values that are known, None if there are none."""
+    known_hw = np.isfinite(map_hw)
+    if not known_hw.any():
+        return None
+    return float((map_hw if known_hw.all() else map_hw[known_hw]).mean())
 
 
 def _known(value: float) -> float | None:

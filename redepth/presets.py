@@ -41,14 +41,19 @@ PresetWeights = HubWeights | PackagedWeights
 
 
 class Architecture(StrEnum):
-    """Which classes read a coarse model; only Depth Anything has the tokens that re-lighting moves.
+    """Which classes read a coarse model; only DEPTH_ANYTHING has the tokens that re-lighting moves.
 
-    DEPTH_ANYTHING, DPT: transformers. MARIGOLD: diffusers.
+    METRIC_DEPTH_ANYTHING is the same network with a head for metres. MARIGOLD: diffusers. UNIDEPTH:
+    its authors' own package. All others: transformers.
     """
 
     DEPTH_ANYTHING = "depth_anything"
     DPT = "dpt"
     MARIGOLD = "marigold"
+    METRIC_DEPTH_ANYTHING = "metric_depth_anything"
+    DEPTH_PRO = "depth_pro"
+    ZOEDEPTH = "zoedepth"
+    UNIDEPTH = "unidepth"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,8 @@ class CoarsePreset:
             Read for Depth Anything alone.
         render_margin: m in the same formula.
         architecture: what reads it.
+        far_limit_m: depth from which on a metric model says nothing (docs/metric-depth.md); None
+            for other kinds, and where the checkpoint itself says how far it was trained.
     """
 
     weights: PresetWeights
@@ -69,6 +76,7 @@ class CoarsePreset:
     render_scale: float = 1.0
     render_margin: float = 0.0
     architecture: Architecture = Architecture.DEPTH_ANYTHING
+    far_limit_m: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +113,22 @@ def _depth_anything(size: str, revision: str, non_commercial: bool) -> CoarsePre
     return CoarsePreset(weights, DepthKind.AFFINE_DISPARITY, render_scale=7.0, render_margin=0.1)
 
 
+def _metric_depth_anything(place: str, size: str) -> CoarsePreset:
+    non_commercial = size != "Small"
+    licence = "CC-BY-NC-4.0" if non_commercial else "Apache-2.0"
+    repo = f"depth-anything/Depth-Anything-V2-Metric-{place}-{size}-hf"
+    weights = HubWeights(repo, UNVERIFIED, licence, non_commercial)
+    return CoarsePreset(
+        weights, DepthKind.METRIC_DEPTH, architecture=Architecture.METRIC_DEPTH_ANYTHING
+    )
+
+
+# Where no commit of a repository could be verified when its preset was written: the branch is
+# resolved when the weights are fetched, and dataset.json records the commit and the digest.
+UNVERIFIED = "main"
+# What a model without an end of its own says from here on is taken for "far", as of the sky.
+OPEN_END_M = 1000.0
+
 COARSE: dict[str, CoarsePreset] = {
     "depth-anything-v2-small": _depth_anything(
         "Small", "5426e4f0f36572d16453bbda7a8389317b1bef99", non_commercial=False
@@ -122,20 +146,18 @@ COARSE: dict[str, CoarsePreset] = {
         render_scale=4.0,
         render_margin=1.4,
     ),
-    # No commit of these three could be verified when this was written: "main" is resolved when the
-    # weights are fetched, and dataset.json records the commit and the digest.
     "dpt-large": CoarsePreset(
-        HubWeights("Intel/dpt-large", "main", "Apache-2.0"),
+        HubWeights("Intel/dpt-large", UNVERIFIED, "Apache-2.0"),
         DepthKind.AFFINE_DISPARITY,
         architecture=Architecture.DPT,
     ),
     "dpt-hybrid-midas": CoarsePreset(
-        HubWeights("Intel/dpt-hybrid-midas", "main", "Apache-2.0"),
+        HubWeights("Intel/dpt-hybrid-midas", UNVERIFIED, "Apache-2.0"),
         DepthKind.AFFINE_DISPARITY,
         architecture=Architecture.DPT,
     ),
     "marigold": CoarsePreset(
-        HubWeights("prs-eth/marigold-depth-v1-1", "main", "OpenRAIL++-M"),
+        HubWeights("prs-eth/marigold-depth-v1-1", UNVERIFIED, "OpenRAIL++-M"),
         DepthKind.AFFINE_DEPTH,
         architecture=Architecture.MARIGOLD,
     ),
@@ -143,6 +165,37 @@ COARSE: dict[str, CoarsePreset] = {
         PackagedWeights("models/mini/dpt", "fp16", "Apache-2.0"),
         DepthKind.AFFINE_DISPARITY,
         architecture=Architecture.DPT,
+    ),
+    **{
+        f"depth-anything-v2-metric-{place.lower()}-{size.lower()}": _metric_depth_anything(
+            place, size
+        )
+        for place in ("Indoor", "Outdoor")
+        for size in ("Small", "Base", "Large")
+    },
+    "mini-metric": CoarsePreset(
+        PackagedWeights("models/mini/metric", "fp16", "Apache-2.0"),
+        DepthKind.METRIC_DEPTH,
+        architecture=Architecture.METRIC_DEPTH_ANYTHING,
+    ),
+    "depth-pro": CoarsePreset(
+        HubWeights("apple/DepthPro-hf", UNVERIFIED, "Apple-AMLR", non_commercial=True),
+        DepthKind.METRIC_DEPTH,
+        architecture=Architecture.DEPTH_PRO,
+        far_limit_m=OPEN_END_M,
+    ),
+    "zoedepth": CoarsePreset(
+        HubWeights("Intel/zoedepth-nyu-kitti", UNVERIFIED, "MIT"),
+        DepthKind.METRIC_DEPTH,
+        architecture=Architecture.ZOEDEPTH,
+    ),
+    "unidepth-v2-large": CoarsePreset(
+        HubWeights(
+            "lpiccinelli/unidepth-v2-vitl14", UNVERIFIED, "CC-BY-NC-4.0", non_commercial=True
+        ),
+        DepthKind.METRIC_DEPTH,
+        architecture=Architecture.UNIDEPTH,
+        far_limit_m=OPEN_END_M,
     ),
 }
 
@@ -179,10 +232,8 @@ CAPTIONERS: dict[str, CaptionerPreset] = {
             "BSD-3-Clause",
         )
     ),
-    # No commit of these two could be verified when this was written: "main" is resolved when the
-    # weights are fetched, and dataset.json records the commit and the digest.
-    "blip-2": CaptionerPreset(HubWeights("Salesforce/blip2-opt-2.7b", "main", "MIT")),
+    "blip-2": CaptionerPreset(HubWeights("Salesforce/blip2-opt-2.7b", UNVERIFIED, "MIT")),
     "florence-2": CaptionerPreset(
-        HubWeights("florence-community/Florence-2-base", "main", "MIT"), task="<CAPTION>"
+        HubWeights("florence-community/Florence-2-base", UNVERIFIED, "MIT"), task="<CAPTION>"
     ),
 }

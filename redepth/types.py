@@ -29,6 +29,19 @@ class DepthKind(StrEnum):
     def grows_towards_camera(self) -> bool:
         return self is DepthKind.AFFINE_DISPARITY
 
+    @property
+    def is_metric(self) -> bool:
+        """Whether the numbers are metres: nothing of them is free to be aligned away."""
+        return self is DepthKind.METRIC_DEPTH
+
+
+class FocalSource(StrEnum):
+    """Where a label's focal length comes from: the list, the photograph's EXIF, or the model."""
+
+    LIST = "list"
+    EXIF = "exif"
+    MODEL = "model"
+
 
 class Outcome(StrEnum):
     """How an image ended. Every planned image ends in exactly one of these."""
@@ -60,6 +73,8 @@ class ImageRef:
         version: ETag or modification time in nanoseconds; changes when the object does.
         caption: the list's own caption, if it has one.
         offset_bytes: where its bytes begin in the tar that the uri names; None elsewhere.
+        focal_px: the list's own focal length, in pixels of the upright photograph.
+        fov_deg: or its horizontal field of view.
     """
 
     id: str
@@ -68,6 +83,8 @@ class ImageRef:
     version: str | None = None
     caption: str | None = None
     offset_bytes: int | None = None
+    focal_px: float | None = None
+    fov_deg: float | None = None
 
     def __post_init__(self) -> None:
         if not self.id or not self.uri:
@@ -83,12 +100,14 @@ class DecodedImage:
         sha256: hex digest of the file's bytes.
         file_format: what the content is ("JPEG", "PNG", ...), whatever the name says.
         notes: what decoding had to do, in words ("first of 31 frames", ...), empty for most files.
+        focal_px: focal length in pixels of this picture, as its EXIF says; None if it does not.
     """
 
     rgb_hw3: ByteImage
     sha256: str
     file_format: str
     notes: tuple[str, ...] = ()
+    focal_px: float | None = None
 
     def __post_init__(self) -> None:
         if self.rgb_hw3.dtype != np.uint8 or self.rgb_hw3.ndim != 3 or self.rgb_hw3.shape[2] != 3:
@@ -113,11 +132,15 @@ class CoarseDepth:
         map_hw: float32 [H, W].
         kind: what the numbers mean.
         features: the estimator's own intermediate state for this image (token maps), opaque here.
+        focal_px: of a model that sees it in the picture: in pixels of the map's width.
+        far_limit_m: of a metric model: the depth from which on the map says nothing.
     """
 
     map_hw: FloatMap
     kind: DepthKind
     features: object = field(default=None, repr=False)
+    focal_px: float | None = None
+    far_limit_m: float | None = None
 
     def __post_init__(self) -> None:
         _require_map(self.map_hw, "coarse map")
@@ -219,6 +242,9 @@ class LabelRow:
     agreeing_share: float | None = None
     mean_confidence: float | None = None
     mean_spread: float | None = None
+    focal_px: float | None = None
+    focal_source: FocalSource | None = None
+    far_share: float | None = None
     attempts: int = 1
     seconds: float | None = None
     device: str | None = None

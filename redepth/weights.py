@@ -86,6 +86,14 @@ def seeded_card(role: str, name: str, seed: int, state: Mapping[str, torch.Tenso
     )
 
 
+def seeds_are_for_mini(preset: str) -> ConfigError:
+    """Return the error for a seed where a coarse model has published weights."""
+    return ConfigError(
+        "coarse.weights.seed makes the presets 'mini' and 'mini-metric' only, got preset "
+        f"{preset!r}: leave weights out for the preset's own, or name a repo or a folder"
+    )
+
+
 def resolve_weights(
     own: Weights, preset: PresetWeights | None, patterns: Sequence[str]
 ) -> ResolvedFolder:

@@ -70,11 +70,13 @@ class DepthEstimator(Protocol):
     def processing_size(self, height_px: int, width_px: int) -> tuple[int, int]:
         """Return (height, width) at which a picture of the given size is to be estimated."""
 
-    def estimate(self, rgb_hw3: ByteImage) -> CoarseDepth:
+    def estimate(self, rgb_hw3: ByteImage, focal_px: float | None = None) -> CoarseDepth:
         """Return the coarse map of a picture that is already at its processing size.
 
         Args:
             rgb_hw3: uint8 [H, W, 3], sRGB.
+            focal_px: of the camera, in pixels of this picture's width; None if it is not known.
+                A model that does not ask for it leaves it aside.
         """
 
 
@@ -108,7 +110,29 @@ def load_estimator(settings: Coarse, device: torch.device) -> DepthEstimator:
         from redepth.estimators.marigold import load_marigold
 
         return load_marigold(settings, device)
-    return load_token_estimator(settings, device)
+    if architecture is Architecture.DEPTH_ANYTHING:
+        return load_token_estimator(settings, device)
+    return _load_metric_estimator(settings, architecture, device)
+
+
+def _load_metric_estimator(
+    settings: Coarse, architecture: Architecture, device: torch.device
+) -> DepthEstimator:
+    if architecture is Architecture.METRIC_DEPTH_ANYTHING:
+        from redepth.estimators.metric_depth_anything import load_metric_depth_anything
+
+        return load_metric_depth_anything(settings, device)
+    if architecture is Architecture.DEPTH_PRO:
+        from redepth.estimators.depth_pro import load_depth_pro
+
+        return load_depth_pro(settings, device)
+    if architecture is Architecture.ZOEDEPTH:
+        from redepth.estimators.zoedepth import load_zoedepth
+
+        return load_zoedepth(settings, device)
+    from redepth.estimators.unidepth import load_unidepth
+
+    return load_unidepth(settings, device)
 
 
 def load_token_estimator(settings: Coarse, device: torch.device) -> TokenDepthEstimator:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
+from typing import Literal
 
 import numpy as np
 import torch
@@ -27,11 +28,11 @@ from redepth.geometry.sizes import input_size
 from redepth.presets import COARSE, CoarsePreset, HubWeights
 from redepth.types import ByteImage, CoarseDepth, ModelCard
 from redepth.weights import (
-    ResolvedFolder,
     reading,
     require_complete,
     resolve_weights,
     seeded_card,
+    seeds_are_for_mini,
     variant_of,
     weight_files,
     weight_patterns,
@@ -104,11 +105,12 @@ class DepthAnything:
         return new_height_px, new_width_px
 
     @torch.no_grad()
-    def estimate(self, rgb_hw3: ByteImage) -> CoarseDepth:
+    def estimate(self, rgb_hw3: ByteImage, focal_px: float | None = None) -> CoarseDepth:
         """Return the coarse map and the token maps it was decoded from.
 
         Args:
             rgb_hw3: uint8 [H, W, 3], both sides multiples of the patch size.
+            focal_px: takes no part.
 
         Returns:
             Map float32 [H, W] >= 0; features are `TokenMaps` on the model's device.
@@ -154,15 +156,20 @@ def load_depth_anything(settings: Coarse, device: torch.device) -> DepthAnything
     preset = COARSE[settings.preset]
     seed = settings.weights.seed
     if seed is None:
-        model, card = _read(settings, preset)
+        model, card = read_depth_anything(settings, preset, "relative")
     else:
         model, card = _make(settings, preset, seed)
     return DepthAnything(model, card, preset, settings.size_px, device)
 
 
-def _read(
-    settings: Coarse, preset: CoarsePreset
+def read_depth_anything(
+    settings: Coarse, preset: CoarsePreset, expected: Literal["relative", "metric"]
 ) -> tuple[DepthAnythingForDepthEstimation, ModelCard]:
+    """Read a checkpoint of the stated `depth_estimation_type` from the hub or a folder.
+
+    Raises:
+        ConfigError: the weights cannot be had, are not whole, or are of the other type.
+    """
     variant = variant_of(settings.weights, preset.weights)
     patterns = ("config.json", *weight_patterns("model", variant))
     folder = resolve_weights(settings.weights, preset.weights, patterns)
@@ -177,26 +184,20 @@ def _read(
             output_loading_info=True,
         )
     require_complete("Depth Anything", folder, info)
-    _require_relative(model, folder)
-    return model, folder.card("coarse", files)
-
-
-def _require_relative(model: DepthAnythingForDepthEstimation, folder: ResolvedFolder) -> None:
-    kind = model.config.depth_estimation_type
-    if kind != "relative":
+    found = model.config.depth_estimation_type
+    if found != expected:
+        meaning = {"relative": "affine-invariant disparity", "metric": "depth in metres"}[expected]
         raise ConfigError(
-            f"{folder.source} predicts {kind} depth; the Depth Anything presets stand for "
-            "affine-invariant disparity (depth_estimation_type 'relative')"
+            f"{folder.source} predicts {found} depth; the preset {settings.preset!r} stands for "
+            f"{meaning} (depth_estimation_type {expected!r})"
         )
+    return model, folder.card("coarse", files)
 
 
 def _make(
     settings: Coarse, preset: CoarsePreset, seed: int
 ) -> tuple[DepthAnythingForDepthEstimation, ModelCard]:
     if isinstance(preset.weights, HubWeights):
-        raise ConfigError(
-            f"coarse.weights.seed makes the preset 'mini' only, got preset {settings.preset!r}: "
-            "leave weights out for the preset's own, or name a repo or a folder"
-        )
+        raise seeds_are_for_mini(settings.preset)
     model = build_mini_depth_anything(seed)
     return model, seeded_card("coarse", settings.preset, seed, model.state_dict())

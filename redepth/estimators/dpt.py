@@ -16,7 +16,6 @@ from torch.nn import functional
 from transformers import DPTForDepthEstimation
 
 from redepth.config import Coarse
-from redepth.errors import ConfigError
 from redepth.geometry.sizes import input_size
 from redepth.presets import COARSE
 from redepth.types import ByteImage, CoarseDepth, DepthKind, ModelCard
@@ -24,6 +23,7 @@ from redepth.weights import (
     reading,
     require_complete,
     resolve_weights,
+    seeds_are_for_mini,
     variant_of,
     weight_files,
     weight_patterns,
@@ -76,11 +76,12 @@ class Dpt:
         return new_height_px, new_width_px
 
     @torch.no_grad()
-    def estimate(self, rgb_hw3: ByteImage) -> CoarseDepth:
+    def estimate(self, rgb_hw3: ByteImage, focal_px: float | None = None) -> CoarseDepth:
         """Return the coarse map, float32 [H, W].
 
         Args:
             rgb_hw3: uint8 [H, W, 3], any size.
+            focal_px: takes no part.
         """
         image_3hw = torch.tensor(rgb_hw3, device=self._device).permute(2, 0, 1) / 255.0
         shown = ((image_3hw - self._mean) / self._std).unsqueeze(0)
@@ -106,9 +107,7 @@ def load_dpt(settings: Coarse, device: torch.device) -> Dpt:
     """
     preset = COARSE[settings.preset]
     if settings.weights.seed is not None:
-        raise ConfigError(
-            f"coarse.weights.seed makes the preset 'mini' only, got preset {settings.preset!r}"
-        )
+        raise seeds_are_for_mini(settings.preset)
     variant = variant_of(settings.weights, preset.weights)
     patterns = ("config.json", _PROCESSOR_FILE, *weight_patterns("model", variant))
     folder = resolve_weights(settings.weights, preset.weights, patterns)

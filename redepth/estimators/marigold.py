@@ -19,6 +19,7 @@ from redepth.weights import (
     TOKENIZER_FILES,
     reading,
     resolve_weights,
+    seeds_are_for_mini,
     variant_of,
     weight_files,
     weight_patterns,
@@ -50,11 +51,12 @@ class Marigold:
         return new_height_px, new_width_px
 
     @torch.no_grad()
-    def estimate(self, rgb_hw3: ByteImage) -> CoarseDepth:
+    def estimate(self, rgb_hw3: ByteImage, focal_px: float | None = None) -> CoarseDepth:
         """Return the coarse map, float32 [H, W] in [0, 1], larger is farther.
 
         Args:
             rgb_hw3: uint8 [H, W, 3].
+            focal_px: takes no part.
         """
         answer = self._pipeline(
             rgb_hw3.astype(np.float32) / 255.0,
@@ -74,9 +76,7 @@ def load_marigold(settings: Coarse, device: torch.device) -> Marigold:
     """
     preset = COARSE[settings.preset]
     if settings.weights.seed is not None:
-        raise ConfigError(
-            f"coarse.weights.seed makes the preset 'mini' only, got preset {settings.preset!r}"
-        )
+        raise seeds_are_for_mini(settings.preset)
     variant = variant_of(settings.weights, preset.weights)
     folder = resolve_weights(settings.weights, preset.weights, _patterns(variant))
     files = [

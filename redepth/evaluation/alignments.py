@@ -135,14 +135,14 @@ def align_to_disparity(
 
 
 def as_disparity(map_hw: FloatArray, kind: DepthKind) -> Doubles:
-    """Return a map as disparity; a depth is inverted where positive, else 0.
+    """Return a map as disparity; a depth is inverted where positive, else 0; NaN stays NaN.
 
     Inverting an affine-invariant depth presumes that its shift is 0.
     """
     values_hw = map_hw.astype(np.float64)
     if kind is DepthKind.AFFINE_DISPARITY:
         return values_hw
-    disparity_hw = np.zeros_like(values_hw)
+    disparity_hw = np.where(np.isnan(values_hw), np.nan, 0.0)
     np.divide(1.0, values_hw, out=disparity_hw, where=values_hw > 0)
     return disparity_hw
 

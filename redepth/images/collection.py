@@ -187,7 +187,13 @@ def _listed_refs(list_uri: str) -> Iterator[ImageRef]:
             continue
         if row.id is not None and not _is_new(row.id, seen_ids):
             raise ConfigError(_id_means_two(list_uri, row, base))
-        yield ImageRef(row.id or image_id(uri), uri, caption=row.caption)
+        yield ImageRef(
+            row.id or image_id(uri),
+            uri,
+            caption=row.caption,
+            focal_px=row.focal_px,
+            fov_deg=row.fov_deg,
+        )
 
 
 def _id_means_two(list_uri: str, row: Row, base: str) -> str:

@@ -1,7 +1,8 @@
 """Photographs inside tars (WebDataset's shards too) and Parquet files, read without unpacking.
 
 Containers are listed one after another, their images streamed: of a tar the headers alone, of a
-Parquet file the columns `id` and `caption` alone. The image is read later, by whoever labels it:
+Parquet file the columns `id`, `caption`, `focal_px` and `fov_deg` alone. The image is read later,
+by whoever labels it:
 
 - `tar://NAME::CONTAINER` by the range of bytes that the listing has noted (one request); without
   that, through fsspec's own tar filesystem, which knows the same names;
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from redepth.errors import ConfigError
 from redepth.filesystems import open_filesystem
+from redepth.images.list_files import camera_of
 from redepth.images.uris import image_id
 from redepth.types import ImageRef
 
@@ -35,7 +37,7 @@ _PARQUET_PROTOCOL = "parquet://"
 # Between two headers lies an image: more would only be read in vain.
 _READ_AHEAD_BYTES = 64 * 1024
 _ROWS_PER_BATCH = 2_000
-_COLUMNS = ("id", "caption")
+_COLUMNS = ("id", "caption", "focal_px", "fov_deg")
 
 
 def is_tar(uri: str) -> bool:
@@ -123,7 +125,7 @@ def holds_images(uri: str) -> bool:
 
 
 def parquet_images(uri: str, version: str | None) -> Iterator[ImageRef]:
-    """Yield the images in a Parquet file's column of bytes, with `id` and `caption` if it has them.
+    """Yield the images in a Parquet file's column of bytes, with id, caption and camera.
 
     Raises:
         ConfigError: several columns could be it, and none is called `image`.
@@ -134,13 +136,20 @@ def parquet_images(uri: str, version: str | None) -> Iterator[ImageRef]:
     for row, values in enumerate(_named_rows(uri)):
         own = f"{_PARQUET_PROTOCOL}{column}/{row}::{where}"
         own_id, caption = values.get("id"), values.get("caption") or None
+        focal_px, fov_deg = camera_of(f"{uri}, row {row + 1}", values)
         yield ImageRef(
-            image_id(own) if own_id is None else str(own_id), own, None, version, caption
+            image_id(own) if own_id is None else str(own_id),
+            own,
+            None,
+            version,
+            caption,
+            focal_px=focal_px,
+            fov_deg=fov_deg,
         )
 
 
 def _named_rows(uri: str) -> Iterator[dict[str, Any]]:
-    """Yield `id` and `caption` of each row, as far as the file has them."""
+    """Yield what else each row says (`id`, `caption`, ...), as far as the file has it."""
     import pyarrow.parquet as pq
 
     file = _parquet_file(uri)

@@ -25,11 +25,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from redepth.config import Decoding
 from redepth.errors import ImageRejected, RedepthError
 from redepth.filesystems import open_filesystem
+from redepth.images.camera import exif_focal_px
 from redepth.images.containers import is_in_parquet, read_from_parquet, read_range
 from redepth.images.uris import is_local
 from redepth.storage_faults import Fault, classify, explained, in_words
@@ -106,15 +107,17 @@ def decode(data: bytes, settings: Decoding) -> DecodedImage:
         with _pillow_guarded(settings), _opened(data) as image:
             file_format = image.format or "unknown"
             _require_size(image.width, image.height, settings)
+            stored_px = image.width, image.height
             picture = _upright(image)
+            focal_px, focal_notes = _exif_focal(image, *stored_px)
             picture = _over_background(_eight_bit(picture), settings)
             rgb_hw3: ByteImage = np.array(picture.image, dtype=np.uint8)
-            notes = (*_frame_note(image), *picture.notes)
+            notes = (*_frame_note(image), *picture.notes, *focal_notes)
     except ImageRejected:
         raise
     except Exception as error:  # decoders raise anything: OSError, SyntaxError, ValueError, ...
         raise ImageRejected(_reason(error, data, settings)) from error
-    return DecodedImage(rgb_hw3, hashlib.sha256(data).hexdigest(), file_format, notes)
+    return DecodedImage(rgb_hw3, hashlib.sha256(data).hexdigest(), file_format, notes, focal_px)
 
 
 def resize(rgb_hw3: ByteImage, height_px: int, width_px: int) -> ByteImage:
@@ -219,6 +222,17 @@ def _upright(image: Image.Image) -> _Picture:
         return _Picture(image, (f"orientation not readable ({in_words(error)}), taken as upright",))
     is_turned = orientation > 1
     return _Picture(image, (f"turned upright (EXIF orientation {orientation})",) * is_turned)
+
+
+def _exif_focal(
+    image: Image.Image, width_px: int, height_px: int
+) -> tuple[float | None, tuple[str, ...]]:
+    """Return the focal length in pixels that EXIF tells, and what had to be said about it."""
+    try:
+        tags = image.getexif().get_ifd(ExifTags.IFD.Exif)
+    except Exception as error:  # a damaged EXIF block does not spoil the pixels
+        return None, (f"EXIF not readable ({in_words(error)}), left aside",)
+    return exif_focal_px(tags, width_px, height_px)
 
 
 def _orientation(image: Image.Image) -> int:

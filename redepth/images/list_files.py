@@ -1,14 +1,16 @@
 """Lists of images: .txt, .csv, .jsonl and .parquet, read row by row from any fsspec URL.
 
 A .txt holds one uri a line; blank lines and lines that begin with # are passed over. The others
-have a column (or key) `uri` and perhaps `caption` and `id`; further columns are ignored.
+have a column (or key) `uri` and perhaps `caption`, `id`, and `focal_px` or `fov_deg`; further ones
+are ignored.
 """
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -17,20 +19,28 @@ from typing import Any, TextIO
 
 from redepth.errors import ConfigError
 from redepth.filesystems import open_filesystem
+from redepth.images.camera import LARGEST_FOV_DEG, SMALLEST_FOV_DEG
 
 _ROWS_PER_BATCH = 2_000
 _BUFFER_BYTES = 2**20  # without it a whole column of a row group is read at once
-_COLUMNS = ("uri", "id", "caption")
+_COLUMNS = ("uri", "id", "caption", "focal_px", "fov_deg")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a list: where it stands, and what it says."""
+    """One line of a list: where it stands, and what it says.
+
+    Attributes:
+        focal_px: of the camera, in pixels of the whole upright photograph; > 0.
+        fov_deg: or its horizontal field of view; in 1..175. A row has one of them at most.
+    """
 
     where: str
     uri: str
     id: str | None = None
     caption: str | None = None
+    focal_px: float | None = None
+    fov_deg: float | None = None
 
 
 def is_list(uri: str) -> bool:
@@ -133,7 +143,48 @@ def _row(where: str, record: dict[str, Any]) -> Row:
     uri = _text(record["uri"])
     if uri is None:
         raise ConfigError(f"{where}: `uri` is empty")
-    return Row(where, uri, _text(record.get("id")), _text(record.get("caption")))
+    focal_px, fov_deg = camera_of(where, record)
+    own_id, caption = (_text(record.get(name)) for name in ("id", "caption"))
+    return Row(where, uri, own_id, caption, focal_px, fov_deg)
+
+
+def camera_of(where: str, record: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """Return `focal_px` and `fov_deg` of a row, None where it is empty.
+
+    Raises:
+        ConfigError: not a number, a focal length or a field of view that cannot be, or both.
+    """
+    focal_px, fov_deg = (_number(where, record, name) for name in ("focal_px", "fov_deg"))
+    if focal_px is not None and fov_deg is not None:
+        raise ConfigError(
+            f"{where}: it has focal_px {focal_px:g} and fov_deg {fov_deg:g}: leave one of them "
+            "empty, for they may contradict each other"
+        )
+    if focal_px is not None and not focal_px > 0:
+        raise ConfigError(
+            f"{where}: focal_px is {focal_px:g}, expected a focal length above 0, in pixels of the "
+            "whole upright photograph; leave it empty where it is not known"
+        )
+    if fov_deg is not None and not SMALLEST_FOV_DEG <= fov_deg <= LARGEST_FOV_DEG:
+        raise ConfigError(
+            f"{where}: fov_deg is {fov_deg:g}, expected the horizontal field of view, "
+            f"{SMALLEST_FOV_DEG:g} to {LARGEST_FOV_DEG:g} degrees; leave it empty where it is not "
+            "known"
+        )
+    return focal_px, fov_deg
+
+
+def _number(where: str, record: Mapping[str, Any], name: str) -> float | None:
+    text = _text(record.get(name))
+    if text is None:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ConfigError(f"{where}: {name} is {text!r}, expected a number or nothing")
+    return number
 
 
 def _text(value: object) -> str | None:

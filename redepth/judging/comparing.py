@@ -28,7 +28,7 @@ from redepth.judging.tables import (
     number,
 )
 from redepth.store.reader import Labels, StoredLabel
-from redepth.types import Outcome
+from redepth.types import DepthKind, Outcome
 
 RANGE_QUANTILES = 0.02, 0.98  # those of the catalogue's drift
 MAX_IMAGES_SHOWN = 50
@@ -60,7 +60,7 @@ class ImageComparison:
     Attributes:
         correlation: Spearman's, of the refined maps; 1 is the same order of depth.
         difference: mean |a second + b - first| / (98 % - 2 % quantile of first), a and b by least
-            squares; the second is resized to the first.
+            squares (1 and 0 if both are metres); the second is resized to the first.
         confidence, drift: of the first and the second.
     """
 
@@ -161,7 +161,9 @@ def compare_images(first: StoredLabel, second: StoredLabel) -> ImageComparison:
     """Compare one image's refined maps; of different kinds, as disparities."""
     correlation = difference = math.nan
     if first.row.outcome.has_label and second.row.outcome.has_label:
-        correlation, difference = _map_differences(*_common_maps(first, second))
+        are_metric = all(label.row.kind is DepthKind.METRIC_DEPTH for label in (first, second))
+        maps = _common_maps(first, second)
+        correlation, difference = _map_differences(*maps, are_metric=are_metric)
     rows = first.row, second.row
     return ImageComparison(
         id=first.row.id,
@@ -216,16 +218,25 @@ def _common_maps(first: StoredLabel, second: StoredLabel) -> tuple[Doubles, Doub
     return as_disparity(maps[0], kinds[0]), as_disparity(maps[1], kinds[1])
 
 
-def _map_differences(first_hw: Doubles, second_hw: Doubles) -> tuple[float, float]:
-    """Return rank correlation and relative difference; NaN where a map has no range."""
+def _map_differences(
+    first_hw: Doubles, second_hw: Doubles, *, are_metric: bool
+) -> tuple[float, float]:
+    """Return rank correlation and relative difference; NaN where a map has no range.
+
+    Pixels beyond the far limit of either are left out; two metric maps are not aligned.
+    """
     from scipy.stats import spearmanr
 
-    low, high = np.quantile(first_hw, RANGE_QUANTILES)
-    if not high > low or not np.ptp(second_hw) > 0:
+    both_hw = np.isfinite(first_hw) & np.isfinite(second_hw)
+    first_n, second_n = first_hw[both_hw], second_hw[both_hw]
+    if not first_n.size:
         return math.nan, math.nan
-    fit = fit_affine(second_hw, first_hw)
-    difference = float(np.mean(np.abs(fit.apply(second_hw) - first_hw)) / (high - low))
-    return float(spearmanr(first_hw.ravel(), second_hw.ravel()).statistic), difference
+    low, high = np.quantile(first_n, RANGE_QUANTILES)
+    if not high > low or not np.ptp(second_n) > 0:
+        return math.nan, math.nan
+    aligned_n = second_n if are_metric else fit_affine(second_n, first_n).apply(second_n)
+    difference = float(np.mean(np.abs(aligned_n - first_n)) / (high - low))
+    return float(spearmanr(first_n, second_n).statistic), difference
 
 
 def _compared_set(labels: Labels, shared: Sequence[str]) -> ComparedSet:

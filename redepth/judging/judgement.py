@@ -20,7 +20,7 @@ from redepth.store.reader import Labels, StoredLabel, open_labels
 from redepth.truth.layouts import find_truth
 from redepth.truth.pairing import Pairing, pair
 from redepth.truth.truth import BoolMap, Truth, TruthFile, TruthKind
-from redepth.types import Outcome
+from redepth.types import DepthKind, Outcome
 
 Floats = npt.NDArray[np.float32]
 
@@ -256,10 +256,10 @@ def _confidence_figures(
     label: StoredLabel, refined_hw: Doubles, truth: Truth
 ) -> tuple[Sparsification | None, PixelSample | None]:
     """Compare the stored confidence with the error, where there is one."""
-    if not np.isfinite(label.confidence).all():
+    if not np.isfinite(label.confidence).any():
         return None, None
-    scored_hw = truth.mask_hw & np.isfinite(refined_hw)
     confidence_hw = resize_map(label.confidence, truth.size_hw)
+    scored_hw = truth.mask_hw & np.isfinite(refined_hw) & np.isfinite(confidence_hw)
     error_n = np.abs(refined_hw - truth.map_hw)[scored_hw] / truth.map_hw[scored_hw]
     curves = None
     if error_n.size >= NUM_STEPS and error_n.any():
@@ -280,7 +280,8 @@ def _sample(
     def sampled(map_hw: npt.NDArray[np.floating]) -> Floats:
         return resize_map(map_hw.astype(np.float32), truth.size_hw)[scored_hw][::step]
 
-    cues = cues_of(label.spread, label.refined, label.coarse)
+    is_metric = label.row.kind is DepthKind.METRIC_DEPTH
+    cues = cues_of(label.spread, label.refined, label.coarse, is_metric=is_metric)
     depth_n, true_n = refined_hw[scored_hw][::step], truth.map_hw[scored_hw][::step]
     return PixelSample(
         confidence_n=np.clip(sampled(label.confidence), 0.0, 1.0),

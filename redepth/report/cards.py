@@ -166,9 +166,11 @@ def _card_facts(picture: LabelPicture) -> Iterator[Fact]:
     if row.rank_correlation is not None:
         yield Fact("Order kept", f"{row.rank_correlation:.3f}")
     if picture.errors is not None:
-        yield Fact("Coarse error", f"{picture.errors.coarse_hw.mean():.1%}", "AbsRel")
-        yield Fact("Refined error", f"{picture.errors.refined_hw.mean():.1%}", "AbsRel")
+        yield Fact("Coarse error", f"{np.nanmean(picture.errors.coarse_hw):.1%}", "AbsRel")
+        yield Fact("Refined error", f"{np.nanmean(picture.errors.refined_hw):.1%}", "AbsRel")
     yield Fact("Label", f"{row.width_px} x {row.height_px} px", _size_note(row))
+    if row.far_share is not None:
+        yield Fact("Beyond the far limit", f"{row.far_share:.1%}")
     if row.num_members:
         yield Fact("Members", str(row.num_members))
     if row.seconds is not None:

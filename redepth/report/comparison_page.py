@@ -198,7 +198,7 @@ def _gallery(found: LabelComparison, first: Labels, second: Labels) -> Gallery:
         num_labels=len(found.images),
         kind_words=KIND_WORDS[kind],
         confidence_words="agreement of the members or a fitted probability, by the recipe of each",
-        up_to_scale=True,
+        up_to_scale=kind is not DepthKind.METRIC_DEPTH,
         intro="The images that differ most, and some of the others.",
         change_words="largest difference",
     )
@@ -256,7 +256,10 @@ def _shown_kind(first: LabelPicture, second: LabelPicture) -> DepthKind:
 
 
 def _common_scale(first: LabelPicture, second: LabelPicture) -> tuple[FloatMap, FloatMap]:
-    """Bring the second refined map to the first one's grid, kind, scale and shift."""
+    """Bring the second refined map to the first one's grid, kind, scale and shift.
+
+    Of two metric maps to its grid alone.
+    """
     own_kind, other_kind = first.row.kind, second.row.kind
     assert own_kind is not None and other_kind is not None, "a label has a kind"
     own = first.refined_hw
@@ -264,7 +267,12 @@ def _common_scale(first: LabelPicture, second: LabelPicture) -> tuple[FloatMap, 
     if own_kind is not other_kind:
         own = as_disparity(own, own_kind).astype(np.float32)
         other = as_disparity(other, other_kind).astype(np.float32)
-    return own, fit_affine(other, own).apply(other).astype(np.float32)
+    if own_kind.is_metric and other_kind.is_metric:
+        return own, other
+    both_hw = np.isfinite(own) & np.isfinite(other)
+    if not both_hw.any():
+        return own, other
+    return own, fit_affine(other, own, both_hw).apply(other).astype(np.float32)
 
 
 def _facts(image: ImageComparison) -> Iterator[Fact]:
@@ -279,7 +287,8 @@ def _facts(image: ImageComparison) -> Iterator[Fact]:
 def _scales(kind: DepthKind) -> tuple[Scale, ...]:
     ends = ("near", "far") if kind is DepthKind.METRIC_DEPTH else depth_ends(kind, 0.0, 1.0)
     word = "disparity" if kind.grows_towards_camera else "depth"
-    aligned = f"{word}, the second aligned to the first by scale and shift"
+    how = "in metres" if kind is DepthKind.METRIC_DEPTH else "the second aligned by scale and shift"
+    aligned = f"{word}, {how}"
     sure, share = "from unsure to sure", "share of the first's range"
     return (
         Scale("depth", aligned, colour_stops(DEPTH_COLOURS), *ends),

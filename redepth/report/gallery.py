@@ -42,6 +42,8 @@ def _errors(label: StoredLabel) -> SceneErrors | None:
     if truth is None:
         return None
     assert label.row.kind is not None, "a label has a kind"
+    if label.row.kind.is_metric and truth.camera is None:
+        return None  # a relief's depth is in halves of the picture's height, not in metres
     return scene_errors(label.coarse, label.refined, label.row.kind, truth.depth_hw)
 
 

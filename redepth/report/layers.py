@@ -122,7 +122,7 @@ def _error_layers(picture: LabelPicture) -> list[Layer]:
     if picture.errors is None:
         return []
     maps = {"coarse error": picture.errors.coarse_hw, "refined error": picture.errors.refined_hw}
-    high = float(np.quantile(np.concatenate([m.ravel() for m in maps.values()]), 0.99))
+    high = float(np.nanquantile(np.concatenate([m.ravel() for m in maps.values()]), 0.99))
     ends = ("0 %", f"{high:.1%} of the true depth")
     return [coloured(n, m, (0.0, high), ERROR_COLOURS, ends) for n, m in maps.items()]
 

@@ -20,6 +20,7 @@ DEPTH_COLOURS = "magma"
 CONFIDENCE_COLOURS = "viridis"
 UNTRAINED_WARNING = "UNTRAINED models (weights from a seed): these maps mean nothing"
 ERROR_COLOURS = "inferno"
+UNDEFINED_COLOUR = "0.5"  # grey, which no colour map has
 COLUMNS = ("photograph", "coarse", "refined", "confidence")
 ERROR_COLUMNS = ("coarse error", "refined error")
 ROW_HEIGHT_IN = 2.3
@@ -102,6 +103,7 @@ def _draw_row(axes: Sequence[Axes], picture: LabelPicture, *, with_bars: bool) -
     _draw_photograph(axes[0], picture.photograph_hw3)
     low, high = shared_range(picture)
     for axis, map_hw in ((axes[1], picture.coarse_hw), (axes[2], picture.refined_hw)):
+        axis.set_facecolor(UNDEFINED_COLOUR)
         image = axis.imshow(map_hw, cmap=DEPTH_COLOURS, vmin=low, vmax=high)
         if with_bars:
             axis.figure.colorbar(image, ax=axis, shrink=0.7)
@@ -132,10 +134,10 @@ def _draw_errors(axes: Sequence[Axes], errors: SceneErrors | None, *, with_bars:
             _say(axis, "true depth unknown")
         return
     maps = (errors.coarse_hw, errors.refined_hw)
-    high = float(np.quantile(np.concatenate([map_hw.ravel() for map_hw in maps]), 0.99))
+    high = float(np.nanquantile(np.concatenate([map_hw.ravel() for map_hw in maps]), 0.99))
     for axis, map_hw in zip(axes, maps, strict=True):
         image = axis.imshow(map_hw, cmap=ERROR_COLOURS, vmin=0.0, vmax=high)
-        axis.set_xlabel(f"AbsRel {map_hw.mean():.3f}", fontsize=7)
+        axis.set_xlabel(f"AbsRel {np.nanmean(map_hw):.3f}", fontsize=7)
         if with_bars:
             axis.figure.colorbar(image, ax=axis, shrink=0.7)
 
@@ -166,6 +168,8 @@ def _facts(row: LabelRow) -> str:
         parts.append(f"drift {row.drift:.1%}")
     if row.mean_confidence is not None:
         parts.append(f"confidence {row.mean_confidence:.2f}")
+    if row.far_share:
+        parts.append(f"{row.far_share:.1%} beyond the far limit")
     if row.num_members:
         parts.append(f"{row.num_members} member{'s' if row.num_members > 1 else ''}")
     if row.reason:

@@ -13,7 +13,10 @@ from redepth.types import DepthKind, FloatMap
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SceneErrors:
-    """|d - t| / t of the aligned maps at the truth's size, float32 [H, W]."""
+    """|d - t| / t of the aligned maps at the truth's size, float32 [H, W].
+
+    NaN where a map has no value. A metric map is taken as it is.
+    """
 
     coarse_hw: FloatMap
     refined_hw: FloatMap
@@ -24,8 +27,9 @@ def scene_errors(
 ) -> SceneErrors:
     """Compare both maps of a label with the exact depth, each aligned to it by itself.
 
-    A disparity is aligned to 1 / truth, inverted and aligned again; a depth by scale and shift.
-    Maps of another size are resized to the truth's, bilinearly.
+    A disparity is aligned to 1 / truth, inverted and aligned again; a depth by scale and shift;
+    depth in metres is compared as it is. Maps of another size are resized to the truth's,
+    bilinearly.
     """
     coarse, refined = (
         _relative_error(map_hw, kind, true_depth_hw) for map_hw in (coarse_hw, refined_hw)
@@ -48,4 +52,6 @@ def _aligned(map_hw: FloatMap, kind: DepthKind, truth_hw: FloatMap) -> Array:
     if kind.grows_towards_camera:
         everywhere = np.ones_like(truth_hw, dtype=bool)
         return align_disparity_then_depth(map_hw, truth_hw, everywhere).depth_hw
+    if kind.is_metric:
+        return map_hw.astype(np.float64)
     return fit_affine(map_hw, truth_hw).apply(map_hw)

@@ -25,6 +25,8 @@ _OF_THE_LABEL = (
     "height_px", "width_px", "kind", "caption", "num_members", "drift", "rank_correlation",
     "metric_scale", "metric_shift", "agreeing_share", "mean_confidence", "mean_spread", "untrained",
 )  # fmt: skip
+# Came later: told where they are known, so that labels without them keep their digests.
+_IF_KNOWN = ("focal_px", "focal_source", "far_share")
 
 
 def maps_digest(
@@ -47,7 +49,8 @@ def group_digest(of_maps: Sequence[bytes]) -> str:
 def row_digest(row: LabelRow, of_maps: bytes) -> bytes:
     """Return sha256 over what a row says of its label, and the digest of its maps (b"" if none)."""
     values = asdict(row)
-    said = json.dumps([row.id, *(values[name] for name in _OF_THE_LABEL)])
+    known = [[name, values[name]] for name in _IF_KNOWN if values[name] is not None]
+    said = json.dumps([row.id, *(values[name] for name in _OF_THE_LABEL), *known])
     return hashlib.sha256(said.encode() + of_maps).digest()
 
 

@@ -31,6 +31,8 @@ IMAGE_FIELDS = (
     pa.field("version", pa.string()),
     pa.field("caption", pa.string()),
     pa.field("offset_bytes", pa.int64()),
+    pa.field("focal_px", pa.float64()),
+    pa.field("fov_deg", pa.float64()),
 )
 IMAGE_SCHEMA = pa.schema(IMAGE_FIELDS)
 SCHEMA = pa.schema(
@@ -155,5 +157,7 @@ def _rows_between(file: pq.ParquetFile, start: int, stop: int) -> Iterator[dict[
 
 
 def _shard_plan(rows: list[dict[str, Any]], manifest: str) -> ShardPlan:
-    images = tuple(ImageRef(**{name: row[name] for name in IMAGE_SCHEMA.names}) for row in rows)
+    # A manifest of an older redepth has fewer columns.
+    known = [name for name in IMAGE_SCHEMA.names if name in rows[0]]
+    images = tuple(ImageRef(**{name: row[name] for name in known}) for row in rows)
     return ShardPlan(rows[0]["shard"], rows[0]["array_group"], images, manifest)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from redepth.errors import IntegrityError
 from redepth.store.layout import FORMAT_VERSION
-from redepth.types import DepthKind, LabelRow, Outcome
+from redepth.types import DepthKind, FocalSource, LabelRow, Outcome
 
 SCHEMA = pa.schema(
     [
@@ -40,6 +40,9 @@ SCHEMA = pa.schema(
         pa.field("agreeing_share", pa.float64()),
         pa.field("mean_confidence", pa.float64()),
         pa.field("mean_spread", pa.float64()),
+        pa.field("focal_px", pa.float64()),
+        pa.field("focal_source", pa.string()),
+        pa.field("far_share", pa.float64()),
         pa.field("attempts", pa.int32(), nullable=False),
         pa.field("seconds", pa.float64()),
         pa.field("device", pa.string()),
@@ -93,7 +96,8 @@ def decode_part(shard: str, content: bytes, columns: Sequence[str] | None = None
     try:
         with pq.ParquetFile(pa.BufferReader(content)) as file:
             metadata = file.schema_arrow.metadata or {}
-            table = file.read(columns=list(columns or SCHEMA.names), use_threads=False)
+            wanted = list(columns or SCHEMA.names)
+            table = _completed(file.read(columns=wanted, use_threads=False), wanted)
     except pa.ArrowException as error:
         raise IntegrityError(
             f"label part {shard} cannot be read ({error}); remove it to have its images done again"
@@ -109,11 +113,21 @@ def decode_part(shard: str, content: bytes, columns: Sequence[str] | None = None
     )
 
 
+def _completed(table: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """Add columns that a part of an older redepth does not have yet: null in every row."""
+    for name in columns:
+        field = SCHEMA.field(name)
+        if name not in table.column_names and field.nullable:
+            table = table.append_column(field, pa.nulls(len(table), field.type))
+    return table.select(list(columns))
+
+
 def row_from_columns(values: dict[str, Any]) -> LabelRow:
     """Make a row from a line of the table, the enumerations being names there."""
-    kind = values["kind"]
+    kind, focal_source = values["kind"], values["focal_source"]
     typed = {
         "outcome": Outcome(values["outcome"]),
         "kind": None if kind is None else DepthKind(kind),
+        "focal_source": None if focal_source is None else FocalSource(focal_source),
     }
     return LabelRow(**{**values, **typed})

@@ -209,7 +209,7 @@ def _put_arrays(
 
 
 def _attributes(plan: ShardPlan, stored: Sequence[LabelRow]) -> dict[str, object]:
-    """Say what the group holds; a reader checks `images` against the row it came from."""
+    """Say what the group holds; readers check `images` and `sizes` against the rows."""
     kinds = {row.kind for row in stored}
     if len(kinds) != 1 or None in kinds:
         raise IntegrityError(
@@ -220,6 +220,8 @@ def _attributes(plan: ShardPlan, stored: Sequence[LabelRow]) -> dict[str, object
         "kind": str(stored[0].kind),
         "shard": plan.shard,
         "images": [row.id for row in stored],
+        # Of metric maps NaN alone does not tell where the padding begins.
+        "sizes": [[row.height_px, row.width_px] for row in stored],
     }
 
 

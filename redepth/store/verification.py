@@ -31,6 +31,7 @@ MAX_PROBLEMS = 100
 _Maps = Mapping[str, npt.NDArray[np.floating[Any]]]
 # A mean over a map is stored in full, the map in float16.
 _MEAN_TOLERANCE = 2e-3
+_SHARE_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +177,10 @@ def _group_problems(
         return
     by_index = {row.array_index: row for row in rows}
     digests = []
+    sizes: Any = said.get("sizes")
     for index, image_id in enumerate(images):
         own = {quantity: maps[quantity][index] for quantity in QUANTITIES}  # type: ignore[index]
-        height_px, width_px = _extent(own["coarse"])
+        height_px, width_px = _extent(own["coarse"]) if sizes is None else sizes[index]
         cut = {quantity: map_hw[:height_px, :width_px] for quantity, map_hw in own.items()}
         digests.append(maps_digest(image_id, DepthKind(str(said["kind"])), cut))
         row = by_index.get(index)
@@ -227,7 +229,10 @@ def _fits(
 
 
 def _extent(coarse_hw: npt.NDArray[np.floating[Any]]) -> tuple[int, int]:
-    """Return the height and width of a map without its padding; a coarse map is finite inside."""
+    """Return the height and width of a map without its padding, in a group that does not say them.
+
+    Such groups have no metric maps: a coarse map is finite inside.
+    """
     inside = ~np.isnan(coarse_hw)
     return int(inside.any(axis=1).sum()), int(inside.any(axis=0).sum())
 
@@ -236,9 +241,7 @@ def _map_problems(row: LabelRow, own: _Maps, cut: _Maps) -> Iterator[str]:
     if cut["coarse"].shape != (row.height_px, row.width_px):
         yield f"the row says {row.height_px} x {row.width_px} px, its map is {cut['coarse'].shape}"
         return
-    for quantity in ("coarse", "refined"):
-        if not np.isfinite(cut[quantity]).all():
-            yield f"{quantity} is not finite everywhere"
+    yield from _reach_problems(row, cut)
     for quantity in QUANTITIES:
         padding = np.count_nonzero(~np.isnan(own[quantity]))
         if padding > np.count_nonzero(~np.isnan(cut[quantity])):
@@ -249,9 +252,28 @@ def _map_problems(row: LabelRow, own: _Maps, cut: _Maps) -> Iterator[str]:
     yield from _mean_problem("mean_confidence", row.mean_confidence, confidence)
 
 
+def _reach_problems(row: LabelRow, cut: _Maps) -> Iterator[str]:
+    """Say where a map has no value, or one it must not have: metric maps end at the far limit."""
+    coarse, refined = cut["coarse"], cut["refined"]
+    if row.kind is not DepthKind.METRIC_DEPTH:
+        for quantity in ("coarse", "refined"):
+            if not np.isfinite(cut[quantity]).all():
+                yield f"{quantity} is not finite everywhere"
+        return
+    for quantity in ("coarse", "refined"):
+        if np.isinf(cut[quantity]).any() or (cut[quantity] <= 0).any():
+            yield f"{quantity} has depths that are infinite or not above 0 m"
+    if np.isfinite(refined[np.isnan(coarse)]).any():
+        yield "refined has values beyond the far limit of coarse"
+    share = float(np.isnan(refined).mean())
+    if row.far_share is None or abs(row.far_share - share) > _SHARE_TOLERANCE:
+        yield f"far_share is {row.far_share} in the row and {share:.6g} in the map"
+
+
 def _mean_problem(
     name: str, said: float | None, map_hw: npt.NDArray[np.floating[Any]]
 ) -> Iterator[str]:
-    mean = float(map_hw.astype(np.float64).mean())
+    known_n = map_hw[np.isfinite(map_hw)].astype(np.float64)
+    mean = float(known_n.mean()) if known_n.size else float("nan")
     if said is not None and not abs(said - mean) <= _MEAN_TOLERANCE * max(1.0, abs(said)):
         yield f"{name} is {said:.6g} in the row and {mean:.6g} in the map"

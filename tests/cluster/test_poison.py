@@ -57,7 +57,7 @@ class PoisonedModels:
     def processing_size(self, height_px: int, width_px: int) -> tuple[int, int]:
         return height_px, width_px
 
-    def estimate(self, rgb_hw3: ByteImage) -> CoarseDepth:
+    def estimate(self, rgb_hw3: ByteImage, focal_px: float | None = None) -> CoarseDepth:
         grey = int(rgb_hw3[0, 0, 0])
         with (self.folder / f"{grey}").open("a") as file:
             file.write(f"{time.time()}\n")

@@ -236,7 +236,7 @@ def test_a_metric_checkpoint_is_refused(tmp_path: Path) -> None:
 
 def test_a_seed_is_for_mini_alone() -> None:
     settings = Coarse(preset="depth-anything-v2-small", weights=Weights(seed=0))
-    with pytest.raises(ConfigError, match="'mini' only"):
+    with pytest.raises(ConfigError, match="'mini' and 'mini-metric' only"):
         load_estimator(settings, CPU)
 
 

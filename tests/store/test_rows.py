@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from types import NoneType
 from typing import get_args, get_type_hints
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from redepth.errors import IntegrityError
 from redepth.store.rows import SCHEMA, decode_part, encode_part
-from redepth.types import DepthKind, LabelRow, Outcome
+from redepth.types import DepthKind, FocalSource, LabelRow, Outcome
 
 _VALUES = {
     str: st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
@@ -22,6 +22,7 @@ _VALUES = {
     bool: st.booleans(),
     Outcome: st.sampled_from(Outcome),
     DepthKind: st.sampled_from(DepthKind),
+    FocalSource: st.sampled_from(FocalSource),
 }
 
 
@@ -50,6 +51,16 @@ def test_some_columns_alone() -> None:
     row = LabelRow(id="a", uri="u", outcome=Outcome.FAILED)
     table = decode_part("s", encode_part([row], ["s"]), ("id", "outcome")).table
     assert table.to_pylist() == [{"id": "a", "outcome": "failed"}]
+
+
+def test_columns_that_came_later_are_null_in_a_part_that_lacks_them() -> None:
+    row = LabelRow(id="a", uri="u", outcome=Outcome.REFINED, focal_px=70.0)
+    table = pa.parquet.read_table(pa.BufferReader(encode_part([row], ["s"])))
+    sink = pa.BufferOutputStream()
+    pa.parquet.write_table(table.drop_columns(["focal_px", "focal_source", "far_share"]), sink)
+    part = decode_part("s", bytes(sink.getvalue()))
+    assert part.table.schema == SCHEMA
+    assert part.rows() == [replace(row, focal_px=None)]
 
 
 def test_another_format_version_is_refused() -> None:

@@ -1,0 +1,87 @@
+"""How far a metric map reaches: what lies at its far limit, or beyond, has no value.
+
+A model says of the sky, and of all that is farther than it was made for, some number near its end.
+Such a number looks valid and is not. Refiners see it, since a network takes no holes; no stored map
+has it. Maps without a limit (all that are not metric) pass through untouched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from redepth.errors import RefinementFailed
+from redepth.types import CoarseDepth, FloatMap, Members, RefinedDepth
+
+BoolMap = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reached:
+    """A coarse map and what of it is to be believed.
+
+    Attributes:
+        whole: finite everywhere, at most the far limit: what refiners are given.
+        map_hw: float32 [H, W], NaN at the far limit and where a metric depth is not above 0.
+        is_known_hw: bool [H, W], where `map_hw` has a value.
+    """
+
+    whole: CoarseDepth
+    map_hw: FloatMap
+    is_known_hw: BoolMap
+
+    def cut(self, members: Members) -> Members:
+        """Return members that are NaN wherever the coarse map says nothing."""
+        if self.is_known_hw.all():
+            return members
+        return replace(members, maps_ehw=np.where(self.is_known_hw, members.maps_ehw, np.nan))
+
+    def within(self, refined: RefinedDepth) -> RefinedDepth:
+        """Return the label's maps, NaN too where refining led to the far limit or below 0."""
+        if not self.whole.kind.is_metric:
+            return refined
+        known_hw = _reached(refined.map_hw, self.whole.far_limit_m)
+        if known_hw.all():
+            return refined
+        map_hw, spread_hw, confidence_hw = (
+            np.where(known_hw, of_hw, np.float32(np.nan))
+            for of_hw in (refined.map_hw, refined.spread_hw, refined.confidence_hw)
+        )
+        return RefinedDepth(map_hw, spread_hw, confidence_hw, refined.num_members)
+
+    def far_share(self, map_hw: FloatMap) -> float | None:
+        """Return the share of a metric label's pixels without a value; None of other kinds."""
+        return float(np.isnan(map_hw).mean()) if self.whole.kind.is_metric else None
+
+    def says_nothing(self) -> str:
+        """Say in words why a picture gets no label: nothing of it is within reach."""
+        limit_m = self.whole.far_limit_m
+        end = "" if limit_m is None else f" nearer than the far limit of {limit_m:g} m"
+        return f"the coarse model saw nothing{end} (labels.coarse.far_limit_m)"
+
+
+def within_reach(coarse: CoarseDepth) -> Reached:
+    """Find out what of a coarse map is to be believed.
+
+    Infinity is "far" to a metric model with a limit, and becomes the limit for the refiners.
+
+    Raises:
+        RefinementFailed: the map is NaN somewhere, or infinite where nothing says how far it goes.
+    """
+    limit_m = coarse.far_limit_m if coarse.kind.is_metric else None
+    map_hw = coarse.map_hw if limit_m is None else np.minimum(coarse.map_hw, np.float32(limit_m))
+    if not np.isfinite(map_hw).all():
+        raise RefinementFailed("the coarse model's map is not finite")
+    if not coarse.kind.is_metric:
+        return Reached(coarse, map_hw, np.ones(map_hw.shape, dtype=np.bool_))
+    known_hw = _reached(map_hw, limit_m)
+    cut_hw = map_hw if known_hw.all() else np.where(known_hw, map_hw, np.float32(np.nan))
+    return Reached(replace(coarse, map_hw=map_hw), cut_hw, known_hw)
+
+
+def _reached(map_hw: FloatMap, limit_m: float | None) -> BoolMap:
+    with np.errstate(invalid="ignore"):
+        near_hw: BoolMap = map_hw > 0
+        return near_hw if limit_m is None else near_hw & (map_hw < np.float32(limit_m))
