@@ -18,7 +18,7 @@ from redepth.training.metric_scenes import MetricScenes, MetricSource
 from redepth.weights import quieten_libraries
 
 STAGE = "metric"
-NUM_STEPS, BATCH_SIZE, LEARNING_RATE = 1500, 32, 1e-3
+NUM_STEPS, BATCH_SIZE, LEARNING_RATE = 3000, 32, 1e-3
 _WEIGHT_STD = 0.02
 _SLOPE_WEIGHT = 0.5
 _IMAGES_A_CALL = 128
