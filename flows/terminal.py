@@ -23,6 +23,7 @@ from redepth.types import LabelRow, ModelCard, Outcome
 if TYPE_CHECKING:
     from flows.deployments import DeploymentLine
     from flows.doctor import Finding
+    from redepth.geometry.points import PointCloud
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -145,6 +146,15 @@ def print_row(row: LabelRow, png: Path) -> None:
             words = f"{value:.4g}" if isinstance(value, float) else str(value)
             facts.append((field.name, words))
     _print_facts([*facts, ("picture", str(png))])
+
+
+def print_cloud(cloud: PointCloud, points: Path | None, view: Path | None) -> None:
+    """Say where a point cloud is, and which pixels are not in it."""
+    left_out = f"{cloud.num_flying:,} between surfaces, {cloud.num_unknown:,} without depth"
+    facts = [("points", f"{len(cloud):,}"), ("pixels left out", left_out)]
+    facts += [("point cloud", str(points))] if points is not None else []
+    facts += [("seen from three sides", str(view))] if view is not None else []
+    _print_facts(facts)
 
 
 def print_export(where: str, num_images: int, num_lost: int) -> None:

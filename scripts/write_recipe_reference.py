@@ -64,7 +64,7 @@ UNITS = {
     "seconds_per_image": "s",
     "price_per_actor_hour": "currency/h",
 }
-SUFFIXES = {"_px": "px", "_s": "s"}
+SUFFIXES = {"_px": "px", "_s": "s", "_m": "m"}
 LIMITS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 TYPES = {int: "integer", float: "number", str: "text", bool: "true or false"}
 

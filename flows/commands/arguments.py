@@ -26,8 +26,8 @@ Photos = Annotated[
     typer.Argument(
         metavar="PHOTOS",
         help="A folder, a glob in quotes, an s3:// prefix, one image, or a list (.txt, .csv, "
-        ".jsonl, .parquet with a column 'uri', optionally 'caption' and 'id'), or a tar or Parquet "
-        "file that holds the images, or a glob of them.",
+        ".jsonl, .parquet with a column 'uri', optionally 'caption', 'id', and 'focal_px' or "
+        "'fov_deg'), or a tar or Parquet file that holds the images, or a glob of them.",
     ),
 ]
 Out = Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,15 +14,29 @@ from flows.embedded_server import quieten_prefect, start_prefect_server
 from redepth.config import Cost, load_recipe, shipped_recipes
 from redepth.errors import ConfigError
 from redepth.exports.request import MILLIMETRES, ExportFormat, ExportRequest
+from redepth.images.camera import (
+    LARGEST_FOV_DEG,
+    SMALLEST_FOV_DEG,
+    focal_of_fov,
+    is_plausible,
+)
 
 PANEL = "Use labels"
 
 app = typer.Typer()
 
 
+class CloudQuantity(StrEnum):
+    """Maps that a point cloud can be made of."""
+
+    REFINED = "refined"
+    COARSE = "coarse"
+
+
 @app.command(
     rich_help_panel=PANEL,
-    epilog="[bold]Example[/]\n\nredepth show labels/ astronaut --png astronaut.png",
+    epilog="[bold]Examples[/]\n\nredepth show labels/ astronaut --png astronaut.png\n\n"
+    "redepth show labels/ kitchen --points kitchen.ply --view kitchen-cloud.png",
 )
 def show(
     labels: LabelsUrl,
@@ -29,8 +44,29 @@ def show(
         str, typer.Argument(metavar="IMAGE_ID", help="An id, the start of one, or a file name.")
     ],
     png: Annotated[Path, typer.Option(help="Where the picture goes.")] = Path("label.png"),
+    points: Annotated[
+        Path | None,
+        typer.Option(metavar="PLY", help="Metric labels: write a coloured point cloud here."),
+    ] = None,
+    view: Annotated[
+        Path | None,
+        typer.Option(metavar="PNG", help="Metric labels: draw the cloud from three sides."),
+    ] = None,
+    quantity: Annotated[
+        CloudQuantity, typer.Option(help="Of --points and --view.")
+    ] = CloudQuantity.REFINED,
+    focal: Annotated[
+        float | None,
+        typer.Option(help="Focal length in px of the upright photograph; default: the label's."),
+    ] = None,
+    fov: Annotated[
+        float | None, typer.Option(help="Or the horizontal field of view in degrees.")
+    ] = None,
+    keep_edges: Annotated[
+        bool, typer.Option("--keep-edges", help="Keep points that hang between two surfaces.")
+    ] = False,
 ) -> None:
-    """Draw one label: photograph, coarse, refined, confidence."""
+    """Draw one label: photograph, coarse, refined, confidence. Metric ones as points too."""
     from redepth.config import Decoding
     from redepth.report.gallery import fetch_picture
     from redepth.report.pictures import draw_label
@@ -42,8 +78,39 @@ def show(
     if not row.outcome.has_label:
         raise ConfigError(f"{row.id} has no label to draw: {row.outcome.words}, {row.reason}")
     decoding = Decoding.model_validate(opened.dataset.recipe["decoding"])
-    png.write_bytes(draw_label(fetch_picture(found, decoding)))
+    picture = fetch_picture(found, decoding)
+    if points is not None or view is not None:
+        from redepth.exports.ply import write_ply
+        from redepth.report.clouds import cloud_of, draw_cloud
+
+        focal_px = _chosen_focal(focal, fov, row.image_width_px or 0)
+        cloud = cloud_of(picture, quantity.value, focal_px, keep_edges=keep_edges)
+        if view is not None:
+            view.write_bytes(draw_cloud(cloud, row))
+        if points is not None:
+            write_ply(points, cloud)
+        terminal.print_cloud(cloud, points, view)
+    png.write_bytes(draw_label(picture))
     terminal.print_row(row, png)
+
+
+def _chosen_focal(focal_px: float | None, fov_deg: float | None, width_px: int) -> float | None:
+    """Return the focal length that the options say, in pixels of the upright photograph."""
+    if focal_px is not None and fov_deg is not None:
+        raise ConfigError("--focal and --fov say the same thing: give one of them")
+    if fov_deg is not None:
+        if not SMALLEST_FOV_DEG <= fov_deg <= LARGEST_FOV_DEG:
+            raise ConfigError(
+                f"--fov is {fov_deg:g}, expected {SMALLEST_FOV_DEG:g} to {LARGEST_FOV_DEG:g} "
+                "degrees from the left to the right end of the photograph"
+            )
+        return focal_of_fov(fov_deg, width_px)
+    if focal_px is not None and not is_plausible(focal_px, width_px):
+        raise ConfigError(
+            f"--focal is {focal_px:g}, which no lens has on a photograph {width_px} px wide: it is "
+            "to be in pixels, not in millimetres"
+        )
+    return focal_px
 
 
 @app.command(

@@ -1,6 +1,7 @@
 """Write scenes as a collection that `redepth label` reads, with the truth beside it.
 
-    list.csv                      a row a scene: id, uri, caption, family, seed, split, kind, truth
+    list.csv                      a row a scene: id, uri, caption, family, seed, split, kind, truth,
+                                  and of objects focal_px, which `redepth label` takes
     images/<family>/<id>.png      what is labelled
     truth/<family>/<id>.npz       depth f32, normals f16, mask, light, and the camera of objects
 
@@ -30,7 +31,10 @@ LIST_NAME = "list.csv"
 
 @dataclass(frozen=True, slots=True)
 class SceneRow:
-    """One line of list.csv. `uri` and `truth` are paths relative to the list."""
+    """One line of list.csv. `uri` and `truth` are paths relative to the list.
+
+    `focal_px` is of objects, which a pinhole camera sees; None of reliefs, and in older lists.
+    """
 
     id: str
     uri: str
@@ -40,6 +44,7 @@ class SceneRow:
     split: Split
     kind: SceneKind
     truth: str
+    focal_px: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,9 +150,11 @@ def _write_scene(folder: Path, scene: Scene) -> SceneRow:
     if scene.camera is not None:
         arrays["camera"] = np.asarray(astuple(scene.camera))
     np.savez_compressed(folder / truth, **arrays)
+    focal_px = None if scene.camera is None else scene.camera.focal_px
     return SceneRow(
-        scene.id, image, scene.caption, scene.family, scene.seed, scene.split, scene.kind, truth
-    )
+        scene.id, image, scene.caption, scene.family, scene.seed, scene.split, scene.kind, truth,
+        focal_px,
+    )  # fmt: skip
 
 
 def _write_list(path: Path, rows: Sequence[SceneRow]) -> None:
@@ -170,4 +177,5 @@ def _row(record: dict[str, str]) -> SceneRow:
         split=Split(record["split"]),
         kind=SceneKind(record["kind"]),
         truth=record["truth"],
+        focal_px=float(record["focal_px"]) if record.get("focal_px") else None,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,15 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
         assert np.array_equal(truth.mask_hw, scene.mask_hw)
         assert truth.light_3.tolist() == pytest.approx(scene.light_direction)
         assert truth.camera == scene.camera
+        assert row.focal_px == (None if scene.camera is None else scene.camera.focal_px)
+
+
+def test_a_list_of_before_says_no_focal_length(tmp_path: Path) -> None:
+    rows = write_collection(tmp_path, ["wires"], 1, 32, Split.TRAIN)
+    path = tmp_path / "list.csv"
+    lines = [line.rpartition(",")[0] for line in path.read_text().splitlines()]
+    path.write_text("\n".join(lines) + "\n")
+    assert read_collection(tmp_path) == [replace(rows[0], focal_px=None)]
 
 
 def test_the_list_is_one_that_label_reads(tmp_path: Path) -> None:
@@ -38,6 +48,10 @@ def test_the_list_is_one_that_label_reads(tmp_path: Path) -> None:
     images = list(list_images(str(tmp_path / "list.csv")))
     assert [image.id for image in images] == [row.id for row in rows]
     assert [image.caption for image in images] == [row.caption for row in rows]
+    assert [image.focal_px for image in images] == [None] * 3
+    write_collection(tmp_path / "things", ["wires"], 1, 32, Split.TRAIN)
+    (thing,) = list_images(str(tmp_path / "things" / "list.csv"))
+    assert thing.focal_px is not None and thing.focal_px > 0
     assert [Path(image.uri) for image in images] == [tmp_path / row.uri for row in rows]
 
 
