@@ -210,6 +210,7 @@ def check_photos(subject: Subject) -> Finding:
 def check_output(subject: Subject) -> Finding:
     """Write an object below the output, read it back and delete it; see whether swaps are safe."""
     from redepth.report.page_data import without_secrets
+    from redepth.store.layout import TRIAL
     from redepth.store.objects import open_objects
     from redepth.store.slots import open_slot
 
@@ -218,7 +219,7 @@ def check_output(subject: Subject) -> Finding:
         return Finding("output", Verdict.SKIPPED, "none is named (--out, or deploy.out)")
     objects = open_objects(out)
     is_new = objects.is_local and not Path(objects.path).exists()
-    name = f".redepth-doctor-{uuid.uuid4().hex}"
+    name = f"{TRIAL}{uuid.uuid4().hex}"
     slot = open_slot(objects, name)
     first = slot.swap(None, b"redepth doctor")
     try:

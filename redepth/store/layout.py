@@ -7,6 +7,7 @@ labels/<shard>.parquet       one row an image; its atomic put is the commit
 index/parts.parquet          what label parts say, for planning; a copy, may be removed
 reports/<run>/               pages and pictures, never read back
 lease.json                   which run works here now; says nothing of what is done
+.redepth-doctor-<hex>        `redepth doctor` tries the storage with it, for a moment
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Sequence
 FORMAT_VERSION = 1
 DATASET = "dataset.json"
 LEASE = "lease.json"
+TRIAL = ".redepth-doctor-"  # begins the names of the objects that `redepth doctor` tries with
 MANIFESTS = "manifest"
 ARRAYS = "arrays"
 LABELS = "labels"
