@@ -26,12 +26,12 @@ LABELS = "labels"
 REPORTS = "reports"
 PARQUET = ".parquet"
 QUANTITIES = ("coarse", "refined", "spread", "confidence")
+_canonical = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def shard_id(recipe_digest: str, image_ids: Sequence[str]) -> str:
     """Return 16 hex digits over the recipe and the ids in order: the same work, the same name."""
-    canonical = json.dumps([recipe_digest, *image_ids], separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+    return hashlib.sha256(_canonical([recipe_digest, *image_ids]).encode()).hexdigest()[:16]
 
 
 def array_group(shard: str, num_earlier: int) -> str:
