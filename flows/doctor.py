@@ -210,19 +210,19 @@ def check_photos(subject: Subject) -> Finding:
 def check_output(subject: Subject) -> Finding:
     """Write an object below the output, read it back and delete it; see whether swaps are safe."""
     from redepth.report.page_data import without_secrets
+    from redepth.store.conditional_puts import put_if_unchanged
+    from redepth.store.layout import TRIAL
     from redepth.store.objects import open_objects
-    from redepth.store.slots import open_slot
 
     out = subject.deployment.out
     if out is None:
         return Finding("output", Verdict.SKIPPED, "none is named (--out, or deploy.out)")
     objects = open_objects(out)
     is_new = objects.is_local and not Path(objects.path).exists()
-    name = f".redepth-doctor-{uuid.uuid4().hex}"
-    slot = open_slot(objects, name)
-    first = slot.swap(None, b"redepth doctor")
+    name = f"{TRIAL}{uuid.uuid4().hex}"
+    is_first = put_if_unchanged(objects, name, b"redepth doctor", None)
     try:
-        is_safe = first is not None and slot.swap(None, b"twice") is None
+        is_safe = is_first and not put_if_unchanged(objects, name, b"twice", None)
         if not is_safe or objects.read(name) != b"redepth doctor":
             found = f"{without_secrets(out)}: the storage lets two writers pass at once"
             fix = "let one run at a time write there, or choose another storage"

@@ -309,7 +309,9 @@ class Storage(Settings):
     dtype: Literal["float16", "float32"] = Field(
         "float32", description="of coarse and refined; spread and confidence are float16"
     )
-    compression_level: int = Field(5, ge=1, le=22, description="of zstd, after a bit shuffle")
+    compression_level: int = Field(
+        2, ge=1, le=9, description="Blosc's, of zstd after a byte shuffle"
+    )
 
 
 class LabelSettings(Settings):

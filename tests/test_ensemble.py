@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from redepth.confidence import confidence_by_spread
 from redepth.config import Ensemble, Guard
-from redepth.ensemble import align_members, guard, reduce_members
+from redepth.ensemble import Verdict, align_members, guard, reduce_members
 from redepth.types import FloatMap, Members
 
 RAMP = np.linspace(1.0, 9.0, 12 * 16, dtype=np.float32).reshape(12, 16)
@@ -99,6 +99,9 @@ class TestGuard:
         assert verdict.collapse is None
         assert verdict.drift < 1e-5
         assert verdict.rank_correlation > 0.999
+
+    def test_a_map_that_was_left_as_it_is_has_moved_nowhere(self) -> None:
+        assert guard(RAMP, RAMP.copy(), Guard()) == Verdict(0.0, 1.0, None)
 
     def test_drift_is_the_mean_difference_after_alignment_over_the_range(self) -> None:
         # A pattern that is orthogonal to the ramp: alignment cannot explain any of it.

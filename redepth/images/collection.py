@@ -25,6 +25,7 @@ from redepth.images.containers import (
 )
 from redepth.images.list_files import Row, is_list, read_rows
 from redepth.images.uris import (
+    canonical_id,
     canonical_uri,
     image_id,
     is_local,
@@ -188,7 +189,7 @@ def _listed_refs(list_uri: str) -> Iterator[ImageRef]:
         if row.id is not None and not _is_new(row.id, seen_ids):
             raise ConfigError(_id_means_two(list_uri, row, base))
         yield ImageRef(
-            row.id or image_id(uri),
+            row.id or canonical_id(uri),
             uri,
             caption=row.caption,
             focal_px=row.focal_px,
@@ -220,7 +221,7 @@ def _real_path(path: str) -> str:
 
 
 def _ref(found: Found) -> ImageRef:
-    return ImageRef(image_id(found.uri), found.uri, found.size_bytes, found.version)
+    return ImageRef(canonical_id(found.uri), found.uri, found.size_bytes, found.version)
 
 
 def _looks_like_image(uri: str) -> bool:

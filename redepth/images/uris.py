@@ -27,8 +27,12 @@ _NOT_IN_SLUG = re.compile(r"[^A-Za-z0-9._-]+")
 
 def image_id(uri: str) -> str:
     """Return `{stem}-{16 hex}`: the name for the eye, the canonical uri's sha256 for the truth."""
-    canonical = canonical_uri(uri)
-    name = posixpath.basename(canonical.partition("::")[0])
+    return canonical_id(canonical_uri(uri))
+
+
+def canonical_id(canonical: str) -> str:
+    """Return the id of what a canonical uri names; of a million of them, in seconds."""
+    name = canonical.partition("::")[0].rpartition("/")[2]
     slug = _NOT_IN_SLUG.sub("_", posixpath.splitext(name)[0])[:_ID_STEM_LENGTH].strip("_")
     return f"{slug or 'image'}-{uri_digest(canonical).hex()[:16]}"
 

@@ -2,8 +2,8 @@
 
 Each array [n, H, W] lies in ONE object (Zarr's sharding), H and W being the largest of its images;
 smaller ones are padded with NaN at the bottom and at the right. Storing an image alone would
-rewrite the whole object, so a group is encoded in memory and put as a whole. `chunks` reads single
-images out of it.
+rewrite the whole object, so an array is encoded in memory and put as a whole. `chunks` packs the
+images into it and reads single ones out of it.
 """
 
 from __future__ import annotations
@@ -14,20 +14,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import zarr
-from zarr.codecs import BloscCodec
 from zarr.storage import MemoryStore
 
 from redepth.config import Storage
 from redepth.errors import ConfigError, IntegrityError
 from redepth.filesystems import storage_options
 from redepth.storage_faults import storage_errors
-from redepth.store import layout
+from redepth.store import chunks, layout
 from redepth.store.objects import Objects
 from redepth.types import FloatMap, LabelArrays
 
 Maps = dict[str, npt.NDArray[np.floating[Any]]]
 
-GROUP_METADATA = "zarr.json"
+METADATA = "zarr.json"
 # Spread and confidence are estimates: the eleven bits of a float16 are more than they are worth.
 _ALWAYS_HALF = ("spread", "confidence")
 
@@ -52,12 +51,15 @@ def encode_group(
     The same maps give the same bytes.
     """
     for quantity in layout.QUANTITIES:
-        block = _padded([image[quantity] for image in maps])
-        for name, content in _encode_array(block, compression_level):
-            yield f"{quantity}/{name}", content
+        of_images = [image[quantity] for image in maps]
+        size_hw = _size_hw(of_images)
+        metadata = _array_metadata((len(maps), *size_hw), of_images[0].dtype, compression_level)
+        content = chunks.encode_chunks(of_images, size_hw, compression_level)
+        yield f"{quantity}/{chunks.OBJECT_NAME}", content
+        yield f"{quantity}/{METADATA}", metadata
     objects: dict[str, Any] = {}
     zarr.create_group(MemoryStore(objects), attributes=dict(attributes))
-    yield GROUP_METADATA, objects[GROUP_METADATA].to_bytes()
+    yield METADATA, objects[METADATA].to_bytes()
 
 
 def open_group(objects: Objects, group: str) -> zarr.Group:
@@ -91,42 +93,32 @@ def stored_dtype(quantity: str, of_depth: str) -> np.dtype[Any]:
 def _cast(
     image_id: str, quantity: str, map_hw: FloatMap, storage: Storage
 ) -> npt.NDArray[np.floating[Any]]:
-    dtype = stored_dtype(quantity, storage.dtype)
-    with np.errstate(over="ignore"):
-        stored = map_hw.astype(dtype, copy=True)
-    if np.isinf(stored).any() and not np.isinf(map_hw).any():
+    try:
+        with np.errstate(over="raise"):
+            return map_hw.astype(stored_dtype(quantity, storage.dtype), copy=True)
+    except FloatingPointError:
         raise ConfigError(
             f"{image_id}: {quantity} reaches {np.nanmax(np.abs(map_hw)):.4g}, which float16 cannot "
             "hold (65504); set labels.storage.dtype to float32, or check the coarse model's unit"
-        )
-    return stored
+        ) from None
 
 
-def _padded(maps: Sequence[npt.NDArray[np.floating[Any]]]) -> npt.NDArray[np.floating[Any]]:
-    height_px = max(map_hw.shape[0] for map_hw in maps)
-    width_px = max(map_hw.shape[1] for map_hw in maps)
-    block = np.full((len(maps), height_px, width_px), np.nan, dtype=maps[0].dtype)
-    for index, map_hw in enumerate(maps):
-        block[index, : map_hw.shape[0], : map_hw.shape[1]] = map_hw
-    return block
+def _size_hw(maps: Sequence[npt.NDArray[np.floating[Any]]]) -> tuple[int, int]:
+    """Return the height and the width that hold each of the maps."""
+    return max(map_hw.shape[0] for map_hw in maps), max(map_hw.shape[1] for map_hw in maps)
 
 
-def _encode_array(
-    block: npt.NDArray[np.floating[Any]], compression_level: int
-) -> Iterator[tuple[str, bytes]]:
+def _array_metadata(shape: tuple[int, int, int], dtype: np.dtype[Any], level: int) -> bytes:
     objects: dict[str, Any] = {}
-    array = zarr.create_array(
+    zarr.create_array(
         MemoryStore(objects),
-        shape=block.shape,
-        dtype=block.dtype,
-        chunks=(1, *block.shape[1:]),
-        shards=block.shape,
-        compressors=BloscCodec(cname="zstd", clevel=compression_level, shuffle="bitshuffle"),
+        shape=shape,
+        dtype=dtype,
+        chunks=(1, *shape[1:]),
+        shards=shape,
+        compressors=chunks.codec(level),
         fill_value=float("nan"),
         dimension_names=("image", "y", "x"),
-        # An all-NaN confidence is an object too, so that every group has the same objects.
-        config={"write_empty_chunks": True},
     )
-    array[:] = block
-    for name in sorted(objects):
-        yield name, objects[name].to_bytes()
+    content: bytes = objects[METADATA].to_bytes()
+    return content

@@ -19,6 +19,7 @@ from redepth.types import Outcome
 
 OUTCOMES = tuple(Outcome)
 _TABLES_HELD = 256
+_ROWS_AT_ONCE = 65_536
 _INDEXED = ("id", "outcome", "size_bytes", "version")
 _OUTCOME_NAMES = pa.array([outcome.value for outcome in Outcome])
 
@@ -134,11 +135,14 @@ def stamps(table: pa.Table) -> pa.Array:
 
     Two images of one id and other stamps are two photographs; good within this process.
     """
-    sizes = pc.cast(table["size_bytes"], pa.string())
-    told = pc.binary_join_element_wise(sizes, table["version"], "/")
-    if isinstance(told, pa.ChunkedArray):
-        told = told.combine_chunks()
-    return pa.array(id_hashes(told), mask=pc.is_null(told).to_numpy(False))
+    hashes, untold = [np.empty(0, np.int64)], [np.empty(0, np.bool_)]
+    # Some at a time: the joined strings are longer than the ids.
+    for some in table.to_batches(max_chunksize=_ROWS_AT_ONCE):
+        sizes = pc.cast(some["size_bytes"], pa.string())
+        told = pc.binary_join_element_wise(sizes, some["version"], "/")
+        hashes.append(id_hashes(told))
+        untold.append(pc.is_null(told).to_numpy(False))
+    return pa.array(np.concatenate(hashes), mask=np.concatenate(untold))
 
 
 def committed_uris(objects: Objects, ids: frozenset[str]) -> Iterator[str]:

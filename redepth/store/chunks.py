@@ -1,8 +1,9 @@
-"""Maps out of one array's object: its index is read once, then one request brings neighbours.
+"""Maps into one array's object and out of it: neighbours are read with one request.
 
-The object is Zarr's shard as `arrays.encode_group` writes it: the images' chunks in their order,
-then the index, (offset, length) an image, then the index's CRC32C. Zarr itself reads it as well,
-but asks for the index at every read and takes twice the CPU time to get a map out of its chunk.
+The object is Zarr's shard, and Zarr reads and writes it as well: the images' chunks in their order,
+then the index, (offset, length) an image, then the index's CRC32C. But Zarr asks for the index at
+every read and takes twice the CPU time to get a map out of its chunk, and half as much again to
+put one in.
 
 Source: Zarr v3, codec sharding_indexed 1.0.
 """
@@ -19,6 +20,7 @@ import numpy.typing as npt
 import zarr
 from numcodecs import blosc
 from numcodecs.checksum32 import CRC32C
+from zarr.codecs import BloscCodec
 
 from redepth.errors import IntegrityError
 from redepth.store.objects import Objects
@@ -30,7 +32,7 @@ _NO_CHUNK = np.uint64(2**64 - 1)
 # Of Blosc's header: bytes unpacked, and, behind the block size, bytes packed.
 _BLOSC_SIZES = struct.Struct("<4xI4xI")
 # The chunk of the only shard there is along each axis.
-_OBJECT_NAME = "c/0/0/0"
+OBJECT_NAME = "c/0/0/0"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,13 +75,39 @@ class Chunks:
         blosc.decompress(packed, chunk_hw)
 
 
+def encode_chunks(maps: Sequence[AnyFloats], size_hw: tuple[int, int], level: int) -> bytes:
+    """Return the object that holds the maps, each padded to `size_hw` with NaN.
+
+    The same maps give the same bytes, and those that Zarr would write with `codec(level)`.
+
+    Args:
+        maps: of one dtype, none larger than `size_hw`.
+        level: Blosc's, of zstd: 1 to 9.
+    """
+    padded_hw = np.empty(size_hw, maps[0].dtype)
+    packed, places, at = [], [], 0
+    for map_hw in maps:
+        padded_hw.fill(np.nan)
+        padded_hw[: map_hw.shape[0], : map_hw.shape[1]] = map_hw
+        packed.append(blosc.compress(padded_hw, b"zstd", level, blosc.SHUFFLE))
+        places.append((at, len(packed[-1])))
+        at += len(packed[-1])
+    index = CRC32C(location="end").encode(np.array(places, "<u8"))
+    return b"".join([*packed, bytes(index)])
+
+
+def codec(level: int) -> BloscCodec:
+    """Return what an array's metadata says of `encode_chunks`."""
+    return BloscCodec(cname="zstd", clevel=level, shuffle="shuffle")
+
+
 def open_chunks(objects: Objects, folder: str, array: zarr.Array[Any]) -> Chunks:
     """Read the index of the object below `folder` that holds an array.
 
     Raises:
         IntegrityError: the object is gone or damaged.
     """
-    name = f"{folder}/{_OBJECT_NAME}"
+    name = f"{folder}/{OBJECT_NAME}"
     num_images, height_px, width_px = array.shape
     num_bytes = num_images * _ENTRY_BYTES + _CHECKSUM_BYTES
     tail = _read_range(objects, name, -num_bytes, None)

@@ -2,7 +2,8 @@
 
 An array group that no row names is left by a writer that was killed before its commit, that lost to
 another one, or by labels that were tried again since. A writer at work has such groups too, hence
-the age: what changed lately is left alone.
+the age: what changed lately is left alone. `lease.json` stays, whoever left it: the next run takes
+it over.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ class Leftover:
     """Something that nothing names.
 
     Attributes:
-        name: an array group's folder, a temporary file, or the object of an unfinished upload.
+        name: an array group's folder, a temporary file, an object that `redepth doctor` tried the
+            storage with, or the object of an unfinished upload.
         objects: the names of its objects; none for an unfinished upload.
         changed: when the last of them was written, UTC.
         upload_id: of an unfinished multipart upload, else None.
@@ -52,7 +54,8 @@ def find_leftovers(out: str, older_than: timedelta, now: datetime) -> list[Lefto
         CommitConflict: a label part vanished meanwhile.
     """
     objects = open_objects(out)
-    groups, others = _groups(objects), [*_temporaries(objects), *_uploads(objects)]
+    groups = _groups(objects)
+    others = [*_temporaries(objects), *_trials(objects), *_uploads(objects)]
     named = _named_groups(objects)
     left = [group for group in groups if group.name not in named]
     whole = tuple(f"{group.name}/" for group in left)
@@ -108,6 +111,18 @@ def _temporaries(objects: Objects) -> list[Leftover]:
         Leftover(name, (name,), size, changed)
         for name, size, changed in _found_below(objects, "")
         if name.endswith(_TEMPORARY) and PurePosixPath(name).name.startswith(".")
+    ]
+
+
+def _trials(objects: Objects) -> list[Leftover]:
+    """List what a `redepth doctor` that was killed has left at the root."""
+    with storage_errors(objects.url):
+        infos: list[dict[str, Any]] = objects.fs.ls(objects.path, detail=True)
+    names = [str(info["name"]).rsplit("/", 1)[-1] for info in infos]
+    return [
+        Leftover(name, (name,), int(info["size"]), _changed(info))
+        for name, info in zip(names, infos, strict=True)
+        if name.startswith(layout.TRIAL)
     ]
 
 

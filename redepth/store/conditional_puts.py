@@ -1,4 +1,4 @@
-"""Putting an object only if it still is as it was: how a commit loses nothing to another writer.
+"""Putting an object only if it still is as it was: a commit, or the lease, loses no other writer's.
 
 - a local folder: compared and renamed under a lock of the folder, which the kernel drops with the
   process; where the filesystem has no such lock (some network mounts), without;

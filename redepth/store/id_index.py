@@ -26,11 +26,15 @@ class IdIndex:
         self._order = np.argsort(unsorted)
         self._hashes = unsorted[self._order]
 
-    def positions(self, ids: pa.Array) -> pa.Array:
-        """Return int64 [n]: where each of `ids` stands, null where it does not."""
+    def positions(self, ids: pa.Array, hashes: npt.NDArray[np.int64]) -> pa.Array:
+        """Return int64 [n]: where each of `ids` stands, null where it does not.
+
+        Args:
+            hashes: `id_hashes(ids)`.
+        """
         found = np.full(len(ids), -1)
         if len(self._ids):
-            first = np.searchsorted(self._hashes, id_hashes(ids))
+            first = np.searchsorted(self._hashes, hashes)
             for step in range(self._longest_run):
                 candidate = self._order[np.minimum(first + step, len(self._ids) - 1)]
                 same = pc.equal(self._ids.take(pa.array(candidate)), ids).to_numpy(False)
@@ -56,5 +60,5 @@ def id_hashes(ids: pa.Array) -> npt.NDArray[np.int64]:
     hashes = np.empty(len(ids), np.int64)
     for start in range(0, len(ids), _SLICE):
         some: list[Any] = ids.slice(start, _SLICE).to_pylist()
-        hashes[start : start + len(some)] = [hash(image_id) for image_id in some]
+        hashes[start : start + len(some)] = list(map(hash, some))
     return hashes

@@ -7,6 +7,7 @@ labels/<shard>.parquet       one row an image; its atomic put is the commit
 index/parts.parquet          what label parts say, for planning; a copy, may be removed
 reports/<run>/               pages and pictures, never read back
 lease.json                   which run works here now; says nothing of what is done
+.redepth-doctor-<hex>        `redepth doctor` tries the storage with it, for a moment
 """
 
 from __future__ import annotations
@@ -18,18 +19,19 @@ from collections.abc import Sequence
 FORMAT_VERSION = 1
 DATASET = "dataset.json"
 LEASE = "lease.json"
+TRIAL = ".redepth-doctor-"  # begins the names of the objects that `redepth doctor` tries with
 MANIFESTS = "manifest"
 ARRAYS = "arrays"
 LABELS = "labels"
 REPORTS = "reports"
 PARQUET = ".parquet"
 QUANTITIES = ("coarse", "refined", "spread", "confidence")
+_canonical = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def shard_id(recipe_digest: str, image_ids: Sequence[str]) -> str:
     """Return 16 hex digits over the recipe and the ids in order: the same work, the same name."""
-    canonical = json.dumps([recipe_digest, *image_ids], separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+    return hashlib.sha256(_canonical([recipe_digest, *image_ids]).encode()).hexdigest()[:16]
 
 
 def array_group(shard: str, num_earlier: int) -> str:

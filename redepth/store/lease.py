@@ -27,16 +27,18 @@ import psutil
 
 from redepth.config import LeaseSettings
 from redepth.errors import LeaseLost, OutputBusy, TransientError
+from redepth.store.conditional_puts import Seen, put_if_unchanged, see
 from redepth.store.layout import LEASE
-from redepth.store.objects import open_objects
-from redepth.store.slots import Held, Slot, open_slot
+from redepth.store.objects import Objects, open_objects
 
 logger = logging.getLogger(__name__)
 
 POLL_S = 1.0
 CLOCK_TOLERANCE_S = 5.0
 _RENEWALS = 4  # within one time-to-live
-_SWAPS_TRIED = 20
+_PUTS_TRIED = 20
+# Where nothing compares, two puts may both pass within a moment: the last one is looked for then.
+_SETTLE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +115,9 @@ class LeaseState:
 class Lease:
     """A lease that is held and renewed until it is released; see `output_lease`."""
 
-    def __init__(self, out: str, slot: Slot, seen: Held, state: LeaseState) -> None:
-        self._out = out
-        self._slot = slot
+    def __init__(self, objects: Objects, seen: Seen, state: LeaseState) -> None:
+        self._objects = objects
+        self._out = objects.url
         self._seen = seen
         self._state = state
         self._lost: str | None = None
@@ -149,7 +151,7 @@ class Lease:
             return
         free = LeaseState(None, self._state.since, _now(), self._state.ttl_s)
         try:
-            if self._slot.swap(self._seen, free.encode()) is None:
+            if not put_if_unchanged(self._objects, LEASE, free.encode(), self._seen):
                 logger.warning("%s: another run had taken the lease before its end", self._out)
         except Exception as error:
             logger.warning("%s: the lease was not given back: %s", self._out, error)
@@ -162,18 +164,15 @@ class Lease:
                 logger.warning("%s: the lease was not renewed: %s", self._out, error)
 
     def _renew(self) -> None:
-        assert self._state.holder is not None
         state = LeaseState(self._state.holder, self._state.since, _now(), self._state.ttl_s)
         began = time.monotonic()
-        held = self._slot.swap(self._seen, state.encode())
-        if held is None:
-            # A put whose answer was lost has arrived all the same.
-            there = self._slot.read()
-            if there is None or LeaseState.decode(there.content).holder != state.holder:
-                self._lost = "another run has taken it"
-                return
-            held = there
-        self._seen, self._renewed = held, began
+        put_if_unchanged(self._objects, LEASE, state.encode(), self._seen)
+        # Whatever it said: a put whose answer was lost has arrived all the same.
+        seen = _see_ours(self._objects, state)
+        if seen is None:
+            self._lost = "another run has taken it"
+            return
+        self._seen, self._renewed = seen, began
 
 
 @contextmanager
@@ -201,21 +200,38 @@ def output_lease(
 
 
 def _acquire(out: str, settings: LeaseSettings, run: str, on_wait: Callable[[str], None]) -> Lease:
-    slot = open_slot(open_objects(out), LEASE)
+    objects = open_objects(out)
     watch = _Watch(out, settings, on_wait)
-    num_swaps = 0
+    num_puts = 0
     while True:
-        seen = slot.read()
+        seen = see(objects, LEASE)
         if watch.is_free(seen):
             state = LeaseState(Holder.here(run), _now(), _now(), settings.ttl_s)
-            held = slot.swap(seen, state.encode())
-            if held is not None:
-                return Lease(out, slot, held, state)
-            num_swaps += 1
-            if num_swaps > _SWAPS_TRIED:
+            ours = _take(objects, state, seen)
+            if ours is not None:
+                return Lease(objects, ours, state)
+            num_puts += 1
+            if num_puts > _PUTS_TRIED:
                 raise TransientError(f"{out}: {LEASE} changes at every look; run again")
             continue
         time.sleep(POLL_S)
+
+
+def _take(objects: Objects, state: LeaseState, seen: Seen | None) -> Seen | None:
+    """Put a lease over what was seen, which is free; None if another run came first."""
+    if not put_if_unchanged(objects, LEASE, state.encode(), seen):
+        return None
+    if not objects.is_local:
+        time.sleep(_SETTLE_S)
+    return _see_ours(objects, state)
+
+
+def _see_ours(objects: Objects, state: LeaseState) -> Seen | None:
+    """Read the lease that is there now; None if it is not of this holder."""
+    there = see(objects, LEASE)
+    if there is None or LeaseState.decode(there.content).holder != state.holder:
+        return None
+    return there
 
 
 class _Watch:
@@ -226,10 +242,10 @@ class _Watch:
         self._settings = settings
         self._on_wait = on_wait
         self._began: float | None = None
-        self._tag: str | None = None
+        self._content: bytes | None = None
         self._since = 0.0
 
-    def is_free(self, seen: Held | None) -> bool:
+    def is_free(self, seen: Seen | None) -> bool:
         """Whether nobody holds what was seen, or only a holder that is dead.
 
         Raises:
@@ -244,8 +260,8 @@ class _Watch:
             logger.warning("%s: %s", self._out, _words(state, "its process is gone"))
             return True
         now = time.monotonic()
-        if seen.tag != self._tag:
-            self._tag, self._since = seen.tag, now
+        if seen.content != self._content:
+            self._content, self._since = seen.content, now
         elif now - self._since > state.ttl_s:
             logger.warning("%s: %s", self._out, _words(state, "it renews its lease no longer"))
             return True
@@ -290,4 +306,5 @@ def _machine() -> str:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    # Milliseconds: a lease that was renewed must differ from what it was.
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

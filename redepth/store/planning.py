@@ -33,6 +33,7 @@ from redepth.store.objects import Objects, open_objects
 from redepth.types import ImageRef, Outcome
 
 _BATCH = 16384
+_HELD_AT_ONCE = 256
 _VANISHED_NAMED = 20
 
 
@@ -145,8 +146,9 @@ class _Survey:
         for batch in _batches(images):
             self.num_listed += len(batch)
             ids = batch["id"].combine_chunks()
-            self._hashes.append(id_hashes(ids))
-            position = self._index.positions(ids)
+            hashes = id_hashes(ids)
+            self._hashes.append(hashes)
+            position = self._index.positions(ids, hashes)
             self._sort_committed(batch, position)
             yield self._counted(batch.filter(pc.is_null(position)))
         self._require_unique()
@@ -248,9 +250,17 @@ def _planned_shards(survey: _Survey, cut: _Cut, images: Iterable[ImageRef]) -> I
 
 def _batches(images: Iterable[ImageRef]) -> Iterator[pa.Table]:
     remaining = iter(images)
-    values = attrgetter(*manifest.IMAGE_SCHEMA.names)
-    while batch := list(zip(*map(values, islice(remaining, _BATCH)), strict=True)):
-        yield pa.table(list(map(list, batch)), schema=manifest.IMAGE_SCHEMA)
+    columns = [attrgetter(name) for name in manifest.IMAGE_SCHEMA.names]
+    while True:
+        values: list[list[object]] = [[] for _ in columns]
+        # Few at a time: objects that outlive Python's young generations have it look through
+        # everything there is, twenty times in a million of them, which takes a second.
+        while len(values[0]) < _BATCH and (some := list(islice(remaining, _HELD_AT_ONCE))):
+            for column, of_column in zip(columns, values, strict=True):
+                of_column.extend(map(column, some))
+        if not values[0]:
+            return
+        yield pa.table(values, schema=manifest.IMAGE_SCHEMA)
 
 
 def _in_lengths(tables: Iterable[pa.Table], length: int) -> Iterator[pa.Table]:

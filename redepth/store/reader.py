@@ -21,7 +21,7 @@ from redepth.store import arrays, catalogue, layout, manifest
 from redepth.store.chunks import Chunks, open_chunks
 from redepth.store.conditions import rows_where
 from redepth.store.dataset import Dataset, read_dataset
-from redepth.store.id_index import IdIndex
+from redepth.store.id_index import IdIndex, id_hashes
 from redepth.store.objects import Objects, open_objects
 from redepth.store.rows import SCHEMA, Part, row_from_columns
 from redepth.types import FloatMap, LabelRow, Outcome
@@ -249,7 +249,8 @@ class Labels(Mapping[str, StoredLabel]):
     def _position(self, image_id: object) -> int | None:
         if not isinstance(image_id, str):
             return None
-        position: int | None = self._by_id.positions(pa.array([image_id]))[0].as_py()
+        ids = pa.array([image_id])
+        position: int | None = self._by_id.positions(ids, id_hashes(ids))[0].as_py()
         return position
 
     def _not_one(self, text: str, found: Sequence[str]) -> str:

@@ -200,7 +200,7 @@ def _put_arrays(
         puts: list[Future[None]] = []
         for name, content in encoded:
             num_bytes += len(content)
-            if name == arrays.GROUP_METADATA:  # the last of them: all others are there
+            if name == arrays.METADATA:  # the last of them: all others are there
                 for put in puts:
                     put.result()
             puts.append(pool.submit(objects.put, f"{folder}/{name}", content))

@@ -92,8 +92,8 @@ def test_output_on_a_storage_that_ignores_conditions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "redepth.store.slots._LocalSlot.swap",
-        lambda slot, seen, content: (slot.path.write_bytes(content), slot.read())[1],
+        "redepth.store.conditional_puts.put_if_unchanged",
+        lambda objects, name, content, seen: objects.put(name, content) is None,
     )
     assert "two writers" in find("output", out=str(tmp_path)).found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -239,3 +240,38 @@ def assert_every_reader_sees_each_image_once(out: Path, uris: list[str]) -> None
         height, width = stored.refined.shape
         assert np.array_equal(through_xarray[:height, :width], stored.refined)
         assert np.isfinite(stored.refined).all()
+
+
+def test_too_many_failures_stop_the_run_and_it_goes_on_once_mended(tmp_path: Path) -> None:
+    """A pipe is an image that hangs: it fails. Broken ones are rejected and cost nothing."""
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    paths = write_photographs(photos, 36)
+    hanging, broken = paths[9::5], paths[1:9:2]
+    for path in (*hanging, *broken):
+        path.unlink()
+    for path in hanging:
+        os.mkfifo(path)
+    for path in broken:
+        path.write_bytes(b"\x89PNG broken")
+    listed = tmp_path / "list.txt"
+    listed.write_text("\n".join(map(str, paths)), encoding="utf-8")
+    command = ("label", listed, "--out", out, *COARSE, "--actors=1", "--max-failures=2",
+               "--set=run.sharding.images_per_shard=4")  # fmt: skip
+
+    said = " ".join(redepth(*command, "--set=run.actors.image_timeout_s=4", code=1).split())
+    assert re.search(r"3 of the first \d+ images failed, allowed are 2 ", said)
+    assert "what is committed stays, and the same command goes on" in said
+    assert "The last failure: " in said and "took longer than 4 s" in said
+    before = outcomes(out)
+    assert before["rejected"] == len(broken), "more than allowed, but they did not fail"
+    assert before.get("failed", 0) <= 2
+    done = sum(before.values())
+    assert 8 <= done <= 20, "whole shards, and none after the third failure"
+    assert "problems none" in " ".join(redepth("verify", out).split())
+
+    for path in hanging:
+        path.unlink()
+    write_photographs(photos, 36)
+    said = redepth(*command, "--retry=failed", "--retry=rejected")
+    assert f"{36 - done + len(broken) + before.get('failed', 0)} to do" in said
+    assert outcomes(out) == {"refined": 36}

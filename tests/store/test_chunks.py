@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from redepth.errors import IntegrityError
 from redepth.store.arrays import encode_group
-from redepth.store.chunks import open_chunks
+from redepth.store.chunks import codec, encode_chunks, open_chunks
 from redepth.store.layout import QUANTITIES
 from redepth.store.objects import Objects, open_objects
 
@@ -55,6 +56,28 @@ def test_a_run_of_maps_is_what_zarr_reads(
         height, width = SIZES[index]
         assert map_hw.dtype == TYPES[quantity]
         np.testing.assert_array_equal(map_hw, array[index, :height, :width])
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f2"])
+@pytest.mark.parametrize("level", [1, 2, 9])
+def test_what_is_written_is_what_zarr_writes(dtype: str, level: int) -> None:
+    rng = np.random.default_rng(0)
+    maps = [rng.normal(size=size).astype(dtype) for size in (*SIZES, (0, 0))]
+    block = np.full((len(maps), 8, 9), np.nan, dtype)
+    for map_hw, whole_hw in zip(maps, block, strict=True):
+        whole_hw[: map_hw.shape[0], : map_hw.shape[1]] = map_hw
+    objects: dict[str, Any] = {}
+    zarr.create_array(
+        zarr.storage.MemoryStore(objects),
+        shape=block.shape,
+        dtype=block.dtype,
+        chunks=(1, 8, 9),
+        shards=block.shape,
+        compressors=codec(level),
+        fill_value=float("nan"),
+        config={"write_empty_chunks": True},
+    )[:] = block
+    assert encode_chunks(maps, (8, 9), level) == objects["c/0/0/0"].to_bytes()
 
 
 def test_neighbours_are_one_request(objects: Objects, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redepth.store import id_index
-from redepth.store.id_index import IdIndex
+from redepth.store.id_index import IdIndex, id_hashes
 
 ids = st.lists(st.text(alphabet="abc", max_size=3), max_size=20)
 
@@ -27,7 +27,8 @@ def test_positions_are_those_of_a_list(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(id_index, "hash", own_hash, raising=False)
         index = IdIndex(pa.array(known, pa.string()))
-        found = index.positions(pa.array(asked, pa.string())).to_pylist()
+        asked_for = pa.array(asked, pa.string())
+        found = index.positions(asked_for, id_hashes(asked_for)).to_pylist()
         repeated = index.repeated()
     for image_id, position in zip(asked, found, strict=True):
         assert (position is None) == (image_id not in known)

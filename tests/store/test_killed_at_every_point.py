@@ -114,7 +114,9 @@ def test_killed_before_an_operation(tmp_path: Path, quiet_digest: str, step: int
         seen_after_kill.add(num_committed(out))
         assert_recovers(out, quiet_digest)
     assert operation > 60, "a shard alone is ten files, each opened and renamed"
-    assert seen_after_kill == {0, PER_SHARD, NUM_IMAGES}
+    # The operations after the last commit are fewer than nine.
+    perhaps = {NUM_IMAGES} if step > 1 else set()
+    assert seen_after_kill | perhaps == {0, PER_SHARD, NUM_IMAGES}
 
 
 @pytest.mark.parametrize("max_bytes", [0, 1, 500, 3000, 6000])

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from redepth.config import LeaseSettings
 from redepth.errors import LeaseLost, OutputBusy
 from redepth.store import lease as leases
+from redepth.store.conditional_puts import Seen, see
+from redepth.store.layout import LEASE
 from redepth.store.lease import Holder, LeaseState, output_lease
 from redepth.store.objects import open_objects
-from redepth.store.slots import Slot, open_slot
 
 WAIT = LeaseSettings(ttl_s=1.0, max_wait_s=30.0)
 END = LeaseSettings(ttl_s=1.0, when_taken="end")
@@ -40,60 +41,55 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "POLL_S", 0.1)
 
 
-def slot_of(out: str) -> Slot:
-    return open_slot(open_objects(out), "lease.json")
+def seen_at(out: str) -> Seen | None:
+    return see(open_objects(out), LEASE)
 
 
 def state_of(out: str) -> LeaseState:
-    held = slot_of(out).read()
-    assert held is not None
-    return LeaseState.decode(held.content)
+    seen = seen_at(out)
+    assert seen is not None
+    return LeaseState.decode(seen.content)
 
 
 def leave_lease(out: str, host: str = "elsewhere") -> None:
     """Leave the lease of a run that was killed."""
     holder = Holder("a killed run", host, "another boot", 1, 0.0)
-    slot_of(out).swap(slot_of(out).read(), LeaseState(holder, "then", "then", 1.0).encode())
-
-
-def test_a_swap_needs_what_it_saw(out: str) -> None:
-    slot = slot_of(out)
-    assert slot.read() is None
-    first = slot.swap(None, b"first")
-    assert first is not None
-    assert slot.swap(None, b"another") is None
-    second = slot.swap(first, b"second")
-    assert second is not None
-    assert slot.swap(first, b"third") is None
-    assert slot.read() == second
+    open_objects(out).put(LEASE, LeaseState(holder, "then", "then", 1.0).encode())
 
 
 def test_one_of_many_gets_it(out: str) -> None:
     """Where nothing is promised (memory://) a put that is read back is all there is."""
-    slot, won = slot_of(out), []
+    won, busy = [], []
     start = threading.Barrier(6)
 
     def take(number: int) -> None:
         start.wait()
-        if slot.swap(None, f"{number}".encode()) is not None:
-            won.append(number)
+        try:
+            with output_lease(out, END, f"run {number}"):
+                won.append(number)
+                all_others_gave_up.wait(30)
+        except OutputBusy:
+            busy.append(number)
+            if len(busy) == 5:
+                all_others_gave_up.set()
 
+    all_others_gave_up = threading.Event()
     threads = [threading.Thread(target=take, args=(number,)) for number in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(won) == 1
+    assert (len(won), len(busy)) == (1, 5)
 
 
 def test_it_is_held_renewed_and_released(out: str) -> None:
     with output_lease(out, LeaseSettings(ttl_s=6.0), "first run") as lease:
-        first = slot_of(out).read()
+        first = seen_at(out)
         lease.require()
         assert (state_of(out).holder or Holder.here("")).run == "first run"
         time.sleep(3.0)
         lease.require()
-        assert slot_of(out).read() != first, "it was renewed"
+        assert seen_at(out) != first, "it was renewed"
     assert state_of(out).holder is None
     with output_lease(out, END, "next run"):
         holder = state_of(out).holder
@@ -199,7 +195,7 @@ def test_a_storage_that_is_gone_does_not_hide_why_a_run_ended(
         pytest.raises(ZeroDivisionError),
         output_lease(str(tmp_path), WAIT, "first") as lease,
     ):
-        monkeypatch.setattr(lease, "_slot", None)
+        monkeypatch.setattr(lease, "_objects", None)
         raise ZeroDivisionError
 
 
