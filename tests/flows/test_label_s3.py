@@ -197,10 +197,11 @@ def test_from_a_folder_to_s3(bucket: str, photos: Path, redepth: Redepth) -> Non
     assert_labels_all(out, str(photos))
 
 
-def test_the_trained_refiner_into_s3(bucket: str, redepth: Redepth) -> None:
-    out = f"s3://{bucket}/betterdepth"
+@pytest.mark.parametrize("recipe", ["betterdepth-mini", "sharpdepth-mini"])
+def test_a_trained_refiner_into_s3(bucket: str, redepth: Redepth, recipe: str) -> None:
+    out = f"s3://{bucket}/{recipe}"
     source = f"s3://{bucket}/photos"
-    redepth("label", source, "--out", out, "--recipe=betterdepth-mini", "--actors=1")
+    redepth("label", source, "--out", out, f"--recipe={recipe}", "--actors=1")
     assert_labels_all(out, source)
     label = open_labels(out)[open_labels(out).find("0001.jpg")]
     assert label.row.num_members == 4
