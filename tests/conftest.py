@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import pytest
 from hypothesis import settings
+
+_EXIT_STATUS = pytest.StashKey[int]()
 
 # A busy machine takes ten times as long for one example of many: that is no finding.
 settings.register_profile("patient", deadline=None)
@@ -43,3 +47,39 @@ def new_bucket() -> Iterator[Callable[[], str]]:
 def s3_bucket(new_bucket: Callable[[], str]) -> str:
     """Return the name of an empty bucket."""
     return new_bucket()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left_running() -> Iterator[None]:
+    """End Ray and Prefect's own servers that tests started in this process, before it ends."""
+    yield
+    if (ray := sys.modules.get("ray")) is not None:
+        ray.shutdown()
+    if (server := sys.modules.get("prefect.server.api.server")) is not None:
+        for running in list(server.SubprocessASGIServer._instances.values()):
+            running.stop()
+    gc.collect()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(
+    session: pytest.Session, exitstatus: int | pytest.ExitCode
+) -> Generator[None, object, object]:
+    """Keep how it ended for the last hook."""
+    result = yield
+    session.config.stash[_EXIT_STATUS] = int(session.exitstatus)
+    return result
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave without taking the interpreter down, where native libraries have threads of their own.
+
+    A run whose tests had all passed ended in a segmentation fault after its last line. Threads of
+    Ray's that want Python's lock (ray#47864) and pydantic's time zones that outlive their module
+    (pydantic#12867) are known to do that. How commands end is tested on commands.
+    """
+    if _EXIT_STATUS in config.stash and {"ray", "prefect"} & sys.modules.keys():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(config.stash[_EXIT_STATUS])
