@@ -10,6 +10,7 @@ Source: UniDepthV2, https://arxiv.org/abs/2502.20110.
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -96,4 +97,6 @@ def load_unidepth(settings: Coarse, device: torch.device) -> UniDepth:
     files = weight_files(folder, "model", variant)
     with reading("UniDepth", folder.path):
         model = UniDepthV2.from_pretrained(str(folder.path))
-    return UniDepth(model, folder.card("coarse", files), settings, device)
+    # Whatever is said of the weights: the package's own code is for non-commercial use alone.
+    card = replace(folder.card("coarse", files), non_commercial=True)
+    return UniDepth(model, card, settings, device)

@@ -23,10 +23,12 @@ _GROUP_DIGITS = 16
 _OF_THE_LABEL = (
     "outcome", "sha256", "file_format", "decode_notes", "image_height_px", "image_width_px",
     "height_px", "width_px", "kind", "caption", "num_members", "drift", "rank_correlation",
-    "metric_scale", "metric_shift", "agreeing_share", "mean_confidence", "mean_spread", "untrained",
+    "mean_confidence", "mean_spread", "untrained",
 )  # fmt: skip
 # Came later: told where they are known, so that labels without them keep their digests.
-_IF_KNOWN = ("focal_px", "focal_source", "far_share")
+_IF_KNOWN = (
+    "focal_px", "focal_source", "far_share", "metric_scale", "metric_shift", "agreeing_share",
+)  # fmt: skip
 
 
 def maps_digest(

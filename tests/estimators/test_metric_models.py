@@ -343,6 +343,7 @@ def test_unidepth_takes_a_camera_and_gives_one(
     monkeypatch.setitem(sys.modules, "unidepth", package)
     monkeypatch.setitem(sys.modules, "unidepth.models", models)
     estimator = of_folder("unidepth-v2-large", unidepth_folder(tmp_path))
+    assert estimator.card.non_commercial
     seen: CoarseDepth = estimator.estimate(picture)
     assert seen.focal_px == 77.0
     np.testing.assert_allclose(seen.map_hw, picture[..., 0] / 100, rtol=1e-6)

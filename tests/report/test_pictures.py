@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from redepth.report.gallery import spread_evenly
+from redepth.report.layers import layers_of
 from redepth.report.pictures import LabelPicture, draw_contact_sheet, draw_label
 from redepth.report.scene_errors import SceneErrors
 from redepth.types import DepthKind, LabelRow, Outcome
@@ -83,3 +84,18 @@ def test_coarse_and_refined_errors_share_their_colours() -> None:
     assert not np.array_equal(
         pixels(draw_label(same)), pixels(draw_label(replace(same, errors=halved)))
     )
+
+
+def test_what_a_metric_label_does_not_know_is_drawn_and_said() -> None:
+    """Errors beside it too, each with a hole."""
+    whole = with_errors()
+    assert whole.errors is not None
+    hole = np.where(np.arange(20)[:, None] < 5, np.float32(np.nan), np.float32(1))
+    row = replace(whole.row, kind=DepthKind.METRIC_DEPTH, far_share=0.25)
+    holed = LabelPicture(
+        row, None, whole.coarse_hw * hole, whole.refined_hw * hole, whole.confidence_hw * hole,
+        SceneErrors(whole.errors.coarse_hw * hole, whole.errors.refined_hw * hole),
+    )  # fmt: skip
+    assert not np.array_equal(pixels(draw_label(holed)), pixels(draw_label(whole)))
+    names = [layer.name for layer in layers_of(holed)]
+    assert names == ["coarse", "refined", "confidence", "coarse error", "refined error"]

@@ -40,3 +40,12 @@ def test_truth_is_found_beside_a_scene_and_nowhere_else(tmp_path: Path) -> None:
     assert truth.depth_hw.shape == (16, 16)
     assert truth_beside(tmp_path / "images" / "swells" / "another.png") is None
     assert truth_beside(tmp_path / "holiday.png") is None
+
+
+def test_metres_are_compared_as_they_are_and_holes_stay_holes() -> None:
+    coarse, refined = 1.1 * TRUTH, TRUTH.copy()
+    refined[0] = np.nan
+    errors = scene_errors(coarse, refined, DepthKind.METRIC_DEPTH, TRUTH)
+    np.testing.assert_allclose(errors.coarse_hw, 0.1, rtol=1e-4)
+    assert np.isnan(errors.refined_hw[0]).all()
+    assert (errors.refined_hw[1:] == 0).all()
