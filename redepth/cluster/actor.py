@@ -1,4 +1,4 @@
-"""What runs in Ray's processes: the actor that labels images, and the task that writes a shard."""
+"""What runs in Ray's processes: the actor that labels images, and the one that writes shards."""
 
 from __future__ import annotations
 
@@ -56,21 +56,30 @@ class LabelActor:
 RemoteLabelActor = ray.remote(max_restarts=-1, max_task_retries=0)(LabelActor)
 
 
-@ray.remote(num_cpus=0, max_retries=0)
-def commit_shard(
-    out: str,
-    plan: ShardPlan,
-    rows: Sequence[LabelRow],
-    arrays: Sequence[ray.ObjectRef | None],
-    storage: Storage,
-) -> ShardCommit:
-    """Write and commit one shard, fetching its arrays one at a time.
+class ShardWriter:
+    """Write and commit shards, one at a time, in a process that stays.
 
-    Reserves no core: actors may have taken them all, and a shard must still be written.
+    Ray ends a worker that has waited for a second where actors hold all cores: a task a shard would
+    start Python and import everything anew for each. Reserves no core: a shard must still be
+    written where actors have taken them all. A call may be repeated: a commit is made once.
     """
-    from redepth.store.shards import write_shard
 
-    return write_shard(out, plan, _labels(rows, arrays), storage)
+    @ray.method(max_task_retries=3)
+    def commit(
+        self,
+        out: str,
+        plan: ShardPlan,
+        rows: Sequence[LabelRow],
+        arrays: Sequence[ray.ObjectRef | None],
+        storage: Storage,
+    ) -> ShardCommit:
+        """Write and commit one shard, fetching its arrays one at a time."""
+        from redepth.store.shards import write_shard
+
+        return write_shard(out, plan, _labels(rows, arrays), storage)
+
+
+RemoteShardWriter = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0)(ShardWriter)
 
 
 def _labels(rows: Sequence[LabelRow], arrays: Sequence[ray.ObjectRef | None]) -> Iterator[Label]:

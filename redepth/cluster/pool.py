@@ -37,7 +37,7 @@ from ray.exceptions import (
 )
 
 from redepth.cluster import metrics
-from redepth.cluster.actor import LoadLabeller, RemoteLabelActor, commit_shard
+from redepth.cluster.actor import LoadLabeller, RemoteLabelActor, RemoteShardWriter
 from redepth.cluster.session import num_actors_that_fit
 from redepth.config import Recipe, Storage
 from redepth.errors import ConfigError, RunStopped, TransientError
@@ -49,6 +49,7 @@ logger = logging.getLogger(__name__)
 
 CALLS_IN_FLIGHT = 2  # one running, one queued behind it: the actor never waits for the driver
 TRANSIENT_DELAYS_S = (1.0, 5.0, 20.0)  # before the second, third and fourth try at one image
+NUM_WRITERS = 2  # a flow drives two shards at a time, and each may have to be written
 POLL_S = 0.2
 RESTART_PATIENCE_S = 300.0  # for Ray to notice a lost node, and for an actor to load its models
 # Of one actor before the run begins, each after the four processes that Ray itself has tried.
@@ -117,6 +118,8 @@ class LabelPool:
         self._load = load
         self._actors = recipe.run.actors
         self._seats: list[_Seat] = []
+        self._writers: list[ActorHandle] = []
+        self._idle_writers: queue.SimpleQueue[ActorHandle] = queue.SimpleQueue()
         self._inbox: queue.SimpleQueue[_Call] = queue.SimpleQueue()
         self._waiting: deque[_Call] = deque()
         self._suspects: deque[_Call] = deque()
@@ -134,6 +137,9 @@ class LabelPool:
     def __enter__(self) -> Self:
         number = num_actors_that_fit(self._actors)
         self._seats = [_Seat(self._new_actor()) for _ in range(number)]
+        self._writers = [RemoteShardWriter.remote() for _ in range(NUM_WRITERS)]
+        for writer in self._writers:
+            self._idle_writers.put(writer)
         try:
             self.cards = self._load_models()
         except BaseException:
@@ -171,7 +177,7 @@ class LabelPool:
     def commit(
         self, out: str, plan: ShardPlan, labelled: Sequence[LabelledImage], storage: Storage
     ) -> ShardCommit:
-        """Have a Ray task write and commit a shard; wait for it. Arrays do not pass through here.
+        """Have a writer commit a shard; wait for it. Arrays do not pass through here.
 
         Raises:
             RedepthError: what the store says (see `redepth.store.shards.write_shard`).
@@ -179,12 +185,15 @@ class LabelPool:
         """
         rows = [image.row for image in labelled]
         arrays = [image.arrays for image in labelled]
+        writer = self._idle_writers.get()
         try:
-            commit: ShardCommit = ray.get(commit_shard.remote(out, plan, rows, arrays, storage))
+            commit: ShardCommit = ray.get(writer.commit.remote(out, plan, rows, arrays, storage))
         except RayTaskError as error:
             raise _cause(error) from error
         except RayError as error:
             raise TransientError(f"shard {plan.shard}: {_first_line(error)}") from error
+        finally:
+            self._idle_writers.put(writer)
         return commit
 
     def _new_actor(self) -> ActorHandle:
@@ -234,8 +243,8 @@ class LabelPool:
         )
 
     def _kill_actors(self) -> None:
-        for seat in self._seats:
-            ray.kill(seat.actor)
+        for actor in (*self._writers, *(seat.actor for seat in self._seats)):
+            ray.kill(actor)
 
     # What follows runs in the pool's own thread.
 

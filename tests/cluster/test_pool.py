@@ -15,10 +15,12 @@ import pytest
 import ray
 from ray import cloudpickle
 
-from redepth.cluster.pool import LabelledImage, LabelPool
+from redepth.cluster.pool import NUM_WRITERS, LabelledImage, LabelPool
 from redepth.cluster.session import ray_session
-from redepth.config import Actors, LabelSettings, Recipe, RunSettings
+from redepth.config import Actors, LabelSettings, Recipe, RunSettings, Storage
 from redepth.errors import ConfigError, RunStopped, TransientError
+from redepth.store.manifest import ShardPlan
+from redepth.store.shards import ShardCommit
 from redepth.types import (
     DepthKind,
     ImageRef,
@@ -251,3 +253,28 @@ def test_actor_killed_from_outside_costs_nothing(pool: LabelPool) -> None:
     rows = [future.result(timeout=60).row for future in futures]
     assert {row.outcome for row in rows} == {Outcome.REFINED}
     assert max(row.attempts for row in rows) == 2
+
+
+def writers() -> dict[int, psutil.Process]:
+    ours = psutil.Process().children(recursive=True)
+    return {p.pid: p for p in ours if "ray::ShardWriter" in " ".join(p.cmdline())}
+
+
+def commit(pool: LabelPool, out: Path, image_id: str) -> ShardCommit:
+    labelled = list(label(pool, image_id).values())
+    plan = ShardPlan(image_id, image_id, (ImageRef(image_id, f"/{image_id}"),))
+    return pool.commit(str(out), plan, labelled, Storage())
+
+
+def test_writers_stay_and_one_that_was_killed_is_replaced(pool: LabelPool, tmp_path: Path) -> None:
+    out = tmp_path / "labels"
+    for number in range(4):
+        assert commit(pool, out, f"ok-{number}").outcomes[Outcome.REFINED] == 1
+    before = writers()
+    time.sleep(3.0)  # Ray ends what idles for a second where no core is left for it
+    assert writers().keys() == before.keys() and len(before) == NUM_WRITERS
+    for process in before.values():
+        process.kill()
+    for number in range(4, 8):
+        assert commit(pool, out, f"ok-{number}").outcomes[Outcome.REFINED] == 1
+    assert len(list((out / "labels").glob("*.parquet"))) == 8
