@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from redepth.errors import ConfigError
 from redepth.store.reader import Labels
-from redepth.types import CoarseDepth, DepthKind
+from redepth.types import CoarseDepth, DepthKind, FloatMap
 
 
 class LabelledCoarseMaps:
@@ -41,4 +43,15 @@ class LabelledCoarseMaps:
         """Read the coarse map of a picture."""
         label = self._labels[self._ids[image]]
         assert label.row.kind is not None, "labels with maps have a kind"
-        return CoarseDepth(label.coarse, DepthKind(label.row.kind))
+        return CoarseDepth(without_holes(label.coarse), DepthKind(label.row.kind))
+
+
+def without_holes(map_hw: FloatMap) -> FloatMap:
+    """Return a map in which pixels without a value have the largest one, float32 [H, W].
+
+    Only metric maps have such pixels: what is at their far limit.
+    """
+    known_hw = np.isfinite(map_hw)
+    if known_hw.all() or not known_hw.any():
+        return map_hw
+    return np.where(known_hw, map_hw, map_hw[known_hw].max())

@@ -10,6 +10,7 @@ import numpy as np
 from redepth.config import Decoding
 from redepth.errors import ConfigError
 from redepth.images.decode import read_image, resize
+from redepth.loading.coarse_maps import without_holes
 from redepth.store.reader import Labels
 from redepth.training.data import DepthExample
 from redepth.types import CoarseDepth, DepthKind, ImageRef
@@ -49,10 +50,5 @@ class LabelledPictures:
         return DepthExample(rgb_hw3, depth_hw, np.isfinite(depth_hw) & (depth_hw > 0))
 
     def coarse_map(self, image: str) -> CoarseDepth:
-        """Read the coarse map of an image; pixels without a value get the largest one."""
-        depth_hw = self._labels[image].coarse
-        known = np.isfinite(depth_hw)
-        farthest = depth_hw[known].max() if known.any() else np.float32(1.0)
-        return CoarseDepth(
-            np.where(known, depth_hw, farthest).astype(np.float32), DepthKind.METRIC_DEPTH
-        )
+        """Read the coarse map of an image."""
+        return CoarseDepth(without_holes(self._labels[image].coarse), DepthKind.METRIC_DEPTH)
