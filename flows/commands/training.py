@@ -162,7 +162,10 @@ def train_sharpdepth(
         str | None,
         typer.Option(help="Output of redepth label, metric; without it: scenes, mini models."),
     ] = None,
-    init: Annotated[Path | None, typer.Option(help="Folder of a Lotus-G: the teacher.")] = None,
+    init: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a Lotus-G: the teacher. With scenes: what it goes on from."),
+    ] = None,
     init_variant: InitVariant = None,
     height: CropHeight = 480,
     width: CropWidth = 640,
@@ -193,8 +196,8 @@ def train_sharpdepth(
     from flows.train_sharpdepth import train_sharpdepth as train
     from redepth.training.workers import rank
 
-    if (labels is None) != (init is None):
-        raise ConfigError("--labels (metric maps) and --init (the teacher) go together")
+    if labels is not None and init is None:
+        raise ConfigError("--labels (metric maps) needs --init (the teacher: a Lotus-G's folder)")
     pictures = {
         "labels": labels,
         "init": str(init),
@@ -207,6 +210,8 @@ def train_sharpdepth(
         {
             "out": str(out),
             "data": None if labels is None else pictures,
+            "teacher": str(init) if labels is None and init is not None else None,
+            "teacher_variant": init_variant if labels is None else None,
             "num_steps": steps,
             "batch_size": batch,
             "accumulate": accumulate,

@@ -83,6 +83,8 @@ class SharpDepthOptions(TrainingOptions):
     """How to train a SharpDepth; None: the paper's value, or the mini model's without data."""
 
     data: PictureOptions | None = None
+    teacher: str | None = Field(None, description="folder the mini teacher goes on from")
+    teacher_variant: str | None = Field(None, description='of its files, e.g. "fp16"')
     num_steps: int | None = Field(None, ge=1)
     batch_size: int | None = Field(None, ge=1)
     accumulate: int = Field(1, ge=1)

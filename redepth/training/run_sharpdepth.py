@@ -88,7 +88,7 @@ def train_on_scenes(run: Run[SharpDepthOptions]) -> list[TrainedModel]:
     }
     scenes = _render(run, counts, Split.TRAIN, "scenes")
     metric, scenes, shown = _train_metric(run, scenes, counts)
-    parts = new_teacher(_MODELS / "betterdepth", VARIANT, options.seed)
+    parts = _first_teacher(options)
     source = metric_source(scenes, SHARES)
     teacher = _train_teacher(run, parts, source, shown, counts)
     student = _train_student(run, parts, source, shown, settings_of(options), counts)
@@ -117,6 +117,13 @@ def train_on_pictures(
 
     how = settings_of(run.options)
     return [_train_student(run, parts, draw, shown, how, {"labelled pictures": count})]
+
+
+def _first_teacher(options: SharpDepthOptions) -> RefinerParts:
+    """Return what the mini teacher starts from: an earlier one, or betterdepth-mini."""
+    if options.teacher is not None:
+        return read_teacher(Path(options.teacher), options.teacher_variant)
+    return new_teacher(_MODELS / "betterdepth", VARIANT, options.seed)
 
 
 def _render(

@@ -51,7 +51,7 @@ def test_the_pipeline_feeds_its_own_training(tmp_path: Path) -> None:
 
 def test_what_is_missing_is_said_before_anything_is_trained(tmp_path: Path) -> None:
     train = ("train", "sharpdepth", "--out", tmp_path / "out")
-    assert "go together" in redepth(*train, "--labels", tmp_path, code=2)
+    assert "needs --init" in redepth(*train, "--labels", tmp_path, code=2)
     said = redepth(*train, "--labels", tmp_path, "--init", tmp_path, code=2)
     assert str(tmp_path) in said.replace("\n", "")
     assert not (tmp_path / "out" / "model").exists()
