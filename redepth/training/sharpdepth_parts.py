@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -93,9 +94,11 @@ def save_one_step(parts: RefinerParts, folder: Path, variant: str) -> None:
 
 
 def _half(network: Any) -> Any:
-    from copy import deepcopy
-
-    return deepcopy(network).cpu().half()
+    """Return a copy in half precision that does not name the folder it was read from."""
+    copied = deepcopy(network).cpu().half()
+    if hasattr(copied, "register_to_config"):
+        copied.register_to_config(_name_or_path="")
+    return copied
 
 
 def _wanted_channels(parts: RefinerParts) -> int:

@@ -18,7 +18,7 @@ from redepth.scenes.scene import Split
 
 CPU = torch.device("cpu")
 MODELS = Path(__file__).resolve().parents[2] / "redepth" / "models" / "mini"
-MAX_BYTES = 32_000_000
+MAX_BYTES = 48_000_000
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_they_are_small_and_hold_nothing_but_numbers_and_words() -> None:
     assert {path.suffix for path in files} == {".safetensors", ".json", ".md"}
 
 
-@pytest.mark.parametrize("name", ["depth", "prior", "dpt", "betterdepth"])
+@pytest.mark.parametrize("name", ["depth", "prior", "dpt", "betterdepth", "metric", "sharpdepth"])
 def test_each_has_a_card(name: str) -> None:
     card = (MODELS / name / "README.md").read_text(encoding="utf-8")
     for said in ("license: apache-2.0", "| seed |", "steps, loss", "## Limits", "docs/"):
