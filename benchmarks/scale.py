@@ -13,14 +13,16 @@ submitted to the last one done, the actors being up.
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
@@ -29,6 +31,9 @@ from redepth.store import layout
 from redepth.store.planning import plan_labels
 from redepth.store.rows import encode_part
 from redepth.types import ImageRef, Label, LabelRow, ModelCard, Outcome
+
+if TYPE_CHECKING:
+    from redepth.cluster.pool import LabelPool
 
 NUM_NAMES = (100_000, 300_000, 1_000_000)
 PER_SHARD = 32
@@ -113,12 +118,25 @@ class Sleeper:
     def label(self, ref: ImageRef) -> Label:
         time.sleep(1.0)
         return Label(
-            LabelRow(id=ref.id, uri=ref.uri, outcome=Outcome.REJECTED, reason="asleep", seconds=1.0)
+            LabelRow(
+                id=ref.id,
+                uri=ref.uri,
+                outcome=Outcome.REJECTED,
+                reason=f"asleep in {os.getpid()}",
+                seconds=1.0,
+            )
         )
 
 
 def load_sleeper(settings: LabelSettings) -> Sleeper:
     return Sleeper()
+
+
+def wait_for_all(pool: LabelPool, images: Sequence[ImageRef]) -> None:
+    """Wait until there are as many actors at work as images: a pool begins with the first."""
+    processes: set[str | None] = set()
+    while len(processes) < len(images):
+        processes |= {f.result().row.reason for f in [pool.submit(image) for image in images]}
 
 
 def actors() -> None:
@@ -133,6 +151,7 @@ def actors() -> None:
         recipe = Recipe(name="scale", run=RunSettings(actors=settings))
         images = list(islice(listing(), number * IMAGES_PER_ACTOR))
         with ray_session(None, settings), LabelPool(recipe, load_sleeper) as pool:  # type: ignore[arg-type]
+            wait_for_all(pool, images[:number])
             started, cpu = time.perf_counter(), sum(driver.cpu_times()[:2])
             for future in [pool.submit(image) for image in images]:
                 future.result()

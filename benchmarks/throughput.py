@@ -234,7 +234,7 @@ def slope(root: Path, run: Callable[[Path, Path], float]) -> tuple[float, float]
 
 def busy() -> None:
     """Print how busy two actors are that take a second an image, writing of shards included."""
-    from benchmarks.scale import listing, load_sleeper
+    from benchmarks.scale import listing, load_sleeper, wait_for_all
     from redepth.cluster.pool import LabelPool
     from redepth.cluster.session import ray_session
     from redepth.config import Actors, Recipe, RunSettings
@@ -244,6 +244,7 @@ def busy() -> None:
     recipe = Recipe(name="busy", run=RunSettings(actors=settings))
     images = [image for image, _ in zip(listing(), range(number * per_actor), strict=False)]
     with ray_session(None, settings), LabelPool(recipe, load_sleeper) as pool:  # type: ignore[arg-type]
+        wait_for_all(pool, images[:number])
         started = time.perf_counter()
         for future in [pool.submit(image) for image in images]:
             future.result()
