@@ -227,7 +227,7 @@ class SharpDepth(Settings):
     gate_normaliser: Literal["quantile", "max"] = Field(
         "quantile", description="difference that shuts the gate; max is the released rule"
     )
-    gate_quantile: float = Field(0.95, gt=0, le=1, description="of the differences, for quantile")
+    gate_quantile: float = Field(0.98, gt=0, le=1, description="of the differences, for quantile")
     gated_noise: Literal["pure", "latent"] = Field(
         "pure", description="pure as published, or the noised sharp latent as released"
     )

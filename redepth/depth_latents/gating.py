@@ -41,7 +41,7 @@ class Gating:
     """
 
     normaliser: GateNormaliser = GateNormaliser.QUANTILE
-    quantile: float = 0.95
+    quantile: float = 0.98
     noise: GatedNoise = GatedNoise.PURE
 
     def gate(self, sharp_bhw: Tensor, metric_bhw: Tensor) -> Tensor:
