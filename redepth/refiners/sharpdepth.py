@@ -87,7 +87,9 @@ class SharpDepthRefiner:
         if not finite:
             raise RefinementFailed("no member came through: none of their maps is finite")
         kept = [m for m in finite if self._rests_on_enough(m)]
-        stopped = [f"{len(members) - len(finite)} members: not finite"] * (finite != members)
+        stopped = []
+        if len(finite) < len(members):
+            stopped.append(f"{len(members) - len(finite)} members: not finite")
         if not kept:
             return Members(
                 scene.coarse.map_hw[None].copy(),

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from redepth.scenes.families import render_scene
-from redepth.scenes.scene import Split
+from redepth.scenes.scene import Scene, Split
 from redepth.training.draws import Draws
-from redepth.training.pool import SIZE_PX
-from redepth.training.scene_examples import vary_picture
-
-_SCENES_A_CALL = 50
+from redepth.training.scene_examples import render_families, vary_picture
+from redepth.types import FloatMap
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,25 +75,8 @@ def render_metric_scenes(
         num_processes: that render; the outcome does not depend on it.
         on_scenes: called with how many scenes were rendered since.
     """
-    families: dict[str, tuple[int, int]] = {}
-    calls: list[tuple[str, range, Split]] = []
-    total = 0
-    for family, count in counts.items():
-        families[family] = (total, total + count)
-        total += count
-        starts = range(0, count, _SCENES_A_CALL)
-        calls += [(family, range(s, min(s + _SCENES_A_CALL, count)), split) for s in starts]
-    rgb: list[np.ndarray] = []
-    depth: list[np.ndarray] = []
-    # Not forked: a forked copy of torch's thread pool hangs.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(num_processes, context) as pool:
-        for pictures, maps in pool.map(_render, calls):
-            rgb.append(pictures)
-            depth.append(maps)
-            on_scenes(len(pictures))
-    rgb_n3hw = torch.from_numpy(np.concatenate(rgb)).permute(0, 3, 1, 2).contiguous()
-    return MetricScenes(rgb_n3hw, torch.from_numpy(np.concatenate(depth)), None, families)
+    rendered = render_families(counts, _depth, num_processes, on_scenes, split)
+    return MetricScenes(rendered.rgb_n3hw, rendered.maps_nhw, None, rendered.families)
 
 
 def metric_source(scenes: MetricScenes, shares: Mapping[str, float]) -> MetricSource:
@@ -129,8 +106,5 @@ def metric_source(scenes: MetricScenes, shares: Mapping[str, float]) -> MetricSo
     return draw
 
 
-def _render(call: tuple[str, range, Split]) -> tuple[np.ndarray, np.ndarray]:
-    """Return pictures uint8 [N, H, W, 3] and depths float32 [N, H, W] of a family's seeds."""
-    family, seeds, split = call
-    scenes = [render_scene(family, seed, SIZE_PX, split) for seed in seeds]
-    return np.stack([s.rgb_hw3 for s in scenes]), np.stack([s.depth_hw for s in scenes])
+def _depth(scene: Scene) -> FloatMap:
+    return scene.depth_hw

@@ -6,6 +6,7 @@ import multiprocessing
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,10 +15,11 @@ from transformers import DepthAnythingForDepthEstimation
 
 from redepth.estimators.depth_anything import IMAGENET_MEAN, IMAGENET_STD
 from redepth.scenes.families import render_scene
-from redepth.scenes.scene import Split
+from redepth.scenes.scene import Scene, Split
 from redepth.training.draws import Draws
 from redepth.training.example_pairs import align
 from redepth.training.pool import SIZE_PX, target_disparity
+from redepth.types import FloatMap
 
 _SCENES_PER_CALL = 100
 _IMAGES_PER_CALL = 256
@@ -83,6 +85,40 @@ def render_examples(
         num_processes: that render; the outcome does not depend on it.
         on_scenes: called with how many scenes were rendered since.
     """
+    rendered = render_families(counts, target_disparity, num_processes, on_scenes, split)
+    coarse = network_maps(network, rendered.rgb_n3hw, rendered.maps_nhw, device)
+    return SceneExamples(rendered.rgb_n3hw, rendered.maps_nhw, coarse, rendered.families)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rendered:
+    """Scenes of some families, those of one family beside each other.
+
+    Attributes:
+        rgb_n3hw: uint8 [N, 3, H, W].
+        maps_nhw: float32 [N, H, W], what was asked of each scene.
+        families: family -> (first, stop).
+    """
+
+    rgb_n3hw: Tensor
+    maps_nhw: Tensor
+    families: Mapping[str, tuple[int, int]]
+
+
+def render_families(
+    counts: Mapping[str, int],
+    map_of: Callable[[Scene], FloatMap],
+    num_processes: int = 1,
+    on_scenes: Callable[[int], None] = lambda count: None,
+    split: Split = Split.TRAIN,
+) -> Rendered:
+    """Render the first `counts[family]` scenes of each family, 64 px, in several processes.
+
+    Args:
+        map_of: a function of a module, which other processes can import.
+        num_processes: that render; the outcome does not depend on it.
+        on_scenes: called with how many scenes were rendered since.
+    """
     families: dict[str, tuple[int, int]] = {}
     calls: list[tuple[str, range, Split]] = []
     total = 0
@@ -92,17 +128,16 @@ def render_examples(
         starts = range(0, count, _SCENES_PER_CALL)
         calls += [(family, range(s, min(s + _SCENES_PER_CALL, count)), split) for s in starts]
     rgb: list[np.ndarray] = []
-    truth: list[np.ndarray] = []
+    found: list[np.ndarray] = []
+    # Not forked: a forked copy of torch's thread pool hangs.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(num_processes, context) as pool:
-        for pictures, maps in pool.map(_render, calls):
+        for pictures, maps in pool.map(partial(_render, map_of), calls):
             rgb.append(pictures)
-            truth.append(maps)
+            found.append(maps)
             on_scenes(len(pictures))
     rgb_n3hw = torch.from_numpy(np.concatenate(rgb)).permute(0, 3, 1, 2).contiguous()
-    truth_nhw = torch.from_numpy(np.concatenate(truth))
-    coarse = network_maps(network, rgb_n3hw, truth_nhw, device)
-    return SceneExamples(rgb_n3hw, truth_nhw, coarse, families)
+    return Rendered(rgb_n3hw, torch.from_numpy(np.concatenate(found)), families)
 
 
 @torch.no_grad()
@@ -165,8 +200,10 @@ def vary_picture(image_b3hw: Tensor, draws: Draws) -> Tensor:
     return (image_b3hw.clamp(min=1e-4) ** exponent * tint + grain).clamp(0.0, 1.0)
 
 
-def _render(call: tuple[str, range, Split]) -> tuple[np.ndarray, np.ndarray]:
-    """Return pictures uint8 [N, H, W, 3] and disparities float32 [N, H, W] of a family's seeds."""
+def _render(
+    map_of: Callable[[Scene], FloatMap], call: tuple[str, range, Split]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return pictures uint8 [N, H, W, 3] and maps float32 [N, H, W] of a family's seeds."""
     family, seeds, split = call
     scenes = [render_scene(family, seed, SIZE_PX, split) for seed in seeds]
-    return np.stack([s.rgb_hw3 for s in scenes]), np.stack([target_disparity(s) for s in scenes])
+    return np.stack([s.rgb_hw3 for s in scenes]), np.stack([map_of(s) for s in scenes])

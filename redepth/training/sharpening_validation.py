@@ -12,6 +12,7 @@ from torch import Tensor
 
 from redepth.depth_latents.frame import whole_frame_of
 from redepth.depth_latents.sharpening import MetricSharpener
+from redepth.training.example_pairs import align
 from redepth.training.metric_scenes import MetricBatch
 from redepth.training.options import SharpDepthOptions
 from redepth.training.runs import Check, Run
@@ -71,16 +72,8 @@ def _sharpened(sharpener: MetricSharpener, batch: MetricBatch, number: int, seed
     noise = torch.randn((2, 1, *shape), generator=generator).to(metric_1hw.device)
     found = sharpener.sharpen(encoded, noise)
     agreeing = found.gate_bhw < _AGREEMENT
-    sharp = frame.back(_fitted(found.sharp_bhw, frame.into(metric_1hw), agreeing))
-    return _Maps(frame.back(found.first_bhw)[0], sharp[0], float(agreeing.float().mean()))
-
-
-def _fitted(sharp_1hw: Tensor, metric_1hw: Tensor, agreeing_1hw: Tensor) -> Tensor:
-    if agreeing_1hw.sum() < 2:
-        return sharp_1hw
-    x, y = sharp_1hw[agreeing_1hw].double(), metric_1hw[agreeing_1hw].double()
-    scale = ((x - x.mean()) * (y - y.mean())).sum() / (x - x.mean()).square().sum().clamp(min=1e-12)
-    return (scale * (sharp_1hw.double() - x.mean()) + y.mean()).float()
+    sharp_1hw, _ = align(found.sharp_bhw, metric_1hw, agreeing)
+    return _Maps(frame.back(found.first_bhw)[0], sharp_1hw[0], float(agreeing.float().mean()))
 
 
 def _delta1(found_bhw: Tensor, true_bhw: Tensor) -> float:
