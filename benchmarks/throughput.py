@@ -1,6 +1,6 @@
 """Images a second from file to committed label: redepth, a Ray Data pipeline, and a bare loop.
 
-Run `python -m benchmarks.throughput [labels] [busy] [s3]`; it prints tables in some minutes.
+Run `python -m benchmarks.throughput [labels] [s3]`; it prints tables in some minutes.
 
 labels: identity refiner at 518 px over a coarse model made tiny (see `benchmarks.main_job`). All
 read the same JPEG files, label them with the same `Labeller.label`, guard included, and store the
@@ -10,8 +10,6 @@ level of the store and nothing else; and a `Datasink` that writes each block of 
 same codec, digests, synced files, label part. Reported is the slope between two sizes of the same
 run, so that start-up does not count: images/s, and CPU time an image of all processes, which other
 programs on the machine change less; the median over turns.
-
-busy: two actors that sleep a second an image: the share of the time they are busy.
 
 s3: committing shards to the server of AWS_ENDPOINT_URL, beside PUTs of the same bytes.
 """
@@ -232,26 +230,6 @@ def slope(root: Path, run: Callable[[Path, Path], float]) -> tuple[float, float]
     return num_more / float(np.diff(seconds)[0]), float(np.diff(cpu_seconds)[0]) * 1e3 / num_more
 
 
-def busy() -> None:
-    """Print how busy two actors are that take a second an image, writing of shards included."""
-    from benchmarks.scale import listing, load_sleeper, wait_for_all
-    from redepth.cluster.pool import LabelPool
-    from redepth.cluster.session import ray_session
-    from redepth.config import Actors, Recipe, RunSettings
-
-    number, per_actor = 2, 60
-    settings = Actors(num_actors=number, num_cpus=0.5)
-    recipe = Recipe(name="busy", run=RunSettings(actors=settings))
-    images = [image for image, _ in zip(listing(), range(number * per_actor), strict=False)]
-    with ray_session(None, settings), LabelPool(recipe, load_sleeper) as pool:  # type: ignore[arg-type]
-        wait_for_all(pool, images[:number])
-        started = time.perf_counter()
-        for future in [pool.submit(image) for image in images]:
-            future.result()
-        took = time.perf_counter() - started
-    print(f"\n{number} actors, 1 s an image: busy {len(images) / (number * took):.1%} of the time")
-
-
 def s3() -> None:
     """Print how fast shards are committed, beside PUTs of the same bytes one after the other."""
     import boto3
@@ -317,8 +295,8 @@ def s3() -> None:
 
 
 def main() -> None:
-    for name in sys.argv[1:] or ["labels", "busy"]:
-        {"labels": labels, "busy": busy, "s3": s3}[name]()
+    for name in sys.argv[1:] or ["labels"]:
+        {"labels": labels, "s3": s3}[name]()
 
 
 if __name__ == "__main__":

@@ -7,14 +7,16 @@ Prefect decides when, retries and shows; Ray labels; the store says what is done
 
 from __future__ import annotations
 
+import math
 import signal
 from collections.abc import Mapping
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, cast
 
 from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.exceptions import TerminationSignal
+from prefect.futures import PrefectFuture, as_completed
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
@@ -38,8 +40,6 @@ from tasks.publish_report import RunReport, publish_report
 from tasks.refine_shard import ShardRange, refine_shards
 from tasks.run_page import RunPage, RunPlace
 
-# While one shard is written, the other keeps the actors busy; more would only hold more memory.
-CONCURRENT_SHARDS = 2
 SKIPPED = "Skipped"
 
 
@@ -57,7 +57,7 @@ def run_name() -> str:
     flow_run_name=run_name,
     persist_result=False,
     description="Label a collection of photographs with refined depth.",
-    task_runner=cast("TaskRunner[Any]", ThreadPoolTaskRunner(max_workers=CONCURRENT_SHARDS)),
+    task_runner=cast("TaskRunner[Any]", ThreadPoolTaskRunner()),
 )
 def label_images(
     source: str,
@@ -136,12 +136,27 @@ def _label(
 ) -> None:
     """Drive every shard of the plan, some at a time, until all are committed."""
     task = refine_shards.with_options(retries=recipe.run.sharding.task_retries)
-    futures = [
-        task.submit(shards, out, recipe, pool, progress, lease)
-        for shards in cut_task_runs(plan, recipe.run.sharding.max_task_runs)
-    ]
-    for future in futures:
-        future.result()
+    ranges = iter(cut_task_runs(plan, recipe.run.sharding.max_task_runs))
+    running: list[PrefectFuture[int | State[int]]] = []
+    while True:
+        free = shards_at_once(plan, pool.num_calls) - len(running)
+        running += [
+            task.submit(shards, out, recipe, pool, progress, lease)
+            for shards in islice(ranges, free)
+        ]
+        if not running:
+            return
+        ended = next(as_completed(running))
+        running.remove(ended)
+        ended.result()
+
+
+def shards_at_once(plan: Plan, num_calls: int) -> int:
+    """Return how many shards keep so many calls going while one more is written.
+
+    Of shards as large as the plan's are on average; more would only hold more memory.
+    """
+    return 1 + math.ceil(num_calls * plan.num_shards / max(1, plan.num_pending))
 
 
 def cut_task_runs(plan: Plan, max_task_runs: int) -> list[ShardRange]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -62,9 +63,10 @@ class Outcome(StrEnum):
         return self in (Outcome.REFINED, Outcome.FELL_BACK)
 
 
-@dataclass(frozen=True, slots=True)
-class ImageRef:
+class ImageRef(NamedTuple):
     """One photograph as a listing saw it, before a byte of it is read.
+
+    A tuple: a million of them are made in a second, of frozen dataclasses in three.
 
     Attributes:
         id: stable, unique within an output; see `redepth.images.collection.image_id`.
@@ -85,10 +87,6 @@ class ImageRef:
     offset_bytes: int | None = None
     focal_px: float | None = None
     fov_deg: float | None = None
-
-    def __post_init__(self) -> None:
-        if not self.id or not self.uri:
-            raise ValueError(f"an image needs an id and a uri, got id={self.id!r} uri={self.uri!r}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -201,7 +201,7 @@ def test_the_focal_length_is_recorded_at_the_labels_size(
 ) -> None:
     """80 px become 8."""
     estimator = Told(RAMP, sees_focal_px=7.5)
-    row = labelled(estimator, replace(photograph, **ref)).row
+    row = labelled(estimator, photograph._replace(**ref)).row
     assert (row.focal_px, row.focal_source) == (pytest.approx(expected[0]), expected[1])
     assert estimator.focal_lengths == [given if given is None else pytest.approx(given)]
 
@@ -215,11 +215,11 @@ def test_the_list_goes_before_exif_and_exif_before_the_model(tmp_path: Path) -> 
     row = labelled(estimator, ref).row
     assert row.focal_source is FocalSource.EXIF
     assert row.focal_px == pytest.approx(43 / np.hypot(36, 24) * 100 * 8 / 60)
-    assert labelled(estimator, replace(ref, focal_px=90.0)).row.focal_source is FocalSource.LIST
+    assert labelled(estimator, ref._replace(focal_px=90.0)).row.focal_source is FocalSource.LIST
 
 
 def test_millimetres_for_pixels_are_refused_with_the_reason(photograph: ImageRef) -> None:
-    row = labelled(Told(RAMP), replace(photograph, focal_px=0.5)).row
+    row = labelled(Told(RAMP), photograph._replace(focal_px=0.5)).row
     assert row.outcome is Outcome.FAILED
     assert "in pixels of the whole upright photograph" in (row.reason or "")
 
@@ -229,7 +229,7 @@ def test_copies_with_other_cameras_are_other_labels(photograph: ImageRef) -> Non
     settings = LabelSettings(same_bytes="once")
     labeller = Labeller(settings, estimator, IdentityRefiner(), "cpu")
     for focal_px in (100.0, 200.0, 100.0):
-        labeller.label(replace(photograph, focal_px=focal_px))
+        labeller.label(photograph._replace(focal_px=focal_px))
     assert estimator.focal_lengths == [10.0, 20.0]
 
 

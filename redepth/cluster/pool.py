@@ -49,7 +49,7 @@ logger = logging.getLogger(__name__)
 
 CALLS_IN_FLIGHT = 2  # one running, one queued behind it: the actor never waits for the driver
 TRANSIENT_DELAYS_S = (1.0, 5.0, 20.0)  # before the second, third and fourth try at one image
-NUM_WRITERS = 2  # a flow drives two shards at a time, and each may have to be written
+NUM_WRITERS = 2  # while one waits for the storage, another packs
 POLL_S = 0.2
 RESTART_PATIENCE_S = 300.0  # for Ray to notice a lost node, and for an actor to load its models
 # Of one actor before the run begins, each after the four processes that Ray itself has tried.
@@ -161,6 +161,11 @@ class LabelPool:
     @property
     def num_actors(self) -> int:
         return len(self._seats)
+
+    @property
+    def num_calls(self) -> int:
+        """How many images the actors hold at once."""
+        return len(self._seats) * CALLS_IN_FLIGHT
 
     def submit(self, image: ImageRef) -> Future[LabelledImage]:
         """Queue an image; the future ends with its label, whatever its outcome.
@@ -283,10 +288,13 @@ class LabelPool:
         for seat in self._seats:
             if self._suspects and not seat.calls and seat.restarting is None:
                 self._start(seat, self._suspects.popleft())
-            if self._suspects and seat is self._seats[0]:
-                continue  # let one actor run empty, or suspects would wait behind everybody
-            while self._waiting and seat.takes_more:
-                self._start(seat, self._waiting.popleft())
+        # While there are suspects one actor runs empty, or they would wait behind everybody.
+        open_seats = self._seats[1:] if self._suspects else self._seats
+        # First come those that have nothing to do, then a second call behind a first.
+        for depth in range(CALLS_IN_FLIGHT):
+            for seat in open_seats:
+                if self._waiting and len(seat.calls) == depth and seat.takes_more:
+                    self._start(seat, self._waiting.popleft())
 
     def _start(self, seat: _Seat, call: _Call) -> None:
         if call.attempts == 0:

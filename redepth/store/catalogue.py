@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -12,15 +13,21 @@ import pyarrow.compute as pc
 
 from redepth.errors import CommitConflict, IntegrityError
 from redepth.store import layout, part_index
-from redepth.store.id_index import IdIndex, id_hashes
+from redepth.store.key_index import KEY_BYTES, KeyIndex, Keys, keys_of
 from redepth.store.objects import Objects, open_objects
 from redepth.store.rows import SCHEMA, Part, decode_part
 from redepth.types import Outcome
 
 OUTCOMES = tuple(Outcome)
 _TABLES_HELD = 256
-_ROWS_AT_ONCE = 65_536
 _INDEXED = ("id", "outcome", "size_bytes", "version")
+_DIGESTED = pa.schema(
+    [
+        pa.field("key", pa.binary(KEY_BYTES)),
+        pa.field("outcome", pa.int8()),
+        pa.field("stamp", pa.int64()),
+    ]
+)
 _OUTCOME_NAMES = pa.array([outcome.value for outcome in Outcome])
 
 
@@ -29,7 +36,7 @@ class CommittedImages:
     """Every committed image, in columns.
 
     Attributes:
-        ids: string [n]; parts sorted by shard, rows as they are stored.
+        keys_n2: uint64 [n, 2], of the ids; parts sorted by shard, rows as they are stored.
         outcomes: int8 [n], positions in `OUTCOMES`.
         stamps: int64 [n], see `stamps`.
         parts: int32 [n], positions in `shards`.
@@ -37,7 +44,7 @@ class CommittedImages:
         num_tries: how many tries each of them has committed.
     """
 
-    ids: pa.Array
+    keys_n2: Keys
     outcomes: pa.Array
     stamps: pa.Array
     parts: pa.Array
@@ -78,7 +85,7 @@ def _parts(objects: Objects, names: Sequence[str], columns: Sequence[str] | None
 
 
 def committed_images(objects: Objects, *, keep_index: bool = False) -> CommittedImages:
-    """Return ids and outcomes of every committed image, reading the parts that no index knows.
+    """Return keys and outcomes of every committed image, reading the parts that no index knows.
 
     Args:
         keep_index: write the index anew where it has missed many parts.
@@ -92,12 +99,14 @@ def committed_images(objects: Objects, *, keep_index: bool = False) -> Committed
         rows = pa.concat_tables([rows, _rows_of_parts(objects, missed, tags)]).sort_by("shard")
     if keep_index and len(missed) >= part_index.PARTS_WORTH_INDEXING:
         part_index.write_index(objects, rows)
-    lengths = pc.list_value_length(rows["ids"]).to_numpy()
-    flat = {n: rows[n].combine_chunks().flatten() for n in ("ids", "outcomes", "sizes", "versions")}
+    lengths = pc.list_value_length(rows["keys"]).to_numpy()
+    keys, outcomes, stamped = (
+        _whole(rows[name]).flatten() for name in ("keys", "outcomes", "stamps")
+    )
     return CommittedImages(
-        flat["ids"],
-        flat["outcomes"],
-        stamps(pa.table({"size_bytes": flat["sizes"], "version": flat["versions"]})),
+        _as_keys(keys),
+        outcomes,
+        stamped,
         pa.array(np.repeat(np.arange(len(rows), dtype=np.int32), lengths)),
         tuple(rows["shard"].to_pylist()),
         tuple(rows["num_tries"].to_pylist()),
@@ -115,71 +124,82 @@ def _rows_of_parts(objects: Objects, names: Sequence[str], tags: Mapping[str, st
             num_tries.append(len(part.array_groups))
             yield part.table
 
-    table = joined(tables(), _INDEXED)
+    # The ids are let go block by block.
+    digested = [_digested(block) for block in _blocks(tables())]
+    images = pa.concat_tables([_DIGESTED.empty_table(), *digested]).combine_chunks()
     offsets = pa.array(ends, pa.int32())
-    ids, outcomes = table["id"].combine_chunks(), _numbers(table["outcome"]).combine_chunks()
     columns = [
         pa.array(shards, pa.string()),
         pa.array([tags[shard] for shard in shards], pa.string()),
         pa.array(num_tries, pa.int16()),
-        pa.ListArray.from_arrays(offsets, ids),
-        pa.ListArray.from_arrays(offsets, outcomes),
-        pa.ListArray.from_arrays(offsets, table["size_bytes"].combine_chunks()),
-        pa.ListArray.from_arrays(offsets, table["version"].combine_chunks()),
+        *(pa.ListArray.from_arrays(offsets, column.combine_chunks()) for column in images.columns),
     ]
     return pa.Table.from_arrays(columns, schema=part_index.SCHEMA)
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    """Return a column as one array: where it is one, without a copy."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _digested(table: pa.Table) -> pa.Table:
+    keys = pa.py_buffer(keys_of(table["id"]).tobytes())
+    key = pa.FixedSizeBinaryArray.from_buffers(pa.binary(KEY_BYTES), len(table), [None, keys])
+    return pa.table([key, _numbers(table["outcome"]), stamps(table)], schema=_DIGESTED)
+
+
+def _as_keys(column: pa.FixedSizeBinaryArray) -> Keys:
+    _, values = column.buffers()
+    start = column.offset * KEY_BYTES
+    stored = memoryview(values or b"")[start : start + len(column) * KEY_BYTES]
+    return np.frombuffer(stored, np.uint64).reshape(-1, 2)
 
 
 def stamps(table: pa.Table) -> pa.Array:
     """Return int64 [n] of size and version, null where a listing does not tell both.
 
-    Two images of one id and other stamps are two photographs; good within this process.
+    Two images of one id and other stamps are two photographs.
     """
-    hashes, untold = [np.empty(0, np.int64)], [np.empty(0, np.bool_)]
-    # Some at a time: the joined strings are longer than the ids.
-    for some in table.to_batches(max_chunksize=_ROWS_AT_ONCE):
-        sizes = pc.cast(some["size_bytes"], pa.string())
-        told = pc.binary_join_element_wise(sizes, some["version"], "/")
-        hashes.append(id_hashes(told))
-        untold.append(pc.is_null(told).to_numpy(False))
-    return pa.array(np.concatenate(hashes), mask=np.concatenate(untold))
+    sizes = pc.cast(table["size_bytes"], pa.string())
+    told = pc.binary_join_element_wise(sizes, table["version"], "/")
+    half_keys = keys_of(pc.fill_null(told, ""))[:, 0].view(np.int64)
+    return pa.array(half_keys, mask=pc.is_null(told).to_numpy())
 
 
-def committed_uris(objects: Objects, ids: frozenset[str]) -> Iterator[str]:
-    """Yield where the committed images of these ids were read."""
-    for part in read_parts(objects, ("id", "uri")):
-        for image_id, uri in zip(*(part.table[name].to_pylist() for name in ("id", "uri")),
-                                 strict=True):  # fmt: skip
-            if image_id in ids:
-                yield uri
+def committed_values(objects: Objects, keys_n2: Keys, column: str) -> Iterator[str]:
+    """Yield a column's values of the committed images of these keys."""
+    wanted = KeyIndex(keys_n2)
+    for part in read_parts(objects, sorted({"id", column})):
+        is_wanted = pc.is_valid(wanted.positions(keys_of(part.table["id"])))
+        yield from part.table[column].filter(is_wanted).to_pylist()
 
 
 def joined(tables: Iterable[pa.Table], columns: Sequence[str]) -> pa.Table:
-    """Concatenate the tables of many parts into one of few chunks.
-
-    Joins as it goes: thousands of small buffers take several times the memory of what is in them.
-    """
-    blocks, held = [SCHEMA.empty_table().select(list(columns))], []
-    for table in tables:
-        held.append(table)
-        if len(held) == _TABLES_HELD:
-            blocks.append(pa.concat_tables(held).combine_chunks())
-            held = []
-    return pa.concat_tables([*blocks, *held]).combine_chunks()
+    """Concatenate the tables of many parts into one of few chunks."""
+    nothing = SCHEMA.empty_table().select(list(columns))
+    return pa.concat_tables([nothing, *_blocks(tables)]).combine_chunks()
 
 
-def index_once(ids: pa.Array, url: str) -> IdIndex:
-    """Index the ids of all committed images.
+def _blocks(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Join some at a time: thousands of small buffers take several times what is in them."""
+    remaining = iter(tables)
+    while some := list(islice(remaining, _TABLES_HELD)):
+        yield pa.concat_tables(some).combine_chunks()
+
+
+def index_once(keys_n2: Keys, objects: Objects) -> KeyIndex:
+    """Index the keys of all committed images.
 
     Raises:
         IntegrityError: an image is committed in two shards.
     """
-    index = IdIndex(ids)
+    index = KeyIndex(keys_n2)
     repeated = index.repeated()
-    if repeated:
+    if len(repeated):
+        ids = sorted(set(committed_values(objects, repeated, "id")))
         raise IntegrityError(
-            f"{url}: {len(repeated)} images are committed in two shards, first {repeated[:3]}: two "
-            "runs worked on this output at once; remove one of the label parts that hold them"
+            f"{objects.url}: {len(repeated)} images are committed in two shards, first {ids[:3]}: "
+            "two runs worked on this output at once; remove one of the label parts that hold them"
         )
     return index
 

@@ -4,7 +4,7 @@ dataset.json                 recipe, models and software, written once
 manifest/<stamp>-<digest>.parquet    what a plan found to do
 arrays/<try>-<digest>/       Zarr v3 group of one shard, or of a later try at some of its images
 labels/<shard>.parquet       one row an image; its atomic put is the commit
-index/parts.parquet          what label parts say, for planning; a copy, may be removed
+index/parts.arrow            what label parts say, for planning; a copy, may be removed
 reports/<run>/               pages and pictures, never read back
 lease.json                   which run works here now; says nothing of what is done
 .redepth-doctor-<hex>        `redepth doctor` tries the storage with it, for a moment

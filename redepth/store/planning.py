@@ -1,6 +1,6 @@
 """Planning: a listing, less what is committed, cut into shards and streamed into a manifest.
 
-A million images pass through in columns, a batch at a time; what stays in memory is the ids of the
+A million images pass through in columns, a batch at a time; what stays in memory is the keys of the
 committed images, and eight bytes for each listed one.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from operator import attrgetter
 
 import numpy as np
 import pyarrow as pa
@@ -24,11 +23,11 @@ from redepth.store.catalogue import (
     CommittedImages,
     add_counts,
     committed_images,
-    committed_uris,
+    committed_values,
     index_once,
     stamps,
 )
-from redepth.store.id_index import IdIndex, id_hashes
+from redepth.store.key_index import KeyIndex, keys_of
 from redepth.store.objects import Objects, open_objects
 from redepth.types import ImageRef, Outcome
 
@@ -94,7 +93,7 @@ def plan_labels(
     objects = open_objects(out)
     committed = committed_images(objects, keep_index=write)
     relabels = recipe.run.changed == "relabel"
-    survey = _Survey(committed, index_once(committed.ids, out), retry, relabels)
+    survey = _Survey(committed, index_once(committed.keys_n2, objects), retry, relabels)
     cut = _Cut(recipe.labels.digest(), recipe.run.sharding.images_per_shard)
     shards = _planned_shards(survey, cut, images)
     if write:
@@ -124,7 +123,7 @@ class _Survey:
     def __init__(
         self,
         committed: CommittedImages,
-        index: IdIndex,
+        index: KeyIndex,
         retry: frozenset[Outcome],
         relabels: bool,
     ) -> None:
@@ -133,22 +132,21 @@ class _Survey:
         self.num_pending = 0
         self.num_changed = 0
         self.size_bytes = 0
-        self.is_listed = np.zeros(len(committed.ids), np.bool_)
+        self.is_listed = np.zeros(len(committed.keys_n2), np.bool_)
         self.outcomes = dict.fromkeys(Outcome, 0)
         self._index = index
         self._relabels = relabels
         self._retry = pa.array([OUTCOMES.index(outcome) for outcome in retry], pa.int8())
         self._again: list[pa.Table] = []
-        self._hashes = [np.empty(0, np.int64)]
+        self._half_keys = [np.empty(0, np.uint64)]
 
     def new(self, images: Iterable[ImageRef]) -> Iterator[pa.Table]:
         """Yield the images that are not committed, in listing order."""
         for batch in _batches(images):
             self.num_listed += len(batch)
-            ids = batch["id"].combine_chunks()
-            hashes = id_hashes(ids)
-            self._hashes.append(hashes)
-            position = self._index.positions(ids, hashes)
+            keys_n2 = keys_of(batch["id"])
+            self._half_keys.append(keys_n2[:, 0].copy())
+            position = self._index.positions(keys_n2)
             self._sort_committed(batch, position)
             yield self._counted(batch.filter(pc.is_null(position)))
         self._require_unique()
@@ -180,11 +178,10 @@ class _Survey:
         return pending
 
     def _require_unique(self) -> None:
-        # 64-bit hashes: the ids themselves would take ten times the memory.
         # Sorted in place: np.unique takes a table of its own, and ten times as long.
-        hashes = np.concatenate(self._hashes)
-        hashes.sort()
-        num_twice = int(np.count_nonzero(np.diff(hashes) == 0))
+        half_keys = np.concatenate(self._half_keys)
+        half_keys.sort()
+        num_twice = int(np.count_nonzero(np.diff(half_keys) == 0))
         if num_twice:
             raise ConfigError(
                 f"{num_twice} of {self.num_listed} listed images have the id of another; every "
@@ -233,12 +230,11 @@ class _Cut:
 
 def _vanished(objects: Objects, survey: _Survey, collection: str) -> list[str]:
     """Name where the collection's committed images were that the listing has not named."""
-    unlisted = survey.committed.ids.filter(pa.array(~survey.is_listed))
+    unlisted = survey.committed.keys_n2[~survey.is_listed]
     if not len(unlisted):
         return []
     is_of_collection = could_list(collection)
-    ids = frozenset(unlisted.to_pylist())
-    return [uri for uri in committed_uris(objects, ids) if is_of_collection(uri)]
+    return [uri for uri in committed_values(objects, unlisted, "uri") if is_of_collection(uri)]
 
 
 def _planned_shards(survey: _Survey, cut: _Cut, images: Iterable[ImageRef]) -> Iterator[pa.Table]:
@@ -250,14 +246,13 @@ def _planned_shards(survey: _Survey, cut: _Cut, images: Iterable[ImageRef]) -> I
 
 def _batches(images: Iterable[ImageRef]) -> Iterator[pa.Table]:
     remaining = iter(images)
-    columns = [attrgetter(name) for name in manifest.IMAGE_SCHEMA.names]
     while True:
-        values: list[list[object]] = [[] for _ in columns]
+        values: list[list[object]] = [[] for _ in manifest.IMAGE_SCHEMA]
         # Few at a time: objects that outlive Python's young generations have it look through
         # everything there is, twenty times in a million of them, which takes a second.
         while len(values[0]) < _BATCH and (some := list(islice(remaining, _HELD_AT_ONCE))):
-            for column, of_column in zip(columns, values, strict=True):
-                of_column.extend(map(column, some))
+            for of_column, column in zip(values, zip(*some, strict=True), strict=True):
+                of_column.extend(column)
         if not values[0]:
             return
         yield pa.table(values, schema=manifest.IMAGE_SCHEMA)

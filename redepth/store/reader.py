@@ -21,7 +21,7 @@ from redepth.store import arrays, catalogue, layout, manifest
 from redepth.store.chunks import Chunks, open_chunks
 from redepth.store.conditions import rows_where
 from redepth.store.dataset import Dataset, read_dataset
-from redepth.store.id_index import IdIndex, id_hashes
+from redepth.store.key_index import KeyIndex, keys_of
 from redepth.store.objects import Objects, open_objects
 from redepth.store.rows import SCHEMA, Part, row_from_columns
 from redepth.types import FloatMap, LabelRow, Outcome
@@ -243,14 +243,13 @@ class Labels(Mapping[str, StoredLabel]):
         return catalogue.joined((part.table for part in parts), columns)
 
     @cached_property
-    def _by_id(self) -> IdIndex:
-        return catalogue.index_once(self._index["id"].combine_chunks(), self._objects.url)
+    def _by_id(self) -> KeyIndex:
+        return catalogue.index_once(keys_of(self._index["id"]), self._objects)
 
     def _position(self, image_id: object) -> int | None:
         if not isinstance(image_id, str):
             return None
-        ids = pa.array([image_id])
-        position: int | None = self._by_id.positions(ids, id_hashes(ids))[0].as_py()
+        position: int | None = self._by_id.positions(keys_of(pa.array([image_id])))[0].as_py()
         return position
 
     def _not_one(self, text: str, found: Sequence[str]) -> str:
@@ -315,10 +314,10 @@ def summarise(out: str) -> OutputSummary:
     objects = open_objects(out)
     committed = catalogue.committed_images(objects)
     planned = manifest.latest_manifest_ids(objects)
-    left = pc.sum(pc.invert(pc.is_in(planned, value_set=committed.ids))).as_py() or 0
+    left = KeyIndex(committed.keys_n2).positions(keys_of(planned)).null_count
     outcomes = dict.fromkeys(Outcome, 0)
     catalogue.add_counts(outcomes, committed.outcomes)
-    return OutputSummary(dataset, outcomes, int(left))
+    return OutputSummary(dataset, outcomes, left)
 
 
 def _require_image(group: zarr.Group, row: LabelRow) -> None:

@@ -20,7 +20,7 @@ from redepth.store.objects import Objects, open_objects
 from redepth.store.planning import plan_labels
 from redepth.store.reader import open_labels
 from redepth.store.shards import write_shard
-from redepth.types import Outcome
+from redepth.types import ImageRef, Outcome
 
 
 @settings(max_examples=15)
@@ -149,6 +149,10 @@ def test_a_manifest_that_is_gone_says_plan_again(out: str) -> None:
         list(read_shard_plans(f"{out}/manifest/gone.parquet", 0, 1))
 
 
+def test_a_manifest_has_a_column_for_all_that_a_listing_tells() -> None:
+    assert tuple(manifest.IMAGE_SCHEMA.names) == ImageRef._fields
+
+
 def test_manifests_sort_by_time(out: str) -> None:
     first = plan_labels(images(5), out, recipe())
     second = plan_labels(images(3), out, recipe())
@@ -218,9 +222,9 @@ def test_an_index_of_a_part_that_is_gone_is_left_aside(
 def test_a_photograph_that_changed_is_planned_again_in_its_shard(out: str) -> None:
     refs = images(10)
     commit_all(out, refs, recipe())
-    refs[1] = replace(refs[1], version="rewritten")
-    refs[5] = replace(refs[5], size_bytes=7)
-    refs[6] = replace(refs[6], size_bytes=None, version=None)  # a list does not tell: unchanged
+    refs[1] = refs[1]._replace(version="rewritten")
+    refs[5] = refs[5]._replace(size_bytes=7)
+    refs[6] = refs[6]._replace(size_bytes=None, version=None)  # a list does not tell: unchanged
     plan = plan_labels(refs, out, recipe())
     assert (plan.num_changed, plan.num_pending, plan.num_done) == (2, 2, 8)
     shards = shard_plans(plan)
@@ -235,7 +239,7 @@ def test_a_photograph_that_changed_is_planned_again_in_its_shard(out: str) -> No
 def test_a_recipe_may_keep_the_labels_of_photographs_that_changed(out: str) -> None:
     refs = images(3)
     commit_all(out, refs, recipe())
-    refs[1] = replace(refs[1], version="rewritten")
+    refs[1] = refs[1]._replace(version="rewritten")
     settings_ = recipe()
     keeps = settings_.model_copy(
         update={"run": settings_.run.model_copy(update={"changed": "keep"})}
@@ -261,7 +265,7 @@ def test_what_vanished_is_named(
     (root / "photos" / "deep").mkdir(parents=True)
     uris = [f"{root}/{name}" for name in ("photos/0.jpg", "photos/1.jpg", "photos/deep/2.jpg",
                                           "elsewhere/3.jpg")]  # fmt: skip
-    refs = [replace(ref, uri=uri) for ref, uri in zip(images(4), uris, strict=True)]
+    refs = [ref._replace(uri=uri) for ref, uri in zip(images(4), uris, strict=True)]
     commit_all(out, refs, recipe())
     source = None if collection is None else f"{root}/{collection}"
     plan = plan_labels(refs[:1], out, recipe(), collection=source)
@@ -270,7 +274,7 @@ def test_what_vanished_is_named(
 
 
 def test_a_bucket_vanishes_by_its_prefix(out: str) -> None:
-    refs = [replace(ref, uri=f"s3://bucket/{ref.uri}") for ref in images(2)]
+    refs = [ref._replace(uri=f"s3://bucket/{ref.uri}") for ref in images(2)]
     commit_all(out, refs, recipe())
     assert plan_labels([], out, recipe(), collection="s3://bucket/folder").num_vanished == 2
     assert plan_labels([], out, recipe(), collection="s3://bucket/fold").num_vanished == 0
