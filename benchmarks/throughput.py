@@ -1,8 +1,8 @@
 """Images a second from file to committed label: redepth, a Ray Data pipeline, and a bare loop.
 
-Run `python -m benchmarks.throughput [labels] [s3]`; it prints tables in some minutes.
+Run `python -m benchmarks.throughput`; it prints a table in some minutes.
 
-labels: identity refiner at 518 px over a coarse model made tiny (see `benchmarks.main_job`). All
+Identity refiner at 518 px over a coarse model made tiny (see `benchmarks.main_job`). All
 read the same JPEG files, label them with the same `Labeller.label`, guard included, and store the
 same maps (float32 and float16). Ray Data runs `map_batches` with a pool of two actors that hold
 the models, over the list of files, and writes in two ways: `write_parquet`, flat bytes at the zstd
@@ -10,8 +10,6 @@ level of the store and nothing else; and a `Datasink` that writes each block of 
 same codec, digests, synced files, label part. Reported is the slope between two sizes of the same
 run, so that start-up does not count: images/s, and CPU time an image of all processes, which other
 programs on the machine change less; the median over turns.
-
-s3: committing shards to the server of AWS_ENDPOINT_URL, beside PUTs of the same bytes.
 """
 
 from __future__ import annotations
@@ -41,11 +39,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Ray's workers step back behind every other program unless told: the bare loop does not.
 os.environ.setdefault("RAY_worker_niceness", "0")
 
-SMALL, LARGE = 64, 320
+SMALL, LARGE = 128, 768
 TURNS = 2
 NUM_ACTORS = 2
 BATCH = 16
-SHARDS, IMAGES_PER_SHARD = 8, 32
+IMAGES_PER_SHARD = 32
 CPU_LOOK_S = 0.2
 QUANTITIES = {"coarse": "f4", "refined": "f4", "spread": "f2", "confidence": "f2"}
 RAY_DATA = ("Ray Data, 2 actors, to Parquet", "Ray Data, 2 actors, as redepth writes")
@@ -175,7 +173,20 @@ def with_ray(run: Callable[[Path, Path], float]) -> Callable[[Path, Path], float
     return own
 
 
-def labels() -> None:
+def slope(root: Path, run: Callable[[Path, Path], float]) -> tuple[float, float]:
+    """Return images a second, and CPU ms an image, that a longer run has beyond a shorter one."""
+    seconds, cpu_seconds = [], []
+    for number in (SMALL, LARGE):
+        cpu = CpuTime()
+        before = cpu.seconds()
+        seconds.append(run(root / f"photographs-{number}", root / uuid.uuid4().hex))
+        cpu_seconds.append(cpu.seconds() - before)
+        cpu.end()
+    num_more = LARGE - SMALL
+    return num_more / float(np.diff(seconds)[0]), float(np.diff(cpu_seconds)[0]) * 1e3 / num_more
+
+
+def main() -> None:
     from flows.embedded_server import quieten_prefect, start_prefect_server
 
     quieten_prefect()
@@ -215,88 +226,6 @@ def labels() -> None:
         )
     for name in RAY_DATA:
         print(f"\n{ours}: {rates[ours] / rates[name]:.2f} times {name}")
-
-
-def slope(root: Path, run: Callable[[Path, Path], float]) -> tuple[float, float]:
-    """Return images a second, and CPU ms an image, that a longer run has beyond a shorter one."""
-    seconds, cpu_seconds = [], []
-    for number in (SMALL, LARGE):
-        cpu = CpuTime()
-        before = cpu.seconds()
-        seconds.append(run(root / f"photographs-{number}", root / uuid.uuid4().hex))
-        cpu_seconds.append(cpu.seconds() - before)
-        cpu.end()
-    num_more = LARGE - SMALL
-    return num_more / float(np.diff(seconds)[0]), float(np.diff(cpu_seconds)[0]) * 1e3 / num_more
-
-
-def s3() -> None:
-    """Print how fast shards are committed, beside PUTs of the same bytes one after the other."""
-    import boto3
-
-    from redepth.config import Storage
-    from redepth.store import arrays
-    from redepth.store.manifest import ShardPlan
-    from redepth.store.objects import open_objects
-    from redepth.store.shards import write_shard
-    from redepth.types import DepthKind, ImageRef, Label, LabelArrays, LabelRow, Outcome
-
-    bucket = f"redepth-{uuid.uuid4().hex}"
-    boto3.resource("s3").create_bucket(Bucket=bucket)
-    draws = np.random.default_rng(0)
-    smooth_hw = np.cumsum(draws.random((392, 518), np.float32), axis=0)
-    images = [ImageRef(f"i{i}", f"/i{i}.jpg") for i in range(IMAGES_PER_SHARD)]
-    row = {"outcome": Outcome.REFINED, "height_px": 392, "width_px": 518}
-    maps = LabelArrays(*(smooth_hw + np.float32(i) for i in range(4)))
-    made = [
-        Label(LabelRow(id=i.id, uri=i.uri, kind=DepthKind.AFFINE_DISPARITY, **row), maps)
-        for i in images
-    ]
-    objects = open_objects(f"s3://{bucket}/out")
-
-    def commit(shard: int) -> float:
-        plan = ShardPlan(f"s{shard}", f"s{shard}", tuple(images))
-        started = time.perf_counter()
-        write_shard(objects.url, plan, made, Storage())
-        return time.perf_counter() - started
-
-    def put_raw(shard: int, contents: Mapping[str, bytes]) -> float:
-        started = time.perf_counter()
-        for name, content in contents.items():
-            objects.fs.pipe_file(f"{bucket}/raw/{shard}/{name}", content)
-        return time.perf_counter() - started
-
-    def encode_alone() -> float:
-        narrowed = [arrays.narrowed(image.id, maps, Storage()) for image in images]
-        started = time.perf_counter()
-        for _ in arrays.encode_group(narrowed, {}, Storage().compression_level):
-            pass
-        return time.perf_counter() - started
-
-    commit(-1)
-    stored = objects.fs.find(f"{bucket}/out")
-    contents = {path.removeprefix(f"{bucket}/out/"): objects.fs.cat_file(path) for path in stored}
-    num_mb = sum(map(len, contents.values())) / 1e6
-    committed, raw, encoded = [], [], []
-    for shard in range(SHARDS):
-        committed.append(commit(shard))
-        raw.append(put_raw(shard, contents))
-        encoded.append(encode_alone())
-    took, bare, codec = map(statistics.median, (committed, raw, encoded))
-    print(
-        f"\n| a shard of {IMAGES_PER_SHARD} images, {num_mb:.1f} MB | s | MB/s |\n|---|---:|---:|"
-    )
-    print(f"| raw PUTs of its {len(contents)} objects | {bare:.3f} | {num_mb / bare:.0f} |")
-    print(f"| encoding alone | {codec:.3f} | {num_mb / codec:.0f} |")
-    print(f"| encoded and committed | {took:.3f} | {num_mb / took:.0f} |")
-    print(f"\nCommitting is {bare / took:.0%} of raw PUTs.")
-    boto3.resource("s3").Bucket(bucket).objects.delete()
-    boto3.resource("s3").Bucket(bucket).delete()
-
-
-def main() -> None:
-    for name in sys.argv[1:] or ["labels"]:
-        {"labels": labels, "s3": s3}[name]()
 
 
 if __name__ == "__main__":

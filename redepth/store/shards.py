@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from redepth.config import Storage
@@ -27,6 +27,15 @@ from redepth.types import Label, LabelRow, Outcome
 
 # One quantity is encoded while the one before is on its way.
 _PUTS_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Received:
+    """A label as it came: its row, its maps as they are stored, and their digest, being taken."""
+
+    row: LabelRow
+    maps: Maps | None
+    digest: Future[bytes] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +90,8 @@ def write_shard(
     if part is not None and plan.array_group in part.array_groups:
         return ShardCommit(plan.shard, _count(_planned(part.rows(), plan)), num_bytes=0)
     _require_as_planned(plan, part)
-    received = _receive(plan, labels, storage)
+    with ThreadPoolExecutor(1, "digest") as digests:
+        received = _receive(plan, labels, storage, digests)
     rows = _placed(plan, received)
     num_bytes = _put_arrays(objects, plan, rows, received, storage)
     content = _part_content(plan, part, rows)
@@ -135,18 +145,22 @@ def _require_as_planned(plan: ShardPlan, part: Part | None) -> None:
 
 
 def _receive(
-    plan: ShardPlan, labels: Iterable[Label], storage: Storage
-) -> dict[str, tuple[LabelRow, Maps | None]]:
+    plan: ShardPlan, labels: Iterable[Label], storage: Storage, digests: Executor
+) -> dict[str, _Received]:
+    """Narrow label after label, while the digest of the one before is taken."""
     planned = {image.id for image in plan.images}
-    received: dict[str, tuple[LabelRow, Maps | None]] = {}
+    received: dict[str, _Received] = {}
     for label in labels:
         row = label.row
         if row.id not in planned or row.id in received:
             problem = "came twice" if row.id in received else "was not planned"
             raise IntegrityError(f"shard {plan.shard}: a label for {row.id} {problem}")
         _require_size(label)
-        maps = None if label.arrays is None else arrays.narrowed(row.id, label.arrays, storage)
-        received[row.id] = (row, maps)
+        maps = digest = None
+        if label.arrays is not None:
+            maps = arrays.narrowed(row.id, label.arrays, storage)
+            digest = digests.submit(maps_digest, row.id, row.kind, maps)
+        received[row.id] = _Received(row, maps, digest)
     missing = [image.id for image in plan.images if image.id not in received]
     if missing:
         raise IntegrityError(
@@ -166,19 +180,17 @@ def _require_size(label: Label) -> None:
         )
 
 
-def _placed(
-    plan: ShardPlan, received: Mapping[str, tuple[LabelRow, Maps | None]]
-) -> list[LabelRow]:
+def _placed(plan: ShardPlan, received: Mapping[str, _Received]) -> list[LabelRow]:
     """Put the rows into the plan's order and say where each one's pixels are."""
     ordered = [received[image.id] for image in plan.images]
-    digest = group_digest([maps_digest(r.id, r.kind, maps) for r, maps in ordered if maps])
+    digest = group_digest([label.digest.result() for label in ordered if label.digest])
     stored = layout.stored_group(plan.array_group, digest)
     rows: list[LabelRow] = []
     num_stored = 0
-    for row, maps in ordered:
-        group, index = (None, None) if maps is None else (stored, num_stored)
-        rows.append(replace(row, shard=plan.shard, array_group=group, array_index=index))
-        num_stored += maps is not None
+    for label in ordered:
+        group, index = (None, None) if label.maps is None else (stored, num_stored)
+        rows.append(replace(label.row, shard=plan.shard, array_group=group, array_index=index))
+        num_stored += label.maps is not None
     return rows
 
 
@@ -186,11 +198,11 @@ def _put_arrays(
     objects: Objects,
     plan: ShardPlan,
     rows: Sequence[LabelRow],
-    received: Mapping[str, tuple[LabelRow, Maps | None]],
+    received: Mapping[str, _Received],
     storage: Storage,
 ) -> int:
     stored = [row for row in rows if row.array_group is not None]
-    maps = [held for row in stored if (held := received[row.id][1]) is not None]
+    maps = [held for row in stored if (held := received[row.id].maps) is not None]
     if not maps:
         return 0
     folder = layout.group_folder(stored[0].array_group or "")
