@@ -149,8 +149,8 @@ def test_files_with_the_same_bytes_are_refined_once_if_the_recipe_says_so(
     refiner = Counting()
     own = replace(labeller, settings=settings, refiner=refiner)
     first = own.label(photograph)
-    copy = own.label(replace(photograph, id="b-2", version="w"))
-    captioned = own.label(replace(photograph, id="c-3", caption="a floor"))
+    copy = own.label(photograph._replace(id="b-2", version="w"))
+    captioned = own.label(photograph._replace(id="c-3", caption="a floor"))
     assert len(refiner.drawn_for) == num_refined
     by_id = ["a-1", "b-2", "c-3"]
     assert refiner.drawn_for == (by_id if same_bytes == "each" else [first.row.sha256] * 2)

@@ -58,7 +58,7 @@ class TeacherTraining:
         map_weight: of the decoded map's error beside the latents'.
     """
 
-    num_steps: int = 1600
+    num_steps: int = 18000
     batch_size: int = 16
     learning_rate: float = 5e-4
     ema_decay: float | None = 0.998

@@ -33,7 +33,7 @@ def redepth(*arguments: object, code: int = 0) -> str:
 def test_the_pipeline_feeds_its_own_training(tmp_path: Path) -> None:
     """Scenes give a teacher; pictures that were labelled in metres give a student; it labels."""
     made, scenes, metric, out = (tmp_path / n for n in ("made", "scenes", "metric", "out"))
-    said = redepth("train", "sharpdepth", "--out", made, "--scale=0.001", *FEW)
+    said = redepth("train", "sharpdepth", "--out", made, "--scale=0.0001", *FEW)
     written = said.replace("\n", "")
     assert all(f"{name} in {made}" in written for name in ("mini-metric", "sharpdepth-mini"))
     redepth("scenes", "--out", scenes, "--count=3", "--size=64", "--family=fences")

@@ -152,7 +152,7 @@ def test_stopped_anywhere_and_resumed_no_bit_differs(folder: Path, whole: Path) 
 
 
 def test_on_scenes_it_writes_a_metric_net_a_teacher_and_a_student(tmp_path: Path) -> None:
-    told = read_options(SharpDepthOptions, {"out": str(tmp_path), "scale": 0.001, "batch_size": 2})
+    told = read_options(SharpDepthOptions, {"out": str(tmp_path), "scale": 0.0001, "batch_size": 2})
     models = train_on_scenes(Run(told, CPU))
     assert [model.folder.name for model in models] == ["metric", "teacher", "model"]
     for model in models:
