@@ -22,6 +22,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
@@ -51,6 +52,7 @@ CALLS_IN_FLIGHT = 2  # one running, one queued behind it: the actor never waits 
 TRANSIENT_DELAYS_S = (1.0, 5.0, 20.0)  # before the second, third and fourth try at one image
 NUM_WRITERS = 2  # while one waits for the storage, another packs
 POLL_S = 0.2
+COMMIT_PATIENCE_S = 10.0  # for a commit on its way when the run is stopped
 RESTART_PATIENCE_S = 300.0  # for Ray to notice a lost node, and for an actor to load its models
 # Of one actor before the run begins, each after the four processes that Ray itself has tried.
 DEATHS_LOADING = 2
@@ -156,6 +158,7 @@ class LabelPool:
     ) -> None:
         self._closing.set()
         self._thread.join()
+        self._await_commits()
         self._kill_actors()
 
     @property
@@ -187,19 +190,38 @@ class LabelPool:
         Raises:
             RedepthError: what the store says (see `redepth.store.shards.write_shard`).
             TransientError: the arrays or the writer were lost; the shard can be done again.
+            RunStopped: the pool was closed before.
         """
         rows = [image.row for image in labelled]
         arrays = [image.arrays for image in labelled]
         writer = self._idle_writers.get()
         try:
+            if self._closing.is_set():
+                raise self._end
             commit: ShardCommit = ray.get(writer.commit.remote(out, plan, rows, arrays, storage))
         except RayTaskError as error:
             raise _cause(error) from error
         except RayError as error:
+            if self._closing.is_set():
+                raise self._end from error
             raise TransientError(f"shard {plan.shard}: {_first_line(error)}") from error
         finally:
             self._idle_writers.put(writer)
         return commit
+
+    def _await_commits(self) -> None:
+        """Let commits on their way come through; those that come later see that the pool closes.
+
+        Ray must not be asked for anything once it is shut down: it would start another instance,
+        and wait there for ever.
+        """
+        deadline = time.monotonic() + COMMIT_PATIENCE_S
+        idle: list[ActorHandle] = []
+        with suppress(queue.Empty):
+            while len(idle) < len(self._writers):
+                idle.append(self._idle_writers.get(timeout=max(0.0, deadline - time.monotonic())))
+        for writer in idle:
+            self._idle_writers.put(writer)
 
     def _new_actor(self) -> ActorHandle:
         options = {"num_cpus": self._actors.num_cpus, "num_gpus": self._actors.num_gpus}
@@ -425,6 +447,11 @@ class LabelPool:
         self._fatal = error
         self._closing.set()
 
+    @property
+    def _end(self) -> BaseException:
+        """What whoever still waits is told."""
+        return self._fatal or RunStopped("the run was stopped")
+
     def _abandon(self) -> None:
         """Tell everybody who still waits that nothing more will come, and why."""
         self._take_in()
@@ -432,7 +459,7 @@ class LabelPool:
         waiting += [call for seat in self._seats for call in seat.calls]
         for call in waiting:
             if not call.future.done():
-                call.future.set_exception(self._fatal or RunStopped("the run was stopped"))
+                call.future.set_exception(self._end)
 
 
 def _cause(error: RayTaskError) -> BaseException:

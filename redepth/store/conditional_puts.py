@@ -40,8 +40,8 @@ class Seen:
 def see(objects: Objects, name: str) -> Seen | None:
     """Read one object to put over it later; None if it is not there."""
     try:
-        # A shard's part is new nearly always, which a GET says at once; s3fs looks for a folder too
-        # before it says that there is no tag, and takes ten times as long.
+        # A shard's part is new nearly always, and a GET says so; asked for a tag, s3fs also lists
+        # what could be a folder of that name.
         content = objects.read(name)
         if not objects.is_s3:
             return Seen(content)

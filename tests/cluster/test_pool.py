@@ -57,6 +57,8 @@ class ScriptedLabeller:
             time.sleep(3600)
         if action == "slow":
             time.sleep(0.3)
+        while action == "meet" and len(list(self.folder.glob("meet-*"))) < 2:
+            time.sleep(0.01)
         if action == "bug":
             raise ZeroDivisionError("one over nothing")
         if action == "config":
@@ -131,6 +133,25 @@ def test_many_images_each_get_their_own_label(pool: LabelPool) -> None:
     arrays = ray.get(done["ok-7"].arrays)
     assert np.array_equal(arrays.refined_hw, np.full((2, 3), 1, np.float32))
     assert pool.cards == (CARD,)
+
+
+def test_an_actor_with_nothing_to_do_comes_before_a_second_call(tmp_path: Path) -> None:
+    """Two images that wait for each other: behind each other they would wait for ever."""
+    patient = recipe()
+    actors = patient.run.actors.model_copy(update={"image_timeout_s": 60.0})
+    patient = patient.model_copy(update={"run": patient.run.model_copy(update={"actors": actors})})
+    with LabelPool(patient, Loader(tmp_path)) as pool:  # type: ignore[arg-type]
+        done = label(pool, "meet-0", "meet-1")
+    assert {image.row.outcome for image in done.values()} == {Outcome.REFINED}
+
+
+def test_after_its_end_a_pool_commits_nothing(tmp_path: Path) -> None:
+    out, plan = tmp_path / "out", ShardPlan("s", "s", (ImageRef("ok-1", "/ok-1"),))
+    with LabelPool(recipe(), Loader(tmp_path)) as pool:  # type: ignore[arg-type]
+        done = label(pool, "ok-1")
+    with pytest.raises(RunStopped):
+        pool.commit(str(out), plan, list(done.values()), Storage())
+    assert not out.exists()
 
 
 def test_image_that_kills_its_actor_fails_and_its_neighbours_do_not(
