@@ -32,7 +32,7 @@ SHARDS, IMAGES_PER_SHARD = 8, 32
 
 @cache
 def labels() -> list[Label]:
-    """Return the labels of a shard, whose maps pack to about half."""
+    """Return the labels of a shard, whose maps pack to two thirds."""
     draws = np.random.default_rng(0)
     smooth_hw = np.cumsum(draws.random((392, 518), np.float32), axis=0)
     maps = LabelArrays(*(smooth_hw + np.float32(i) for i in range(4)))

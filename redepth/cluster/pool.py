@@ -212,8 +212,7 @@ class LabelPool:
     def _await_commits(self) -> None:
         """Let commits on their way come through; those that come later see that the pool closes.
 
-        Ray must not be asked for anything once it is shut down: it would start another instance,
-        and wait there for ever.
+        Ray must not be asked for anything once it is shut down: it would start another instance.
         """
         deadline = time.monotonic() + COMMIT_PATIENCE_S
         idle: list[ActorHandle] = []
