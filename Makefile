@@ -39,7 +39,7 @@ $(STAMP): pyproject.toml constraints.txt
 install: $(STAMP) ## Build .venv with redepth and its tools (a second call does nothing)
 
 # The demo and the tests use models made from a seed; neither may ask the hub for anything.
-demo lab test test-slow test-cluster test-s3 test-chaos test-browser test-ops: export HF_HUB_OFFLINE := 1
+demo lab test test-slow test-cluster test-s3 test-chaos test-browser test-ops test-security: export HF_HUB_OFFLINE := 1
 
 .PHONY: demo
 demo: install ## Label five photographs and sixteen scenes on this machine, in a minute or two
@@ -84,8 +84,12 @@ test-browser: install ## Run the tests that open pages in headless Chromium
 test-ops: install ## Run the tests of schedules, cancels and kills on a Prefect server on Postgres
 	@$(BIN)/pytest -m ops
 
+.PHONY: test-security
+test-security: install ## Attack real runs: from other users, from the collection, from a list
+	@$(BIN)/pytest -m security
+
 .PHONY: test-all
-test-all: test test-slow test-cluster test-s3 test-browser test-chaos test-ops ## Run all tests
+test-all: test test-slow test-cluster test-s3 test-browser test-chaos test-ops test-security ## Run all tests
 
 .PHONY: check
 check: install ## Lint, formatting, types and import contracts; changes nothing
