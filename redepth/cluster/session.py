@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
 import ray
 
+from redepth.cluster.private_ray import private_ray
 from redepth.config import Actors
 from redepth.errors import ConfigError
 
-# The default takes a third of the machine's memory. Labels in flight are some MB each, and Ray
-# spills to disk what does not fit.
-OBJECT_STORE_BYTES = 1 << 30
 KNOCK_TIMEOUT_S = 10.0
 
 
@@ -41,18 +38,15 @@ def ray_session(
     Raises:
         ConfigError: no cluster answers at the address.
     """
-    dashboard = None
-    if address is None:
-        _start_private(actors)
-    else:
-        dashboard = _connect(address)
-    try:
+    with ExitStack() as stack:
+        dashboard = None
         if address is None:
+            stack.enter_context(private_ray(actors))
             _require_room(actors)
-        with _handling_sigterm(on_sigterm or _leave):
-            yield dashboard
-    finally:
-        ray.shutdown()
+        else:
+            dashboard = stack.enter_context(_connected(address))
+        stack.enter_context(_handling_sigterm(on_sigterm or _leave))
+        yield dashboard
 
 
 @contextmanager
@@ -71,22 +65,6 @@ def _leave(number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _start_private(actors: Actors) -> None:
-    # Tokens guard a cluster; a private instance listens on loopback and lives as long as we do.
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    wanted_cpus = (actors.num_actors or 1) * actors.num_cpus
-    ray.init(
-        address="local",
-        num_cpus=max(os.cpu_count() or 1, int(-(-wanted_cpus // 1))),
-        object_store_memory=OBJECT_STORE_BYTES,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        _node_ip_address="127.0.0.1",
-    )
-
-
 def _require_room(actors: Actors) -> None:
     """Refuse at once what this machine can never hold; a cluster may still grow.
 
@@ -102,6 +80,14 @@ def _require_room(actors: Actors) -> None:
             f"machine has {num_gpus:g}. Run where there are enough, name a cluster with --ray, "
             "or take a recipe for a CPU, such as mini (redepth recipes)"
         )
+
+
+@contextmanager
+def _connected(address: str) -> Iterator[str | None]:
+    try:
+        yield _connect(address)
+    finally:
+        ray.shutdown()
 
 
 def _connect(address: str) -> str | None:
