@@ -1,1 +1,1 @@
-"""An output: what is written, when it counts, and how it is read back; format version 1."""
+"""An output: what is written, when it counts, and how it is read back; format version 2."""

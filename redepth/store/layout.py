@@ -1,7 +1,7 @@
-"""Names of the objects of an output, format version 1.
+"""Names of the objects of an output, format version 2.
 
 dataset.json                 recipe, models and software, written once
-manifest/<stamp>-<digest>.parquet    what a plan found to do
+manifest/<number>-<time>-<digest>.parquet    what a plan found to do
 arrays/<try>-<digest>/       Zarr v3 group of one shard, or of a later try at some of its images
 labels/<shard>.parquet       one row an image; its atomic put is the commit
 index/parts.arrow            what label parts say, for planning; a copy, may be removed
@@ -16,7 +16,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 DATASET = "dataset.json"
 LEASE = "lease.json"
 TRIAL = ".redepth-doctor-"  # begins the names of the objects that `redepth doctor` tries with

@@ -2,15 +2,21 @@
 
 One row an image. Rows of a shard are contiguous and shards are numbered upwards, so that a row
 group's statistics on `shard_number` tell whether a task needs it.
+
+Manifests are numbered: each has one more than the highest that was there. Their order does not rest
+on clocks, which differ between machines and may be wrong by days.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
+import re
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -45,6 +51,10 @@ SCHEMA = pa.schema(
 )
 ROWS_PER_GROUP = 8192
 _STAMP = "%Y%m%dT%H%M%S%fZ"
+_NAME = re.compile(r"(?P<number>\d{8,})-(?P<stamp>\d{8}T\d{12}Z)-(?P<work>[0-9a-f]{12})\.parquet")
+_CLOCKS_MAY_DIFFER = timedelta(minutes=5)
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +102,7 @@ def write_manifest(objects: Objects, tables: Iterable[pa.Table]) -> str | None:
                 num_rows += len(table)
         if num_rows == 0:
             return None
-        name = f"{MANIFESTS}/{_stamp()}-{digest.hexdigest()[:12]}{PARQUET}"
+        name = _next_name(objects, digest.hexdigest()[:12])
         objects.put_file(name, path)
         return name
 
@@ -116,20 +126,30 @@ def read_shard_plans(manifest_url: str, start: int, stop: int) -> Iterator[Shard
 
 
 def planned_at(manifest: str) -> datetime:
-    """Return when a manifest was written, as its name or URL says."""
-    stamp, _, _ = manifest.rpartition("/")[2].partition("-")
-    return datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)
+    """Return when a manifest was written, by the clock of its writer, as its name or URL says."""
+    return _time(_parsed(manifest))
 
 
 def newest_manifest(objects: Objects) -> str | None:
-    """Name the manifest of the output's last plan, None if there is none."""
-    names = objects.list(MANIFESTS, PARQUET)
-    return names[-1] if names else None
+    """Name the manifest of the output's last plan, None if there is none.
+
+    Names that no plan gives are passed over.
+    """
+    names = [name for name in objects.list(MANIFESTS, PARQUET) if _match(name)]
+    return max(names, key=_place, default=None)
+
+
+def is_newer(manifest: str, than: str) -> bool:
+    """Whether one manifest's plan is the later one; of equal numbers the names decide.
+
+    Two plans get one number when they look at the same moment: all must see the same one win.
+    """
+    return _place(manifest) > _place(than)
 
 
 def work_digest(manifest: str) -> str:
     """Return the digest over the tries of a manifest, as its name or URL says."""
-    return manifest.rpartition("/")[2].removesuffix(PARQUET).partition("-")[2]
+    return _parsed(manifest)["work"]
 
 
 def latest_manifest_ids(objects: Objects) -> pa.ChunkedArray:
@@ -141,9 +161,55 @@ def latest_manifest_ids(objects: Objects) -> pa.ChunkedArray:
         return file.read(columns=["id"])["id"]
 
 
-def _stamp() -> str:
-    # Microseconds: names sort in the order of the plans.
-    return datetime.now(UTC).strftime(_STAMP)
+def _next_name(objects: Objects, work: str) -> str:
+    newest, now = newest_manifest(objects), _now()
+    number = 1
+    if newest is not None:
+        number = int(_parsed(newest)["number"]) + 1
+        _warn_of_clocks(objects, newest, now)
+    return f"{MANIFESTS}/{number:08d}-{now.strftime(_STAMP)}-{work}{PARQUET}"
+
+
+def _warn_of_clocks(objects: Objects, newest: str, now: datetime) -> None:
+    ahead = planned_at(newest) - now
+    if ahead > _CLOCKS_MAY_DIFFER:
+        logger.warning(
+            "%s/%s was planned %s after now, by its own name: the clock here or that of the "
+            "machine that planned it is wrong. The order of plans does not depend on it; dates and "
+            "durations in reports do. Set the clocks",
+            objects.url,
+            newest,
+            ahead,
+        )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _match(manifest: str) -> re.Match[str] | None:
+    """Take a name apart, None if no plan gives such a name."""
+    match = _NAME.fullmatch(manifest.rpartition("/")[2])
+    with suppress(ValueError):  # the 30th of February
+        if match is not None and _time(match):
+            return match
+    return None
+
+
+def _time(match: re.Match[str]) -> datetime:
+    return datetime.strptime(match["stamp"], _STAMP).replace(tzinfo=UTC)
+
+
+def _parsed(manifest: str) -> re.Match[str]:
+    match = _match(manifest)
+    if match is None:
+        raise ValueError(f"{manifest} is not a manifest's name: <number>-<time>-<digest>.parquet")
+    return match
+
+
+def _place(manifest: str) -> tuple[int, str]:
+    match = _parsed(manifest)
+    return int(match["number"]), match[0]
 
 
 def _rows_between(file: pq.ParquetFile, start: int, stop: int) -> Iterator[dict[str, Any]]:

@@ -20,7 +20,7 @@ from redepth.store.catalogue import read_part
 from redepth.store.conditional_puts import put_if_unchanged, see
 from redepth.store.digests import group_digest, maps_digest
 from redepth.store.layout import FORMAT_VERSION
-from redepth.store.manifest import ShardPlan, newest_manifest, work_digest
+from redepth.store.manifest import ShardPlan, is_newer, newest_manifest, work_digest
 from redepth.store.objects import Objects, open_objects
 from redepth.store.rows import Part, decode_part, encode_part
 from redepth.types import Label, LabelRow, Outcome
@@ -118,7 +118,7 @@ def _require_newest_plan(objects: Objects, plan: ShardPlan) -> None:
     Plans that cut alike name their shards alike, and of such a shard one commit succeeds.
     """
     newest = newest_manifest(objects)
-    if plan.manifest is None or newest is None or newest <= plan.manifest:
+    if plan.manifest is None or newest is None or not is_newer(newest, plan.manifest):
         return
     if work_digest(newest) != work_digest(plan.manifest):
         raise CommitConflict(

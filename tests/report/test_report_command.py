@@ -64,5 +64,5 @@ def test_two_sets_have_a_page(labels: str, tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_manifest_tells_when_it_was_planned() -> None:
-    url = "s3://bucket/labels/manifest/20260102T030405000006Z-abcdef.parquet"
+    url = "s3://bucket/labels/manifest/00000007-20260102T030405000006Z-abcdef012345.parquet"
     assert planned_at(url) == datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)

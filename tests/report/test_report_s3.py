@@ -23,9 +23,9 @@ def test_a_page_of_a_bucket_lies_in_the_bucket_as_html(tmp_path: Path, s3_bucket
     fsspec.filesystem("s3").put(report_samples.write_output(tmp_path), out, recursive=True)
     page = read_page(out, Cost.model_validate({}), datetime.now(UTC))
     assert (page.num_images, len(page.gallery.cards)) == (7, 6)
-    manifest = f"{out}/manifest/20260102T030405000006Z-abcdef.parquet"
+    manifest = f"{out}/manifest/00000007-20260102T030405000006Z-abcdef012345.parquet"
     url = store_report(out, manifest, "index.html", render_page(page).encode())
-    assert url == f"{out}/reports/20260102T030405000006Z-abcdef/index.html"
+    assert url == f"{out}/reports/00000007-20260102T030405000006Z-abcdef012345/index.html"
     key = url.removeprefix(f"s3://{s3_bucket}/")
     stored = boto3.client("s3").head_object(Bucket=s3_bucket, Key=key)
     assert stored["ContentType"] == "text/html"

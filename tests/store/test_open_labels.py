@@ -174,4 +174,4 @@ def test_duckdb_and_pyarrow_read_the_parts(out: str, labels: Labels) -> None:
         ("rejected", 1),
     ]
     metadata = pq.read_schema(objects.full_path(part_names(objects)[0])).metadata
-    assert metadata[b"redepth.format_version"] == b"1"
+    assert metadata[b"redepth.format_version"] == b"2"

@@ -153,7 +153,7 @@ def test_a_manifest_has_a_column_for_all_that_a_listing_tells() -> None:
     assert tuple(manifest.IMAGE_SCHEMA.names) == ImageRef._fields
 
 
-def test_manifests_sort_by_time(out: str) -> None:
+def test_manifests_sort_by_plan(out: str) -> None:
     first = plan_labels(images(5), out, recipe())
     second = plan_labels(images(3), out, recipe())
     assert first.manifest < second.manifest
