@@ -32,7 +32,7 @@ from redepth.evaluation.paired import paired_change
 from redepth.lab.bench import other_image
 from redepth.lab.scoring import score
 from redepth.pipeline import Labeller, load_labeller
-from redepth.refiners import Scene as Judged
+from redepth.refiners.refiner import Scene as Judged
 from redepth.scenes.families import render_scene
 from redepth.scenes.scene import Scene, Split
 from redepth.training.mini_betterdepth import SHARES

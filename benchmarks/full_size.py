@@ -23,13 +23,13 @@ from transformers import (
     Dinov2Config,
 )
 
-from redepth.config import ReDepthAnything
-from redepth.estimators.depth_anything import DepthAnything
-from redepth.presets import COARSE
-from redepth.priors.diffusion import DiffusionPrior, PriorParts
-from redepth.priors.mini import build_mini_prior
-from redepth.refiners import Scene
-from redepth.refiners.redepth_anything import ReDepthAnythingRefiner
+from redepth.coarse import coarse_models
+from redepth.coarse.depth_anything.network import DepthAnything
+from redepth.refiners.redepth_anything import ReDepthAnything
+from redepth.refiners.redepth_anything.diffusion import DiffusionPrior, PriorParts
+from redepth.refiners.redepth_anything.mini_prior import build_mini_prior
+from redepth.refiners.redepth_anything.refiner import ReDepthAnythingRefiner
+from redepth.refiners.refiner import Scene
 from redepth.types import ModelCard
 
 WIDTH_PX, HEIGHT_PX = 518, 392
@@ -46,7 +46,7 @@ def main() -> None:
     torch.manual_seed(0)
     with torch.device(device):
         estimator = DepthAnything(
-            _depth_anything(), CARD, COARSE["depth-anything-v2-small"], 518, device
+            _depth_anything(), CARD, coarse_models["depth-anything-v2-small"], 518, device
         )
         parts = _stable_diffusion()
     rgb_hw3 = np.random.default_rng(0).integers(0, 256, (HEIGHT_PX, WIDTH_PX, 3), dtype=np.uint8)

@@ -44,13 +44,13 @@ def write_photographs(folder: Path, number: int) -> None:
 def write_tiny_model(folder: Path) -> None:
     """Write a Depth Anything of 4 narrow layers with the real patch size, the same one each time.
 
-    Drawn as `redepth.estimators.mini` draws its weights: with transformers' own the maps of so
+    Drawn as `redepth.coarse.mini` draws its weights: with transformers' own the maps of so
     narrow a model are constant, which the guard refuses at once and which pack to nothing.
     """
     import torch
     from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config
 
-    from redepth.estimators.mini import UNTRAINED_STD
+    from redepth.coarse.depth_anything.mini import UNTRAINED_STD
 
     backbone = Dinov2Config(
         hidden_size=24,

@@ -9,10 +9,10 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from redepth.config import ReDepthAnything
-from redepth.estimators import TokenDepthEstimator, TokenMaps
-from redepth.priors.diffusion import DiffusionPrior
+from redepth.coarse.estimator import TokenDepthEstimator, TokenMaps
 from redepth.refiners.draws import DrawShape, draw_step, generator
+from redepth.refiners.redepth_anything import ReDepthAnything
+from redepth.refiners.redepth_anything.diffusion import DiffusionPrior
 from redepth.types import ByteImage, FloatMap
 
 
@@ -46,7 +46,9 @@ def reference_member(
     for step in range(settings.num_steps):
         draws = draw_step([generator(*place, step)], settings, shape, device)
         raw = decoder(patches, tokens.class_tokens, tokens.grid_hw)
-        depth = (estimator.render_scale + torch.tanh(offset)) / (raw + estimator.render_margin)
+        depth = (estimator.rendering.scale + torch.tanh(offset)) / (
+            raw + estimator.rendering.margin
+        )
         height, width = depth.shape[1:]
         u = torch.linspace(-width / height, width / height, width, device=device)
         v = torch.linspace(1, -1, height, device=device)

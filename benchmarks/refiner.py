@@ -24,14 +24,17 @@ import torch
 from skimage import data
 
 from benchmarks.reference_redepth import reference_member
-from redepth.config import Coarse, Compute, LabelSettings, Prior, ReDepthAnything, Weights
-from redepth.estimators import DepthEstimator, load_estimator
-from redepth.estimators.mini import save_mini_estimator
+from redepth.coarse.depth_anything.mini import save_mini_estimator
+from redepth.coarse.estimator import DepthEstimator, load_estimator
+from redepth.coarse.part import Coarse
+from redepth.config import LabelSettings
 from redepth.images.decode import resize
 from redepth.pipeline import Labeller, load_labeller
-from redepth.priors.diffusion import load_prior
-from redepth.priors.mini import save_mini_prior
-from redepth.refiners import Scene
+from redepth.refiners.redepth_anything import Prior, ReDepthAnything
+from redepth.refiners.redepth_anything.diffusion import load_prior
+from redepth.refiners.redepth_anything.mini_prior import save_mini_prior
+from redepth.refiners.refiner import Scene
+from redepth.settings import Compute, Weights
 from redepth.types import ByteImage, FloatMap
 
 CORES = len(os.sched_getaffinity(0))

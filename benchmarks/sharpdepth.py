@@ -27,8 +27,8 @@ from redepth.evaluation.metrics import depth_metrics
 from redepth.evaluation.paired import paired_change
 from redepth.geometry.alignment import fit_affine
 from redepth.pipeline import Labeller, load_labeller
-from redepth.refiners import Scene as Judged
-from redepth.refiners.sharpdepth import SharpDepthRefiner
+from redepth.refiners.refiner import Scene as Judged
+from redepth.refiners.sharpdepth.refiner import SharpDepthRefiner
 from redepth.scenes.families import render_scene
 from redepth.scenes.scene import Scene, Split
 

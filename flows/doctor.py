@@ -259,13 +259,17 @@ def check_weights(subject: Subject) -> Finding:
     from redepth.weights import resolve_weights
 
     missing, found = [], []
-    for name, own, preset in subject.recipe.models():
-        if own.seed is not None:
+    for model in subject.recipe.labels.models():
+        name = model.name
+        if model.own.seed is not None:
             found.append(f"{name} from a seed (untrained)")
+            continue
+        if model.loads_itself:
+            found.append(f"{name} is loaded by the package that brings it")
             continue
         try:
             # The small files alone: they tell whether the large ones may be had.
-            folder = resolve_weights(own, preset, ("*.json", "*/*.json")).path
+            folder = resolve_weights(model.own, model.published, ("*.json", "*/*.json")).path
         except RedepthError as error:
             missing.append(str(error).partition(" (")[0])
             continue

@@ -15,12 +15,13 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from flows import terminal
-from redepth.config import LabelSettings, ReDepthAnything, differences, load_recipe
+from redepth.config import LabelSettings, differences, load_recipe
 from redepth.errors import ConfigError
 from redepth.lab.experiments import DEAR_CONTROLS, Condition, Subject, groups_of, plan_subjects
 from redepth.lab.measurement import Measurement
 from redepth.lab.results import LabResult, RunFacts, as_json
 from redepth.lab.running import measure_subjects
+from redepth.refiners.redepth_anything import ReDepthAnything
 from redepth.report import lab_pictures
 from redepth.report.lab_page import headline, lab_page
 

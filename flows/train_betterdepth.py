@@ -48,8 +48,8 @@ def train_one(options: RefinerTraining, advance: Advance) -> TrainedModel:
 
 def run_training(options: RefinerTraining, advance: Advance) -> TrainedModel:
     """Train in this process, together with those that `accelerate launch` started beside it."""
-    from redepth.config import Compute
     from redepth.pipeline import choose_device
+    from redepth.settings import Compute
     from redepth.training.run_betterdepth import train_on_data, train_on_scenes
     from redepth.training.runs import Run
     from redepth.training.workers import join_workers

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from prefect import flow, task
 
 from flows.training_bars import TrainingBars, training_progress
-from redepth.config import Compute, Device
 from redepth.report.losses import draw_losses
+from redepth.settings import Compute, Device
 
 if TYPE_CHECKING:
     from redepth.training.cards import TrainedModel

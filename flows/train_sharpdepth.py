@@ -49,8 +49,8 @@ def train_one(options: SharpDepthOptions, advance: Advance) -> list[TrainedModel
 
 def run_training(options: SharpDepthOptions, advance: Advance) -> list[TrainedModel]:
     """Train in this process, together with those that `accelerate launch` started beside it."""
-    from redepth.config import Compute
     from redepth.pipeline import choose_device
+    from redepth.settings import Compute
     from redepth.training.run_sharpdepth import train_on_pictures, train_on_scenes
     from redepth.training.runs import Run
     from redepth.training.workers import join_workers

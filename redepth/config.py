@@ -12,61 +12,37 @@ import json
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, Union
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    GetCoreSchemaHandler,
+    ModelWrapValidatorHandler,
+    SerializeAsAny,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
+from pydantic_core import CoreSchema, core_schema
 
-from redepth import presets
+from redepth.coarse import coarse_models
+from redepth.coarse.part import Coarse, CoarseModel
 from redepth.errors import ConfigError
-from redepth.types import DepthKind
+from redepth.refiners import refiners
+from redepth.refiners.identity import Identity
+from redepth.refiners.part import RefinerSettings
+from redepth.settings import Compute, ModelUse, Settings, UnitInterval
 
 Rgb = tuple[
     Annotated[int, Field(ge=0, le=255)],
     Annotated[int, Field(ge=0, le=255)],
     Annotated[int, Field(ge=0, le=255)],
 ]
-Device = Literal["auto", "cpu", "cuda"]
 DEPLOY = "deploy"  # the section of a recipe's file that is no part of the recipe
 _Model = TypeVar("_Model", bound=BaseModel)
-UnitInterval = Annotated[float, Field(ge=0.0, le=1.0)]
-
-
-def _require_known(setting: str, name: str, known: Mapping[str, object]) -> None:
-    if name not in known:
-        raise ValueError(f"unknown {setting} {name!r}; known: {', '.join(known)}")
-
-
-class Settings(BaseModel):
-    """Frozen; an unknown key is an error, since a misspelt setting must not be a silent default."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Weights(Settings):
-    """Where weights come from: a hub repository at a revision, a local folder, or a seed.
-
-    Exactly one of `repo` (with `revision`), `folder` and `seed`; none of them means the preset's.
-    """
-
-    repo: str | None = Field(None, description="repository of the Hugging Face hub")
-    revision: str | None = Field(None, description="its commit; needed with repo")
-    folder: str | None = Field(None, description="folder as save_pretrained writes it")
-    seed: int | None = Field(None, description="untrained weights; presets `mini` only")
-    licence: str | None = Field(None, description="stated by whoever provides the weights")
-    non_commercial: bool = Field(False, description="whether it forbids commercial use")
-    variant: str | None = Field(None, description='file variant, e.g. "fp16"')
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Weights:
-        named = [n for n in ("repo", "folder", "seed") if getattr(self, n) is not None]
-        if len(named) > 1:
-            raise ValueError(f"weights take one of repo, folder or seed, not {' and '.join(named)}")
-        if self.repo and not self.revision:
-            raise ValueError(
-                f"weights from {self.repo} need a revision (a commit of the repository)"
-            )
-        return self
 
 
 class Decoding(Settings):
@@ -77,171 +53,33 @@ class Decoding(Settings):
     min_side_px: int = Field(16, ge=1, description="smaller pictures are rejected")
 
 
-class Coarse(Settings):
-    """The monocular network whose map is refined, and the size it works at."""
-
-    preset: str = Field("depth-anything-v2-small", description="a coarse model by name")
-    weights: Weights = Weights()
-    size_px: int = Field(518, ge=28, description="upper bound of both sides, aspect kept")
-    far_limit_m: float | None = Field(
-        None,
-        gt=0,
-        description="metric models: what lies there or beyond has no value; null takes the "
-        "model's own (docs/metric-depth.md)",
-    )
-
-    @property
-    def is_metric(self) -> bool:
-        """Whether the model speaks in metres."""
-        return presets.COARSE[self.preset].kind.is_metric
-
-    @model_validator(mode="after")
-    def _known(self) -> Coarse:
-        _require_known("coarse.preset", self.preset, presets.COARSE)
-        if self.far_limit_m is not None and not self.is_metric:
-            raise ValueError(
-                f"coarse.far_limit_m is in metres, and coarse.preset {self.preset!r} has none: "
-                "leave it out, or take a metric preset"
-            )
-        return self
+def _coarse_settings(value: Any, validate: ModelWrapValidatorHandler[Coarse]) -> Coarse:
+    """Validate against the settings of the coarse model that is named."""
+    preset = value.get("preset") if isinstance(value, Mapping) else None
+    if isinstance(preset, str):
+        return coarse_models[preset].settings.model_validate(value)
+    return validate(value)
 
 
-class Prior(Settings):
-    """The frozen diffusion model that judges the re-lit picture."""
+class _ByMethod:
+    """Validate a refiner's settings by its `method`: redepth's own, or those of a plug-in."""
 
-    preset: str = Field("stable-diffusion-v1-5", description="a prior by name")
-    weights: Weights = Weights()
-
-    @model_validator(mode="after")
-    def _known(self) -> Prior:
-        _require_known("prior.preset", self.preset, presets.PRIORS)
-        return self
-
-
-class Caption(Settings):
-    """The prior's prompt: the list's own caption, else the captioner's, else `prompt`."""
-
-    captioner: str | None = Field(None, description="preset of an image-to-text model, or null")
-    weights: Weights = Weights()
-    prompt: str = Field("a photograph", description="used where neither list nor captioner speaks")
-
-    @model_validator(mode="after")
-    def _known(self) -> Caption:
-        if self.captioner is not None:
-            _require_known("caption.captioner", self.captioner, presets.CAPTIONERS)
-        return self
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        own: Any = Union[tuple(part.settings for part in refiners.own.values())]  # noqa: UP007
+        schema = handler.generate_schema(Annotated[own, Field(discriminator="method")])
+        return core_schema.no_info_wrap_validator_function(_refiner_settings, schema)
 
 
-class Identity(Settings):
-    """Keep the coarse map: the baseline, and the smoke test of everything around a refiner."""
-
-    method: Literal["identity"] = "identity"
-
-
-class ReDepthAnything(Settings):
-    """Test-time optimisation by re-lighting and score distillation; the paper's constants.
-
-    Source: Re-Depth Anything, section "method"; formulas in redepth/refiners/redepth_anything.py.
-    """
-
-    method: Literal["redepth_anything"] = "redepth_anything"
-    prior: Prior = Prior()
-    caption: Caption = Caption()
-    num_members: int = Field(10, ge=1, description="an ensemble of 1 has no confidence")
-    num_steps: int = Field(1000, ge=0, description="0 leaves the prediction untouched")
-    token_learning_rate: float = Field(1e-3, ge=0, description="of the four patch-token maps")
-    decoder_learning_rate: float = Field(2e-6, ge=0, description="of the decoder's weights")
-    scale_learning_rate: float = Field(1e-3, ge=0, description="of the scale offset o")
-    weight_decay: float = Field(0.01, ge=0, description="AdamW's, on all of them")
-    betas: tuple[UnitInterval, UnitInterval] = Field((0.9, 0.999), description="AdamW's")
-    render_scale: float | None = Field(None, description="s; null takes the coarse preset's")
-    render_margin: float | None = Field(None, description="m; null takes the coarse preset's")
-    light_extent: float = Field(1.0, gt=0, description="lx, ly ~ U(-extent, extent), lz = 1")
-    shininess_exponents: tuple[int, int] = Field((2, 7), description="k in 2^k, inclusive range")
-    gamma: float = Field(2.2, gt=0, description="linear light is rgb ** gamma")
-    shading_floor: float = Field(1e-3, gt=0, description="darkest value of the re-lit picture")
-    guidance_scale: float = Field(50.0, description="g in e_text + g (e_text - e_uncond)")
-    min_timestep: UnitInterval = Field(0.02, description="share of the prior's timesteps")
-    max_timestep: UnitInterval = Field(0.60, description="share of the prior's timesteps")
-    weighting: Literal["uniform", "sds", "fantasia3d"] = Field(
-        "uniform", description="w(t) of the gradient: 1, 1 - abar or sqrt(abar) (1 - abar)"
-    )
-    score_weight: float = Field(
-        1.0, ge=0, description="of the prior's say; 0 leaves the smoothness alone (a control)"
-    )
-    smoothness_weight: float = Field(1.0, ge=0, description="of the mean absolute Laplacian")
-    members_per_batch: int = Field(
-        1, ge=1, description="members that share a step: 1 on a CPU, all of them on a GPU"
-    )
-
-    @model_validator(mode="after")
-    def _ordered(self) -> ReDepthAnything:
-        if self.min_timestep > self.max_timestep:
-            raise ValueError("refiner.min_timestep is larger than refiner.max_timestep")
-        if self.shininess_exponents[0] > self.shininess_exponents[1]:
-            raise ValueError("refiner.shininess_exponents must be (smallest, largest)")
-        return self
-
-
-class RefinerModel(Settings):
-    """A trained refiner's weights."""
-
-    preset: str = Field("betterdepth", description="a trained refiner by name")
-    weights: Weights = Weights()
-
-    @model_validator(mode="after")
-    def _known(self) -> RefinerModel:
-        _require_known("refiner.model.preset", self.preset, presets.REFINERS)
-        if self.weights.seed is not None:
-            raise ValueError("refiner.model.weights.seed: an untrained refiner is not offered")
-        return self
-
-
-class BetterDepth(Settings):
-    """A trained, plug-and-play diffusion refiner; the paper's settings.
-
-    Source: BetterDepth; what they do to faithfulness and detail: docs/betterdepth.md.
-    """
-
-    method: Literal["betterdepth"] = "betterdepth"
-    model: RefinerModel = RefinerModel()
-    num_steps: int = Field(50, ge=1, le=1000, description="of DDIM; 2 keeps nearly all of the gain")
-    num_members: int = Field(10, ge=1, description="an ensemble of 1 has no confidence")
-    members_per_batch: int = Field(
-        1, ge=1, description="members that share a batch: 1 on a CPU, all of them on a GPU"
-    )
-
-
-class SharpDepth(Settings):
-    """Sharpen a metric map with a one-step diffusion model and bring it back to metres.
-
-    Source: SharpDepth; what was released differs from the paper where a setting says so.
-    """
-
-    method: Literal["sharpdepth"] = "sharpdepth"
-    model: RefinerModel = RefinerModel(preset="lotus-g")
-    num_members: int = Field(4, ge=1, description="an ensemble of 1 has no confidence")
-    members_per_batch: int = Field(
-        1, ge=1, description="members that share a batch: 1 on a CPU, all of them on a GPU"
-    )
-    gate_normaliser: Literal["quantile", "max"] = Field(
-        "quantile", description="difference that shuts the gate; max is the released rule"
-    )
-    gate_quantile: float = Field(0.98, gt=0, le=1, description="of the differences, for quantile")
-    gated_noise: Literal["pure", "latent"] = Field(
-        "pure", description="pure as published, or the noised sharp latent as released"
-    )
-    agreement: float = Field(
-        0.5, gt=0, le=1, description="of the gate, below which a pixel carries scale and shift"
-    )
-    min_agreeing_share: UnitInterval = Field(
-        0.1, description="of pixels that agree, below which the metric map is kept"
-    )
-
-
-Refiner = Annotated[
-    Identity | ReDepthAnything | BetterDepth | SharpDepth, Field(discriminator="method")
-]
+def _refiner_settings(value: Any, validate: ValidatorFunctionWrapHandler) -> RefinerSettings:
+    if isinstance(value, RefinerSettings):
+        return value
+    method = value.get("method") if isinstance(value, Mapping) else None
+    if isinstance(method, str) and method not in refiners.own:
+        return refiners[method].settings.model_validate(value)
+    settings: RefinerSettings = validate(value)
+    return settings
 
 
 class ConfidenceMapping(Settings):
@@ -293,16 +131,6 @@ class Guard(Settings):
     )
 
 
-class Compute(Settings):
-    """What of the machine shows in the bytes: hence part of the recipe."""
-
-    device: Device = Field("auto", description="auto is a GPU where the actor sees one")
-    dtype: Literal["float32", "float16", "bfloat16"] = Field(
-        "float32", description="of prior and captioner; the rest is float32"
-    )
-    num_threads: int = Field(1, ge=1, description="torch threads of one actor on a CPU")
-
-
 class Storage(Settings):
     """How arrays are written. float32 keeps normals smooth; float16 is a third of the size."""
 
@@ -324,8 +152,8 @@ class LabelSettings(Settings):
         "with draws of their sha256",
     )
     decoding: Decoding = Decoding()
-    coarse: Coarse = Coarse()
-    refiner: Refiner = Identity()
+    coarse: Annotated[Coarse, WrapValidator(_coarse_settings), SerializeAsAny()] = Coarse()
+    refiner: Annotated[RefinerSettings, _ByMethod(), SerializeAsAny()] = Identity()
     ensemble: Ensemble = Ensemble()
     guard: Guard = Guard()
     compute: Compute = Compute()
@@ -333,26 +161,37 @@ class LabelSettings(Settings):
 
     @model_validator(mode="after")
     def _fitting(self) -> LabelSettings:
-        architecture = presets.COARSE[self.coarse.preset].architecture
-        tokens = architecture is presets.Architecture.DEPTH_ANYTHING
-        if isinstance(self.refiner, ReDepthAnything) and not tokens:
+        coarse = self.coarse_model
+        if self.coarse.far_limit_m is not None and not coarse.kind.is_metric:
             raise ValueError(
-                f"refiner.method redepth_anything moves the tokens of a Depth Anything for "
-                f"relative depth, and coarse.preset {self.coarse.preset!r} is none: take "
-                "betterdepth or identity"
+                f"coarse.far_limit_m is in metres, and coarse.preset {coarse.name!r} has none: "
+                "leave it out, or take a metric preset"
             )
-        if self.ensemble.align_before_mean and self.coarse.is_metric:
+        if self.ensemble.align_before_mean and coarse.kind.is_metric:
             raise ValueError(
                 f"ensemble.align_before_mean gives members another scale and shift, and those of "
-                f"coarse.preset {self.coarse.preset!r} are metres: leave it false"
+                f"coarse.preset {coarse.name!r} are metres: leave it false"
             )
-        metric = presets.COARSE[self.coarse.preset].kind is DepthKind.METRIC_DEPTH
-        if isinstance(self.refiner, SharpDepth) and not metric:
-            raise ValueError(
-                f"refiner.method sharpdepth sharpens depth in metres, and coarse.preset "
-                f"{self.coarse.preset!r} gives none: take a metric one (docs/metric-depth.md)"
-            )
+        refiners[self.refiner.method].check(self.refiner, coarse)
         return self
+
+    @property
+    def coarse_model(self) -> CoarseModel:
+        """The coarse model that is named."""
+        return coarse_models[self.coarse.preset]
+
+    def models(self) -> tuple[ModelUse, ...]:
+        """Return every model that the recipe loads, the coarse one first."""
+        refiner = refiners[self.refiner.method]
+        return (self.coarse_model.use(self.coarse), *refiner.models(self.refiner))
+
+    def plug_ins(self) -> tuple[str, ...]:
+        """Name the packages other than redepth that bring parts of this recipe."""
+        names = (
+            coarse_models.package(self.coarse.preset),
+            refiners.package(self.refiner.method),
+        )
+        return tuple(sorted({name for name in names if name is not None}))
 
     def digest(self) -> str:
         """Return sha256 (hex) over the canonical JSON of every setting: the output's identity."""
@@ -458,37 +297,15 @@ class Recipe(Settings):
     @property
     def is_untrained(self) -> bool:
         """Whether any model of this recipe has weights made from a seed."""
-        return any(own.seed is not None for _, own, _ in self.models())
+        return any(model.own.seed is not None for model in self.labels.models())
 
     def licence_lines(self) -> list[str]:
         """Say, for each model with weights from somewhere, under which licence they come."""
-        lines = []
-        for name, own, preset in self.models():
-            if own.repo is not None or own.folder is not None:
-                licence, restricted = own.licence or "not stated", own.non_commercial
-            elif own.seed is None and preset is not None:
-                licence, restricted = preset.licence, preset.non_commercial
-            else:
-                continue
-            lines.append(f"{name}: {licence}" + (" (non-commercial)" if restricted else ""))
-        return lines
-
-    def models(self) -> list[tuple[str, Weights, presets.PresetWeights | None]]:
-        """Return name, own weights and the preset's weights of every model the recipe loads."""
-        coarse = self.labels.coarse
-        models: list[tuple[str, Weights, presets.PresetWeights | None]]
-        models = [(coarse.preset, coarse.weights, presets.COARSE[coarse.preset].weights)]
-        refiner = self.labels.refiner
-        if isinstance(refiner, ReDepthAnything):
-            prior, caption = refiner.prior, refiner.caption
-            models.append((prior.preset, prior.weights, presets.PRIORS[prior.preset].weights))
-            if caption.captioner is not None:
-                hub = presets.CAPTIONERS[caption.captioner].weights
-                models.append((caption.captioner, caption.weights, hub))
-        elif isinstance(refiner, BetterDepth):
-            model = refiner.model
-            models.append((model.preset, model.weights, presets.REFINERS[model.preset].weights))
-        return models
+        return [
+            f"{model.name}: {model.terms.words}"
+            for model in self.labels.models()
+            if model.terms is not None
+        ]
 
 
 def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
@@ -607,11 +424,7 @@ def _explain(error: ValidationError, prefix: str) -> str:
     lines = []
     for detail in error.errors():
         # A union of refiners puts the method's name into the path; the user never typed it.
-        parts = [
-            str(p)
-            for p in detail["loc"]
-            if p not in ("identity", "redepth_anything", "betterdepth", "sharpdepth")
-        ]
+        parts = [str(p) for p in detail["loc"] if p not in refiners.own]
         where = prefix + ".".join(parts) or "recipe"
         if detail["type"] == "extra_forbidden":
             lines.append(f"  {where}: there is no such setting (docs/recipes.md lists them)")

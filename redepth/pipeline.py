@@ -16,23 +16,17 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from redepth.config import BetterDepth, Compute, LabelSettings, ReDepthAnything, SharpDepth
-from redepth.depth_latents.gating import GatedNoise, GateNormaliser, Gating
-from redepth.depth_latents.loading import load_betterdepth, load_sharpener
+from redepth.coarse.estimator import DepthEstimator, load_estimator
+from redepth.config import LabelSettings
 from redepth.ensemble import Verdict, guard, reduce_members
 from redepth.errors import ConfigError, ImageRejected, RefinementFailed
-from redepth.estimators import DepthEstimator, load_estimator
-from redepth.estimators.depth_anything import DepthAnything
 from redepth.images.camera import Focal, known_focal
 from redepth.images.decode import read_image, resize
-from redepth.priors.captioner import load_captioner
-from redepth.priors.diffusion import load_prior
 from redepth.reach import Reached, within_reach
-from redepth.refiners import Refiner, Scene
-from redepth.refiners.betterdepth import BetterDepthRefiner
-from redepth.refiners.identity import IdentityRefiner
-from redepth.refiners.redepth_anything import ReDepthAnythingRefiner
-from redepth.refiners.sharpdepth import SharpDepthRefiner
+from redepth.refiners import refiners
+from redepth.refiners.part import LoadContext
+from redepth.refiners.refiner import Refiner, Scene
+from redepth.settings import Compute
 from redepth.types import (
     DecodedImage,
     FloatMap,
@@ -167,7 +161,8 @@ def load_labeller(settings: LabelSettings) -> Labeller:
     torch.set_num_threads(settings.compute.num_threads)
     device = choose_device(settings.compute)
     estimator = load_estimator(settings.coarse, device)
-    refiner = _load_refiner(settings, estimator, device)
+    context = LoadContext(estimator, settings.compute, device, settings.seed)
+    refiner = refiners[settings.refiner.method].load(settings.refiner, context)
     return Labeller(settings, estimator, refiner, str(device))
 
 
@@ -190,30 +185,6 @@ def label_shard(labeller: Labeller, images: Sequence[ImageRef]) -> Iterator[Labe
     """Label a shard's images one after the other, lazily: one label is held at a time."""
     for ref in images:
         yield labeller.label(ref)
-
-
-def _load_refiner(
-    settings: LabelSettings, estimator: DepthEstimator, device: torch.device
-) -> Refiner:
-    refiner = settings.refiner
-    if isinstance(refiner, BetterDepth):
-        sampler, card = load_betterdepth(refiner.model, settings.compute, device)
-        return BetterDepthRefiner(refiner, settings.seed, sampler, card, device)
-    if isinstance(refiner, SharpDepth):
-        gating = Gating(
-            GateNormaliser(refiner.gate_normaliser),
-            refiner.gate_quantile,
-            GatedNoise(refiner.gated_noise),
-        )
-        sharpener, card = load_sharpener(refiner.model, gating, settings.compute, device)
-        return SharpDepthRefiner(refiner, settings.seed, sharpener, card, device)
-    if not isinstance(refiner, ReDepthAnything):
-        return IdentityRefiner()
-    assert isinstance(estimator, DepthAnything), "the recipe was validated"
-    prior = load_prior(refiner.prior, settings.compute, device)
-    wanted = refiner.caption.captioner is not None
-    captioner = load_captioner(refiner.caption, settings.compute, device) if wanted else None
-    return ReDepthAnythingRefiner(refiner, settings.seed, estimator, prior, captioner, device)
 
 
 def _with_file(row: LabelRow, image: DecodedImage) -> LabelRow:

@@ -294,6 +294,7 @@ class ModelCard:
         sha256: digest over the names and bytes of every weights file that was read.
         licence: SPDX identifier or the licence's own name.
         non_commercial: whether that licence forbids commercial use.
+        licence_source: who states it (`redepth.settings.LicenceSource`).
         untrained: True for weights made from a seed: their labels mean nothing.
     """
 
@@ -304,6 +305,7 @@ class ModelCard:
     sha256: str
     licence: str
     non_commercial: bool = False
+    licence_source: str = "not stated"
     untrained: bool = False
 
 

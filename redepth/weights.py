@@ -20,9 +20,15 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from redepth.config import Weights
 from redepth.errors import ConfigError, TransientError
-from redepth.presets import HubWeights, PackagedWeights, PresetWeights
+from redepth.settings import (
+    Licence,
+    PackagedWeights,
+    PublishedWeights,
+    Weights,
+    amended,
+    licence_of,
+)
 from redepth.types import ModelCard
 
 if TYPE_CHECKING:
@@ -49,16 +55,14 @@ class ResolvedFolder:
         name: the repository, the folder's name, or the repository of the preset.
         source: the repository or the folder as the recipe names it.
         revision: commit of the repository; None for a folder.
-        licence: as stated by the recipe or the preset, else "not stated".
-        non_commercial: whether that licence forbids commercial use.
+        licence: as stated by the recipe or the preset.
     """
 
     path: Path
     name: str
     source: str
     revision: str | None
-    licence: str
-    non_commercial: bool
+    licence: Licence
 
     def card(self, role: str, files: Sequence[Path]) -> ModelCard:
         """Return the card of a model that was read from `files` (which lie under `path`)."""
@@ -68,8 +72,9 @@ class ResolvedFolder:
             source=self.source,
             revision=self.revision,
             sha256=digest_files(self.path, files),
-            licence=self.licence,
-            non_commercial=self.non_commercial,
+            licence=self.licence.name,
+            licence_source=self.licence.source.value,
+            non_commercial=self.licence.non_commercial,
         )
 
 
@@ -95,7 +100,7 @@ def seeds_are_for_mini(preset: str) -> ConfigError:
 
 
 def resolve_weights(
-    own: Weights, preset: PresetWeights | None, patterns: Sequence[str]
+    own: Weights, preset: PublishedWeights | None, patterns: Sequence[str]
 ) -> ResolvedFolder:
     """Return the folder that holds the weights, fetched from the hub if need be.
 
@@ -112,8 +117,7 @@ def resolve_weights(
     if own.folder is not None:
         return _local_folder(own, own.folder)
     if own.repo is not None and own.revision is not None:
-        known = preset if isinstance(preset, HubWeights) and preset.repo == own.repo else None
-        return _hub_folder(own, own.repo, own.revision, known, patterns)
+        return _hub_folder(own.repo, own.revision, licence_of(own, preset), patterns)
     if preset is None:
         raise ConfigError(
             "nobody has published weights for this preset: train them, and name them with "
@@ -121,10 +125,10 @@ def resolve_weights(
         )
     if isinstance(preset, PackagedWeights):
         return _packaged_folder(preset)
-    return _hub_folder(own, preset.repo, preset.revision, preset, patterns)
+    return _hub_folder(preset.repo, preset.revision, amended(preset.licence, own), patterns)
 
 
-def variant_of(own: Weights, preset: PresetWeights | None) -> str | None:
+def variant_of(own: Weights, preset: PublishedWeights | None) -> str | None:
     """Return which variant of the files to read: the recipe's, or that of packaged weights."""
     named = own.repo or own.folder
     if own.variant is None and named is None and isinstance(preset, PackagedWeights):
@@ -277,8 +281,7 @@ def _local_folder(own: Weights, folder: str) -> ResolvedFolder:
         name=path.resolve().name,
         source=folder,
         revision=None,
-        licence=own.licence or "not stated",
-        non_commercial=own.non_commercial,
+        licence=licence_of(own, None),
     )
 
 
@@ -289,12 +292,11 @@ def _packaged_folder(preset: PackagedWeights) -> ResolvedFolder:
         source=f"redepth/{preset.folder}",
         revision=None,
         licence=preset.licence,
-        non_commercial=preset.non_commercial,
     )
 
 
 def _hub_folder(
-    own: Weights, repo: str, revision: str, known: HubWeights | None, patterns: Sequence[str]
+    repo: str, revision: str, licence: Licence, patterns: Sequence[str]
 ) -> ResolvedFolder:
     path = _snapshot(repo, revision, patterns)
     return ResolvedFolder(
@@ -302,8 +304,7 @@ def _hub_folder(
         name=repo,
         source=repo,
         revision=path.name,  # the hub's cache names a snapshot's folder after its commit
-        licence=own.licence or (known.licence if known else "not stated"),
-        non_commercial=own.non_commercial or (known is not None and known.non_commercial),
+        licence=licence,
     )
 
 

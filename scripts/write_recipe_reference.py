@@ -16,17 +16,12 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from redepth import presets
-from redepth.config import (
-    BetterDepth,
-    Deployment,
-    Identity,
-    Recipe,
-    ReDepthAnything,
-    Settings,
-    Weights,
-    shipped_recipes,
-)
+from redepth.coarse import coarse_models
+from redepth.config import Deployment, Recipe, shipped_recipes
+from redepth.refiners import betterdepth, redepth_anything, refiners, sharpdepth
+from redepth.refiners.part import RefinerSettings
+from redepth.refiners.redepth_anything import CAPTIONERS
+from redepth.settings import PackagedWeights, PublishedWeights, Settings, Weights
 
 HEAD = """\
 # Recipes
@@ -83,22 +78,23 @@ def _shipped() -> str:
 
 def _presets() -> str:
     rows = [
-        *(("coarse", name, preset.weights) for name, preset in presets.COARSE.items()),
-        *(("prior", name, preset.weights) for name, preset in presets.PRIORS.items()),
-        *(("refiner", name, preset.weights) for name, preset in presets.REFINERS.items()),
-        *(("captioner", name, preset.weights) for name, preset in presets.CAPTIONERS.items()),
+        *(("coarse", name, model.weights) for name, model in coarse_models.own.items()),
+        *(("prior", name, preset.weights) for name, preset in redepth_anything.PRIORS.items()),
+        *(("refiner", name, weights) for name, weights in betterdepth.PRESETS.items()),
+        *(("refiner", name, weights) for name, weights in sharpdepth.PRESETS.items()),
+        *(("captioner", name, preset.weights) for name, preset in CAPTIONERS.items()),
     ]
     cells = [(role, f"`{name}`", *_origin(weights)) for role, name, weights in rows]
     head = ("role", "preset", "repository on the hub", "revision", "licence")
     return f"## Presets\n\n{_table(head, cells)}"
 
 
-def _origin(weights: presets.PresetWeights | None) -> tuple[str, str, str]:
+def _origin(weights: PublishedWeights | None) -> tuple[str, str, str]:
     if weights is None:
         return "none published: train them ([betterdepth.md](betterdepth.md))", "", ""
-    if isinstance(weights, presets.PackagedWeights):
-        return f"comes with redepth: `redepth/{weights.folder}`", "", weights.licence
-    licence = weights.licence + (", non-commercial" if weights.non_commercial else "")
+    if isinstance(weights, PackagedWeights):
+        return f"comes with redepth: `redepth/{weights.folder}`", "", weights.licence.words
+    licence = weights.licence.words
     return f"`{weights.repo}`", f"`{weights.revision[:12]}`", licence
 
 
@@ -112,7 +108,7 @@ def _sections(path: str, model: type[BaseModel]) -> Iterator[str]:
 
 
 def _title(path: str, model: type[BaseModel]) -> str:
-    if model in (Identity, ReDepthAnything, BetterDepth):
+    if issubclass(model, RefinerSettings):
         return f"`{path}` with `method: {model.model_fields['method'].default}`"
     return f"`{path}`" if path else "The recipe"
 
@@ -137,6 +133,8 @@ def _row(name: str, field: FieldInfo) -> tuple[str, ...]:
 
 def _groups(field: FieldInfo) -> list[type[Settings]]:
     """Return the groups of settings a field can hold: none, one, or one of several methods."""
+    if field.annotation is RefinerSettings:
+        return [part.settings for part in refiners.own.values()]
     options = (field.annotation, *get_args(field.annotation))
     return [o for o in options if isinstance(o, type) and issubclass(o, Settings)]
 

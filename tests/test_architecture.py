@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 # What the driver imports must start at once and run where no GPU software is. Only actors may be
-# heavy: estimators, priors, refiners, geometry and the pipeline they run.
+# heavy: the networks of coarse models and refiners, geometry, and the pipeline they run.
 MODELS = ("torch", "transformers", "diffusers")
 DRIVER = (*MODELS, "matplotlib", "scipy")  # it drives Ray, and does nothing itself
 HEAVY = (*DRIVER, "ray")
@@ -35,7 +35,8 @@ LIGHT_ROOMS = {
     "tasks": DRIVER,
     "redepth.types": HEAVY,
     "redepth.errors": HEAVY,
-    "redepth.presets": HEAVY,
+    "redepth.registry": HEAVY,
+    "redepth.settings": HEAVY,
     "redepth.config": HEAVY,
     "redepth.images": HEAVY,
     "redepth.store": HEAVY,

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from redepth.config import (
     LabelSettings,
     Recipe,
-    ReDepthAnything,
     RunSettings,
-    Weights,
     differences,
     load_recipe,
     shipped_recipes,
 )
 from redepth.errors import ConfigError
+from redepth.refiners.redepth_anything import ReDepthAnything
+from redepth.settings import Weights
 
 
 def test_paper_s_constants_are_the_defaults() -> None:
@@ -48,7 +48,7 @@ def test_overrides_reach_their_setting() -> None:
     [
         ("labels.refiner.num_step=3", "labels.refiner.num_step: there is no such setting"),
         ("labels.coarse.size_px=small", "labels.coarse.size_px"),
-        ("labels.coarse.preset=midas", "unknown coarse.preset 'midas'; known: "),
+        ("labels.coarse.preset=midas", "no coarse model is called 'midas'; known: "),
         ("labels.refiner.method=magic", "labels.refiner"),
         ("labels.refiner.min_timestep=0.9", "min_timestep is larger"),
         ("labels.coarse.weights.repo=a/b", "need a revision"),

@@ -16,7 +16,7 @@ from redepth.geometry.letterbox import letterbox, letterbox_box
 from redepth.geometry.normals import orthographic_normals
 from redepth.geometry.relighting import Light, light_direction, relight, to_linear, to_srgb
 from redepth.geometry.smoothness import smoothness
-from redepth.priors.score_distillation import (
+from redepth.refiners.redepth_anything.score_distillation import (
     Weighting,
     add_noise,
     guide,

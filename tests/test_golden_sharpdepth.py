@@ -10,10 +10,10 @@ import pytest
 import torch
 from diffusers import DDIMScheduler
 
-from redepth.depth_latents.frame import whole_frame_of
-from redepth.depth_latents.gating import GateNormaliser, Gating, latent_gate, mix
-from redepth.depth_latents.sharpening import last_noised
 from redepth.geometry.alignment import fit_affine
+from redepth.refiners.latents.frame import whole_frame_of
+from redepth.refiners.latents.gating import GateNormaliser, Gating, latent_gate, mix
+from redepth.refiners.latents.sharpening import last_noised
 from redepth.training.sharpdepth import distillation_loss, reconstruction_loss
 
 RELEASED = Gating(GateNormaliser.MAX)

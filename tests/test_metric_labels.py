@@ -16,8 +16,8 @@ from redepth.ensemble import guard, reduce_members
 from redepth.errors import RefinementFailed
 from redepth.pipeline import Labeller, load_labeller
 from redepth.reach import within_reach
-from redepth.refiners import Scene
 from redepth.refiners.identity import IdentityRefiner
+from redepth.refiners.refiner import Scene
 from redepth.types import (
     ByteImage,
     CoarseDepth,

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from redepth.config import Compute, LabelSettings
+from redepth.config import LabelSettings
 from redepth.errors import ConfigError, RefinementFailed
 from redepth.pipeline import Labeller, choose_device, label_shard, load_labeller
-from redepth.refiners import Scene
 from redepth.refiners.identity import IdentityRefiner
+from redepth.refiners.refiner import Scene
+from redepth.settings import Compute
 from redepth.types import ImageRef, Members, Outcome
 
 SETTINGS = LabelSettings.model_validate(

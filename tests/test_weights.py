@@ -13,9 +13,15 @@ import torch
 from huggingface_hub import constants, errors
 from huggingface_hub.utils import filter_repo_objects, httpx
 
-from redepth.config import Weights
 from redepth.errors import ConfigError, TransientError
-from redepth.presets import HubWeights, PackagedWeights, PresetWeights
+from redepth.settings import (
+    HubWeights,
+    Licence,
+    LicenceSource,
+    PackagedWeights,
+    PublishedWeights,
+    Weights,
+)
 from redepth.weights import (
     ResolvedFolder,
     digest_files,
@@ -29,12 +35,12 @@ from redepth.weights import (
     weight_patterns,
 )
 
-PRESET = HubWeights("someone/depth", "0" * 40, "CC-BY-NC-4.0", non_commercial=True)
+PRESET = HubWeights("someone/depth", "0" * 40, Licence("CC-BY-NC-4.0", non_commercial=True))
 PATTERNS = ("config.json", *weight_patterns("model", None))
 
 
 def folder_at(path: Path) -> ResolvedFolder:
-    return ResolvedFolder(path, path.name, str(path), None, "MIT", False)
+    return ResolvedFolder(path, path.name, str(path), None, Licence("MIT"))
 
 
 @pytest.fixture
@@ -52,7 +58,7 @@ def offline_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-PACKAGED = PackagedWeights("models/mini/depth", "fp16", "Apache-2.0")
+PACKAGED = PackagedWeights("models/mini/depth")
 
 
 @pytest.mark.parametrize(
@@ -65,7 +71,7 @@ PACKAGED = PackagedWeights("models/mini/depth", "fp16", "Apache-2.0")
         (Weights(repo="a/b", revision="c"), PACKAGED, None),
     ],
 )
-def test_variant_of(own: Weights, preset: PresetWeights, variant: str | None) -> None:
+def test_variant_of(own: Weights, preset: PublishedWeights, variant: str | None) -> None:
     assert variant_of(own, preset) == variant
 
 
@@ -74,13 +80,13 @@ def test_packaged_weights_lie_in_the_package() -> None:
     assert found.path.is_dir()
     assert found.path.parent.parent.parent.name == "redepth"
     assert (found.name, found.source) == ("mini/depth", "redepth/models/mini/depth")
-    assert (found.licence, found.revision, found.non_commercial) == ("Apache-2.0", None, False)
+    assert (found.licence, found.revision) == (Licence("Apache-2.0"), None)
 
 
 def test_a_folder_wins_over_the_preset(tmp_path: Path) -> None:
     own = Weights(folder=str(tmp_path), licence="MIT")
     assert resolve_weights(own, PRESET, PATTERNS) == ResolvedFolder(
-        tmp_path, tmp_path.name, str(tmp_path), None, "MIT", non_commercial=False
+        tmp_path, tmp_path.name, str(tmp_path), None, Licence("MIT", LicenceSource.RECIPE)
     )
 
 
@@ -97,7 +103,7 @@ def test_the_preset_is_found_in_the_cache(offline_cache: Path) -> None:
         "0" * 40,
         PRESET.licence,
     )
-    assert found.non_commercial
+    assert found.licence.non_commercial
 
 
 @pytest.mark.usefixtures("offline_cache")
@@ -112,7 +118,7 @@ def test_a_branch_is_resolved_to_its_commit() -> None:
     [
         (Weights(repo="other/depth", revision="main"), "not stated", False),
         (Weights(repo="other/depth", revision="main", licence="MIT"), "MIT", False),
-        (Weights(repo="someone/depth", revision="main"), PRESET.licence, True),
+        (Weights(repo="someone/depth", revision="main"), "CC-BY-NC-4.0", True),
         (Weights(licence="bought"), "bought", True),
         (Weights(repo="other/depth", revision="main", non_commercial=True), "not stated", True),
     ],
@@ -121,7 +127,7 @@ def test_the_preset_speaks_for_its_own_repository_alone(
     own: Weights, licence: str, non_commercial: bool
 ) -> None:
     found = resolve_weights(own, PRESET, PATTERNS)
-    assert (found.licence, found.non_commercial) == (licence, non_commercial)
+    assert (found.licence.name, found.licence.non_commercial) == (licence, non_commercial)
 
 
 @pytest.mark.usefixtures("offline_cache")

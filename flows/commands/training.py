@@ -9,8 +9,8 @@ import typer
 
 from flows import terminal
 from flows.embedded_server import quieten_prefect, start_prefect_server
-from redepth.config import Device
 from redepth.errors import ConfigError
+from redepth.settings import Device
 from redepth.training.options import RefinerTraining, SharpDepthOptions, read_options
 
 app = typer.Typer()

@@ -12,18 +12,20 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from redepth.config import LabelSettings, ReDepthAnything, Weights
+from redepth.coarse.estimator import load_token_estimator
+from redepth.config import LabelSettings
 from redepth.ensemble import reduce_members
 from redepth.errors import ConfigError, RefinementFailed
-from redepth.estimators import load_token_estimator
 from redepth.lab.experiments import Condition, Subject
 from redepth.lab.measurement import Measurement, PixelCues, pixel_cues
 from redepth.lab.scoring import align, regions_of, score
-from redepth.priors.diffusion import DiffusionPrior, load_prior
-from redepth.refiners import Scene as JudgedScene
-from redepth.refiners.redepth_anything import ReDepthAnythingRefiner
+from redepth.refiners.redepth_anything import ReDepthAnything
+from redepth.refiners.redepth_anything.diffusion import DiffusionPrior, load_prior
+from redepth.refiners.redepth_anything.refiner import ReDepthAnythingRefiner
+from redepth.refiners.refiner import Scene as JudgedScene
 from redepth.scenes.families import FAMILIES, render_batch, render_scene
 from redepth.scenes.scene import Array, Scene, Split
+from redepth.settings import Weights
 from redepth.types import CoarseDepth, DepthKind, FloatMap, ModelCard, RefinedDepth
 
 CPU = torch.device("cpu")

@@ -1,46 +1,14 @@
-"""What turns a coarse map into an ensemble of refined ones: one file a method."""
+"""What turns a coarse map into an ensemble of refined ones: a folder a method, and the list."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from redepth.refiners import betterdepth, identity, redepth_anything, sharpdepth
+from redepth.refiners.part import RefinerPart
+from redepth.registry import REFINERS, Registry
 
-from redepth.types import ByteImage, CoarseDepth, Members, ModelCard
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Scene:
-    """One image as a refiner sees it.
-
-    Attributes:
-        image_id: seeds the random draws, with the recipe's seed.
-        rgb_hw3: uint8 [H, W, 3] at the processing size.
-        coarse: the map to refine, [H, W], with the estimator's features.
-        caption: the prior's prompt.
-    """
-
-    image_id: str
-    rgb_hw3: ByteImage
-    coarse: CoarseDepth
-    caption: str
-
-
-class Refiner(Protocol):
-    """A method. Holds its models; knows nothing of files, batches or where it runs."""
-
-    @property
-    def cards(self) -> tuple[ModelCard, ...]:
-        """The models this refiner loaded, beyond the coarse one."""
-        ...
-
-    def caption(self, rgb_hw3: ByteImage, own_caption: str | None) -> str | None:
-        """Return the prompt for an image, or None where the method needs none."""
-        ...
-
-    def refine(self, scene: Scene) -> Members:
-        """Return the ensemble for one image; a function of the scene and the recipe alone.
-
-        Raises:
-            RefinementFailed: no member came through.
-        """
-        ...
+refiners: Registry[RefinerPart] = Registry(
+    "refiner",
+    REFINERS,
+    RefinerPart,
+    (identity.PART, redepth_anything.PART, betterdepth.PART, sharpdepth.PART),
+)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from redepth.config import ReDepthAnything
 from redepth.geometry.relighting import Light, light_direction
+from redepth.refiners.redepth_anything import ReDepthAnything
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
-from redepth.refiners import Scene
+from redepth.refiners.part import LoadContext, RefinerPart, RefinerSettings
+from redepth.refiners.refiner import Scene
 from redepth.types import ByteImage, Members, ModelCard
+
+
+class Identity(RefinerSettings):
+    """Keep the coarse map: the baseline, and the smoke test of everything around a refiner."""
+
+    method: Literal["identity"] = "identity"
 
 
 class IdentityRefiner:
@@ -20,3 +29,10 @@ class IdentityRefiner:
     def refine(self, scene: Scene) -> Members:
         """Return one member, [1, H, W], equal to the coarse map."""
         return Members(np.array(scene.coarse.map_hw[None]))
+
+
+def _load(settings: Identity, context: LoadContext) -> IdentityRefiner:
+    return IdentityRefiner()
+
+
+PART = RefinerPart("identity", Identity, _load)

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from redepth.config import ReDepthAnything
 from redepth.geometry.relighting import Light, light_direction, relight, to_linear, to_srgb
+from redepth.refiners.redepth_anything import ReDepthAnything
 from redepth.training.pool import SceneBatch, normal, render_depth, uniform
 
 WRONG_WORD = "bad"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from redepth.depth_latents.frame import frame_of
+from redepth.refiners.latents.frame import frame_of
 
 LEAST_CORRELATION = 0.1
 

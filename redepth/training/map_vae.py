@@ -8,7 +8,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 
-from redepth.depth_latents.target import Target, TargetKind
+from redepth.refiners.latents.target import Target, TargetKind
 from redepth.training.coarse_errors import CoarseErrors, make_coarse
 from redepth.training.draws import Draws, step_draws
 from redepth.training.example_pairs import Pairing, pair

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from redepth.depth_latents.target import Target, TargetKind
+from redepth.refiners.latents.target import Target, TargetKind
 from redepth.training.betterdepth import BetterDepthTraining, Source
 from redepth.training.coarse_errors import CoarseErrors
 from redepth.training.draws import Draws

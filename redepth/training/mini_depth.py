@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from transformers import DepthAnythingForDepthEstimation
 
-from redepth.estimators.depth_anything import IMAGENET_MEAN, IMAGENET_STD
-from redepth.estimators.mini import build_mini_depth_anything
+from redepth.coarse.depth_anything.mini import build_mini_depth_anything
+from redepth.coarse.depth_anything.network import IMAGENET_MEAN, IMAGENET_STD
 from redepth.scenes.reliefs import LightRange
 from redepth.training.loop import Stage
 from redepth.training.pool import SceneBatch, ScenePool, draw_batch, normal, step_generator, uniform

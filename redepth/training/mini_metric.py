@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from transformers import DepthAnythingForDepthEstimation
 
-from redepth.estimators.depth_anything import IMAGENET_MEAN, IMAGENET_STD
-from redepth.estimators.mini import build_mini_metric
+from redepth.coarse.depth_anything.mini import build_mini_metric
+from redepth.coarse.depth_anything.network import IMAGENET_MEAN, IMAGENET_STD
 from redepth.training.draws import step_draws
 from redepth.training.loop import Stage
 from redepth.training.metric_scenes import MetricScenes, MetricSource

@@ -10,9 +10,9 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 from transformers import CLIPTextModel
 
-from redepth.priors.diffusion import PriorParts
-from redepth.priors.mini import build_mini_prior
-from redepth.priors.score_distillation import add_noise
+from redepth.refiners.redepth_anything.diffusion import PriorParts
+from redepth.refiners.redepth_anything.mini_prior import build_mini_prior
+from redepth.refiners.redepth_anything.score_distillation import add_noise
 from redepth.training.composites import ANY_PICTURE, MIXTURE, WRONG_WORD, Mixture, show
 from redepth.training.loop import Stage
 from redepth.training.pool import ScenePool, draw_batch, normal, step_generator, uniform

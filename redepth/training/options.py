@@ -7,8 +7,8 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
-from redepth.config import Device, Settings, UnitInterval
 from redepth.errors import ConfigError
+from redepth.settings import Device, Settings, UnitInterval
 
 Ablation = Literal[
     "full",

@@ -10,15 +10,15 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from redepth.depth_latents.codec import DepthCodec
-from redepth.depth_latents.conditioning import expand_input
-from redepth.depth_latents.pipeline import (
+from redepth.errors import ConfigError
+from redepth.refiners.latents.codec import DepthCodec
+from redepth.refiners.latents.conditioning import expand_input
+from redepth.refiners.latents.pipeline import (
     BetterDepthPipeline,
     embed_empty_prompt,
     target_settings,
 )
-from redepth.depth_latents.target import Target
-from redepth.errors import ConfigError
+from redepth.refiners.latents.target import Target
 from redepth.training.betterdepth import (
     NUM_CONDITIONS,
     BetterDepthTraining,

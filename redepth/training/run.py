@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from redepth.priors.mini import save_prior
+from redepth.refiners.redepth_anything.mini_prior import save_prior
 from redepth.scenes.reliefs import LightRange
 from redepth.training import mini_depth, mini_prior
 from redepth.training.cards import TrainedModel, write_card

@@ -7,9 +7,9 @@ from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
-from redepth.depth_latents.codec import DepthCodec
-from redepth.depth_latents.gating import GatedNoise, GateNormaliser
-from redepth.depth_latents.sharpening import MetricSharpener
+from redepth.refiners.latents.codec import DepthCodec
+from redepth.refiners.latents.gating import GatedNoise, GateNormaliser
+from redepth.refiners.latents.sharpening import MetricSharpener
 from redepth.scenes.scene import Split
 from redepth.training import mini_metric
 from redepth.training.cards import TrainedModel, write_card

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from transformers import DepthAnythingForDepthEstimation
 
-from redepth.estimators.depth_anything import IMAGENET_MEAN, IMAGENET_STD
+from redepth.coarse.depth_anything.network import IMAGENET_MEAN, IMAGENET_STD
 from redepth.scenes.families import render_scene
 from redepth.scenes.scene import Scene, Split
 from redepth.training.draws import Draws

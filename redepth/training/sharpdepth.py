@@ -13,11 +13,11 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 
-from redepth.depth_latents.codec import DepthCodec
-from redepth.depth_latents.frame import whole_frame_of
-from redepth.depth_latents.gating import GatedNoise, Gating, latent_gate, mix
-from redepth.depth_latents.one_step import OneStepDenoiser
-from redepth.depth_latents.sharpening import last_noised
+from redepth.refiners.latents.codec import DepthCodec
+from redepth.refiners.latents.frame import whole_frame_of
+from redepth.refiners.latents.gating import GatedNoise, Gating, latent_gate, mix
+from redepth.refiners.latents.one_step import OneStepDenoiser
+from redepth.refiners.latents.sharpening import last_noised
 from redepth.training.draws import Draws, step_draws
 from redepth.training.loop import Stage
 from redepth.training.metric_scenes import MetricBatch, MetricSource

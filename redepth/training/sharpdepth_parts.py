@@ -12,9 +12,9 @@ from diffusers import DDIMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor
 
-from redepth.depth_latents.one_step import NUM_LATENTS, TASK_CHANNELS, OneStepDenoiser
-from redepth.depth_latents.pipeline import SharpDepthPipeline, embed_empty_prompt
 from redepth.errors import ConfigError
+from redepth.refiners.latents.one_step import NUM_LATENTS, TASK_CHANNELS, OneStepDenoiser
+from redepth.refiners.latents.pipeline import SharpDepthPipeline, embed_empty_prompt
 from redepth.training.refiner_parts import RefinerParts, read_pipeline
 
 

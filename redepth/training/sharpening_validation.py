@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from redepth.depth_latents.frame import whole_frame_of
-from redepth.depth_latents.sharpening import MetricSharpener
+from redepth.refiners.latents.frame import whole_frame_of
+from redepth.refiners.latents.sharpening import MetricSharpener
 from redepth.training.example_pairs import align
 from redepth.training.metric_scenes import MetricBatch
 from redepth.training.options import SharpDepthOptions

@@ -12,11 +12,11 @@ from diffusers import DDIMScheduler
 from PIL import Image
 from torch import Tensor
 
-from redepth.depth_latents.codec import DepthCodec
-from redepth.depth_latents.frame import frame_of
-from redepth.depth_latents.pipeline import embed_empty_prompt
-from redepth.depth_latents.sampling import RefinementSampler
-from redepth.depth_latents.target import Target
+from redepth.refiners.latents.codec import DepthCodec
+from redepth.refiners.latents.frame import frame_of
+from redepth.refiners.latents.pipeline import embed_empty_prompt
+from redepth.refiners.latents.sampling import RefinementSampler
+from redepth.refiners.latents.target import Target
 from redepth.training.example_pairs import align
 from redepth.training.refiner_parts import RefinerParts
 from redepth.training.scene_examples import ExampleBatch

@@ -5,16 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from redepth.config import Coarse, Identity, LabelSettings, Prior, ReDepthAnything, Weights
+from redepth.coarse.part import Coarse
+from redepth.config import LabelSettings
 from redepth.errors import ConfigError
 from redepth.lab.bench import Bench, other_image, wrong_caption
 from redepth.lab.experiments import Condition, Subject
 from redepth.lab.measurement import Measurement
 from redepth.lab.running import measure_subjects
 from redepth.lab.scoring import Region
-from redepth.priors.diffusion import DiffusionPrior
+from redepth.refiners.identity import Identity
+from redepth.refiners.redepth_anything import Prior, ReDepthAnything
+from redepth.refiners.redepth_anything.diffusion import DiffusionPrior
 from redepth.scenes.families import FAMILIES, render_scene
 from redepth.scenes.scene import Split
+from redepth.settings import Weights
 
 ALL = tuple(Condition)
 # Two seeds: with one, the "trained" prior and the untrained one would be the same.

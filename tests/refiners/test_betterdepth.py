@@ -14,7 +14,7 @@ from redepth.config import LabelSettings, load_recipe
 from redepth.errors import ConfigError, RefinementFailed
 from redepth.lab.scoring import score
 from redepth.pipeline import Labeller, label_shard, load_labeller
-from redepth.refiners import Scene
+from redepth.refiners.refiner import Scene
 from redepth.scenes.families import render_scene
 from redepth.scenes.scene import Split
 from redepth.types import CoarseDepth, DepthKind, ImageRef, Label
@@ -110,7 +110,7 @@ def test_maps_that_are_not_finite_are_no_members(labeller: Labeller, scene: Scen
         def refine(self, conditions: object, noise: torch.Tensor, num_steps: int) -> torch.Tensor:
             return torch.full((len(noise), 64, 64), torch.nan)
 
-    from redepth.refiners.betterdepth import BetterDepthRefiner
+    from redepth.refiners.betterdepth.refiner import BetterDepthRefiner
 
     broken = BetterDepthRefiner(
         settings().refiner, 0, Broken(), labeller.refiner.cards[0], torch.device("cpu")

@@ -7,13 +7,15 @@ import pytest
 import torch
 
 from benchmarks.reference_redepth import reference_member
-from redepth.config import Coarse, Compute, Prior, ReDepthAnything, Weights
+from redepth.coarse.estimator import TokenDepthEstimator, load_estimator
+from redepth.coarse.part import Coarse
 from redepth.errors import RefinementFailed
-from redepth.estimators import TokenDepthEstimator, load_estimator
-from redepth.priors.diffusion import DiffusionPrior, load_prior
-from redepth.refiners import Scene
 from redepth.refiners.draws import DrawShape, draw_step, generator
-from redepth.refiners.redepth_anything import ReDepthAnythingRefiner
+from redepth.refiners.redepth_anything import Prior, ReDepthAnything
+from redepth.refiners.redepth_anything.diffusion import DiffusionPrior, load_prior
+from redepth.refiners.redepth_anything.refiner import ReDepthAnythingRefiner
+from redepth.refiners.refiner import Scene
+from redepth.settings import Compute, Weights
 from redepth.types import ByteImage, Members
 
 CPU = torch.device("cpu")

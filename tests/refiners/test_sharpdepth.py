@@ -12,8 +12,8 @@ import torch
 from redepth.config import LabelSettings, load_recipe
 from redepth.errors import ConfigError
 from redepth.pipeline import Labeller, load_labeller
-from redepth.refiners import Scene
-from redepth.refiners.sharpdepth import back_to_metres
+from redepth.refiners.refiner import Scene
+from redepth.refiners.sharpdepth.refiner import back_to_metres
 from redepth.scenes.families import render_scene
 from redepth.scenes.scene import Split
 from redepth.types import CoarseDepth, DepthKind, ImageRef, Outcome

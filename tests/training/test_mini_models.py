@@ -9,12 +9,14 @@ import pytest
 import torch
 from transformers import CLIPTokenizer
 
-from redepth.config import Coarse, Compute, Prior
-from redepth.estimators import TokenDepthEstimator, load_estimator
+from redepth.coarse.estimator import TokenDepthEstimator, load_estimator
+from redepth.coarse.part import Coarse
 from redepth.geometry.alignment import fit_affine
-from redepth.priors.diffusion import DiffusionPrior, load_prior
+from redepth.refiners.redepth_anything import Prior
+from redepth.refiners.redepth_anything.diffusion import DiffusionPrior, load_prior
 from redepth.scenes.families import FAMILIES, render_scene
 from redepth.scenes.scene import Split
+from redepth.settings import Compute
 
 CPU = torch.device("cpu")
 MODELS = Path(__file__).resolve().parents[2] / "redepth" / "models" / "mini"

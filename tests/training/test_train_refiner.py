@@ -14,9 +14,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from redepth.config import Compute, RefinerModel, Weights
-from redepth.depth_latents.loading import load_betterdepth
 from redepth.errors import ConfigError
+from redepth.refiners.latents.loading import load_betterdepth
+from redepth.settings import Compute, Weights
 from redepth.training.data import Layout, open_depth_data
 from redepth.training.data.source import DataSource
 from redepth.training.draws import step_draws
@@ -70,8 +70,8 @@ def whole(folder: Path) -> Path:
 
 
 def test_what_was_trained_is_a_refiners_weights(whole: Path) -> None:
-    model = RefinerModel(weights=Weights(folder=str(whole), variant="fp16"))
-    sampler, card = load_betterdepth(model, Compute(device="cpu"), CPU)
+    own = Weights(folder=str(whole), variant="fp16")
+    sampler, card = load_betterdepth(own, None, Compute(device="cpu"), CPU)
     assert sampler.latent_shape(32, 32) == (4, 8, 8)
     assert not card.untrained
     assert "redepth train betterdepth" in (whole / "README.md").read_text()

@@ -14,10 +14,10 @@ import torch
 from diffusers import DDIMScheduler
 from safetensors.torch import load_file
 
-from redepth.config import Compute, RefinerModel, Weights
-from redepth.depth_latents.gating import Gating
-from redepth.depth_latents.loading import load_sharpener
 from redepth.errors import ConfigError
+from redepth.refiners.latents.gating import Gating
+from redepth.refiners.latents.loading import load_sharpener
+from redepth.settings import Compute, Weights
 from redepth.training.options import SharpDepthOptions, read_options
 from redepth.training.run_sharpdepth import settings_of, train_on_pictures, train_on_scenes
 from redepth.training.runs import Run
@@ -81,8 +81,8 @@ def weights(model: Path) -> dict[str, torch.Tensor]:
 
 
 def test_what_was_trained_is_a_sharpeners_weights(folder: Path, whole: Path) -> None:
-    model = RefinerModel(preset="sharpdepth", weights=Weights(folder=str(whole), variant="fp16"))
-    sharpener, card = load_sharpener(model, Gating(), Compute(device="cpu"), CPU)
+    own = Weights(folder=str(whole), variant="fp16")
+    sharpener, card = load_sharpener(own, None, Gating(), Compute(device="cpu"), CPU)
     assert sharpener.latent_shape(32, 30) == (16, 8, 8)
     assert not card.untrained
     before, after = weights(folder / "init"), weights(whole)

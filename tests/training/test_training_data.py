@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from redepth.coarse import coarse_models
+from redepth.coarse.part import Rendering
 from redepth.geometry.relighting import relight, to_linear, to_srgb
-from redepth.presets import COARSE
 from redepth.scenes.families import FAMILIES, render_scene
 from redepth.scenes.reliefs import NEAR_FRONTAL
 from redepth.scenes.scene import SceneKind, Split
@@ -39,8 +40,8 @@ def batch(pool: ScenePool) -> SceneBatch:
 
 
 def test_the_presets_constants_are_the_targets() -> None:
-    mini = COARSE["mini"]
-    assert (mini.render_scale, mini.render_margin) == (RENDER_SCALE, RENDER_MARGIN)
+    mini = coarse_models["mini"]
+    assert mini.rendering == Rendering(RENDER_SCALE, RENDER_MARGIN)
 
 
 @pytest.mark.parametrize("family", [n for n, f in FAMILIES.items() if f.kind is SceneKind.RELIEF])

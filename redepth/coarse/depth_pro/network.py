@@ -1,0 +1,154 @@
+"""Depth Pro through transformers: metres, and a focal length where none is known.
+
+The network gives an inverse depth c for a camera whose focal length is the picture's width, and a
+horizontal field of view. With the focal length f and the width w, both in pixels, depth is
+
+    z = 1 / clamp(c * w / f, 1e-4, 1e4)
+
+f is the camera's own where it is known, else 0.5 w / tan(fov / 2). This is what transformers'
+processor does, whose class asks for torchvision; it always takes the model's field of view.
+
+Source: Depth Pro, https://arxiv.org/abs/2410.02073.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import DepthProForDepthEstimation
+
+from redepth.coarse.far_limit import far_limit_m
+from redepth.coarse.part import Coarse, CoarseModel
+from redepth.errors import ConfigError, RefinementFailed
+from redepth.geometry.sizes import input_size
+from redepth.types import ByteImage, CoarseDepth, DepthKind, ModelCard
+from redepth.weights import (
+    reading,
+    require_complete,
+    resolve_weights,
+    seeds_are_for_mini,
+    variant_of,
+    weight_files,
+    weight_patterns,
+)
+
+_PROCESSOR_FILE = "preprocessor_config.json"
+_SMALLEST_INVERSE, _LARGEST_INVERSE = 1e-4, 1e4
+# The network's picture has a size of its own; the label's needs no multiple of anything.
+_MULTIPLE_PX = 1
+
+
+class DepthPro:
+    """A Depth Pro checkpoint: a `DepthEstimator`. Runs in float32, weights frozen.
+
+    The network sees a square of its own size (1536 px), whatever `size_px` says: that is the size
+    of the label, and of the picture that the square is made from.
+    """
+
+    kind = DepthKind.METRIC_DEPTH
+
+    def __init__(
+        self,
+        model: DepthProForDepthEstimation,
+        side_px: int,
+        card: ModelCard,
+        settings: Coarse,
+        preset: CoarseModel,
+        device: torch.device,
+    ) -> None:
+        self.card = card
+        self._far_limit_m = far_limit_m(settings, preset)
+        self._size_px = settings.size_px
+        self._side_px = side_px
+        self._device = device
+        self._model = model.to(device=device, dtype=torch.float32).eval().requires_grad_(False)
+
+    def processing_size(self, height_px: int, width_px: int) -> tuple[int, int]:
+        """Return (height, width): aspect kept, neither above size_px."""
+        new_width_px, new_height_px = input_size(width_px, height_px, self._size_px, _MULTIPLE_PX)
+        return new_height_px, new_width_px
+
+    @torch.no_grad()
+    def estimate(self, rgb_hw3: ByteImage, focal_px: float | None = None) -> CoarseDepth:
+        """Return the coarse map in metres, and the focal length that was seen if none was given.
+
+        Args:
+            rgb_hw3: uint8 [H, W, 3], any size.
+            focal_px: the camera's own, in pixels of this picture's width.
+
+        Raises:
+            RefinementFailed: no focal length is known, and the model saw no possible one.
+        """
+        height_px, width_px, _ = rgb_hw3.shape
+        image_3hw = torch.tensor(rgb_hw3, device=self._device).permute(2, 0, 1) / 255.0
+        square = _resized(((image_3hw - 0.5) / 0.5)[None], (self._side_px, self._side_px))
+        answer = self._model(square)
+        seen_px = None if focal_px is not None else _seen_focal_px(answer.field_of_view, width_px)
+        known_px = focal_px if focal_px is not None else seen_px
+        assert known_px is not None
+        inverse = answer.predicted_depth[:, None] * (width_px / known_px)
+        inverse_hw = _resized(inverse, (height_px, width_px))[0, 0]
+        map_hw = 1.0 / inverse_hw.clamp(_SMALLEST_INVERSE, _LARGEST_INVERSE)
+        return CoarseDepth(
+            np.ascontiguousarray(map_hw.cpu().numpy(), dtype=np.float32),
+            self.kind,
+            focal_px=seen_px,
+            far_limit_m=self._far_limit_m,
+        )
+
+
+def _seen_focal_px(field_of_view_b: Tensor, width_px: int) -> float:
+    fov_deg = float(field_of_view_b.reshape(-1)[0])
+    if not 0.0 < fov_deg < 180.0:
+        raise RefinementFailed(
+            f"the model saw a field of view of {fov_deg:.3g} degrees: give the camera's own in a "
+            "list (columns focal_px or fov_deg)"
+        )
+    return 0.5 * width_px / math.tan(math.radians(fov_deg) / 2)
+
+
+def _resized(image_bchw: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    """Resize bilinearly without antialiasing, as the checkpoint's own processor does."""
+    return functional.interpolate(image_bchw, size=size_hw, mode="bilinear", align_corners=False)
+
+
+def load_depth_pro(settings: Coarse, preset: CoarseModel, device: torch.device) -> DepthPro:
+    """Load Depth Pro from the hub or a folder.
+
+    Raises:
+        ConfigError: the weights cannot be had, are not whole, or see no field of view.
+    """
+    if settings.weights.seed is not None:
+        raise seeds_are_for_mini(settings.preset)
+    variant = variant_of(settings.weights, preset.weights)
+    patterns = ("config.json", _PROCESSOR_FILE, *weight_patterns("model", variant))
+    folder = resolve_weights(settings.weights, preset.weights, patterns)
+    files = weight_files(folder, "model", variant)
+    with reading("Depth Pro", folder.path):
+        side_px = _side_px(folder.path)
+        model, info = DepthProForDepthEstimation.from_pretrained(
+            folder.path,
+            variant=variant,
+            dtype=torch.float32,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    require_complete("Depth Pro", folder, info)
+    if model.fov_model is None:
+        raise ConfigError(
+            f"{folder.source} has no network for the field of view (use_fov_model): without one a "
+            "photograph whose focal length is not known has no depth in metres"
+        )
+    return DepthPro(model, side_px, folder.card("coarse", files), settings, preset, device)
+
+
+def _side_px(folder: Path) -> int:
+    settings = json.loads((folder / _PROCESSOR_FILE).read_text(encoding="utf-8"))
+    return int(settings["size"]["height"])

@@ -1,0 +1,132 @@
+"""DPT, and with it MiDaS 3, through transformers: a coarse model that a refiner never saw.
+
+Source: Vision Transformers for Dense Prediction, https://arxiv.org/abs/2103.13413.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import DPTForDepthEstimation
+
+from redepth.coarse.part import Coarse, CoarseModel
+from redepth.geometry.sizes import input_size
+from redepth.types import ByteImage, CoarseDepth, DepthKind, ModelCard
+from redepth.weights import (
+    reading,
+    require_complete,
+    resolve_weights,
+    seeds_are_for_mini,
+    variant_of,
+    weight_files,
+    weight_patterns,
+)
+
+_PROCESSOR_FILE = "preprocessor_config.json"
+
+
+@dataclass(frozen=True, slots=True)
+class PictureRange:
+    """Mean and deviation of the red, green and blue that a checkpoint was trained on, in [0, 1]."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+class Dpt:
+    """A DPT checkpoint: a `DepthEstimator`. Runs in float32, weights frozen.
+
+    The network sees squares alone: transformers takes the tokens of any other picture for a square
+    grid and would mix their rows. So a picture is made square and its map brought back, as the
+    checkpoints' own processor does.
+    """
+
+    def __init__(
+        self,
+        model: DPTForDepthEstimation,
+        picture: PictureRange,
+        card: ModelCard,
+        kind: DepthKind,
+        size_px: int,
+        device: torch.device,
+    ) -> None:
+        self.card = card
+        self.kind = kind
+        self._size_px = size_px
+        self._device = device
+        # The stages halve the patches' grid; another side would come back rounded up.
+        self._multiple = round(model.config.patch_size / min(model.config.reassemble_factors))
+        self._side_px = max(size_px // self._multiple, 1) * self._multiple
+        self._model = model.to(device=device, dtype=torch.float32).eval().requires_grad_(False)
+        self._mean, self._std = (
+            torch.tensor(values, device=device).view(3, 1, 1)
+            for values in (picture.mean, picture.std)
+        )
+
+    def processing_size(self, height_px: int, width_px: int) -> tuple[int, int]:
+        """Return (height, width): aspect kept, multiples of a cell, neither above the square's."""
+        new_width_px, new_height_px = input_size(width_px, height_px, self._side_px, self._multiple)
+        return new_height_px, new_width_px
+
+    @torch.no_grad()
+    def estimate(self, rgb_hw3: ByteImage, focal_px: float | None = None) -> CoarseDepth:
+        """Return the coarse map, float32 [H, W].
+
+        Args:
+            rgb_hw3: uint8 [H, W, 3], any size.
+            focal_px: takes no part.
+        """
+        image_3hw = torch.tensor(rgb_hw3, device=self._device).permute(2, 0, 1) / 255.0
+        shown = ((image_3hw - self._mean) / self._std).unsqueeze(0)
+        raw = self._model(_resized(shown, (self._side_px, self._side_px))).predicted_depth
+        map_hw = _resized(raw[:, None], rgb_hw3.shape[:2])[0, 0]
+        return CoarseDepth(np.ascontiguousarray(map_hw.cpu().numpy(), np.float32), self.kind)
+
+
+def _resized(image_bchw: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    """Resize bicubically; a picture that has the size stays as it is."""
+    if image_bchw.shape[-2:] == size_hw:
+        return image_bchw
+    return functional.interpolate(
+        image_bchw, size=size_hw, mode="bicubic", align_corners=False, antialias=True
+    )
+
+
+def load_dpt(settings: Coarse, preset: CoarseModel, device: torch.device) -> Dpt:
+    """Load a DPT from the hub, a folder, or the package.
+
+    Raises:
+        ConfigError: the weights cannot be had, are not whole, or are no DPT's.
+    """
+    if settings.weights.seed is not None:
+        raise seeds_are_for_mini(settings.preset)
+    variant = variant_of(settings.weights, preset.weights)
+    patterns = ("config.json", _PROCESSOR_FILE, *weight_patterns("model", variant))
+    folder = resolve_weights(settings.weights, preset.weights, patterns)
+    files = weight_files(folder, "model", variant)
+    with reading("DPT", folder.path):
+        picture = _picture_range(folder.path)
+        model, info = DPTForDepthEstimation.from_pretrained(
+            folder.path,
+            variant=variant,
+            dtype=torch.float32,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    require_complete("DPT", folder, info)
+    card = folder.card("coarse", files)
+    return Dpt(model, picture, card, preset.kind, settings.size_px, device)
+
+
+def _picture_range(folder: Path) -> PictureRange:
+    """Read two lines of the processor's settings: its class asks for torchvision."""
+    settings = json.loads((folder / _PROCESSOR_FILE).read_text(encoding="utf-8"))
+    mean, std = (tuple(map(float, settings[f"image_{name}"])) for name in ("mean", "std"))
+    return PictureRange((mean[0], mean[1], mean[2]), (std[0], std[1], std[2]))

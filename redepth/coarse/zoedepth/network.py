@@ -1,0 +1,185 @@
+"""ZoeDepth through transformers: metres, from a head that it chooses by the kind of place.
+
+Picture and map are brought to size as transformers' processor does, whose class asks for
+torchvision: a mirrored border, the checkpoint's own size, bilinear with corners aligned; the
+border's depth is cut off again. The focal length takes no part.
+
+Source: ZoeDepth, https://arxiv.org/abs/2302.12288.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import ZoeDepthForDepthEstimation
+
+from redepth.coarse.far_limit import far_limit_m
+from redepth.coarse.part import Coarse, CoarseModel
+from redepth.geometry.sizes import input_size
+from redepth.types import ByteImage, CoarseDepth, DepthKind, ModelCard
+from redepth.weights import (
+    reading,
+    require_complete,
+    resolve_weights,
+    seeds_are_for_mini,
+    variant_of,
+    weight_files,
+    weight_patterns,
+)
+
+_PROCESSOR_FILE = "preprocessor_config.json"
+_MULTIPLE_PX = 8  # a side is longer than the border that mirrors it, even of a sliver
+
+
+@dataclass(frozen=True, slots=True)
+class ZoePicture:
+    """What a checkpoint's processor makes of a picture.
+
+    Attributes:
+        height_px, width_px: what the picture is fitted to, aspect kept.
+        multiple_px: of which both sides are.
+        mean, std: of red, green and blue in [0, 1].
+    """
+
+    height_px: int
+    width_px: int
+    multiple_px: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def size(self, height_px: int, width_px: int) -> tuple[int, int]:
+        """Return (height, width) for a picture: scaled as little as possible to fit one side."""
+        by_height, by_width = self.height_px / height_px, self.width_px / width_px
+        scale = by_width if abs(1 - by_width) < abs(1 - by_height) else by_height
+        height, width = (
+            max(round(scale * side / self.multiple_px), 1) * self.multiple_px
+            for side in (height_px, width_px)
+        )
+        return height, width
+
+
+class ZoeDepth:
+    """A ZoeDepth checkpoint: a `DepthEstimator`. Runs in float32, weights frozen.
+
+    The network sees the size that its checkpoint names (384 x 512), whatever `size_px` says: that
+    is the size of the label, and of the picture that the network's is made from. The far limit is
+    that of the head which the model chose for the picture (10 m indoors, 80 m on the street).
+    """
+
+    kind = DepthKind.METRIC_DEPTH
+
+    def __init__(
+        self,
+        model: ZoeDepthForDepthEstimation,
+        picture: ZoePicture,
+        card: ModelCard,
+        settings: Coarse,
+        preset: CoarseModel,
+        device: torch.device,
+    ) -> None:
+        """Take a loaded model.
+
+        Raises:
+            ConfigError: the recipe's far limit lies beyond the farthest head's end.
+        """
+        self.card = card
+        self._settings = settings
+        self._preset = preset
+        self._ends_m = [float(head["max_depth"]) for head in model.config.bin_configurations]
+        far_limit_m(settings, preset, max(self._ends_m))
+        self._picture = picture
+        self._device = device
+        self._model = model.to(device=device, dtype=torch.float32).eval().requires_grad_(False)
+        self._mean, self._std = (
+            torch.tensor(values, device=device).view(3, 1, 1)
+            for values in (picture.mean, picture.std)
+        )
+
+    def processing_size(self, height_px: int, width_px: int) -> tuple[int, int]:
+        """Return (height, width): aspect kept, multiples of 8, neither above size_px."""
+        size_px = self._settings.size_px
+        new_width_px, new_height_px = input_size(width_px, height_px, size_px, _MULTIPLE_PX)
+        return new_height_px, new_width_px
+
+    @torch.no_grad()
+    def estimate(self, rgb_hw3: ByteImage, focal_px: float | None = None) -> CoarseDepth:
+        """Return the coarse map in metres; `focal_px` changes nothing in it.
+
+        Args:
+            rgb_hw3: uint8 [H, W, 3], sides of 5 px or more.
+        """
+        height_px, width_px, _ = rgb_hw3.shape
+        border_y, border_x = (int(math.sqrt(side / 2) * 3) for side in (height_px, width_px))
+        image_3hw = torch.tensor(rgb_hw3, device=self._device).permute(2, 0, 1) / 255.0
+        borders = (border_x, border_x, border_y, border_y)
+        padded = functional.pad(image_3hw[None], borders, mode="reflect")
+        shown = functional.interpolate(
+            padded,
+            self._picture.size(padded.shape[-2], padded.shape[-1]),
+            mode="bilinear",
+            align_corners=True,
+        )
+        answer = self._model((shown - self._mean) / self._std)
+        whole = functional.interpolate(
+            answer.predicted_depth[:, None],
+            (padded.shape[-2], padded.shape[-1]),
+            mode="bicubic",
+            align_corners=False,
+        )
+        map_hw = whole[0, 0, border_y : border_y + height_px, border_x : border_x + width_px]
+        return CoarseDepth(
+            np.ascontiguousarray(map_hw.cpu().numpy(), dtype=np.float32),
+            self.kind,
+            far_limit_m=self._limit_of(answer.domain_logits),
+        )
+
+    def _limit_of(self, domain_logits: Tensor | None) -> float | None:
+        """Return the limit of the head that answered; a recipe's own where that is nearer."""
+        chosen = 0 if domain_logits is None else int(domain_logits.sum(dim=0).argmax())
+        end_m = self._ends_m[chosen]
+        without = self._settings.model_copy(update={"far_limit_m": None})
+        nearest = far_limit_m(without, self._preset, end_m)
+        asked = self._settings.far_limit_m
+        return nearest if asked is None or nearest is None else min(asked, nearest)
+
+
+def load_zoedepth(settings: Coarse, preset: CoarseModel, device: torch.device) -> ZoeDepth:
+    """Load a ZoeDepth from the hub or a folder.
+
+    Raises:
+        ConfigError: the weights cannot be had, are not whole, or are no ZoeDepth's.
+    """
+    if settings.weights.seed is not None:
+        raise seeds_are_for_mini(settings.preset)
+    variant = variant_of(settings.weights, preset.weights)
+    patterns = ("config.json", _PROCESSOR_FILE, *weight_patterns("model", variant))
+    folder = resolve_weights(settings.weights, preset.weights, patterns)
+    files = weight_files(folder, "model", variant)
+    with reading("ZoeDepth", folder.path):
+        picture = _picture(folder.path)
+        model, info = ZoeDepthForDepthEstimation.from_pretrained(
+            folder.path,
+            variant=variant,
+            dtype=torch.float32,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    require_complete("ZoeDepth", folder, info)
+    return ZoeDepth(model, picture, folder.card("coarse", files), settings, preset, device)
+
+
+def _picture(folder: Path) -> ZoePicture:
+    said = json.loads((folder / _PROCESSOR_FILE).read_text(encoding="utf-8"))
+    mean, std = (tuple(map(float, said[f"image_{name}"])) for name in ("mean", "std"))
+    size = said["size"]
+    return ZoePicture(
+        int(size["height"]), int(size["width"]), int(said["ensure_multiple_of"]), mean, std
+    )

@@ -1,0 +1,103 @@
+"""BetterDepth: a trained diffusion model adds the picture's detail to any model's depth map.
+
+The coarse map is brought to [-1, 1] and encoded beside the picture, and a denoiser that was trained
+for it draws a refined map from noise; the members of the ensemble differ by their noise alone.
+
+Source: BetterDepth. What differs: a map whose numbers grow away from the camera is shown negated,
+so that near is always large; the result is brought back to the coarse map's unit. What a model's
+own settings change is in its folder (docs/betterdepth.md).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from redepth.errors import RefinementFailed
+from redepth.refiners.betterdepth import PRESETS, BetterDepth
+from redepth.refiners.draws import generator
+from redepth.refiners.latents.frame import frame_of
+from redepth.refiners.latents.loading import load_betterdepth
+from redepth.refiners.latents.sampling import RefinementSampler
+from redepth.refiners.part import LoadContext
+from redepth.refiners.refiner import Scene
+from redepth.types import ByteImage, Members, ModelCard
+
+
+class BetterDepthRefiner:
+    """Draw an ensemble for one image at a time, with a model that is loaded once."""
+
+    def __init__(
+        self,
+        settings: BetterDepth,
+        seed: int,
+        sampler: RefinementSampler,
+        card: ModelCard,
+        device: torch.device,
+    ) -> None:
+        self._settings = settings
+        self._seed = seed
+        self._sampler = sampler
+        self._card = card
+        self._device = device
+
+    @property
+    def cards(self) -> tuple[ModelCard, ...]:
+        """The refiner's own model."""
+        return (self._card,)
+
+    def caption(self, rgb_hw3: ByteImage, own_caption: str | None) -> str | None:
+        """Return None: the prompt is empty."""
+        return None
+
+    def refine(self, scene: Scene) -> Members:
+        """Draw every member and return those that are finite.
+
+        Picture and coarse map are encoded once. Members share a batch in groups of
+        `members_per_batch`; images never share one.
+
+        Returns:
+            Members, float32 [E, H, W], in the coarse map's unit.
+
+        Raises:
+            RefinementFailed: no member is finite.
+        """
+        sign = 1.0 if scene.coarse.kind.grows_towards_camera else -1.0
+        coarse_1hw = torch.from_numpy(scene.coarse.map_hw).to(self._device)[None] * sign
+        frame = frame_of(coarse_1hw)
+        image = torch.from_numpy(scene.rgb_hw3).to(self._device, torch.float32) / 127.5 - 1.0
+        conditions = self._sampler.condition(
+            image.permute(2, 0, 1).unsqueeze(0).contiguous(), frame.into(coarse_1hw)
+        )
+        maps = []
+        numbers = range(self._settings.num_members)
+        size = self._settings.members_per_batch
+        for first in range(0, len(numbers), size):
+            noise = self._draw(scene, numbers[first : first + size])
+            framed = self._sampler.refine(conditions, noise, self._settings.num_steps)
+            maps.append(sign * frame.back(framed).cpu().numpy())
+        return _finite_members(np.concatenate(maps).astype(np.float32))
+
+    def _draw(self, scene: Scene, numbers: range) -> Tensor:
+        """Draw the noise of some members on the CPU: a function of (seed, image id, member)."""
+        shape = self._sampler.latent_shape(*scene.coarse.map_hw.shape)
+        generators = [generator(self._seed, scene.image_id, number, 0) for number in numbers]
+        return torch.stack([torch.randn(shape, generator=g) for g in generators]).to(self._device)
+
+
+def load_betterdepth_refiner(settings: BetterDepth, context: LoadContext) -> BetterDepthRefiner:
+    """Load a trained BetterDepth. Raises ConfigError as `load_betterdepth`."""
+    model = settings.model
+    sampler, card = load_betterdepth(
+        model.weights, PRESETS[model.preset], context.compute, context.device
+    )
+    return BetterDepthRefiner(settings, context.seed, sampler, card, context.device)
+
+
+def _finite_members(maps_ehw: np.ndarray) -> Members:
+    finite = np.isfinite(maps_ehw).all(axis=(1, 2))
+    stopped = tuple(f"member {n}: its map is not finite" for n in np.flatnonzero(~finite))
+    if not finite.any():
+        raise RefinementFailed(f"no member came through: {'; '.join(stopped)}")
+    return Members(np.ascontiguousarray(maps_ehw[finite]), stopped)

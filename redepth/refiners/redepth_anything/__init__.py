@@ -1,0 +1,170 @@
+"""Re-Depth Anything: settings, priors and captioners by name, and what it asks of a coarse model.
+
+Source: Re-Depth Anything; the method itself is in refiner.py beside this.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, model_validator
+
+from redepth.coarse.part import CoarseModel
+from redepth.refiners.part import LoadContext, RefinerPart, RefinerSettings
+from redepth.settings import (
+    UNVERIFIED,
+    HubWeights,
+    Licence,
+    ModelUse,
+    PackagedWeights,
+    PublishedWeights,
+    Settings,
+    UnitInterval,
+    Weights,
+    require_known,
+)
+
+if TYPE_CHECKING:
+    from redepth.refiners.redepth_anything.refiner import ReDepthAnythingRefiner
+
+
+@dataclass(frozen=True, slots=True)
+class PriorPreset:
+    """A latent diffusion model whose VAE encoder, UNet and text encoder judge a picture."""
+
+    weights: PublishedWeights
+    size_px: int
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionerPreset:
+    """An image-to-text model; `task` is the prompt some of them need."""
+
+    weights: HubWeights
+    task: str | None = None
+
+
+PRIORS: dict[str, PriorPreset] = {
+    "stable-diffusion-v1-5": PriorPreset(
+        HubWeights(
+            "stable-diffusion-v1-5/stable-diffusion-v1-5",
+            "451f4fe16113bff5a5d2269ed5ad43b0592e9a14",
+            Licence("CreativeML-OpenRAIL-M"),
+        ),
+        size_px=512,
+    ),
+    "mini": PriorPreset(PackagedWeights("models/mini/prior"), size_px=64),
+}
+
+CAPTIONERS: dict[str, CaptionerPreset] = {
+    "blip": CaptionerPreset(
+        HubWeights(
+            "Salesforce/blip-image-captioning-base",
+            "82a37760796d32b1411fe092ab5d4e227313294b",
+            Licence("BSD-3-Clause"),
+        )
+    ),
+    "blip-2": CaptionerPreset(HubWeights("Salesforce/blip2-opt-2.7b", UNVERIFIED, Licence("MIT"))),
+    "florence-2": CaptionerPreset(
+        HubWeights("florence-community/Florence-2-base", UNVERIFIED, Licence("MIT")),
+        task="<CAPTION>",
+    ),
+}
+
+
+class Prior(Settings):
+    """The frozen diffusion model that judges the re-lit picture."""
+
+    preset: str = Field("stable-diffusion-v1-5", description="a prior by name")
+    weights: Weights = Weights()
+
+    @model_validator(mode="after")
+    def _known(self) -> Prior:
+        require_known("prior.preset", self.preset, PRIORS)
+        return self
+
+
+class Caption(Settings):
+    """The prior's prompt: the list's own caption, else the captioner's, else `prompt`."""
+
+    captioner: str | None = Field(None, description="preset of an image-to-text model, or null")
+    weights: Weights = Weights()
+    prompt: str = Field("a photograph", description="used where neither list nor captioner speaks")
+
+    @model_validator(mode="after")
+    def _known(self) -> Caption:
+        if self.captioner is not None:
+            require_known("caption.captioner", self.captioner, CAPTIONERS)
+        return self
+
+
+class ReDepthAnything(RefinerSettings):
+    """Test-time optimisation by re-lighting and score distillation; the paper's constants.
+
+    Source: Re-Depth Anything, section "method"; formulas in redepth/refiners/redepth_anything.py.
+    """
+
+    method: Literal["redepth_anything"] = "redepth_anything"
+    prior: Prior = Prior()
+    caption: Caption = Caption()
+    num_members: int = Field(10, ge=1, description="an ensemble of 1 has no confidence")
+    num_steps: int = Field(1000, ge=0, description="0 leaves the prediction untouched")
+    token_learning_rate: float = Field(1e-3, ge=0, description="of the four patch-token maps")
+    decoder_learning_rate: float = Field(2e-6, ge=0, description="of the decoder's weights")
+    scale_learning_rate: float = Field(1e-3, ge=0, description="of the scale offset o")
+    weight_decay: float = Field(0.01, ge=0, description="AdamW's, on all of them")
+    betas: tuple[UnitInterval, UnitInterval] = Field((0.9, 0.999), description="AdamW's")
+    render_scale: float | None = Field(None, description="s; null takes the coarse preset's")
+    render_margin: float | None = Field(None, description="m; null takes the coarse preset's")
+    light_extent: float = Field(1.0, gt=0, description="lx, ly ~ U(-extent, extent), lz = 1")
+    shininess_exponents: tuple[int, int] = Field((2, 7), description="k in 2^k, inclusive range")
+    gamma: float = Field(2.2, gt=0, description="linear light is rgb ** gamma")
+    shading_floor: float = Field(1e-3, gt=0, description="darkest value of the re-lit picture")
+    guidance_scale: float = Field(50.0, description="g in e_text + g (e_text - e_uncond)")
+    min_timestep: UnitInterval = Field(0.02, description="share of the prior's timesteps")
+    max_timestep: UnitInterval = Field(0.60, description="share of the prior's timesteps")
+    weighting: Literal["uniform", "sds", "fantasia3d"] = Field(
+        "uniform", description="w(t) of the gradient: 1, 1 - abar or sqrt(abar) (1 - abar)"
+    )
+    score_weight: float = Field(
+        1.0, ge=0, description="of the prior's say; 0 leaves the smoothness alone (a control)"
+    )
+    smoothness_weight: float = Field(1.0, ge=0, description="of the mean absolute Laplacian")
+    members_per_batch: int = Field(
+        1, ge=1, description="members that share a step: 1 on a CPU, all of them on a GPU"
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ReDepthAnything:
+        if self.min_timestep > self.max_timestep:
+            raise ValueError("refiner.min_timestep is larger than refiner.max_timestep")
+        if self.shininess_exponents[0] > self.shininess_exponents[1]:
+            raise ValueError("refiner.shininess_exponents must be (smallest, largest)")
+        return self
+
+
+def _models(settings: ReDepthAnything) -> list[ModelUse]:
+    prior, caption = settings.prior, settings.caption
+    uses = [ModelUse("prior", prior.preset, prior.weights, PRIORS[prior.preset].weights)]
+    if caption.captioner is not None:
+        published = CAPTIONERS[caption.captioner].weights
+        uses.append(ModelUse("captioner", caption.captioner, caption.weights, published))
+    return uses
+
+
+def _check(settings: ReDepthAnything, coarse: CoarseModel) -> None:
+    if coarse.rendering is None:
+        raise ValueError(
+            "refiner.method redepth_anything moves the tokens of a Depth Anything for relative "
+            f"depth, and coarse.preset {coarse.name!r} is none: take betterdepth or identity"
+        )
+
+
+def _load(settings: ReDepthAnything, context: LoadContext) -> ReDepthAnythingRefiner:
+    from redepth.refiners.redepth_anything.refiner import load_redepth_anything
+
+    return load_redepth_anything(settings, context)
+
+
+PART = RefinerPart("redepth_anything", ReDepthAnything, _load, _models, _check)

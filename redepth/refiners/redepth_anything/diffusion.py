@@ -1,0 +1,313 @@
+"""Stable Diffusion 1.x through diffusers, as a frozen judge of pictures.
+
+Only what score distillation needs is loaded: the encoder half of the VAE, the UNet, the text
+encoder with its tokenizer, and the noise schedule. The VAE's decoder is never read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+from safetensors import safe_open
+from torch import Tensor
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from redepth.errors import ConfigError
+from redepth.refiners.redepth_anything import PRIORS, Prior
+from redepth.settings import Compute, HubWeights
+from redepth.types import ModelCard
+from redepth.weights import (
+    DIFFUSERS_STEM,
+    TOKENIZER_FILES,
+    ResolvedFolder,
+    quieten_libraries,
+    read_network,
+    reading,
+    resolve_weights,
+    seeded_card,
+    variant_of,
+    weight_files,
+    weight_patterns,
+)
+
+# Names of attention weights in VAE checkpoints of 2022, Stable Diffusion 1.5 among them.
+_OLD_ATTENTION_NAMES = {
+    ".query.": ".to_q.",
+    ".key.": ".to_k.",
+    ".value.": ".to_v.",
+    ".proj_attn.": ".to_out.0.",
+}
+# Score distillation divides its gradient by the latents' 16384 elements; what then reaches a pixel
+# is about 1e-6, where float16 has a bit or two left. A power of two, so that nothing else changes.
+_HALF_GRADIENT_SCALE = 1024.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PriorParts:
+    """The models a prior is made of, on the CPU, as the libraries give them.
+
+    Attributes:
+        vae: an AutoencoderKL; its decoder half is not used and may be missing.
+        unet: a UNet2DConditionModel.
+        text_encoder: a CLIPTextModel.
+        tokenizer: its CLIPTokenizer.
+        scheduler: a DDPMScheduler, for its noise schedule and prediction type.
+    """
+
+    vae: AutoencoderKL
+    unet: UNet2DConditionModel
+    text_encoder: CLIPTextModel
+    tokenizer: CLIPTokenizer
+    scheduler: DDPMScheduler
+
+    def state(self) -> dict[str, Tensor]:
+        """Return every tensor of the three networks, by name."""
+        networks = {"vae": self.vae, "unet": self.unet, "text_encoder": self.text_encoder}
+        return {
+            f"{name}.{key}": tensor
+            for name, network in networks.items()
+            for key, tensor in network.state_dict().items()
+        }
+
+
+class DiffusionPrior:
+    """A frozen latent diffusion model.
+
+    Takes and gives float32; the networks run in the dtype they were loaded with.
+
+    Attributes:
+        card: what was loaded.
+        size_px: side of the square pictures it takes.
+        latent_shape: (channels, height, width) of the latents of such a picture.
+        num_timesteps: T; timesteps are 0 .. T - 1.
+        alphas_cumprod: abar, float32 [T], on the device.
+    """
+
+    def __init__(
+        self,
+        parts: PriorParts,
+        card: ModelCard,
+        size_px: int,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        self.card = card
+        self.size_px = size_px
+        self.latent_shape = _latent_shape(parts.vae, size_px)
+        self.alphas_cumprod: Tensor = parts.scheduler.alphas_cumprod.to(device, torch.float32)
+        self.num_timesteps = len(self.alphas_cumprod)
+        self._predicts_velocity = parts.scheduler.config.prediction_type == "v_prediction"
+        self._scaling_factor = float(parts.vae.config.scaling_factor)
+        self._gradient_scale = _HALF_GRADIENT_SCALE if dtype == torch.float16 else 1.0
+        self._tokenizer = parts.tokenizer
+        self._dtype = dtype
+        self._device = device
+        self._vae, self._unet, self._text_encoder = (
+            network.to(device=device, dtype=dtype).eval().requires_grad_(False)
+            for network in (parts.vae, parts.unet, parts.text_encoder)
+        )
+
+    def encode(self, image_b3hw: Tensor, noise_bchw: Tensor) -> Tensor:
+        """Return latents (mean + std * noise) * scaling_factor, differentiable in the picture.
+
+        Args:
+            image_b3hw: float32 [B, 3, size_px, size_px] in [-1, 1].
+            noise_bchw: float32 [B, *latent_shape], standard normal.
+
+        Returns:
+            float32 [B, *latent_shape].
+        """
+        image_b3hw = _with_gradient_times(1 / self._gradient_scale, image_b3hw)
+        posterior = self._vae.encode(image_b3hw.to(self._dtype)).latent_dist
+        latents: Tensor = posterior.mean.float() + posterior.std.float() * noise_bchw
+        return _with_gradient_times(self._gradient_scale, latents * self._scaling_factor)
+
+    @torch.no_grad()
+    def embed(self, prompts: Sequence[str]) -> Tensor:
+        """Return the text encoder's states, float32 [P, L, C], padded and truncated to L.
+
+        L is the text encoder's: 77 in Stable Diffusion.
+        """
+        tokens = self._tokenizer(
+            list(prompts),
+            padding="max_length",
+            max_length=self._text_encoder.config.max_position_embeddings,
+            truncation=True,
+            return_tensors="pt",
+        )
+        states: Tensor = self._text_encoder(tokens.input_ids.to(self._device)).last_hidden_state
+        return states.float()
+
+    @torch.no_grad()
+    def predict_noise(
+        self, noisy_bchw: Tensor, timesteps_b: Tensor, embeddings_blc: Tensor
+    ) -> Tensor:
+        """Return the UNet's estimate of the noise in noisy latents, without gradient.
+
+        A UNet that predicts v = sqrt(abar) e - sqrt(1 - abar) x is brought to noise by
+        e = sqrt(abar) v + sqrt(1 - abar) x_t.
+
+        Args:
+            noisy_bchw: x_t, float32 [B, *latent_shape].
+            timesteps_b: int64 [B] in 0 .. T - 1.
+            embeddings_blc: float32 [B, L, C] of `embed`.
+
+        Returns:
+            float32 [B, *latent_shape].
+        """
+        output: Tensor = self._unet(
+            noisy_bchw.to(self._dtype),
+            timesteps_b,
+            encoder_hidden_states=embeddings_blc.to(self._dtype),
+        ).sample.float()
+        if not self._predicts_velocity:
+            return output
+        abar_b111: Tensor = self.alphas_cumprod[timesteps_b].view(-1, 1, 1, 1)
+        return abar_b111.sqrt() * output + (1 - abar_b111).sqrt() * noisy_bchw
+
+
+def load_prior(settings: Prior, compute: Compute, device: torch.device) -> DiffusionPrior:
+    """Load a prior from the hub, a folder, or (mini alone) a seed.
+
+    Raises:
+        ConfigError: the weights cannot be had, are not whole, or are not of Stable Diffusion 1.x.
+    """
+    quieten_libraries()
+    preset = PRIORS[settings.preset]
+    dtype: torch.dtype = getattr(torch, compute.dtype)
+    seed = settings.weights.seed
+    parts, card = _read(settings, dtype) if seed is None else _make(settings, seed)
+    _require_stable_diffusion(parts, card.source)
+    return DiffusionPrior(parts, card, preset.size_px, dtype, device)
+
+
+def _read(settings: Prior, dtype: torch.dtype) -> tuple[PriorParts, ModelCard]:
+    preset = PRIORS[settings.preset].weights
+    variant = variant_of(settings.weights, preset)
+    folder = resolve_weights(settings.weights, preset, _patterns(variant))
+    vae_files = weight_files(folder, DIFFUSERS_STEM, variant, "vae")
+    unet_files = weight_files(folder, DIFFUSERS_STEM, variant, "unet")
+    text_files = weight_files(folder, "model", variant, "text_encoder")
+    parts = PriorParts(
+        vae=_read_vae_encoder(folder, vae_files, dtype),
+        unet=read_network(UNet2DConditionModel, folder, "unet", variant, dtype),
+        text_encoder=read_network(CLIPTextModel, folder, "text_encoder", variant, dtype),
+        tokenizer=_read_tokenizer(folder),
+        scheduler=_read_scheduler(folder),
+    )
+    return parts, folder.card("prior", [*vae_files, *unet_files, *text_files])
+
+
+def _patterns(variant: str | None) -> tuple[str, ...]:
+    return (
+        "vae/config.json",
+        *weight_patterns(DIFFUSERS_STEM, variant, "vae"),
+        "unet/config.json",
+        *weight_patterns(DIFFUSERS_STEM, variant, "unet"),
+        "text_encoder/config.json",
+        *weight_patterns("model", variant, "text_encoder"),
+        *(f"tokenizer/{name}" for name in TOKENIZER_FILES),
+        "scheduler/scheduler_config.json",
+    )
+
+
+def _read_vae_encoder(
+    folder: ResolvedFolder, files: Sequence[Path], dtype: torch.dtype
+) -> AutoencoderKL:
+    """Build the VAE without memory, drop its decoder, and fill the rest from the files."""
+    with reading("the VAE's encoder", folder.path / "vae"):
+        config = AutoencoderKL.load_config(folder.path / "vae", local_files_only=True)
+        with torch.device("meta"):
+            vae = AutoencoderKL.from_config(config)
+        drop_decoder(vae)
+        state = _encoder_state(files, wanted=vae.state_dict().keys(), dtype=dtype)
+        vae.load_state_dict(state, assign=True)
+    return vae
+
+
+def drop_decoder(vae: AutoencoderKL) -> None:
+    """Take the decoder half off a VAE, in place; encoding still works."""
+    del vae.decoder
+    del vae.post_quant_conv
+    vae.post_quant_conv = None
+
+
+def _encoder_state(
+    files: Sequence[Path], wanted: Set[str], dtype: torch.dtype
+) -> dict[str, Tensor]:
+    state = {}
+    for path in files:
+        with safe_open(path, framework="pt") as tensors:
+            for stored in tensors.keys():  # noqa: SIM118 - not a mapping
+                name = _present_name(stored)
+                if name in wanted:
+                    state[name] = tensors.get_tensor(stored).to(dtype)
+    return state
+
+
+def _present_name(stored: str) -> str:
+    for old, present in _OLD_ATTENTION_NAMES.items():
+        stored = stored.replace(old, present)
+    return stored
+
+
+def _read_tokenizer(folder: ResolvedFolder) -> CLIPTokenizer:
+    with reading("the tokenizer", folder.path / "tokenizer"):
+        return CLIPTokenizer.from_pretrained(folder.path / "tokenizer", local_files_only=True)
+
+
+def _read_scheduler(folder: ResolvedFolder) -> DDPMScheduler:
+    """Read the noise schedule; whatever scheduler class the folder names shares its settings."""
+    with reading("the noise schedule", folder.path / "scheduler"):
+        config = DDPMScheduler.load_config(folder.path / "scheduler", local_files_only=True)
+        return DDPMScheduler.from_config(config)
+
+
+def _make(settings: Prior, seed: int) -> tuple[PriorParts, ModelCard]:
+    from redepth.refiners.redepth_anything.mini_prior import build_mini_prior
+
+    if isinstance(PRIORS[settings.preset].weights, HubWeights):
+        raise ConfigError(
+            f"prior.weights.seed makes the preset 'mini' only, got preset {settings.preset!r}: "
+            "leave weights out for the preset's own, or name a repo or a folder"
+        )
+    parts = build_mini_prior(seed)
+    drop_decoder(parts.vae)
+    return parts, seeded_card("prior", settings.preset, seed, parts.state())
+
+
+def _with_gradient_times(factor: float, values: Tensor) -> Tensor:
+    """Return the same values; what flows back through them is multiplied by `factor`."""
+    if factor == 1 or not values.requires_grad:
+        return values
+    same = values.view_as(values)
+    same.register_hook(lambda gradient: gradient * factor)  # type: ignore[no-untyped-call]
+    return same
+
+
+def _latent_shape(vae: AutoencoderKL, size_px: int) -> tuple[int, int, int]:
+    side = size_px // 2 ** (len(vae.config.block_out_channels) - 1)
+    return int(vae.config.latent_channels), side, side
+
+
+def _require_stable_diffusion(parts: PriorParts, source: str) -> None:
+    """Refuse what loads and would fail, or mislead, at the first step."""
+    unet, prediction = parts.unet.config, parts.scheduler.config.prediction_type
+    text_width = parts.text_encoder.config.hidden_size
+    problem = None
+    if unet.in_channels != parts.vae.config.latent_channels:
+        problem = f"its UNet takes {unet.in_channels} channels"
+    elif unet.addition_embed_type is not None:
+        problem = f"its UNet also needs {unet.addition_embed_type} embeddings"
+    elif unet.cross_attention_dim != text_width:
+        problem = f"its UNet attends to {unet.cross_attention_dim} text channels, not {text_width}"
+    elif prediction not in ("epsilon", "v_prediction"):
+        problem = f"it predicts {prediction}"
+    if problem is not None:
+        raise ConfigError(
+            f"{source} is no Stable Diffusion 1.x or 2.x text-to-image model: {problem}"
+        )

@@ -1,0 +1,358 @@
+"""Coarse models that speak in metres: real classes of transformers at toy size, from folders."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+from transformers import (
+    BeitConfig,
+    DepthProConfig,
+    DepthProForDepthEstimation,
+    Dinov2Config,
+    ZoeDepthConfig,
+    ZoeDepthForDepthEstimation,
+)
+
+from redepth.coarse import coarse_models
+from redepth.coarse.depth_anything.mini import (
+    METRIC_MAX_DEPTH_M,
+    build_mini_depth_anything,
+    build_mini_metric,
+)
+from redepth.coarse.estimator import DepthEstimator, load_estimator
+from redepth.coarse.part import Coarse
+from redepth.coarse.zoedepth.network import ZoePicture
+from redepth.config import load_recipe
+from redepth.errors import ConfigError, RefinementFailed
+from redepth.settings import Weights
+from redepth.types import ByteImage, CoarseDepth, DepthKind
+
+CPU = torch.device("cpu")
+SEEDED = Coarse(preset="mini-metric", weights=Weights(seed=0), size_px=64)
+
+
+@pytest.fixture(scope="module")
+def picture() -> ByteImage:
+    return np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+
+
+def of_folder(preset: str, folder: Path, **settings: Any) -> DepthEstimator:
+    chosen = {"size_px": 64} | settings
+    return load_estimator(Coarse(preset=preset, weights=Weights(folder=str(folder)), **chosen), CPU)
+
+
+def test_every_metric_preset_says_how_far_it_goes_or_its_checkpoint_does() -> None:
+    metric = {
+        name for name, preset in coarse_models.own.items() if preset.kind is DepthKind.METRIC_DEPTH
+    }
+    open_ended = {name for name in metric if coarse_models[name].far_limit_m is not None}
+    assert open_ended == {"depth-pro", "unidepth-v2-large"}
+    assert len(metric) == 10
+
+
+# --- Depth Anything -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_untrained_metric_mini_varies_within_its_range(seed: int) -> None:
+    noise = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        depth = build_mini_metric(seed)(noise).predicted_depth
+    assert 0 < depth.min() < depth.max() < METRIC_MAX_DEPTH_M
+    assert depth.std() > 0.1
+
+
+def test_making_the_metric_mini_leaves_the_global_random_state() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    build_mini_metric(seed=1)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_metric_depth_anything_gives_metres(picture: ByteImage) -> None:
+    estimator = load_estimator(SEEDED, CPU)
+    coarse = estimator.estimate(picture, focal_px=70.0)
+    assert coarse.kind is estimator.kind is DepthKind.METRIC_DEPTH
+    assert coarse.far_limit_m == pytest.approx(9.8)
+    assert coarse.focal_px is None
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    pixels = ((picture / 255.0 - mean) / std).astype(np.float32).transpose(2, 0, 1)
+    with torch.no_grad():
+        own = build_mini_metric(0)(torch.from_numpy(pixels)[None]).predicted_depth[0].numpy()
+    np.testing.assert_allclose(coarse.map_hw, own, rtol=1e-5)
+    assert estimator.card.untrained
+
+
+def test_a_folder_gives_the_same_bytes_as_the_seed(tmp_path: Path, picture: ByteImage) -> None:
+    build_mini_metric(0).save_pretrained(tmp_path)
+    own = of_folder("depth-anything-v2-metric-indoor-small", tmp_path).estimate(picture)
+    np.testing.assert_array_equal(own.map_hw, load_estimator(SEEDED, CPU).estimate(picture).map_hw)
+
+
+def test_relative_and_metric_checkpoints_are_not_taken_for_each_other(tmp_path: Path) -> None:
+    build_mini_metric(0).save_pretrained(tmp_path / "metric")
+    build_mini_depth_anything(0).save_pretrained(tmp_path / "relative")
+    with pytest.raises(ConfigError, match="predicts relative depth"):
+        of_folder("mini-metric", tmp_path / "relative")
+    with pytest.raises(ConfigError, match="predicts metric depth"):
+        of_folder("mini", tmp_path / "metric")
+
+
+def test_the_far_limit_is_the_recipes_where_the_model_reaches_it(tmp_path: Path) -> None:
+    near = load_estimator(SEEDED.model_copy(update={"far_limit_m": 4.0}), CPU)
+    grey = np.full((64, 64, 3), 128, np.uint8)
+    assert near.estimate(grey).far_limit_m == 4.0
+    with pytest.raises(ConfigError, match=r"nothing beyond 9\.8 m"):
+        load_estimator(SEEDED.model_copy(update={"far_limit_m": 9.9}), CPU)
+
+
+# --- recipes --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["labels.coarse.preset=mini-metric"], "tokens of a Depth Anything for relative depth"),
+        (
+            ["labels.coarse.preset=mini-metric", "labels.refiner={method: identity}",
+             "labels.ensemble.align_before_mean=true"],
+            "those of coarse.preset 'mini-metric' are metres",
+        ),
+        (["labels.coarse.far_limit_m=5"], "'mini' has none"),
+    ],
+)  # fmt: skip
+def test_what_metres_do_not_go_with_is_refused(overrides: list[str], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        load_recipe("mini", overrides)
+
+
+def test_a_run_says_that_a_model_is_non_commercial() -> None:
+    for preset in ("depth-pro", "unidepth-v2-large", "depth-anything-v2-metric-outdoor-large"):
+        recipe = load_recipe("coarse", [f"labels.coarse.preset={preset}"])
+        assert any("non-commercial" in line for line in recipe.licence_lines())
+    recipe = load_recipe("coarse", ["labels.coarse.preset=depth-anything-v2-metric-indoor-small"])
+    assert recipe.licence_lines() == [
+        "depth-anything-v2-metric-indoor-small: Apache-2.0 (inferred: its model card states none)"
+    ]
+
+
+# --- Depth Pro ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def depth_pro(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_depth_pro(tmp_path_factory.mktemp("depth-pro"))
+
+
+def save_depth_pro(folder: Path, *, sees_fov: bool = True, fov_deg: float = 60.0) -> Path:
+    """Write a tiny Depth Pro whose field of view is near a stated one."""
+    torch.manual_seed(0)
+    vit = Dinov2Config(
+        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, patch_size=4, image_size=16,
+    )  # fmt: skip
+    config = DepthProConfig(
+        patch_size=16, fusion_hidden_size=8, intermediate_hook_ids=[1, 0],
+        intermediate_feature_dims=[8, 8], scaled_images_ratios=[0.25, 0.5, 1.0],
+        scaled_images_overlap_ratios=[0.0, 0.5, 0.25], scaled_images_feature_dims=[16, 16, 8],
+        merge_padding_value=1, use_fov_model=sees_fov, num_fov_head_layers=1,
+        image_model_config=vit.to_dict(), patch_model_config=vit.to_dict(),
+        fov_model_config=vit.to_dict(), initializer_range=0.2,
+    )  # fmt: skip
+    model = DepthProForDepthEstimation(config).eval()
+    with torch.no_grad():
+        for layer in reversed(list(model.head.modules())):
+            if isinstance(layer, torch.nn.Conv2d):
+                layer.weight.abs_()
+                layer.bias.fill_(0.1)
+                break
+        if sees_fov:
+            last = [m for m in model.fov_model.modules() if isinstance(m, torch.nn.Conv2d)][-1]
+            last.weight.mul_(0.01)
+            last.bias.fill_(fov_deg)
+    model.save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text(
+        json.dumps({"size": {"height": 64, "width": 64}})
+    )
+    return folder
+
+
+def test_depth_pro_is_what_transformers_makes_of_it(depth_pro: Path, picture: ByteImage) -> None:
+    """The formula of its processor, written out: z = 1 / (c w / f) with f from the model's view."""
+    estimator = of_folder("depth-pro", depth_pro)
+    coarse = estimator.estimate(picture)
+    model = DepthProForDepthEstimation.from_pretrained(depth_pro)
+    pixels = torch.tensor(picture, dtype=torch.float32).permute(2, 0, 1)[None] / 127.5 - 1.0
+    square = functional.interpolate(pixels, (64, 64), mode="bilinear")
+    with torch.no_grad():
+        answer = model(square)
+    focal_px = 0.5 * 64 / math.tan(math.radians(float(answer.field_of_view)) / 2)
+    inverse = functional.interpolate(
+        answer.predicted_depth[None] * 64 / focal_px, (48, 64), mode="bilinear"
+    )
+    expected = 1 / inverse.clamp(1e-4, 1e4)[0, 0]
+    assert coarse.focal_px == pytest.approx(focal_px, rel=1e-5)
+    np.testing.assert_allclose(coarse.map_hw, expected.numpy(), rtol=1e-4)
+    assert coarse.map_hw.std() > 0
+    assert coarse.far_limit_m == 1000.0
+    assert estimator.processing_size(300, 400) == (48, 64)
+
+
+def test_depth_pro_takes_a_known_focal_length(depth_pro: Path, picture: ByteImage) -> None:
+    """Twice the focal length is twice the depth, and the model's own view is not asked."""
+    estimator = of_folder("depth-pro", depth_pro)
+    near, far = (estimator.estimate(picture, focal_px=f) for f in (50.0, 100.0))
+    np.testing.assert_allclose(far.map_hw, 2 * near.map_hw, rtol=1e-5)
+    assert near.focal_px is far.focal_px is None
+
+
+def test_a_depth_pro_that_sees_no_camera_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no network for the field of view"):
+        of_folder("depth-pro", save_depth_pro(tmp_path, sees_fov=False))
+
+
+def test_an_impossible_view_fails_that_image_alone(tmp_path: Path, picture: ByteImage) -> None:
+    estimator = of_folder("depth-pro", save_depth_pro(tmp_path, fov_deg=200.0))
+    with pytest.raises(RefinementFailed, match="saw a field of view of 2"):
+        estimator.estimate(picture)
+    assert estimator.estimate(picture, focal_px=60.0).map_hw.shape == (48, 64)
+
+
+# --- ZoeDepth -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def zoedepth(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("zoedepth")
+    torch.manual_seed(0)
+    beit = BeitConfig(
+        hidden_size=32, num_hidden_layers=4, num_attention_heads=2, intermediate_size=64,
+        image_size=64, patch_size=16, use_relative_position_bias=True,
+        reshape_hidden_states=False, out_features=["stage1", "stage2", "stage3", "stage4"],
+    )  # fmt: skip
+    config = ZoeDepthConfig(
+        backbone_config=beit, neck_hidden_sizes=[16, 16, 16, 16], fusion_hidden_size=16,
+        bottleneck_features=16, num_relative_features=8, bin_embedding_dim=16,
+        num_attractors=[4, 3, 2, 1], num_patch_transformer_layers=4,
+        patch_transformer_hidden_size=128, patch_transformer_intermediate_size=16,
+        patch_transformer_num_attention_heads=2,
+        bin_configurations=[
+            {"name": "nyu", "n_bins": 8, "min_depth": 1e-3, "max_depth": 10.0},
+            {"name": "kitti", "n_bins": 8, "min_depth": 1e-3, "max_depth": 80.0},
+        ],
+    )  # fmt: skip
+    ZoeDepthForDepthEstimation(config).save_pretrained(folder)
+    said = {
+        "size": {"height": 64, "width": 96}, "ensure_multiple_of": 32,
+        "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5],
+    }  # fmt: skip
+    (folder / "preprocessor_config.json").write_text(json.dumps(said))
+    return folder
+
+
+def test_zoedepth_gives_metres_up_to_the_end_of_the_head_it_chose(
+    zoedepth: Path, picture: ByteImage
+) -> None:
+    estimator = of_folder("zoedepth", zoedepth)
+    coarse = estimator.estimate(picture)
+    assert coarse.kind is DepthKind.METRIC_DEPTH
+    assert coarse.map_hw.shape == (48, 64)
+    assert np.isfinite(coarse.map_hw).all()
+    assert coarse.map_hw.std() > 0
+    assert coarse.far_limit_m == pytest.approx(chosen_end(zoedepth, picture) * 0.98)
+    nearer = of_folder("zoedepth", zoedepth, far_limit_m=3.0).estimate(picture)
+    assert nearer.far_limit_m == 3.0
+    with pytest.raises(ConfigError, match="says nothing beyond"):
+        of_folder("zoedepth", zoedepth, far_limit_m=79.0)
+
+
+def chosen_end(folder: Path, picture: ByteImage) -> float:
+    """Ask transformers' own class which head answers, on the picture without its border."""
+    pixels = torch.tensor(picture, dtype=torch.float32).permute(2, 0, 1)[None] / 127.5 - 1.0
+    model = ZoeDepthForDepthEstimation.from_pretrained(folder)
+    with torch.no_grad():
+        shown = functional.interpolate(pixels, (64, 96), mode="bilinear", align_corners=True)
+        logits = model(shown).domain_logits
+    return (10.0, 80.0)[int(logits.sum(dim=0).argmax())]
+
+
+def test_zoedepth_takes_the_narrowest_picture_it_proposes(zoedepth: Path) -> None:
+    estimator = of_folder("zoedepth", zoedepth)
+    size = estimator.processing_size(10, 3000)
+    assert size == (8, 64)
+    assert estimator.estimate(np.zeros((*size, 3), np.uint8)).map_hw.shape == size
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((384, 512), (384, 512)), ((480, 640), (384, 512)), ((600, 400), (768, 512))],
+)
+def test_zoedepth_sees_the_size_that_transformers_would_choose(
+    size: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    """384 x 512 with multiples of 32, the side that changes least deciding."""
+    assert ZoePicture(384, 512, 32, (0.5,) * 3, (0.5,) * 3).size(*size) == expected
+
+
+# --- UniDepth -------------------------------------------------------------------------------------
+
+
+class FakeUniDepth:
+    """What the package's class does, as far as the adapter uses it."""
+
+    cameras: list[torch.Tensor | None]
+
+    @classmethod
+    def from_pretrained(cls, folder: str) -> FakeUniDepth:
+        assert Path(folder, "config.json").is_file()
+        model = cls()
+        model.cameras = []
+        return model
+
+    def to(self, device: torch.device) -> FakeUniDepth:
+        return self
+
+    def eval(self) -> FakeUniDepth:
+        return self
+
+    def infer(self, rgb_3hw: torch.Tensor, camera: torch.Tensor | None) -> dict[str, torch.Tensor]:
+        assert rgb_3hw.dtype is torch.uint8
+        self.cameras.append(camera)
+        depth = rgb_3hw[:1].float()[None] / 100
+        return {"depth": depth, "intrinsics": torch.diag(torch.tensor([77.0, 77.0, 1.0]))[None]}
+
+
+def unidepth_folder(folder: Path) -> Path:
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"weights")
+    return folder
+
+
+def test_without_its_package_unidepth_says_how_to_get_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"pip install git\+https://github\.com/lpiccinelli-eth"):
+        of_folder("unidepth-v2-large", unidepth_folder(tmp_path))
+
+
+def test_unidepth_takes_a_camera_and_gives_one(
+    tmp_path: Path, picture: ByteImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package, models = ModuleType("unidepth"), SimpleNamespace(UniDepthV2=FakeUniDepth)
+    monkeypatch.setitem(sys.modules, "unidepth", package)
+    monkeypatch.setitem(sys.modules, "unidepth.models", models)
+    estimator = of_folder("unidepth-v2-large", unidepth_folder(tmp_path))
+    assert estimator.card.non_commercial
+    seen: CoarseDepth = estimator.estimate(picture)
+    assert seen.focal_px == 77.0
+    np.testing.assert_allclose(seen.map_hw, picture[..., 0] / 100, rtol=1e-6)
+    assert estimator.estimate(picture, focal_px=50.0).focal_px is None
+    camera = estimator._model.cameras[1]  # type: ignore[attr-defined]
+    assert camera.tolist() == [[50, 0, 32], [0, 50, 24], [0, 0, 1]]
