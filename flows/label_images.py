@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import signal
 from collections.abc import Mapping
+from contextvars import ContextVar
 from itertools import islice, pairwise
 from typing import Any, cast
 
@@ -41,6 +42,8 @@ from tasks.refine_shard import ShardRange, refine_shards
 from tasks.run_page import RunPage, RunPlace
 
 SKIPPED = "Skipped"
+# What the run of this context came to: Prefect's state of it is lost where its server is.
+last_report: ContextVar[RunReport | None] = ContextVar("last_report", default=None)
 
 
 def run_name() -> str:
@@ -90,7 +93,9 @@ def label_images(
     with CancelWatch() as watch:
         try:
             with output_lease(out, recipe.run.lease, str(flow_run.get_name()), _say) as lease:
-                return _run(source, out, recipe, ray_address, limit, frozenset(retry), lease)
+                report = _run(source, out, recipe, ray_address, limit, frozenset(retry), lease)
+            last_report.set(report)
+            return report
         except OutputBusy as busy:
             get_run_logger().warning("%s", busy)
             return Completed(name=SKIPPED, message=str(busy))
