@@ -21,7 +21,6 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
-from rich.console import Console
 
 from redepth.cluster.pool import LabelPool
 from redepth.cluster.session import SignalHandler, ray_session
@@ -35,6 +34,7 @@ from redepth.store.lease import Lease, output_lease
 from redepth.store.planning import Plan
 from redepth.types import Outcome
 from tasks.cancelling import CancelWatch, is_started_by_worker
+from tasks.console import RunConsole
 from tasks.plan_shards import plan_shards
 from tasks.progress import RunProgress
 from tasks.publish_report import RunReport, publish_report
@@ -182,4 +182,4 @@ def _on_sigterm() -> SignalHandler | None:
 def _say(words: str) -> None:
     """Tell both who watches in Prefect and who sits at the terminal."""
     get_run_logger().warning("%s", words)
-    Console(stderr=True, highlight=False, soft_wrap=True).print(words, markup=False)
+    RunConsole(stderr=True, highlight=False, soft_wrap=True).print(words, markup=False)

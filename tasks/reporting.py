@@ -12,7 +12,8 @@ from contextlib import contextmanager
 
 import httpx
 from prefect.exceptions import PrefectHTTPStatusError
-from rich.console import Console
+
+from tasks.console import RunConsole
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class _Silence:
         with self._lock:
             is_new, self._is_said = not self._is_said, True
         if is_new:
-            Console(stderr=True, highlight=False, soft_wrap=True).print(
+            RunConsole(stderr=True, highlight=False, soft_wrap=True).print(
                 f"Prefect's server does not answer ({_words(error)}); labels do not need it: "
                 "the run goes on, and is no longer shown there",
                 markup=False,
