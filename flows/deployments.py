@@ -27,13 +27,14 @@ from prefect.client.schemas.sorting import DeploymentSort, FlowRunSort
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.schedules import Cron, Interval, Schedule
-from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL
+from prefect.settings import PREFECT_API_REQUEST_TIMEOUT, PREFECT_API_URL, PREFECT_UI_URL
 from prefect.types.entrypoint import EntrypointType
 
 from flows.label_images import label_images
+from flows.prefect_connection import explained, require_answer
 from redepth import __version__
 from redepth.config import Deployment, Recipe
-from redepth.errors import ConfigError, TransientError
+from redepth.errors import ConfigError
 from redepth.filesystems import refuse_password
 from redepth.images.collection import canonical_uri
 from redepth.report.page_data import without_secrets
@@ -181,19 +182,19 @@ def run_url(flow_run_id: UUID) -> str:
     return f"{root}/runs/flow-run/{flow_run_id}"
 
 
-def require_server() -> str:
-    """Return the address of the Prefect server that is to be used.
+def require_server() -> None:
+    """Ask the Prefect server that is to be used whether it is there.
 
     Raises:
-        ConfigError: none is named.
+        ConfigError: none is named, none answers, or it refuses access.
+        TransientError: it answers that it cannot, now.
     """
-    url: str | None = PREFECT_API_URL.value()
-    if not url:
+    if not PREFECT_API_URL.value():
         raise ConfigError(
             "deployments live in a Prefect server and none is named: start one (`prefect server "
             "start`) and `export PREFECT_API_URL=http://127.0.0.1:4200/api`"
         )
-    return url
+    require_answer()
 
 
 def _places(wanted: Deployment) -> tuple[str, str]:
@@ -258,24 +259,15 @@ def _schedule_words(schedule: Any) -> str:
 
 @contextmanager
 def connected() -> Iterator[SyncPrefectClient]:
-    """Yield a client; say in a line what is wrong where the server does not answer as it should."""
-    url = require_server()
+    """Yield a client of a server that answers.
+
+    Raises:
+        ConfigError: none is named, none answers, or it refuses access.
+        TransientError: it answers that it cannot, now.
+    """
+    require_server()
     try:
         with get_client(sync_client=True) as client:
             yield client
-    except httpx.ConnectError as error:
-        raise ConfigError(
-            f"no Prefect server answers at {without_secrets(url)} (PREFECT_API_URL): {error}; "
-            "start it (`prefect server start`) or correct the address"
-        ) from error
-    except PrefectHTTPStatusError as error:
-        status = error.response.status_code
-        if status in (401, 403):
-            raise ConfigError(
-                f"the Prefect server at {without_secrets(url)} refuses access ({status}): set "
-                "PREFECT_API_AUTH_STRING to the server's, or PREFECT_API_KEY"
-            ) from None
-        raise TransientError(
-            f"the Prefect server at {without_secrets(url)} answered {status}; see its log, then "
-            "try again"
-        ) from error
+    except (httpx.TransportError, PrefectHTTPStatusError) as error:
+        raise explained(error, PREFECT_API_REQUEST_TIMEOUT.value()) from error

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import signal
 from collections.abc import Mapping
+from contextvars import ContextVar
 from itertools import islice, pairwise
 from typing import Any, cast
 
@@ -20,7 +21,6 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
-from rich.console import Console
 
 from redepth.cluster.pool import LabelPool
 from redepth.cluster.session import SignalHandler, ray_session
@@ -34,6 +34,7 @@ from redepth.store.lease import Lease, output_lease
 from redepth.store.planning import Plan
 from redepth.types import Outcome
 from tasks.cancelling import CancelWatch, is_started_by_worker
+from tasks.console import RunConsole
 from tasks.plan_shards import plan_shards
 from tasks.progress import RunProgress
 from tasks.publish_report import RunReport, publish_report
@@ -41,6 +42,8 @@ from tasks.refine_shard import ShardRange, refine_shards
 from tasks.run_page import RunPage, RunPlace
 
 SKIPPED = "Skipped"
+# What the run of this context came to: Prefect's state of it is lost where its server is.
+last_report: ContextVar[RunReport | None] = ContextVar("last_report", default=None)
 
 
 def run_name() -> str:
@@ -90,7 +93,9 @@ def label_images(
     with CancelWatch() as watch:
         try:
             with output_lease(out, recipe.run.lease, str(flow_run.get_name()), _say) as lease:
-                return _run(source, out, recipe, ray_address, limit, frozenset(retry), lease)
+                report = _run(source, out, recipe, ray_address, limit, frozenset(retry), lease)
+            last_report.set(report)
+            return report
         except OutputBusy as busy:
             get_run_logger().warning("%s", busy)
             return Completed(name=SKIPPED, message=str(busy))
@@ -177,4 +182,4 @@ def _on_sigterm() -> SignalHandler | None:
 def _say(words: str) -> None:
     """Tell both who watches in Prefect and who sits at the terminal."""
     get_run_logger().warning("%s", words)
-    Console(stderr=True, highlight=False, soft_wrap=True).print(words, markup=False)
+    RunConsole(stderr=True, highlight=False, soft_wrap=True).print(words, markup=False)

@@ -8,7 +8,6 @@ from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -19,14 +18,15 @@ from redepth.store.planning import Plan
 from redepth.store.reader import OutputSummary
 from redepth.store.verification import Verification
 from redepth.types import LabelRow, ModelCard, Outcome
+from tasks.console import RunConsole
 
 if TYPE_CHECKING:
     from flows.deployments import DeploymentLine
     from flows.doctor import Finding
     from redepth.geometry.points import PointCloud
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = RunConsole(highlight=False, soft_wrap=True)
+err = RunConsole(stderr=True, highlight=False, soft_wrap=True)
 
 UNTRAINED = (
     "[bold red]untrained[/]: this recipe's models have weights from a seed; labels mean nothing"

@@ -31,6 +31,7 @@ from redepth.store.objects import open_objects
 from redepth.store.planning import Plan
 from redepth.store.reader import Labels, open_labels
 from redepth.types import Outcome
+from tasks.reporting import shown_if_possible
 from tasks.retrying import worth_retrying
 from tasks.run_page import vanished_words
 
@@ -66,7 +67,8 @@ class RunReport:
 def publish_report(out: str, recipe: Recipe, plan: Plan, new: Mapping[Outcome, int]) -> RunReport:
     """Count outcomes, write the report's page and a contact sheet, and publish what they say."""
     if plan.manifest is None:
-        _publish_nothing_to_do(out, plan)
+        with shown_if_possible():
+            _publish_nothing_to_do(out, plan)
         return RunReport(plan.outcomes, new)
     committed_images(open_objects(out), keep_index=True)  # for the next plan
     # The output's own first: a server that is gone keeps the artifacts waiting, not the report.
@@ -77,11 +79,12 @@ def publish_report(out: str, recipe: Recipe, plan: Plan, new: Mapping[Outcome, i
     contact_sheet = None
     if sheet is not None:
         contact_sheet = store_report(out, plan.manifest, "contact-sheet.png", sheet)
-    _publish_outcomes(figures)
-    _publish_link(page)
-    _publish_worst(labels, figures, recipe)
-    if sheet is not None:
-        _publish_sheet(sheet, recipe, page)
+    with shown_if_possible():
+        _publish_outcomes(figures)
+        _publish_link(page)
+        _publish_worst(labels, figures, recipe)
+        if sheet is not None:
+            _publish_sheet(sheet, recipe, page)
     return RunReport(figures.outcomes, new, contact_sheet, page)
 
 

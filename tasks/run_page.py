@@ -25,6 +25,7 @@ from redepth.costing import cost_of
 from redepth.report.page_data import without_secrets
 from redepth.store.planning import Plan
 from tasks.progress import TROUBLE, RunFigures, RunProgress
+from tasks.reporting import UNREACHABLE, say_unreachable, shown_if_possible
 
 logger = logging.getLogger(__name__)
 
@@ -61,19 +62,10 @@ class RunPage:
         self._flow_run_id = flow_run.get_id()
         self._ended = threading.Event()
         self._has_alerted = False
-        figures = progress.figures()
-        # Coroutines only where a loop is running.
-        self._bar = cast(
-            "UUID", create_progress_artifact(0.0, key="progress", description="images")
-        )
-        self._page = cast(
-            "UUID",
-            create_markdown_artifact(
-                self._markdown(figures, LABELLING),
-                key="run",
-                description="This run: progress, speed, time left, cost, outcomes",
-            ),
-        )
+        self._bar: UUID | None = None
+        self._page: UUID | None = None
+        with shown_if_possible():
+            self._create()
         context = copy_context()
         self._thread = threading.Thread(
             target=context.run, args=(self._keep,), name="run-page", daemon=True
@@ -101,6 +93,20 @@ class RunPage:
         self._place = replace(self._place, report=report)
         self._end("ended")
 
+    def _create(self) -> None:
+        # Coroutines only where a loop is running.
+        self._bar = cast(
+            "UUID", create_progress_artifact(0.0, key="progress", description="images")
+        )
+        self._page = cast(
+            "UUID",
+            create_markdown_artifact(
+                self._markdown(self._progress.figures(), LABELLING),
+                key="run",
+                description="This run: progress, speed, time left, cost, outcomes",
+            ),
+        )
+
     def _end(self, stage: str) -> None:
         self._ended.set()
         self._thread.join(timeout=2 * PUBLISH_S)
@@ -117,6 +123,8 @@ class RunPage:
 
     def _publish(self, stage: str) -> RunFigures:
         figures = self._progress.figures()
+        if self._bar is None or self._page is None:
+            return figures
         try:
             with get_client(sync_client=True) as client:
                 share = min(100.0 * figures.num_done / max(figures.num_images, 1), 100.0)
@@ -126,6 +134,8 @@ class RunPage:
                 page = ArtifactUpdate(data=self._markdown(figures, stage), description=words)
                 client.update_artifact(self._page, page)
             self._alert(figures, is_last=stage != LABELLING)
+        except UNREACHABLE as error:
+            say_unreachable(error)
         except Exception as error:  # a view: the next one may come through
             logger.debug("the run's page was not published: %s", error)
         return figures
