@@ -83,7 +83,7 @@ def command_line(process: psutil.Process) -> str:
 
 
 def is_prefect(process: psutil.Process) -> bool:
-    return "prefect" in command_line(process)
+    return "embedded_server_process" in command_line(process)
 
 
 def is_alive(process: psutil.Process) -> bool:
