@@ -34,9 +34,8 @@ from flows.label_images import label_images
 from redepth import __version__
 from redepth.config import Deployment, Recipe
 from redepth.errors import ConfigError, TransientError
-from redepth.filesystems import refuse_password
 from redepth.images.collection import canonical_uri
-from redepth.report.page_data import without_secrets
+from redepth.redaction import refuse_secrets, shown
 
 if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse
@@ -204,7 +203,7 @@ def _places(wanted: Deployment) -> tuple[str, str]:
             + " and ".join(f"--{name} (or deploy.{name} in the recipe)" for name in missing)
         )
     for url in (wanted.photos, wanted.out, wanted.ray_address):
-        refuse_password(url or "")
+        refuse_secrets(url or "")
     # The worker may run in another folder.
     return canonical_uri(str(wanted.photos)), canonical_uri(str(wanted.out))
 
@@ -238,8 +237,8 @@ def _line(client: SyncPrefectClient, deployment: DeploymentResponse) -> Deployme
     times = [r.next_scheduled_start_time for r in due if r.next_scheduled_start_time is not None]
     return DeploymentLine(
         name=deployment.name,
-        source=without_secrets(str(deployment.parameters.get("source", ""))),
-        out=without_secrets(str(deployment.parameters.get("out", ""))),
+        source=shown(str(deployment.parameters.get("source", ""))),
+        out=shown(str(deployment.parameters.get("out", ""))),
         schedule=", ".join(_schedule_words(each.schedule) for each in deployment.schedules) or "-",
         pool=deployment.work_pool_name or "redepth serve",
         is_paused=deployment.paused,
@@ -265,17 +264,16 @@ def connected() -> Iterator[SyncPrefectClient]:
             yield client
     except httpx.ConnectError as error:
         raise ConfigError(
-            f"no Prefect server answers at {without_secrets(url)} (PREFECT_API_URL): {error}; "
+            f"no Prefect server answers at {shown(url)} (PREFECT_API_URL): {error}; "
             "start it (`prefect server start`) or correct the address"
         ) from error
     except PrefectHTTPStatusError as error:
         status = error.response.status_code
         if status in (401, 403):
             raise ConfigError(
-                f"the Prefect server at {without_secrets(url)} refuses access ({status}): set "
+                f"the Prefect server at {shown(url)} refuses access ({status}): set "
                 "PREFECT_API_AUTH_STRING to the server's, or PREFECT_API_KEY"
             ) from None
         raise TransientError(
-            f"the Prefect server at {without_secrets(url)} answered {status}; see its log, then "
-            "try again"
+            f"the Prefect server at {shown(url)} answered {status}; see its log, then try again"
         ) from error

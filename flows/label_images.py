@@ -27,8 +27,9 @@ from redepth.cluster.session import SignalHandler, ray_session
 from redepth.config import Recipe
 from redepth.errors import OutputBusy
 from redepth.failure_budget import FailureBudget
-from redepth.filesystems import refuse_password
 from redepth.images.collection import canonical_uri
+from redepth.printable import one_line
+from redepth.redaction import refuse_secrets, shown
 from redepth.store.dataset import begin
 from redepth.store.lease import Lease, output_lease
 from redepth.store.planning import Plan
@@ -49,7 +50,7 @@ def run_name() -> str:
     recipe = given["recipe"]
     name = recipe["name"] if isinstance(recipe, Mapping) else recipe.name
     due = flow_run.get_scheduled_start_time()
-    return f"label {given['source']} with {name}, {due:%Y-%m-%d %H:%M}"
+    return f"label {shown(given['source'])} with {one_line(name)}, {due:%Y-%m-%d %H:%M}"
 
 
 @flow(
@@ -85,7 +86,7 @@ def label_images(
         ConfigError: something to mend before anything can start.
     """
     for url in (source, out):
-        refuse_password(url)
+        refuse_secrets(url)
     source, out = canonical_uri(source), canonical_uri(out)
     with CancelWatch() as watch:
         try:
@@ -141,7 +142,7 @@ def _label(
     while True:
         free = shards_at_once(plan, pool.num_calls) - len(running)
         running += [
-            task.submit(shards, out, recipe, pool, progress, lease)
+            task.submit(shards, out, recipe, pool, progress, lease, plan.signed)
             for shards in islice(ranges, free)
         ]
         if not running:

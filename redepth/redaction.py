@@ -21,6 +21,7 @@ from redepth.errors import ConfigError
 from redepth.printable import one_line
 
 REDACTED = "***"
+MAX_REASON_CHARS = 2000
 
 _URL_PARTS = re.compile(r"(::)(?=[A-Za-z][A-Za-z0-9+.-]*(?:://|::|$))")
 _URL = re.compile(r"(?P<protocol>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>.*)", re.DOTALL)
@@ -73,6 +74,11 @@ def redacted_text(text: str, *urls: str) -> str:
     for url in urls:
         text = text.replace(url, redacted(url))
     return _URL_IN_TEXT.sub(lambda found: redacted(found[0]), text) if "://" in text else text
+
+
+def recorded(reason: str) -> str:
+    """Return the words of an exception as a catalogue records them: one line, without secrets."""
+    return one_line(redacted_text(reason), MAX_REASON_CHARS)
 
 
 def refuse_secrets(url: str) -> None:
