@@ -20,15 +20,15 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
-from rich.console import Console
 
+from flows import terminal
 from redepth.cluster.pool import LabelPool
 from redepth.cluster.session import SignalHandler, ray_session
 from redepth.config import Recipe
 from redepth.errors import OutputBusy
 from redepth.failure_budget import FailureBudget
 from redepth.images.collection import canonical_uri
-from redepth.printable import one_line
+from redepth.printable import one_line, printable
 from redepth.redaction import refuse_secrets, shown
 from redepth.store.dataset import begin
 from redepth.store.lease import Lease, output_lease
@@ -93,8 +93,8 @@ def label_images(
             with output_lease(out, recipe.run.lease, str(flow_run.get_name()), _say) as lease:
                 return _run(source, out, recipe, ray_address, limit, frozenset(retry), lease)
         except OutputBusy as busy:
-            get_run_logger().warning("%s", busy)
-            return Completed(name=SKIPPED, message=str(busy))
+            get_run_logger().warning("%s", printable(str(busy)))
+            return Completed(name=SKIPPED, message=printable(str(busy)))
         except (KeyboardInterrupt, TerminationSignal):
             if not watch.has_cancelled:
                 raise
@@ -177,5 +177,5 @@ def _on_sigterm() -> SignalHandler | None:
 
 def _say(words: str) -> None:
     """Tell both who watches in Prefect and who sits at the terminal."""
-    get_run_logger().warning("%s", words)
-    Console(stderr=True, highlight=False, soft_wrap=True).print(words, markup=False)
+    get_run_logger().warning("%s", printable(words))
+    terminal.err.print(words, markup=False)
