@@ -35,9 +35,8 @@ from flows.prefect_connection import explained, require_answer
 from redepth import __version__
 from redepth.config import Deployment, Recipe
 from redepth.errors import ConfigError
-from redepth.filesystems import refuse_password
 from redepth.images.collection import canonical_uri
-from redepth.report.page_data import without_secrets
+from redepth.redaction import refuse_secrets, shown
 
 if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse
@@ -205,7 +204,7 @@ def _places(wanted: Deployment) -> tuple[str, str]:
             + " and ".join(f"--{name} (or deploy.{name} in the recipe)" for name in missing)
         )
     for url in (wanted.photos, wanted.out, wanted.ray_address):
-        refuse_password(url or "")
+        refuse_secrets(url or "")
     # The worker may run in another folder.
     return canonical_uri(str(wanted.photos)), canonical_uri(str(wanted.out))
 
@@ -239,8 +238,8 @@ def _line(client: SyncPrefectClient, deployment: DeploymentResponse) -> Deployme
     times = [r.next_scheduled_start_time for r in due if r.next_scheduled_start_time is not None]
     return DeploymentLine(
         name=deployment.name,
-        source=without_secrets(str(deployment.parameters.get("source", ""))),
-        out=without_secrets(str(deployment.parameters.get("out", ""))),
+        source=shown(str(deployment.parameters.get("source", ""))),
+        out=shown(str(deployment.parameters.get("out", ""))),
         schedule=", ".join(_schedule_words(each.schedule) for each in deployment.schedules) or "-",
         pool=deployment.work_pool_name or "redepth serve",
         is_paused=deployment.paused,

@@ -22,19 +22,20 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
+from flows import terminal
 from redepth.cluster.pool import LabelPool
 from redepth.cluster.session import SignalHandler, ray_session
 from redepth.config import Recipe
 from redepth.errors import OutputBusy
 from redepth.failure_budget import FailureBudget
-from redepth.filesystems import refuse_password
 from redepth.images.collection import canonical_uri
+from redepth.printable import one_line, printable
+from redepth.redaction import refuse_secrets, shown
 from redepth.store.dataset import begin
 from redepth.store.lease import Lease, output_lease
 from redepth.store.planning import Plan
 from redepth.types import Outcome
 from tasks.cancelling import CancelWatch, is_started_by_worker
-from tasks.console import RunConsole
 from tasks.plan_shards import plan_shards
 from tasks.progress import RunProgress
 from tasks.publish_report import RunReport, publish_report
@@ -52,7 +53,7 @@ def run_name() -> str:
     recipe = given["recipe"]
     name = recipe["name"] if isinstance(recipe, Mapping) else recipe.name
     due = flow_run.get_scheduled_start_time()
-    return f"label {given['source']} with {name}, {due:%Y-%m-%d %H:%M}"
+    return f"label {shown(given['source'])} with {one_line(name)}, {due:%Y-%m-%d %H:%M}"
 
 
 @flow(
@@ -88,7 +89,7 @@ def label_images(
         ConfigError: something to mend before anything can start.
     """
     for url in (source, out):
-        refuse_password(url)
+        refuse_secrets(url)
     source, out = canonical_uri(source), canonical_uri(out)
     with CancelWatch() as watch:
         try:
@@ -97,8 +98,8 @@ def label_images(
             last_report.set(report)
             return report
         except OutputBusy as busy:
-            get_run_logger().warning("%s", busy)
-            return Completed(name=SKIPPED, message=str(busy))
+            get_run_logger().warning("%s", printable(str(busy)))
+            return Completed(name=SKIPPED, message=printable(str(busy)))
         except (KeyboardInterrupt, TerminationSignal):
             if not watch.has_cancelled:
                 raise
@@ -146,7 +147,7 @@ def _label(
     while True:
         free = shards_at_once(plan, pool.num_calls) - len(running)
         running += [
-            task.submit(shards, out, recipe, pool, progress, lease)
+            task.submit(shards, out, recipe, pool, progress, lease, plan.signed)
             for shards in islice(ranges, free)
         ]
         if not running:
@@ -181,5 +182,5 @@ def _on_sigterm() -> SignalHandler | None:
 
 def _say(words: str) -> None:
     """Tell both who watches in Prefect and who sits at the terminal."""
-    get_run_logger().warning("%s", words)
-    RunConsole(stderr=True, highlight=False, soft_wrap=True).print(words, markup=False)
+    get_run_logger().warning("%s", printable(words))
+    terminal.err.print(words, markup=False)

@@ -13,7 +13,7 @@ from prefect.settings import (
 )
 
 from redepth.errors import ConfigError, TransientError
-from redepth.report.page_data import without_secrets
+from redepth.redaction import shown
 
 ANSWER_TIMEOUT_S = 15.0
 REFUSALS = (401, 403)
@@ -22,7 +22,7 @@ SERVER_ERROR = 500
 
 def server_url() -> str:
     """Return the address of the server in PREFECT_API_URL, as it may be shown."""
-    return without_secrets(PREFECT_API_URL.value() or "")
+    return shown(PREFECT_API_URL.value() or "")
 
 
 def require_answer() -> str:

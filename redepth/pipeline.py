@@ -28,6 +28,7 @@ from redepth.images.decode import read_image, resize
 from redepth.priors.captioner import load_captioner
 from redepth.priors.diffusion import load_prior
 from redepth.reach import Reached, within_reach
+from redepth.redaction import recorded
 from redepth.refiners import Refiner, Scene
 from redepth.refiners.betterdepth import BetterDepthRefiner
 from redepth.refiners.identity import IdentityRefiner
@@ -91,7 +92,7 @@ class Labeller:
         try:
             image = read_image(ref, self.settings.decoding)
         except ImageRejected as error:
-            return Label(replace(row, outcome=Outcome.REJECTED, reason=str(error)))
+            return Label(replace(row, outcome=Outcome.REJECTED, reason=recorded(str(error))))
         row = _with_file(row, image)
         content = (image.sha256, ref.caption, ref.focal_px, ref.fov_deg)
         if content in self._last:
@@ -99,7 +100,7 @@ class Labeller:
         try:
             label = self._refine(ref, row, image)
         except RefinementFailed as error:
-            return Label(replace(row, outcome=Outcome.FAILED, reason=str(error)))
+            return Label(replace(row, outcome=Outcome.FAILED, reason=recorded(str(error))))
         if self.settings.same_bytes == "once":
             self._keep(content, label)
         return label

@@ -19,10 +19,11 @@ from prefect.artifacts import (
 from prefect.cache_policies import NO_CACHE
 
 from redepth.config import Recipe
+from redepth.redaction import shown
 from redepth.report.figures import CatalogueFigures, Group, read_figures
 from redepth.report.gallery import fetch_picture, spread_evenly
 from redepth.report.page import render_page
-from redepth.report.page_data import RunFacts, read_page, without_secrets
+from redepth.report.page_data import RunFacts, read_page
 from redepth.report.pictures import UNTRAINED_WARNING, LabelPicture, draw_contact_sheet
 from redepth.store import layout
 from redepth.store.catalogue import committed_images
@@ -94,7 +95,7 @@ def _publish_nothing_to_do(out: str, plan: Plan) -> None:
     vanished = vanished_words(plan)
     words = f"**Nothing to do**: all {plan.num_listed:,} images have their outcome ({ended}) in "
     create_markdown_artifact(
-        f"{words}`{without_secrets(out)}`.\n\n{vanished}", key="run", description="This run"
+        f"{words}`{shown(out)}`.\n\n{vanished}", key="run", description="This run"
     )
 
 
@@ -145,7 +146,7 @@ def _named(pictures: Sequence[LabelPicture]) -> str:
         row = picture.row
         drift = "-" if row.drift is None else f"{row.drift:.1%}"
         confidence = "-" if row.mean_confidence is None else f"{row.mean_confidence:.2f}"
-        where = without_secrets(row.uri)
+        where = shown(row.uri)
         lines.append(f"| `{row.id}` | {drift} | {confidence} | `{where}` |")
     return "\n".join(lines)
 
@@ -188,7 +189,7 @@ def store_report(out: str, manifest: str, name: str, content: bytes) -> str:
 def _publish_sheet(sheet: bytes, recipe: Recipe, page: str) -> None:
     warning = f"**{UNTRAINED_WARNING}**\n\n" if recipe.is_untrained else ""
     create_markdown_artifact(
-        f"{warning}The report: `{without_secrets(page)}`\n\n{_small(sheet)}",
+        f"{warning}The report: `{shown(page)}`\n\n{_small(sheet)}",
         key="contact-sheet",
         description="Photograph, coarse, refined and confidence of some labels",
     )

@@ -22,7 +22,7 @@ from prefect.runtime import flow_run
 
 from redepth.config import Recipe
 from redepth.costing import cost_of
-from redepth.report.page_data import without_secrets
+from redepth.redaction import shown
 from redepth.store.planning import Plan
 from tasks.progress import TROUBLE, RunFigures, RunProgress
 from tasks.reporting import UNREACHABLE, say_unreachable, shown_if_possible
@@ -157,7 +157,7 @@ class RunPage:
             resource={
                 "prefect.resource.id": f"prefect.flow-run.{self._flow_run_id}",
                 "prefect.resource.name": str(flow_run.get_name()),
-                "redepth.out": without_secrets(self._place.out),
+                "redepth.out": shown(self._place.out),
             },
             payload={
                 "num_done": figures.num_done,
@@ -182,8 +182,8 @@ def page_markdown(
         "before this run": f"{plan.num_listed:,} listed, {plan.num_done:,} done already",
         "changed since": f"{plan.num_changed:,}, {_changed(recipe)}" if plan.num_changed else "",
         "vanished": vanished_words(plan),
-        "photographs": f"`{without_secrets(place.source)}`",
-        "labels": f"`{without_secrets(place.out)}`",
+        "photographs": f"`{shown(place.source)}`",
+        "labels": f"`{shown(place.out)}`",
         "report": _link(place.report),
         "Ray's dashboard": _link(place.dashboard),
     }
@@ -210,7 +210,7 @@ def vanished_words(plan: Plan) -> str:
     """Say how many images are not listed any more, and where some of them were; else nothing."""
     if not plan.num_vanished:
         return ""
-    named = ", ".join(f"`{without_secrets(uri)}`" for uri in plan.vanished[:3])
+    named = ", ".join(f"`{shown(uri)}`" for uri in plan.vanished[:3])
     more = ", ..." if plan.num_vanished > len(plan.vanished[:3]) else ""
     return f"{plan.num_vanished:,} labelled before and not there any more: {named}{more}"
 
@@ -272,7 +272,7 @@ def _changed(recipe: Recipe) -> str:
 def _link(url: str | None) -> str:
     if url is None:
         return ""
-    url = without_secrets(url)
+    url = shown(url)
     return f"[{url}]({url})" if url.startswith(("http://", "https://")) else f"`{url}`"
 
 

@@ -121,7 +121,9 @@ def pause(name: DeploymentName) -> None:
     from flows import deployments
 
     deployments.pause(name)
-    terminal.out.print(f"{name} is paused; redepth deploy resume {name} lets it go on")
+    terminal.out.print(
+        f"{name} is paused; redepth deploy resume {name} lets it go on", markup=False
+    )
 
 
 @deploy.command()
@@ -130,7 +132,7 @@ def resume(name: DeploymentName) -> None:
     from flows import deployments
 
     deployments.resume(name)
-    terminal.out.print(f"{name} goes on")
+    terminal.out.print(f"{name} goes on", markup=False)
 
 
 @deploy.command()
@@ -138,7 +140,7 @@ def run(name: DeploymentName) -> None:
     """Run it once, now, whatever its schedule says."""
     from flows import deployments
 
-    terminal.out.print(f"watch it at {deployments.start(name)}")
+    terminal.out.print(f"watch it at {deployments.start(name)}", markup=False)
 
 
 @deploy.command()
@@ -147,7 +149,7 @@ def rm(name: DeploymentName) -> None:
     from flows import deployments
 
     deployments.remove(name)
-    terminal.out.print(f"{name} is removed; its labels stay where they are")
+    terminal.out.print(f"{name} is removed; its labels stay where they are", markup=False)
 
 
 @app.command(

@@ -42,6 +42,7 @@ from redepth.cluster.actor import LoadLabeller, RemoteLabelActor, RemoteShardWri
 from redepth.cluster.session import num_actors_that_fit
 from redepth.config import Recipe, Storage
 from redepth.errors import ConfigError, RunStopped, TransientError
+from redepth.redaction import recorded
 from redepth.store.manifest import ShardPlan
 from redepth.store.shards import ShardCommit
 from redepth.types import ImageRef, LabelRow, ModelCard, Outcome
@@ -378,7 +379,8 @@ class LabelPool:
         else:
             call.future.set_exception(error)
 
-    def _fail(self, call: _Call, reason: str) -> None:
+    def _fail(self, call: _Call, said: str) -> None:
+        reason = recorded(said)
         logger.warning("image %s failed: %s", call.image.id, reason)
         image = call.image
         row = LabelRow(

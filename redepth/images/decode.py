@@ -32,7 +32,9 @@ from redepth.errors import ImageRejected, RedepthError
 from redepth.filesystems import open_filesystem
 from redepth.images.camera import exif_focal_px
 from redepth.images.containers import is_in_parquet, read_from_parquet, read_range
+from redepth.images.ref_texts import is_broken
 from redepth.images.uris import is_local
+from redepth.redaction import lost_password, shown
 from redepth.storage_faults import Fault, classify, explained, in_words
 from redepth.types import ByteImage, DecodedImage, ImageRef
 
@@ -131,7 +133,12 @@ def resize(rgb_hw3: ByteImage, height_px: int, width_px: int) -> ByteImage:
 
 
 def _read_bytes(ref: ImageRef) -> bytes:
-    uri = ref.uri
+    if lost_password(ref.uri):
+        raise ImageRejected(
+            "its address has a user or a password in it, which nothing may store or show: leave it "
+            "out of the list and set the credentials in the environment"
+        )
+    uri = ref.uri if ref.opens is None else ref.opens.get_secret_value()
     try:
         if ref.offset_bytes is not None:
             return read_range(ref)
@@ -150,14 +157,20 @@ def _read_bytes(ref: ImageRef) -> bytes:
 
 def _for_the_caller(fault: Fault, uri: str, error: Exception) -> RedepthError:
     """Tell what concerns this one file from what would befall every other too."""
+    said = in_words(error)
     match fault:
         case Fault.MISSING | Fault.NO_BUCKET | Fault.NOT_A_FOLDER:
-            return ImageRejected(f"{uri} is no longer there ({in_words(error)})")
+            return ImageRejected(f"{shown(uri)} is no longer there ({said}){_name_note(uri)}")
         case Fault.REFUSED:
-            said = in_words(error)
-            return ImageRejected(f"{uri} cannot be read: the storage refuses it ({said})")
+            return ImageRejected(f"{shown(uri)} cannot be read: the storage refuses it ({said})")
         case _:
             return explained(fault, uri, error)
+
+
+def _name_note(uri: str) -> str:
+    if not is_broken(uri):
+        return ""
+    return "; if its name is not valid UTF-8 (shown as U+FFFD here), rename the file"
 
 
 @contextmanager

@@ -20,6 +20,8 @@ from typing import Any, TextIO
 from redepth.errors import ConfigError
 from redepth.filesystems import open_filesystem
 from redepth.images.camera import LARGEST_FOV_DEG, SMALLEST_FOV_DEG
+from redepth.printable import one_line
+from redepth.redaction import redacted_text
 
 _ROWS_PER_BATCH = 2_000
 _BUFFER_BYTES = 2**20  # without it a whole column of a row group is read at once
@@ -109,7 +111,8 @@ def _json_object(where: str, line: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise ConfigError(f"{where}: not JSON ({error.msg} at column {error.colno})") from error
     if not isinstance(record, dict) or "uri" not in record:
-        raise ConfigError(f'{where}: expected {{"uri": ..., ...}}, got {line.strip()[:80]}')
+        said = one_line(redacted_text(line.strip()), 80)
+        raise ConfigError(f'{where}: expected {{"uri": ..., ...}}, got {said}')
     return record
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from redepth.errors import ConfigError
 from redepth.filesystems import open_bucket, open_filesystem
+from redepth.redaction import shown
 from redepth.storage_faults import in_words
 
 if TYPE_CHECKING:
@@ -104,7 +105,9 @@ def _name(entry: os.DirEntry[str]) -> str:
     if entry.is_dir(follow_symlinks=False):
         return entry.name + "/"
     if entry.is_symlink() and entry.is_dir():
-        logger.warning("not entering the linked folder %s: list it as its own source", entry.path)
+        logger.warning(
+            "not entering the linked folder %s: list it as its own source", shown(entry.path)
+        )
         return ""
     if entry.is_symlink() or entry.is_file():
         return entry.name

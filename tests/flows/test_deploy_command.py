@@ -9,7 +9,7 @@ from test_cli import run
 
 from redepth.config import Deployment, load_deployment, load_recipe
 from redepth.errors import ConfigError
-from redepth.filesystems import refuse_password
+from redepth.redaction import refuse_secrets
 
 FILE = """\
 name: nightly
@@ -119,9 +119,9 @@ def test_what_is_wrong_is_said_in_one_line(
 )
 def test_a_password_in_a_url(url: str, is_refused: bool) -> None:
     if not is_refused:
-        refuse_password(url)
+        refuse_secrets(url)
         return
     with pytest.raises(ConfigError, match="environment") as caught:
-        refuse_password(url)
+        refuse_secrets(url)
     assert "secret" not in str(caught.value)
     assert "pw" not in str(caught.value)
