@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import ClientResponse
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -14,12 +15,13 @@ from redepth.images.reading import BLOCK_BYTES, require_size
 if TYPE_CHECKING:
     from redepth.images.opening import Door
 
-# Of one answer: a list's page, a part of a file, or a whole one, which has its own limit besides.
-MAX_ANSWER_BYTES = 2**30
-
 
 class BoundedResponse(ClientResponse):
     """An answer whose body is counted while it comes, unpacked, whatever its header says."""
+
+    def __init__(self, *args: Any, max_bytes: int, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._max_bytes = max_bytes
 
     async def read(self) -> bytes:
         """Return the body.
@@ -28,15 +30,15 @@ class BoundedResponse(ClientResponse):
             ImageRejected: it is larger than an answer may be.
         """
         if self._body is None:
-            body = bytearray()
+            body = io.BytesIO()  # gives its bytes away without another copy of them
             try:
                 async for block in self.content.iter_chunked(BLOCK_BYTES):
-                    body += block
-                    require_size(len(body), MAX_ANSWER_BYTES, "of one answer over HTTP")
+                    body.write(block)
+                    require_size(body.tell(), self._max_bytes, "labels.decoding.max_bytes")
             except BaseException:
                 self.close()
                 raise
-            self._body = bytes(body)  # as aiohttp's own read keeps it
+            self._body = body.getvalue()  # as aiohttp's own read keeps it
         return await super().read()
 
 

@@ -162,7 +162,7 @@ def _read_bytes(ref: ImageRef, settings: Decoding, allowed: Allowed) -> bytes:
 
 def _read_remote(uri: str, settings: Decoding, allowed: Allowed) -> bytes:
     """Read no more of an object than tells that it is too large; over HTTP see `opening`."""
-    filesystem, path = open_source(uri, allowed.hosts_for(uri))
+    filesystem, path = open_source(uri, allowed.hosts_for(uri), settings.max_bytes)
     if protocol_of(uri) in WEB:
         return bytes(filesystem.cat_file(path))
     return bytes(filesystem.cat_file(path, start=0, end=settings.max_bytes + 1))

@@ -10,7 +10,8 @@ from __future__ import annotations
 import ipaddress
 import socket
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from redepth.errors import ImageRejected
@@ -21,21 +22,25 @@ if TYPE_CHECKING:
 
 Host = tuple[str, int]  # name or address, and port
 WEB = ("http", "https")
+_MAX_ANSWER_BYTES = 2**28  # of a page of names, or a part of a container
 _PORTS = {"http": 80, "https": 443}
 
 
-def open_source(uri: str, hosts: frozenset[Host] | None = None) -> tuple[Any, str]:
+def open_source(
+    uri: str, hosts: frozenset[Host] | None = None, max_bytes: int = _MAX_ANSWER_BYTES
+) -> tuple[Any, str]:
     """Open what a uri names: the filesystem, and the path as that filesystem calls it.
 
     Args:
         hosts: those that may lie in a private network; None for the uri's own.
+        max_bytes: of one answer over HTTP, which may be a whole file.
 
     Raises:
         ValueError: no such protocol.
         ImportError: its package is not installed.
     """
     protocols = {link.partition("://")[0].lower() for link in uri.split("::")}
-    opener = _Web(web_hosts(uri) if hosts is None else hosts)
+    opener = _Web(web_hosts(uri) if hosts is None else hosts, max_bytes)
     return open_filesystem(
         uri, **{name: {"get_client": opener} for name in WEB if name in protocols}
     )
@@ -62,9 +67,10 @@ class _Web:
     """What fsspec makes its HTTP client with. Equal ones share a client: it goes by their repr."""
 
     hosts: frozenset[Host]
+    max_bytes: int
 
     def __repr__(self) -> str:
-        return f"_Web({sorted(self.hosts)})"
+        return f"_Web({sorted(self.hosts)}, {self.max_bytes})"
 
     async def __call__(self, **options: Any) -> aiohttp.ClientSession:
         import aiohttp
@@ -77,7 +83,11 @@ class _Web:
             socket_factory=door.socket,
             use_dns_cache=False,  # or names would be resolved where the door does not see it
         )
-        return aiohttp.ClientSession(connector=connector, response_class=BoundedResponse, **options)
+        return aiohttp.ClientSession(
+            connector=connector,
+            response_class=cast("Any", partial(BoundedResponse, max_bytes=self.max_bytes)),
+            **options,
+        )
 
 
 @dataclass
