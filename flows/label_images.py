@@ -28,6 +28,7 @@ from redepth.cluster.session import SignalHandler, ray_session
 from redepth.config import Recipe
 from redepth.errors import OutputBusy
 from redepth.failure_budget import FailureBudget
+from redepth.images.allowed import allowed_for
 from redepth.images.collection import canonical_uri
 from redepth.printable import one_line, printable
 from redepth.redaction import refuse_secrets, shown
@@ -115,8 +116,9 @@ def _run(
     retry: frozenset[Outcome],
     lease: Lease,
 ) -> RunReport:
-    allowed = recipe.run.actors.max_failures
-    budget = None if allowed is None else FailureBudget.parse(allowed)
+    max_failures = recipe.run.actors.max_failures
+    budget = None if max_failures is None else FailureBudget.parse(max_failures)
+    allowed = allowed_for(source, recipe.run.sources.allow)
     plan = plan_shards(source, out, recipe, limit, retry)
     if plan.manifest is None:
         return publish_report(out, recipe, plan, {})
@@ -126,7 +128,7 @@ def _run(
     ):
         with (
             ray_session(ray_address, recipe.run.actors, _on_sigterm()) as dashboard,
-            LabelPool(recipe) as pool,
+            LabelPool(recipe, allowed=allowed) as pool,
         ):
             page.show_dashboard(dashboard)
             begin(out, recipe, pool.cards)

@@ -23,15 +23,18 @@ _CONNECT_TIMEOUT_S = 5
 _READ_TIMEOUT_S = 15
 
 
-def open_filesystem(url: str) -> tuple[Any, str]:
+def open_filesystem(url: str, **options: Any) -> tuple[Any, str]:
     """Open what a URL names: the filesystem, and the path as that filesystem calls it.
+
+    Args:
+        options: what else fsspec is to be given, as `fsspec.url_to_fs` takes it.
 
     Raises:
         ValueError: no such protocol.
         ImportError: its package is not installed.
     """
     # A cached listing would hide what another process has committed since.
-    fs, path = fsspec.url_to_fs(url, use_listings_cache=False, **storage_options(url))
+    fs, path = fsspec.url_to_fs(url, use_listings_cache=False, **storage_options(url), **options)
     if _is_s3(url):
         fs.retries = _S3_ROUNDS
     return fs, path

@@ -23,6 +23,7 @@ from redepth.ensemble import Verdict, guard, reduce_members
 from redepth.errors import ConfigError, ImageRejected, RefinementFailed
 from redepth.estimators import DepthEstimator, load_estimator
 from redepth.estimators.depth_anything import DepthAnything
+from redepth.images.allowed import ANYTHING, Allowed
 from redepth.images.camera import Focal, known_focal
 from redepth.images.decode import read_image, resize
 from redepth.priors.captioner import load_captioner
@@ -66,6 +67,7 @@ class Labeller:
     estimator: DepthEstimator
     refiner: Refiner
     device: str
+    allowed: Allowed = ANYTHING
     _last: OrderedDict[_Content, Label] = field(default_factory=OrderedDict, init=False, repr=False)
 
     @property
@@ -90,7 +92,7 @@ class Labeller:
     def _label(self, ref: ImageRef) -> Label:
         row = self._blank_row(ref)
         try:
-            image = read_image(ref, self.settings.decoding)
+            image = read_image(ref, self.settings.decoding, self.allowed)
         except ImageRejected as error:
             return Label(replace(row, outcome=Outcome.REJECTED, reason=recorded(str(error))))
         row = _with_file(row, image)
@@ -159,8 +161,11 @@ def _for_another(row: LabelRow, label: Label) -> Label:
     return replace(label, row=replace(label.row, **own))
 
 
-def load_labeller(settings: LabelSettings) -> Labeller:
+def load_labeller(settings: LabelSettings, allowed: Allowed = ANYTHING) -> Labeller:
     """Load the recipe's models onto its device.
+
+    Args:
+        allowed: what may be read; the rest of a list is rejected.
 
     Raises:
         ConfigError: weights that cannot be had, a device that is not there; says the fix.
@@ -169,7 +174,7 @@ def load_labeller(settings: LabelSettings) -> Labeller:
     device = choose_device(settings.compute)
     estimator = load_estimator(settings.coarse, device)
     refiner = _load_refiner(settings, estimator, device)
-    return Labeller(settings, estimator, refiner, str(device))
+    return Labeller(settings, estimator, refiner, str(device), allowed)
 
 
 def choose_device(compute: Compute) -> torch.device:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 import typer
@@ -66,6 +67,15 @@ def label(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the plan and stop; spends nothing.")
     ] = False,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow",
+            metavar="ROOT",
+            help="What a list may name beside its own folder, bucket or host: a folder, a prefix, "
+            "a host (https://example.org) or a scheme (https://); may be given again.",
+        ),
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 1 if an image was rejected or failed.")
     ] = False,
@@ -75,6 +85,7 @@ def label(
         *(settings or ()),
         *([] if actors is None else [f"run.actors.num_actors={actors}"]),
         *([] if max_failures is None else [f"run.actors.max_failures='{max_failures}'"]),
+        *([] if not allow else [f"run.sources.allow={json.dumps(allow)}"]),
     ]
     if dry_run:
         plan(photos, out, recipe, settings, limit, retry)

@@ -15,7 +15,7 @@ import fsspec
 from fsspec.utils import glob_translate
 from pydantic import SecretStr
 
-from redepth.errors import ConfigError
+from redepth.errors import ConfigError, ImageRejected
 from redepth.images.containers import (
     PARQUET,
     TAR,
@@ -29,6 +29,7 @@ from redepth.images.ref_texts import as_text
 from redepth.images.uris import (
     canonical_id,
     canonical_uri,
+    has_wildcards,
     image_id,
     is_local,
     parent_uri,
@@ -75,9 +76,12 @@ def list_images(source: str, limit: int | None = None) -> Iterator[ImageRef]:
     refuse_secrets(source)
     with storage_errors(source, missing_is_wrong=True):
         num_listed = 0
-        for ref in islice(_refs(source), limit):
-            num_listed += 1
-            yield as_text(ref)
+        try:
+            for ref in islice(_refs(source), limit):
+                num_listed += 1
+                yield as_text(ref)
+        except ImageRejected as error:  # of the list or the container itself
+            raise ConfigError(f"{shown(source)}: {error}") from error
         if not num_listed:
             raise ConfigError(_nothing_found(source))
 
@@ -91,7 +95,7 @@ def could_list(source: str) -> Callable[[str], bool]:
     uri = canonical_uri(source)
     if is_local(uri) and Path(uri).is_dir():
         return _lies_below(real_folder(uri))
-    if _has_wildcards(uri) and not (is_local(uri) and Path(uri).exists()):
+    if has_wildcards(uri) and not (is_local(uri) and Path(uri).exists()):
         start, below = _glob_parts(uri)
         matches = re.compile(re.escape(start.rstrip("/")) + _glob_expression(below)).match
         return lambda name: matches(name) is not None
@@ -112,7 +116,7 @@ def _refs(source: str) -> Iterator[ImageRef]:
     _require_protocol(uri, source)
     if is_local(uri):
         return _local_refs(uri)
-    if _has_wildcards(uri):
+    if has_wildcards(uri):
         return _matching_refs(uri)
     if is_tar(uri) or is_list(uri):
         return _file_refs(find_one(uri))
@@ -126,7 +130,7 @@ def _local_refs(path: str) -> Iterator[ImageRef]:
         return map(_ref, walk(real_folder(path), Wanted(_looks_like_image)))
     if Path(path).is_file():
         return _file_refs(stat_file(path))
-    if _has_wildcards(path):
+    if has_wildcards(path):
         return _matching_refs(path)
     raise FileNotFoundError(path)
 
@@ -233,11 +237,6 @@ def _ref(found: Found) -> ImageRef:
 def _looks_like_image(uri: str) -> bool:
     name = uri.partition("::")[0] if "://" in uri else uri
     return name.lower().endswith(IMAGE_SUFFIXES)
-
-
-def _has_wildcards(uri: str) -> bool:
-    # A question mark in a web address begins its query.
-    return any(sign in uri for sign in ("*[" if protocol_of(uri) in ("http", "https") else "*?["))
 
 
 def _require_protocol(uri: str, where: str) -> None:

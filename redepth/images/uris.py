@@ -71,6 +71,12 @@ def protocol_of(uri: str) -> str:
     return protocol.partition("::")[0].lower() if has_protocol else "file"
 
 
+def has_wildcards(uri: str) -> bool:
+    """Whether the uri is a glob."""
+    # A question mark in a web address begins its query.
+    return any(sign in uri for sign in ("*[" if protocol_of(uri) in ("http", "https") else "*?["))
+
+
 def parent_uri(uri: str) -> str:
     """Return the folder that a canonical uri lies in."""
     return uri.rpartition("/")[0] or "/"
