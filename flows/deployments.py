@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
@@ -36,6 +37,7 @@ from redepth import __version__
 from redepth.config import Deployment, Recipe
 from redepth.errors import ConfigError
 from redepth.images.collection import canonical_uri
+from redepth.images.uris import is_local
 from redepth.redaction import refuse_secrets, shown
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 
 FLOW = "label-images"
 MAX_LISTED = 200
+PATIENT_RETRIES = "7"  # after 2, 4, 8, ... s
 CONTAINER_POOLS = ("docker", "kubernetes")
 
 
@@ -70,6 +73,7 @@ def describe(name: str, recipe: Recipe, wanted: Deployment) -> RunnerDeployment:
         ConfigError: photographs or output are not stated, or the schedule is not one.
     """
     source, out = _places(wanted)
+    _require_absolute_weights(recipe)
     strategy = (
         ConcurrencyLimitStrategy.CANCEL_NEW
         if recipe.run.lease.when_taken == "end"
@@ -91,7 +95,7 @@ def describe(name: str, recipe: Recipe, wanted: Deployment) -> RunnerDeployment:
             tags=["redepth", f"recipe:{recipe.name}", *wanted.tags],
             version=__version__,
             work_pool_name=wanted.pool,
-            job_variables={"env": retry_environment(wanted)} if wanted.pool else None,
+            job_variables={"env": run_environment(wanted)} if wanted.pool else None,
             entrypoint_type=EntrypointType.MODULE_PATH,
         )
     except ValueError as error:
@@ -100,9 +104,15 @@ def describe(name: str, recipe: Recipe, wanted: Deployment) -> RunnerDeployment:
     return deployment
 
 
-def retry_environment(wanted: Deployment) -> dict[str, str]:
-    """Return Prefect's settings for the retries of a whole run."""
+def run_environment(wanted: Deployment) -> dict[str, str]:
+    """Return what a run's process is to have in its environment.
+
+    Prefect's settings for the retries of a whole run, and for a server that is away for minutes
+    when the run is to say how it ended; and no module is to come out of the working directory.
+    """
     return {
+        "PREFECT_CLIENT_MAX_RETRIES": PATIENT_RETRIES,
+        "PYTHONSAFEPATH": "1",
         "PREFECT_FLOWS_DEFAULT_RETRIES": str(wanted.retries),
         "PREFECT_FLOWS_DEFAULT_RETRY_DELAY_SECONDS": str(wanted.retry_delay_s),
     }
@@ -207,6 +217,17 @@ def _places(wanted: Deployment) -> tuple[str, str]:
         refuse_secrets(url or "")
     # The worker may run in another folder.
     return canonical_uri(str(wanted.photos)), canonical_uri(str(wanted.out))
+
+
+def _require_absolute_weights(recipe: Recipe) -> None:
+    """Refuse weights that would be looked for in the folder of each run."""
+    for name, own, _ in recipe.models():
+        folder = own.folder
+        if folder is not None and is_local(folder) and not Path(folder).is_absolute():
+            raise ConfigError(
+                f"the weights of {name} are in {folder}, which is relative: a run has a folder of "
+                "its own. State an absolute path in the recipe's weights.folder"
+            )
 
 
 def _schedule(wanted: Deployment) -> Schedule | None:

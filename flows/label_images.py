@@ -8,11 +8,12 @@ Prefect decides when, retries and shows; Ray labels; the store says what is done
 from __future__ import annotations
 
 import math
+import re
 import signal
 from collections.abc import Mapping
 from contextvars import ContextVar
 from itertools import islice, pairwise
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
@@ -21,6 +22,7 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from flows import terminal
 from redepth.cluster.pool import LabelPool
@@ -46,6 +48,30 @@ from tasks.run_page import RunPage, RunPlace
 SKIPPED = "Skipped"
 # What the run of this context came to: Prefect's state of it is lost where its server is.
 last_report: ContextVar[RunReport | None] = ContextVar("last_report", default=None)
+# A worker starts a run in a folder of its own, which goes with the run, and labels in it too.
+_ABSOLUTE = r"^(/|[A-Za-z][A-Za-z0-9+.:-]*://)"
+
+
+def require_absolute(place: str) -> str:
+    """Return a path or URL that means the same in every folder.
+
+    Raises:
+        ValueError: it is relative or empty.
+    """
+    if re.match(_ABSOLUTE, place) is None:
+        raise ValueError(
+            f"{place!r} is relative: a run has a folder of its own, which is removed after it. "
+            "Give an absolute path (/data/labels) or a URL (s3://bucket/labels)"
+        )
+    return place
+
+
+# Prefect's server holds a form to the schema, the run itself to the check.
+Place = Annotated[
+    str,
+    AfterValidator(require_absolute),
+    WithJsonSchema({"type": "string", "minLength": 1, "pattern": _ABSOLUTE}),
+]
 
 
 def run_name() -> str:
@@ -65,18 +91,18 @@ def run_name() -> str:
     task_runner=cast("TaskRunner[Any]", ThreadPoolTaskRunner()),
 )
 def label_images(
-    source: str,
-    out: str,
+    source: Place,
+    out: Place,
     recipe: Recipe,
-    ray_address: str | None = None,
-    limit: int | None = None,
+    ray_address: Annotated[str, Field(min_length=1)] | None = None,
+    limit: Annotated[int, Field(ge=1)] | None = None,
     retry: tuple[Outcome, ...] = (),
 ) -> RunReport | State[RunReport]:
     """Label what `source` holds and `out` does not hold yet; see `redepth label --help`.
 
     Args:
-        source: folder, glob, object-store prefix or list of photographs.
-        out: where labels go; any fsspec URL.
+        source: folder, glob, object-store prefix or list of photographs; an absolute path or URL.
+        out: where labels go; an absolute path or any fsspec URL.
         recipe: all settings; what stands under `labels` must be that of earlier runs on `out`.
         ray_address: a running Ray cluster; None for a private instance on this machine.
         limit: look at no more than this many photographs.
