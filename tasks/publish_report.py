@@ -19,6 +19,7 @@ from prefect.artifacts import (
 from prefect.cache_policies import NO_CACHE
 
 from redepth.config import Recipe
+from redepth.printable import code_span, one_line
 from redepth.redaction import shown
 from redepth.report.figures import CatalogueFigures, Group, read_figures
 from redepth.report.gallery import fetch_picture, spread_evenly
@@ -95,7 +96,7 @@ def _publish_nothing_to_do(out: str, plan: Plan) -> None:
     vanished = vanished_words(plan)
     words = f"**Nothing to do**: all {plan.num_listed:,} images have their outcome ({ended}) in "
     create_markdown_artifact(
-        f"{words}`{shown(out)}`.\n\n{vanished}", key="run", description="This run"
+        f"{words}{code_span(shown(out))}.\n\n{vanished}", key="run", description="This run"
     )
 
 
@@ -105,7 +106,7 @@ def _publish_outcomes(figures: CatalogueFigures) -> None:
     for outcome, number in figures.outcomes.items():
         table.append({"outcome": outcome.words, "reason": "", "images": number})
         table += [
-            {"outcome": "", "reason": reason, "images": of_them}
+            {"outcome": "", "reason": one_line(reason), "images": of_them}
             for (of_outcome, reason), of_them in ranked
             if of_outcome is outcome
         ]
@@ -146,8 +147,8 @@ def _named(pictures: Sequence[LabelPicture]) -> str:
         row = picture.row
         drift = "-" if row.drift is None else f"{row.drift:.1%}"
         confidence = "-" if row.mean_confidence is None else f"{row.mean_confidence:.2f}"
-        where = shown(row.uri)
-        lines.append(f"| `{row.id}` | {drift} | {confidence} | `{where}` |")
+        cells = (code_span(row.id), drift, confidence, code_span(shown(row.uri)))
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -189,7 +190,7 @@ def store_report(out: str, manifest: str, name: str, content: bytes) -> str:
 def _publish_sheet(sheet: bytes, recipe: Recipe, page: str) -> None:
     warning = f"**{UNTRAINED_WARNING}**\n\n" if recipe.is_untrained else ""
     create_markdown_artifact(
-        f"{warning}The report: `{shown(page)}`\n\n{_small(sheet)}",
+        f"{warning}The report: {code_span(shown(page))}\n\n{_small(sheet)}",
         key="contact-sheet",
         description="Photograph, coarse, refined and confidence of some labels",
     )

@@ -12,6 +12,7 @@ from contextvars import copy_context
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self, cast
+from urllib.parse import quote
 from uuid import UUID
 
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact
@@ -22,6 +23,7 @@ from prefect.runtime import flow_run
 
 from redepth.config import Recipe
 from redepth.costing import cost_of
+from redepth.printable import code_span
 from redepth.redaction import shown
 from redepth.store.planning import Plan
 from tasks.progress import TROUBLE, RunFigures, RunProgress
@@ -34,6 +36,7 @@ LABELLING = "labelling"
 EVENT_S = 60.0
 MIN_IMAGES_FOR_ALERT = 20
 MAX_REASONS_SHOWN = 12
+_IN_LINKS = "/:?#@&=%+,;~*$"  # letters of a URL that Markdown gives no meaning between brackets
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,13 +185,13 @@ def page_markdown(
         "before this run": f"{plan.num_listed:,} listed, {plan.num_done:,} done already",
         "changed since": f"{plan.num_changed:,}, {_changed(recipe)}" if plan.num_changed else "",
         "vanished": vanished_words(plan),
-        "photographs": f"`{shown(place.source)}`",
-        "labels": f"`{shown(place.out)}`",
+        "photographs": code_span(shown(place.source)),
+        "labels": code_span(shown(place.out)),
         "report": _link(place.report),
         "Ray's dashboard": _link(place.dashboard),
     }
     lines = ["| | |", "|---|---|"]
-    lines += [f"| {name} | {_cell(words)} |" for name, words in facts.items() if words]
+    lines += [f"| {name} | {words} |" for name, words in facts.items() if words]
     return "\n".join([*lines, *_reasons(figures)])
 
 
@@ -210,7 +213,7 @@ def vanished_words(plan: Plan) -> str:
     """Say how many images are not listed any more, and where some of them were; else nothing."""
     if not plan.num_vanished:
         return ""
-    named = ", ".join(f"`{shown(uri)}`" for uri in plan.vanished[:3])
+    named = ", ".join(code_span(shown(uri)) for uri in plan.vanished[:3])
     more = ", ..." if plan.num_vanished > len(plan.vanished[:3]) else ""
     return f"{plan.num_vanished:,} labelled before and not there any more: {named}{more}"
 
@@ -273,7 +276,9 @@ def _link(url: str | None) -> str:
     if url is None:
         return ""
     url = shown(url)
-    return f"[{url}]({url})" if url.startswith(("http://", "https://")) else f"`{url}`"
+    if not url.startswith(("http://", "https://")):
+        return code_span(url)
+    return f"[{code_span(url)}]({quote(url, safe=_IN_LINKS)})"
 
 
 def _reasons(figures: RunFigures) -> list[str]:
@@ -289,13 +294,9 @@ def _reasons(figures: RunFigures) -> list[str]:
     ]
     for key, number in ranked[:MAX_REASONS_SHOWN]:
         outcome, reason = key
-        cells = (f"{number:,}", outcome.words, _cell(reason), f"`{figures.examples[key]}`")
+        cells = (f"{number:,}", outcome.words, code_span(reason), code_span(figures.examples[key]))
         lines.append(f"| {' | '.join(cells)} |")
     if len(ranked) > MAX_REASONS_SHOWN:
         num_more = len(ranked) - MAX_REASONS_SHOWN
         lines.append(f"| | | and {num_more} other reasons: see the report | |")
     return lines
-
-
-def _cell(words: str) -> str:
-    return words.replace("|", "\\|").replace("\n", " ")
