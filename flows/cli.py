@@ -9,6 +9,7 @@ import typer
 
 from flows import terminal
 from flows.commands import judging, keeping, labelling, operating, proving, training, using
+from flows.process_environment import prepare_environment
 from redepth import __version__
 from redepth.errors import ConfigError, RedepthError, StorageUnreachable
 
@@ -53,6 +54,7 @@ def redepth(
 
 def main() -> None:
     """Run the command line; what is known to go wrong becomes a message and an exit code."""
+    prepare_environment()
     try:
         app()
     except (ConfigError, StorageUnreachable) as error:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
@@ -27,22 +28,24 @@ from prefect.client.schemas.sorting import DeploymentSort, FlowRunSort
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.schedules import Cron, Interval, Schedule
-from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL
+from prefect.settings import PREFECT_API_REQUEST_TIMEOUT, PREFECT_API_URL, PREFECT_UI_URL
 from prefect.types.entrypoint import EntrypointType
 
 from flows.label_images import label_images
+from flows.prefect_connection import explained, require_answer
 from redepth import __version__
 from redepth.config import Deployment, Recipe
-from redepth.errors import ConfigError, TransientError
-from redepth.filesystems import refuse_password
+from redepth.errors import ConfigError
 from redepth.images.collection import canonical_uri
-from redepth.report.page_data import without_secrets
+from redepth.images.uris import is_local
+from redepth.redaction import refuse_secrets, shown
 
 if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse
 
 FLOW = "label-images"
 MAX_LISTED = 200
+PATIENT_RETRIES = "7"  # after 2, 4, 8, ... s
 CONTAINER_POOLS = ("docker", "kubernetes")
 
 
@@ -70,6 +73,7 @@ def describe(name: str, recipe: Recipe, wanted: Deployment) -> RunnerDeployment:
         ConfigError: photographs or output are not stated, or the schedule is not one.
     """
     source, out = _places(wanted)
+    _require_absolute_weights(recipe)
     strategy = (
         ConcurrencyLimitStrategy.CANCEL_NEW
         if recipe.run.lease.when_taken == "end"
@@ -91,7 +95,7 @@ def describe(name: str, recipe: Recipe, wanted: Deployment) -> RunnerDeployment:
             tags=["redepth", f"recipe:{recipe.name}", *wanted.tags],
             version=__version__,
             work_pool_name=wanted.pool,
-            job_variables={"env": retry_environment(wanted)} if wanted.pool else None,
+            job_variables={"env": run_environment(wanted)} if wanted.pool else None,
             entrypoint_type=EntrypointType.MODULE_PATH,
         )
     except ValueError as error:
@@ -100,9 +104,15 @@ def describe(name: str, recipe: Recipe, wanted: Deployment) -> RunnerDeployment:
     return deployment
 
 
-def retry_environment(wanted: Deployment) -> dict[str, str]:
-    """Return Prefect's settings for the retries of a whole run."""
+def run_environment(wanted: Deployment) -> dict[str, str]:
+    """Return what a run's process is to have in its environment.
+
+    Prefect's settings for the retries of a whole run, and for a server that is away for minutes
+    when the run is to say how it ended; and no module is to come out of the working directory.
+    """
     return {
+        "PREFECT_CLIENT_MAX_RETRIES": PATIENT_RETRIES,
+        "PYTHONSAFEPATH": "1",
         "PREFECT_FLOWS_DEFAULT_RETRIES": str(wanted.retries),
         "PREFECT_FLOWS_DEFAULT_RETRY_DELAY_SECONDS": str(wanted.retry_delay_s),
     }
@@ -181,19 +191,19 @@ def run_url(flow_run_id: UUID) -> str:
     return f"{root}/runs/flow-run/{flow_run_id}"
 
 
-def require_server() -> str:
-    """Return the address of the Prefect server that is to be used.
+def require_server() -> None:
+    """Ask the Prefect server that is to be used whether it is there.
 
     Raises:
-        ConfigError: none is named.
+        ConfigError: none is named, none answers, or it refuses access.
+        TransientError: it answers that it cannot, now.
     """
-    url: str | None = PREFECT_API_URL.value()
-    if not url:
+    if not PREFECT_API_URL.value():
         raise ConfigError(
             "deployments live in a Prefect server and none is named: start one (`prefect server "
             "start`) and `export PREFECT_API_URL=http://127.0.0.1:4200/api`"
         )
-    return url
+    require_answer()
 
 
 def _places(wanted: Deployment) -> tuple[str, str]:
@@ -204,9 +214,20 @@ def _places(wanted: Deployment) -> tuple[str, str]:
             + " and ".join(f"--{name} (or deploy.{name} in the recipe)" for name in missing)
         )
     for url in (wanted.photos, wanted.out, wanted.ray_address):
-        refuse_password(url or "")
+        refuse_secrets(url or "")
     # The worker may run in another folder.
     return canonical_uri(str(wanted.photos)), canonical_uri(str(wanted.out))
+
+
+def _require_absolute_weights(recipe: Recipe) -> None:
+    """Refuse weights that would be looked for in the folder of each run."""
+    for model in recipe.labels.models():
+        folder = model.own.folder
+        if folder is not None and is_local(folder) and not Path(folder).is_absolute():
+            raise ConfigError(
+                f"the weights of {model.name} are in {folder}, which is relative: a run has a "
+                "folder of its own. State an absolute path in the recipe's weights.folder"
+            )
 
 
 def _schedule(wanted: Deployment) -> Schedule | None:
@@ -238,8 +259,8 @@ def _line(client: SyncPrefectClient, deployment: DeploymentResponse) -> Deployme
     times = [r.next_scheduled_start_time for r in due if r.next_scheduled_start_time is not None]
     return DeploymentLine(
         name=deployment.name,
-        source=without_secrets(str(deployment.parameters.get("source", ""))),
-        out=without_secrets(str(deployment.parameters.get("out", ""))),
+        source=shown(str(deployment.parameters.get("source", ""))),
+        out=shown(str(deployment.parameters.get("out", ""))),
         schedule=", ".join(_schedule_words(each.schedule) for each in deployment.schedules) or "-",
         pool=deployment.work_pool_name or "redepth serve",
         is_paused=deployment.paused,
@@ -258,24 +279,15 @@ def _schedule_words(schedule: Any) -> str:
 
 @contextmanager
 def connected() -> Iterator[SyncPrefectClient]:
-    """Yield a client; say in a line what is wrong where the server does not answer as it should."""
-    url = require_server()
+    """Yield a client of a server that answers.
+
+    Raises:
+        ConfigError: none is named, none answers, or it refuses access.
+        TransientError: it answers that it cannot, now.
+    """
+    require_server()
     try:
         with get_client(sync_client=True) as client:
             yield client
-    except httpx.ConnectError as error:
-        raise ConfigError(
-            f"no Prefect server answers at {without_secrets(url)} (PREFECT_API_URL): {error}; "
-            "start it (`prefect server start`) or correct the address"
-        ) from error
-    except PrefectHTTPStatusError as error:
-        status = error.response.status_code
-        if status in (401, 403):
-            raise ConfigError(
-                f"the Prefect server at {without_secrets(url)} refuses access ({status}): set "
-                "PREFECT_API_AUTH_STRING to the server's, or PREFECT_API_KEY"
-            ) from None
-        raise TransientError(
-            f"the Prefect server at {without_secrets(url)} answered {status}; see its log, then "
-            "try again"
-        ) from error
+    except (httpx.TransportError, PrefectHTTPStatusError) as error:
+        raise explained(error, PREFECT_API_REQUEST_TIMEOUT.value()) from error

@@ -209,7 +209,7 @@ def check_photos(subject: Subject) -> Finding:
 
 def check_output(subject: Subject) -> Finding:
     """Write an object below the output, read it back and delete it; see whether swaps are safe."""
-    from redepth.report.page_data import without_secrets
+    from redepth.redaction import shown
     from redepth.store.conditional_puts import put_if_unchanged
     from redepth.store.layout import TRIAL
     from redepth.store.objects import open_objects
@@ -224,14 +224,14 @@ def check_output(subject: Subject) -> Finding:
     try:
         is_safe = is_first and not put_if_unchanged(objects, name, b"twice", None)
         if not is_safe or objects.read(name) != b"redepth doctor":
-            found = f"{without_secrets(out)}: the storage lets two writers pass at once"
+            found = f"{shown(out)}: the storage lets two writers pass at once"
             fix = "let one run at a time write there, or choose another storage"
             return Finding("output", Verdict.BAD, found, fix)
     finally:
         objects.delete(name)
         if is_new:
             Path(objects.path).rmdir()
-    found = f"{without_secrets(out)}: written, guarded against a second writer, read, deleted"
+    found = f"{shown(out)}: written, guarded against a second writer, read, deleted"
     return Finding("output", Verdict.GOOD, found)
 
 

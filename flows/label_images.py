@@ -8,10 +8,12 @@ Prefect decides when, retries and shows; Ray labels; the store says what is done
 from __future__ import annotations
 
 import math
+import re
 import signal
 from collections.abc import Mapping
+from contextvars import ContextVar
 from itertools import islice, pairwise
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
@@ -20,15 +22,18 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
-from rich.console import Console
+from pydantic import AfterValidator, Field, WithJsonSchema
 
+from flows import terminal
 from redepth.cluster.pool import LabelPool
 from redepth.cluster.session import SignalHandler, ray_session
 from redepth.config import Recipe
 from redepth.errors import OutputBusy
 from redepth.failure_budget import FailureBudget
-from redepth.filesystems import refuse_password
+from redepth.images.allowed import allowed_for
 from redepth.images.collection import canonical_uri
+from redepth.printable import one_line, printable
+from redepth.redaction import refuse_secrets, shown
 from redepth.store.dataset import begin
 from redepth.store.lease import Lease, output_lease
 from redepth.store.planning import Plan
@@ -41,6 +46,32 @@ from tasks.refine_shard import ShardRange, refine_shards
 from tasks.run_page import RunPage, RunPlace
 
 SKIPPED = "Skipped"
+# What the run of this context came to: Prefect's state of it is lost where its server is.
+last_report: ContextVar[RunReport | None] = ContextVar("last_report", default=None)
+# A worker starts a run in a folder of its own, which goes with the run, and labels in it too.
+_ABSOLUTE = r"^(/|[A-Za-z][A-Za-z0-9+.:-]*://)"
+
+
+def require_absolute(place: str) -> str:
+    """Return a path or URL that means the same in every folder.
+
+    Raises:
+        ValueError: it is relative or empty.
+    """
+    if re.match(_ABSOLUTE, place) is None:
+        raise ValueError(
+            f"{place!r} is relative: a run has a folder of its own, which is removed after it. "
+            "Give an absolute path (/data/labels) or a URL (s3://bucket/labels)"
+        )
+    return place
+
+
+# Prefect's server holds a form to the schema, the run itself to the check.
+Place = Annotated[
+    str,
+    AfterValidator(require_absolute),
+    WithJsonSchema({"type": "string", "minLength": 1, "pattern": _ABSOLUTE}),
+]
 
 
 def run_name() -> str:
@@ -49,7 +80,7 @@ def run_name() -> str:
     recipe = given["recipe"]
     name = recipe["name"] if isinstance(recipe, Mapping) else recipe.name
     due = flow_run.get_scheduled_start_time()
-    return f"label {given['source']} with {name}, {due:%Y-%m-%d %H:%M}"
+    return f"label {shown(given['source'])} with {one_line(name)}, {due:%Y-%m-%d %H:%M}"
 
 
 @flow(
@@ -60,18 +91,18 @@ def run_name() -> str:
     task_runner=cast("TaskRunner[Any]", ThreadPoolTaskRunner()),
 )
 def label_images(
-    source: str,
-    out: str,
+    source: Place,
+    out: Place,
     recipe: Recipe,
-    ray_address: str | None = None,
-    limit: int | None = None,
+    ray_address: Annotated[str, Field(min_length=1)] | None = None,
+    limit: Annotated[int, Field(ge=1)] | None = None,
     retry: tuple[Outcome, ...] = (),
 ) -> RunReport | State[RunReport]:
     """Label what `source` holds and `out` does not hold yet; see `redepth label --help`.
 
     Args:
-        source: folder, glob, object-store prefix or list of photographs.
-        out: where labels go; any fsspec URL.
+        source: folder, glob, object-store prefix or list of photographs; an absolute path or URL.
+        out: where labels go; an absolute path or any fsspec URL.
         recipe: all settings; what stands under `labels` must be that of earlier runs on `out`.
         ray_address: a running Ray cluster; None for a private instance on this machine.
         limit: look at no more than this many photographs.
@@ -85,15 +116,17 @@ def label_images(
         ConfigError: something to mend before anything can start.
     """
     for url in (source, out):
-        refuse_password(url)
+        refuse_secrets(url)
     source, out = canonical_uri(source), canonical_uri(out)
     with CancelWatch() as watch:
         try:
             with output_lease(out, recipe.run.lease, str(flow_run.get_name()), _say) as lease:
-                return _run(source, out, recipe, ray_address, limit, frozenset(retry), lease)
+                report = _run(source, out, recipe, ray_address, limit, frozenset(retry), lease)
+            last_report.set(report)
+            return report
         except OutputBusy as busy:
-            get_run_logger().warning("%s", busy)
-            return Completed(name=SKIPPED, message=str(busy))
+            get_run_logger().warning("%s", printable(str(busy)))
+            return Completed(name=SKIPPED, message=printable(str(busy)))
         except (KeyboardInterrupt, TerminationSignal):
             if not watch.has_cancelled:
                 raise
@@ -109,8 +142,9 @@ def _run(
     retry: frozenset[Outcome],
     lease: Lease,
 ) -> RunReport:
-    allowed = recipe.run.actors.max_failures
-    budget = None if allowed is None else FailureBudget.parse(allowed)
+    max_failures = recipe.run.actors.max_failures
+    budget = None if max_failures is None else FailureBudget.parse(max_failures)
+    allowed = allowed_for(source, recipe.run.sources.allow)
     plan = plan_shards(source, out, recipe, limit, retry)
     if plan.manifest is None:
         return publish_report(out, recipe, plan, {})
@@ -120,7 +154,7 @@ def _run(
     ):
         with (
             ray_session(ray_address, recipe.run.actors, _on_sigterm()) as dashboard,
-            LabelPool(recipe) as pool,
+            LabelPool(recipe, allowed=allowed) as pool,
         ):
             page.show_dashboard(dashboard)
             begin(out, recipe, pool.cards)
@@ -141,7 +175,7 @@ def _label(
     while True:
         free = shards_at_once(plan, pool.num_calls) - len(running)
         running += [
-            task.submit(shards, out, recipe, pool, progress, lease)
+            task.submit(shards, out, recipe, pool, progress, lease, plan.signed)
             for shards in islice(ranges, free)
         ]
         if not running:
@@ -176,5 +210,5 @@ def _on_sigterm() -> SignalHandler | None:
 
 def _say(words: str) -> None:
     """Tell both who watches in Prefect and who sits at the terminal."""
-    get_run_logger().warning("%s", words)
-    Console(stderr=True, highlight=False, soft_wrap=True).print(words, markup=False)
+    get_run_logger().warning("%s", printable(words))
+    terminal.err.print(words, markup=False)

@@ -14,7 +14,7 @@ from flows import terminal
 def progress_bar(words: str, total: int) -> Iterator[Callable[[], None]]:
     """Show a bar while the block runs; each call of what it yields moves it on by one."""
     columns = (
-        TextColumn(f"[bold]{words}"),
+        TextColumn(words, style="bold", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),

@@ -8,25 +8,27 @@ from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from redepth.config import Deployment, Recipe
 from redepth.costing import CostEstimate
+from redepth.printable import one_line
+from redepth.redaction import shown
 from redepth.store.cleaning import Leftover
 from redepth.store.planning import Plan
 from redepth.store.reader import OutputSummary
 from redepth.store.verification import Verification
 from redepth.types import LabelRow, ModelCard, Outcome
+from tasks.console import RunConsole
 
 if TYPE_CHECKING:
     from flows.deployments import DeploymentLine
     from flows.doctor import Finding
     from redepth.geometry.points import PointCloud
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = RunConsole(highlight=False, soft_wrap=True, emoji=False)
+err = RunConsole(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 UNTRAINED = (
     "[bold red]untrained[/]: this recipe's models have weights from a seed; labels mean nothing"
@@ -49,22 +51,23 @@ def print_error(words: str) -> None:
 
 def print_head(source: str, where: str, recipe: Recipe, plan: Plan) -> None:
     """Say what is about to be done, before it takes any time."""
-    err.print(f"[bold]{recipe.name}[/]  {source} -> {where}")
+    err.print(f"[bold]{_plain(recipe.name)}[/]  {_plain(source)} -> {_plain(where)}")
     err.print(
         f"{_images(plan.num_listed)} listed, {plan.num_done} done, {plan.num_pending} to do "
         f"in {_count(plan.num_shards, 'shard')}"
     )
     for line in _since_then(plan):
-        err.print(line)
+        err.print(line, markup=False)
     if recipe.is_untrained:
         err.print(UNTRAINED)
 
 
 def print_nothing_to_do(where: str, plan: Plan) -> None:
     """Say that every listed image has its outcome already."""
-    out.print(f"Nothing to do: all {_images(plan.num_listed)} have their outcome in {where}.")
+    listed = _images(plan.num_listed)
+    out.print(f"Nothing to do: all {listed} have their outcome in {_plain(where)}.")
     for line in _since_then(plan):
-        out.print(line)
+        out.print(line, markup=False)
     again = [o for o in (Outcome.FAILED, Outcome.REJECTED) if plan.outcomes[o]]
     for outcome in again:
         number = plan.outcomes[outcome]
@@ -91,7 +94,7 @@ def print_plan(
     if recipe.is_untrained:
         out.print(UNTRAINED)
     command = f"redepth label {source} --out {where} --recipe {recipe.name}"
-    out.print(f"Nothing was written or spent. To run it: {escape(command)}")
+    out.print(f"Nothing was written or spent. To run it: {_plain(command)}")
 
 
 def print_summary(
@@ -123,16 +126,19 @@ def print_summary(
 def print_status(where: str, summary: OutputSummary, troubles: Sequence[LabelRow]) -> None:
     """Show how far an output is, and why images have no refined label."""
     dataset = summary.dataset
-    out.print(f"[bold]{escape(where)}[/]  recipe {dataset.recipe_name}, begun {dataset.created}")
+    name, created = _plain(dataset.recipe_name), _plain(dataset.created)
+    out.print(f"[bold]{_plain(where)}[/]  recipe {name}, begun {created}")
     table = _outcome_table(summary.outcomes)
     table.add_row("left", str(summary.num_left))
     out.print(table)
     for row in troubles:
         colour = _COLOURS[row.outcome]
-        out.print(f"[{colour}]{row.outcome.words}[/]  {escape(row.id)}: {escape(row.reason or '')}")
+        out.print(f"[{colour}]{row.outcome.words}[/]  {_plain(row.id)}: {_plain(row.reason or '')}")
     num_more = sum(summary.outcomes[outcome] for outcome in TROUBLE) - len(troubles)
     if num_more > 0:
-        out.print(f"... and {num_more} more: the column 'reason' of {where}/labels/*.parquet")
+        out.print(
+            f"... and {num_more} more: the column 'reason' of {_plain(where)}/labels/*.parquet"
+        )
     if dataset.untrained:
         out.print(UNTRAINED)
 
@@ -174,7 +180,7 @@ def print_export(where: str, num_images: int, num_lost: int) -> None:
 def print_verification(where: str, found: Verification) -> None:
     """Say what re-reading an output came to, and everything that is wrong with it."""
     for problem in found.problems:
-        out.print(f"[red]wrong[/]  {escape(problem)}")
+        out.print(f"[red]wrong[/]  {_plain(problem)}")
     if found.num_problems > len(found.problems):
         out.print(f"... and {found.num_problems - len(found.problems)} more")
     out.print(_outcome_table(found.outcomes))
@@ -192,17 +198,17 @@ def print_leftovers(where: str, leftovers: Sequence[Leftover], *, removed: bool)
     for leftover in leftovers[:MAX_LEFTOVERS]:
         kind = " (unfinished upload)" if leftover.upload_id else ""
         size = f"{leftover.num_bytes / 1e6:.1f} MB"
-        out.print(f"{leftover.changed:%Y-%m-%d %H:%M}  {size:>10}  {escape(leftover.name)}{kind}")
+        out.print(f"{leftover.changed:%Y-%m-%d %H:%M}  {size:>10}  {_plain(leftover.name)}{kind}")
     if len(leftovers) > MAX_LEFTOVERS:
         out.print(f"... and {len(leftovers) - MAX_LEFTOVERS} more")
     num_bytes = sum(leftover.num_bytes for leftover in leftovers)
     found = f"{_count(len(leftovers), 'leftover')}, {num_bytes / 1e6:.1f} MB"
     if removed:
-        out.print(f"Removed {found} from {where}.")
+        out.print(f"Removed {found} from {_plain(where)}.")
     elif leftovers:
-        out.print(f"{found} in {where}. Nothing was removed; to remove them: add --yes")
+        out.print(f"{found} in {_plain(where)}. Nothing was removed; to remove them: add --yes")
     else:
-        out.print(f"Nothing is left over in {where}.")
+        out.print(f"Nothing is left over in {_plain(where)}.")
 
 
 def print_report(page: Path, num_images: int, num_shown: int) -> None:
@@ -248,19 +254,19 @@ def print_deployments(lines: Sequence[DeploymentLine]) -> None:
         if line.next_due is not None and not line.is_paused:
             due = f"{line.next_due.astimezone(UTC):%m-%d %H:%M:%S}"
         cells = (line.name, line.schedule, line.pool, line.last, due)
-        table.add_row(*map(escape, cells))
+        table.add_row(*map(_plain, cells))
     out.print(table)
     for line in lines:
-        out.print(f"[dim]{escape(line.name)}[/]  {escape(line.source)} -> {escape(line.out)}")
+        out.print(f"[dim]{_plain(line.name)}[/]  {_plain(line.source)} -> {_plain(line.out)}")
 
 
 def print_finding(finding: Finding) -> None:
     """Show one check of redepth doctor, and what to do about it."""
     colour = {"good": "green", "bad": "bold red", "skipped": "dim"}[finding.verdict.value]
     verdict = f"[{colour}]{finding.verdict.value:<7}[/]"
-    out.print(f"{verdict} {finding.check:<8}  {escape(finding.found)}")
+    out.print(f"{verdict} {finding.check:<8}  {_plain(finding.found)}")
     if finding.fix:
-        out.print(f"{'':<18}[bold]fix:[/] {escape(finding.fix)}")
+        out.print(f"{'':<18}[bold]fix:[/] {_plain(finding.fix)}")
 
 
 def print_recipes(recipes: Mapping[str, str], default: str) -> None:
@@ -275,7 +281,7 @@ def _since_then(plan: Plan) -> list[str]:
     if plan.num_changed:
         lines.append(f"{_images(plan.num_changed)} changed since the label was made")
     if plan.num_vanished:
-        named = ", ".join(plan.vanished[:3])
+        named = ", ".join(map(shown, plan.vanished[:3]))
         more = ", ..." if plan.num_vanished > len(plan.vanished[:3]) else ""
         lines.append(f"{_images(plan.num_vanished)} not there any more, labels kept: {named}{more}")
     return lines
@@ -304,7 +310,12 @@ def _print_facts(facts: Sequence[tuple[str, str]]) -> None:
     """Print names and values in two columns; a path is never wrapped, so that it can be copied."""
     width = max(len(name) for name, _ in facts)
     for name, value in facts:
-        out.print(f"[dim]{name:<{width}}[/]  {escape(value)}")
+        out.print(f"[dim]{_plain(name.ljust(width))}[/]  {_plain(value)}")
+
+
+def _plain(text: str) -> str:
+    """Return text as one line that markup takes for letters."""
+    return escape(one_line(text))
 
 
 def _images(number: int) -> str:

@@ -51,6 +51,9 @@ class Decoding(Settings):
     background: Rgb = Field((255, 255, 255), description="colour under transparent pixels")
     max_megapixels: float = Field(100.0, gt=0, description="larger pictures are rejected unread")
     min_side_px: int = Field(16, ge=1, description="smaller pictures are rejected")
+    max_bytes: int = Field(
+        2**29, ge=1, description="of a file; what is read of a larger one is thrown away"
+    )
 
 
 def _coarse_settings(value: Any, validate: ModelWrapValidatorHandler[Coarse]) -> Coarse:
@@ -245,6 +248,16 @@ class LeaseSettings(Settings):
     max_wait_s: float = Field(86400.0, ge=0, description="a run that waited so long ends, too")
 
 
+class Sources(Settings):
+    """What names from outside may stand for: a list may come from a stranger."""
+
+    allow: tuple[str, ...] = Field(
+        (),
+        description="folders, prefixes (s3://bucket/photos), hosts (https://host) or whole schemes "
+        "(https://) that a list may name beside its own folder, bucket or host",
+    )
+
+
 class RunSettings(Settings):
     """How the work is carried out; changes nothing in a label."""
 
@@ -255,6 +268,7 @@ class RunSettings(Settings):
     alert_rejected_share: UnitInterval = Field(
         0.02, description="rejected and failed images, as a share, above which an event is emitted"
     )
+    sources: Sources = Sources()
     lease: LeaseSettings = LeaseSettings()
     actors: Actors = Actors()
     sharding: Sharding = Sharding()

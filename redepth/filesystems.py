@@ -6,14 +6,11 @@ fsspec opens files; obstore lists buckets, ten times faster than s3fs does.
 from __future__ import annotations
 
 import os
-import re
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import fsspec
-
-from redepth.errors import ConfigError
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
@@ -26,15 +23,18 @@ _CONNECT_TIMEOUT_S = 5
 _READ_TIMEOUT_S = 15
 
 
-def open_filesystem(url: str) -> tuple[Any, str]:
+def open_filesystem(url: str, **options: Any) -> tuple[Any, str]:
     """Open what a URL names: the filesystem, and the path as that filesystem calls it.
+
+    Args:
+        options: what else fsspec is to be given, as `fsspec.url_to_fs` takes it.
 
     Raises:
         ValueError: no such protocol.
         ImportError: its package is not installed.
     """
     # A cached listing would hide what another process has committed since.
-    fs, path = fsspec.url_to_fs(url, use_listings_cache=False, **storage_options(url))
+    fs, path = fsspec.url_to_fs(url, use_listings_cache=False, **storage_options(url), **options)
     if _is_s3(url):
         fs.retries = _S3_ROUNDS
     return fs, path
@@ -62,21 +62,6 @@ def open_bucket(protocol: str, bucket: str) -> ObjectStore:
     if protocol == "gs":
         return GCSStore(bucket, retry_config=_retries())
     return AzureStore(bucket, retry_config=_retries())
-
-
-def refuse_password(url: str) -> None:
-    """Refuse a URL that carries a user or a password: URLs are stored and shown, here and there.
-
-    Raises:
-        ConfigError: it does; the message does not repeat it.
-    """
-    if re.match(r"[^/]*://[^/@]*@", url):
-        shown = re.sub(r"://[^/@]*@", "://...@", url)
-        raise ConfigError(
-            f"{shown}: a URL with a user or a password in it would end up in logs and run pages; "
-            "leave it out and set the credentials in the environment (AWS_ACCESS_KEY_ID, ...), or "
-            "use a role"
-        )
 
 
 def _is_s3(url: str) -> bool:

@@ -20,9 +20,11 @@ from redepth.coarse.estimator import DepthEstimator, load_estimator
 from redepth.config import LabelSettings
 from redepth.ensemble import Verdict, guard, reduce_members
 from redepth.errors import ConfigError, ImageRejected, RefinementFailed
+from redepth.images.allowed import ANYTHING, Allowed
 from redepth.images.camera import Focal, known_focal
 from redepth.images.decode import read_image, resize
 from redepth.reach import Reached, within_reach
+from redepth.redaction import recorded
 from redepth.refiners import refiners
 from redepth.refiners.part import LoadContext
 from redepth.refiners.refiner import Refiner, Scene
@@ -59,6 +61,7 @@ class Labeller:
     estimator: DepthEstimator
     refiner: Refiner
     device: str
+    allowed: Allowed = ANYTHING
     _last: OrderedDict[_Content, Label] = field(default_factory=OrderedDict, init=False, repr=False)
 
     @property
@@ -83,9 +86,9 @@ class Labeller:
     def _label(self, ref: ImageRef) -> Label:
         row = self._blank_row(ref)
         try:
-            image = read_image(ref, self.settings.decoding)
+            image = read_image(ref, self.settings.decoding, self.allowed)
         except ImageRejected as error:
-            return Label(replace(row, outcome=Outcome.REJECTED, reason=str(error)))
+            return Label(replace(row, outcome=Outcome.REJECTED, reason=recorded(str(error))))
         row = _with_file(row, image)
         content = (image.sha256, ref.caption, ref.focal_px, ref.fov_deg)
         if content in self._last:
@@ -93,7 +96,7 @@ class Labeller:
         try:
             label = self._refine(ref, row, image)
         except RefinementFailed as error:
-            return Label(replace(row, outcome=Outcome.FAILED, reason=str(error)))
+            return Label(replace(row, outcome=Outcome.FAILED, reason=recorded(str(error))))
         if self.settings.same_bytes == "once":
             self._keep(content, label)
         return label
@@ -152,8 +155,11 @@ def _for_another(row: LabelRow, label: Label) -> Label:
     return replace(label, row=replace(label.row, **own))
 
 
-def load_labeller(settings: LabelSettings) -> Labeller:
+def load_labeller(settings: LabelSettings, allowed: Allowed = ANYTHING) -> Labeller:
     """Load the recipe's models onto its device.
+
+    Args:
+        allowed: what may be read; the rest of a list is rejected.
 
     Raises:
         ConfigError: weights that cannot be had, a device that is not there; says the fix.
@@ -163,7 +169,7 @@ def load_labeller(settings: LabelSettings) -> Labeller:
     estimator = load_estimator(settings.coarse, device)
     context = LoadContext(estimator, settings.compute, device, settings.seed)
     refiner = refiners[settings.refiner.method].load(settings.refiner, context)
-    return Labeller(settings, estimator, refiner, str(device))
+    return Labeller(settings, estimator, refiner, str(device), allowed)
 
 
 def choose_device(compute: Compute) -> torch.device:

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from enum import Enum, auto
 
 from redepth.errors import ConfigError, RedepthError, StorageUnreachable, TransientError
+from redepth.printable import one_line
+from redepth.redaction import redacted_text, shown
 
 
 class Fault(Enum):
@@ -59,8 +61,11 @@ _FAULT_OF_NAME = {
     "UnauthorizedSSOTokenError": Fault.SETUP,
     "UnknownConfigurationKeyError": Fault.SETUP,
     "ParamValidationError": Fault.NO_BUCKET,
+    "InvalidURL": Fault.REFUSED,
+    "NonHttpUrlClientError": Fault.REFUSED,
     "PermissionDeniedError": Fault.REFUSED,
     "PermissionError": Fault.REFUSED,
+    "TooManyRedirects": Fault.REFUSED,
     "UnauthenticatedError": Fault.REFUSED,
     "ClientConnectorError": Fault.UNREACHABLE,
     "ConnectTimeoutError": Fault.UNREACHABLE,
@@ -166,18 +171,23 @@ def explained(fault: Fault, url: str, error: Exception) -> RedepthError:
     let_in = _LET_IN.get(protocol, _LET_IN_ELSEWHERE)
     address = _ADDRESS.get(protocol, "correct the address")
     said = words.format(said=in_words(error), let_in=let_in, address=address)
-    return kind(f"{url}: {said}")
+    return kind(f"{shown(url)}: {said}")
 
 
 def in_words(error: Exception) -> str:
     """Return an error's gist in a line: the server's code, what a connection met, or its message.
 
-    Nothing of the answer's body but the code: servers quote keys and signatures there.
+    Nothing of the answer's body but the code: servers quote keys and signatures there. URLs in it
+    are redacted.
     """
+    return one_line(_gist(error, redacted_text(str(error))))
+
+
+def _gist(error: Exception, message: str) -> str:
     code = server_code(error)
     if code and not code.isdigit():
         return code
-    lines = str(error).partition("<?xml")[0].strip(" :\n").splitlines()
+    lines = message.partition("<?xml")[0].strip(" :\n").splitlines()
     line = lines[0] if lines else ""
     request = re.search(r"Error performing [A-Z]+ ([^\s?]+)\S* in .* - (.+)", line)  # obstore's
     if request:

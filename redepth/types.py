@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import SecretStr
 
 FloatMap = npt.NDArray[np.float32]
 ByteImage = npt.NDArray[np.uint8]
@@ -70,13 +71,14 @@ class ImageRef(NamedTuple):
 
     Attributes:
         id: stable, unique within an output; see `redepth.images.collection.image_id`.
-        uri: what fsspec opens.
+        uri: what fsspec opens, stored and shown; without secrets (see `redepth.redaction`).
         size_bytes: the object's size, None where the listing does not tell.
         version: ETag or modification time in nanoseconds; changes when the object does.
         caption: the list's own caption, if it has one.
         offset_bytes: where its bytes begin in the tar that the uri names; None elsewhere.
         focal_px: the list's own focal length, in pixels of the upright photograph.
         fov_deg: or its horizontal field of view.
+        opens: the signed URL that is opened in the uri's place; held in memory, never stored.
     """
 
     id: str
@@ -87,6 +89,7 @@ class ImageRef(NamedTuple):
     offset_bytes: int | None = None
     focal_px: float | None = None
     fov_deg: float | None = None
+    opens: SecretStr | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

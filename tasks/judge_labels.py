@@ -15,6 +15,8 @@ from redepth.judging.formats import TableFormat
 from redepth.judging.judgement import TruthSelection, judge_labels
 from redepth.judging.tables import as_markdown, render
 from redepth.judging.writing import write_judgement
+from redepth.printable import code_span
+from redepth.redaction import shown
 from tasks.retrying import worth_retrying
 
 
@@ -52,5 +54,6 @@ def judge_against_truth(
     judgement = judge_labels(*selection.open(), selection.layout, alignment, on_judged)
     get_run_logger().info("%d images measured", len(judgement.images))
     files = () if out is None else write_judgement(judgement, out)
-    create_markdown_artifact(as_markdown(judgement), key="evaluation", description=selection.words)
+    words = f"{code_span(shown(selection.labels))} against {selection.layout}"
+    create_markdown_artifact(as_markdown(judgement), key="evaluation", description=words)
     return EvaluationReport(len(judgement.images), render(judgement, form), files)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -26,6 +25,7 @@ from redepth.failure_budget import FailureBudget
 from redepth.report.figures import reason_pattern
 from redepth.types import LabelRow, Outcome
 from tasks.cancelling import is_started_by_worker
+from tasks.console import RunConsole
 
 TROUBLE = (Outcome.FELL_BACK, Outcome.REJECTED, Outcome.FAILED)
 MAX_REASONS = 200
@@ -88,7 +88,7 @@ class RunProgress:
             TextColumn("left"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[trouble]}"),
-            console=Console(stderr=True),
+            console=RunConsole(stderr=True),
             disable=is_started_by_worker(),  # its log is read in Prefect, line by line
         )
         self._task = self._bar.add_task("starting actors", total=num_images, rate="", trouble="")

@@ -19,10 +19,12 @@ from prefect.artifacts import (
 from prefect.cache_policies import NO_CACHE
 
 from redepth.config import Recipe
+from redepth.printable import code_span, one_line
+from redepth.redaction import shown
 from redepth.report.figures import CatalogueFigures, Group, read_figures
 from redepth.report.gallery import fetch_picture, spread_evenly
 from redepth.report.page import render_page
-from redepth.report.page_data import RunFacts, read_page, without_secrets
+from redepth.report.page_data import RunFacts, read_page
 from redepth.report.pictures import UNTRAINED_WARNING, LabelPicture, draw_contact_sheet
 from redepth.store import layout
 from redepth.store.catalogue import committed_images
@@ -31,6 +33,7 @@ from redepth.store.objects import open_objects
 from redepth.store.planning import Plan
 from redepth.store.reader import Labels, open_labels
 from redepth.types import Outcome
+from tasks.reporting import shown_if_possible
 from tasks.retrying import worth_retrying
 from tasks.run_page import vanished_words
 
@@ -66,7 +69,8 @@ class RunReport:
 def publish_report(out: str, recipe: Recipe, plan: Plan, new: Mapping[Outcome, int]) -> RunReport:
     """Count outcomes, write the report's page and a contact sheet, and publish what they say."""
     if plan.manifest is None:
-        _publish_nothing_to_do(out, plan)
+        with shown_if_possible():
+            _publish_nothing_to_do(out, plan)
         return RunReport(plan.outcomes, new)
     committed_images(open_objects(out), keep_index=True)  # for the next plan
     # The output's own first: a server that is gone keeps the artifacts waiting, not the report.
@@ -77,11 +81,12 @@ def publish_report(out: str, recipe: Recipe, plan: Plan, new: Mapping[Outcome, i
     contact_sheet = None
     if sheet is not None:
         contact_sheet = store_report(out, plan.manifest, "contact-sheet.png", sheet)
-    _publish_outcomes(figures)
-    _publish_link(page)
-    _publish_worst(labels, figures, recipe)
-    if sheet is not None:
-        _publish_sheet(sheet, recipe, page)
+    with shown_if_possible():
+        _publish_outcomes(figures)
+        _publish_link(page)
+        _publish_worst(labels, figures, recipe)
+        if sheet is not None:
+            _publish_sheet(sheet, recipe, page)
     return RunReport(figures.outcomes, new, contact_sheet, page)
 
 
@@ -91,7 +96,7 @@ def _publish_nothing_to_do(out: str, plan: Plan) -> None:
     vanished = vanished_words(plan)
     words = f"**Nothing to do**: all {plan.num_listed:,} images have their outcome ({ended}) in "
     create_markdown_artifact(
-        f"{words}`{without_secrets(out)}`.\n\n{vanished}", key="run", description="This run"
+        f"{words}{code_span(shown(out))}.\n\n{vanished}", key="run", description="This run"
     )
 
 
@@ -101,7 +106,7 @@ def _publish_outcomes(figures: CatalogueFigures) -> None:
     for outcome, number in figures.outcomes.items():
         table.append({"outcome": outcome.words, "reason": "", "images": number})
         table += [
-            {"outcome": "", "reason": reason, "images": of_them}
+            {"outcome": "", "reason": one_line(reason), "images": of_them}
             for (of_outcome, reason), of_them in ranked
             if of_outcome is outcome
         ]
@@ -142,8 +147,8 @@ def _named(pictures: Sequence[LabelPicture]) -> str:
         row = picture.row
         drift = "-" if row.drift is None else f"{row.drift:.1%}"
         confidence = "-" if row.mean_confidence is None else f"{row.mean_confidence:.2f}"
-        where = without_secrets(row.uri)
-        lines.append(f"| `{row.id}` | {drift} | {confidence} | `{where}` |")
+        cells = (code_span(row.id), drift, confidence, code_span(shown(row.uri)))
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -185,7 +190,7 @@ def store_report(out: str, manifest: str, name: str, content: bytes) -> str:
 def _publish_sheet(sheet: bytes, recipe: Recipe, page: str) -> None:
     warning = f"**{UNTRAINED_WARNING}**\n\n" if recipe.is_untrained else ""
     create_markdown_artifact(
-        f"{warning}The report: `{without_secrets(page)}`\n\n{_small(sheet)}",
+        f"{warning}The report: {code_span(shown(page))}\n\n{_small(sheet)}",
         key="contact-sheet",
         description="Photograph, coarse, refined and confidence of some labels",
     )

@@ -15,6 +15,7 @@ from prefect.tasks import exponential_backoff
 from redepth.cluster.pool import LabelledImage, LabelPool
 from redepth.config import Recipe
 from redepth.errors import RedepthError, RunStopped
+from redepth.images.signed_addresses import SignedAddresses
 from redepth.store.lease import Lease
 from redepth.store.manifest import ShardPlan, read_shard_plans
 from redepth.store.shards import ShardCommit, is_committed
@@ -56,6 +57,7 @@ def refine_shards(
     pool: LabelPool,
     progress: RunProgress,
     lease: Lease,
+    signed: SignedAddresses,
 ) -> int | State[int]:
     """Label every image of these shards and commit each shard as it ends, while the lease is held.
 
@@ -71,7 +73,7 @@ def refine_shards(
             if is_committed(out, plan):
                 continue
             with progress.shard() as shard_progress:
-                labelled = _label(plan, pool, shard_progress)
+                labelled = _label(plan, pool, shard_progress, signed)
                 lease.require()
                 commit = pool.commit(out, plan, labelled, recipe.labels.storage)
             num_committed += 1
@@ -81,9 +83,11 @@ def refine_shards(
     return num_committed
 
 
-def _label(plan: ShardPlan, pool: LabelPool, progress: ShardProgress) -> list[LabelledImage]:
+def _label(
+    plan: ShardPlan, pool: LabelPool, progress: ShardProgress, signed: SignedAddresses
+) -> list[LabelledImage]:
     """Label a shard's images; an error that is not an image's outcome says where it came up."""
-    images = {pool.submit(image): image for image in plan.images}
+    images = {pool.submit(signed.restored(image)): image for image in plan.images}
     for future in as_completed(images):
         try:
             progress.count(future.result().row)

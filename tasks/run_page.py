@@ -12,6 +12,7 @@ from contextvars import copy_context
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self, cast
+from urllib.parse import quote
 from uuid import UUID
 
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact
@@ -22,9 +23,11 @@ from prefect.runtime import flow_run
 
 from redepth.config import Recipe
 from redepth.costing import cost_of
-from redepth.report.page_data import without_secrets
+from redepth.printable import code_span
+from redepth.redaction import shown
 from redepth.store.planning import Plan
 from tasks.progress import TROUBLE, RunFigures, RunProgress
+from tasks.reporting import UNREACHABLE, say_unreachable, shown_if_possible
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +36,7 @@ LABELLING = "labelling"
 EVENT_S = 60.0
 MIN_IMAGES_FOR_ALERT = 20
 MAX_REASONS_SHOWN = 12
+_IN_LINKS = "/:?#@&=%+,;~*$"  # letters of a URL that Markdown gives no meaning between brackets
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +65,10 @@ class RunPage:
         self._flow_run_id = flow_run.get_id()
         self._ended = threading.Event()
         self._has_alerted = False
-        figures = progress.figures()
-        # Coroutines only where a loop is running.
-        self._bar = cast(
-            "UUID", create_progress_artifact(0.0, key="progress", description="images")
-        )
-        self._page = cast(
-            "UUID",
-            create_markdown_artifact(
-                self._markdown(figures, LABELLING),
-                key="run",
-                description="This run: progress, speed, time left, cost, outcomes",
-            ),
-        )
+        self._bar: UUID | None = None
+        self._page: UUID | None = None
+        with shown_if_possible():
+            self._create()
         context = copy_context()
         self._thread = threading.Thread(
             target=context.run, args=(self._keep,), name="run-page", daemon=True
@@ -101,6 +96,20 @@ class RunPage:
         self._place = replace(self._place, report=report)
         self._end("ended")
 
+    def _create(self) -> None:
+        # Coroutines only where a loop is running.
+        self._bar = cast(
+            "UUID", create_progress_artifact(0.0, key="progress", description="images")
+        )
+        self._page = cast(
+            "UUID",
+            create_markdown_artifact(
+                self._markdown(self._progress.figures(), LABELLING),
+                key="run",
+                description="This run: progress, speed, time left, cost, outcomes",
+            ),
+        )
+
     def _end(self, stage: str) -> None:
         self._ended.set()
         self._thread.join(timeout=2 * PUBLISH_S)
@@ -117,6 +126,8 @@ class RunPage:
 
     def _publish(self, stage: str) -> RunFigures:
         figures = self._progress.figures()
+        if self._bar is None or self._page is None:
+            return figures
         try:
             with get_client(sync_client=True) as client:
                 share = min(100.0 * figures.num_done / max(figures.num_images, 1), 100.0)
@@ -126,6 +137,8 @@ class RunPage:
                 page = ArtifactUpdate(data=self._markdown(figures, stage), description=words)
                 client.update_artifact(self._page, page)
             self._alert(figures, is_last=stage != LABELLING)
+        except UNREACHABLE as error:
+            say_unreachable(error)
         except Exception as error:  # a view: the next one may come through
             logger.debug("the run's page was not published: %s", error)
         return figures
@@ -147,7 +160,7 @@ class RunPage:
             resource={
                 "prefect.resource.id": f"prefect.flow-run.{self._flow_run_id}",
                 "prefect.resource.name": str(flow_run.get_name()),
-                "redepth.out": without_secrets(self._place.out),
+                "redepth.out": shown(self._place.out),
             },
             payload={
                 "num_done": figures.num_done,
@@ -172,13 +185,13 @@ def page_markdown(
         "before this run": f"{plan.num_listed:,} listed, {plan.num_done:,} done already",
         "changed since": f"{plan.num_changed:,}, {_changed(recipe)}" if plan.num_changed else "",
         "vanished": vanished_words(plan),
-        "photographs": f"`{without_secrets(place.source)}`",
-        "labels": f"`{without_secrets(place.out)}`",
+        "photographs": code_span(shown(place.source)),
+        "labels": code_span(shown(place.out)),
         "report": _link(place.report),
         "Ray's dashboard": _link(place.dashboard),
     }
     lines = ["| | |", "|---|---|"]
-    lines += [f"| {name} | {_cell(words)} |" for name, words in facts.items() if words]
+    lines += [f"| {name} | {words} |" for name, words in facts.items() if words]
     return "\n".join([*lines, *_reasons(figures)])
 
 
@@ -200,7 +213,7 @@ def vanished_words(plan: Plan) -> str:
     """Say how many images are not listed any more, and where some of them were; else nothing."""
     if not plan.num_vanished:
         return ""
-    named = ", ".join(f"`{without_secrets(uri)}`" for uri in plan.vanished[:3])
+    named = ", ".join(code_span(shown(uri)) for uri in plan.vanished[:3])
     more = ", ..." if plan.num_vanished > len(plan.vanished[:3]) else ""
     return f"{plan.num_vanished:,} labelled before and not there any more: {named}{more}"
 
@@ -262,8 +275,10 @@ def _changed(recipe: Recipe) -> str:
 def _link(url: str | None) -> str:
     if url is None:
         return ""
-    url = without_secrets(url)
-    return f"[{url}]({url})" if url.startswith(("http://", "https://")) else f"`{url}`"
+    url = shown(url)
+    if not url.startswith(("http://", "https://")):
+        return code_span(url)
+    return f"[{code_span(url)}]({quote(url, safe=_IN_LINKS)})"
 
 
 def _reasons(figures: RunFigures) -> list[str]:
@@ -279,13 +294,9 @@ def _reasons(figures: RunFigures) -> list[str]:
     ]
     for key, number in ranked[:MAX_REASONS_SHOWN]:
         outcome, reason = key
-        cells = (f"{number:,}", outcome.words, _cell(reason), f"`{figures.examples[key]}`")
+        cells = (f"{number:,}", outcome.words, code_span(reason), code_span(figures.examples[key]))
         lines.append(f"| {' | '.join(cells)} |")
     if len(ranked) > MAX_REASONS_SHOWN:
         num_more = len(ranked) - MAX_REASONS_SHOWN
         lines.append(f"| | | and {num_more} other reasons: see the report | |")
     return lines
-
-
-def _cell(words: str) -> str:
-    return words.replace("|", "\\|").replace("\n", " ")

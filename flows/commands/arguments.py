@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from redepth.evaluation.alignments import Alignment
+from redepth.redaction import refuse_secrets
 
 DEFAULT_RECIPE = "redepth-anything-fast"
 
@@ -21,17 +22,27 @@ class Retry(StrEnum):
     FELL_BACK = "fell_back"
 
 
+def _checked_url(url: str) -> str:
+    """Refuse secrets before anything is printed, or given to Prefect, which stores parameters."""
+    refuse_secrets(url)
+    return url
+
+
 Photos = Annotated[
     str,
     typer.Argument(
         metavar="PHOTOS",
+        callback=_checked_url,
         help="A folder, a glob in quotes, an s3:// prefix, one image, or a list (.txt, .csv, "
         ".jsonl, .parquet with a column 'uri', optionally 'caption', 'id', and 'focal_px' or "
         "'fov_deg'), or a tar or Parquet file that holds the images, or a glob of them.",
     ),
 ]
 Out = Annotated[
-    str, typer.Option("--out", "-o", help="Where labels go: a folder or any fsspec URL.")
+    str,
+    typer.Option(
+        "--out", "-o", callback=_checked_url, help="Where labels go: a folder or any fsspec URL."
+    ),
 ]
 RecipeName = Annotated[
     str,
@@ -55,7 +66,21 @@ RetryOption = Annotated[
         help="Try images again that failed, were rejected, or fell_back; may be given again.",
     ),
 ]
-LabelsUrl = Annotated[str, typer.Argument(metavar="LABELS", help="An output of redepth label.")]
+LabelsUrl = Annotated[
+    str,
+    typer.Argument(metavar="LABELS", callback=_checked_url, help="An output of redepth label."),
+]
+FirstLabelsUrl = Annotated[
+    str, typer.Argument(metavar="A", callback=_checked_url, help="An output of redepth label.")
+]
+OtherLabelsUrl = Annotated[
+    str,
+    typer.Argument(metavar="B", callback=_checked_url, help="Another one, of the same images."),
+]
+ExportOut = Annotated[
+    str,
+    typer.Option("--out", "-o", callback=_checked_url, help="A folder or any fsspec URL."),
+]
 
 TruthPath = Annotated[
     Path,

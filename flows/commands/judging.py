@@ -8,7 +8,15 @@ from typing import Annotated
 import typer
 
 from flows import terminal
-from flows.commands.arguments import AlignOption, LabelsUrl, LayoutName, Partial, TruthPath
+from flows.commands.arguments import (
+    AlignOption,
+    FirstLabelsUrl,
+    LabelsUrl,
+    LayoutName,
+    OtherLabelsUrl,
+    Partial,
+    TruthPath,
+)
 from flows.embedded_server import quieten_prefect, start_prefect_server
 from redepth.confidence import Cue
 from redepth.evaluation.alignments import Alignment
@@ -94,8 +102,8 @@ def calibrate(
     "redepth compare labels-a/ labels-b/ --truth scenes/ --layout scenes --out comparison/",
 )
 def compare(
-    first: Annotated[str, typer.Argument(metavar="A", help="An output of redepth label.")],
-    second: Annotated[str, typer.Argument(metavar="B", help="Another one, of the same images.")],
+    first: FirstLabelsUrl,
+    second: OtherLabelsUrl,
     truth: Annotated[
         Path | None, typer.Option(metavar="DIR", help="As for redepth evaluate.")
     ] = None,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+import json
+from typing import Annotated
 
 import typer
 
@@ -21,13 +22,7 @@ from flows.commands.arguments import (
 from flows.embedded_server import quieten_prefect, start_prefect_server
 from redepth.config import Recipe, load_recipe, shipped_recipes
 from redepth.costing import CostEstimate, estimate_cost
-from redepth.errors import OutputBusy, RunStopped
 from redepth.types import Outcome
-
-if TYPE_CHECKING:
-    from prefect.client.schemas.objects import State
-
-    from tasks.publish_report import RunReport
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
@@ -72,6 +67,15 @@ def label(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the plan and stop; spends nothing.")
     ] = False,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow",
+            metavar="ROOT",
+            help="What a list may name beside its own folder, bucket or host: a folder, a prefix, "
+            "a host (https://example.org) or a scheme (https://); may be given again.",
+        ),
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 1 if an image was rejected or failed.")
     ] = False,
@@ -81,6 +85,7 @@ def label(
         *(settings or ()),
         *([] if actors is None else [f"run.actors.num_actors={actors}"]),
         *([] if max_failures is None else [f"run.actors.max_failures='{max_failures}'"]),
+        *([] if not allow else [f"run.sources.allow={json.dumps(allow)}"]),
     ]
     if dry_run:
         plan(photos, out, recipe, settings, limit, retry)
@@ -177,30 +182,14 @@ def _label(
         return found.outcomes
     terminal.print_head(photos, out, chosen, found)
     quieten_prefect()
-    from flows.label_images import SKIPPED, label_images
+    from flows.prefect_runs import run_to_report
 
     start_prefect_server()
-    state = label_images(photos, out, chosen, ray, limit, retry, return_state=True)
-    if state.name == SKIPPED:
-        raise OutputBusy(state.message or "another run is at work on this output")
-    report = _report_of(state)
+    report = run_to_report(canonical_uri(photos), out, chosen, ray, limit, retry)
     models = read_dataset(out).models
     terminal.print_summary(out, report.outcomes, models, report.contact_sheet, report.page)
     settled = {o: 0 if o in retry else number for o, number in found.outcomes.items()}
     return {outcome: settled[outcome] + report.new.get(outcome, 0) for outcome in Outcome}
-
-
-def _report_of(state: State[Any]) -> RunReport:
-    """Return what a run came to, or raise what it ended with."""
-    from prefect.exceptions import CancelledRun
-
-    try:
-        report: RunReport = state.result()
-    except CancelledRun:
-        raise RunStopped(
-            "the run was cancelled in Prefect. What is committed stays; the same command resumes"
-        ) from None
-    return report
 
 
 def _whole(photos: str, limit: int | None) -> str | None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -121,7 +125,9 @@ def pause(name: DeploymentName) -> None:
     from flows import deployments
 
     deployments.pause(name)
-    terminal.out.print(f"{name} is paused; redepth deploy resume {name} lets it go on")
+    terminal.out.print(
+        f"{name} is paused; redepth deploy resume {name} lets it go on", markup=False
+    )
 
 
 @deploy.command()
@@ -130,7 +136,7 @@ def resume(name: DeploymentName) -> None:
     from flows import deployments
 
     deployments.resume(name)
-    terminal.out.print(f"{name} goes on")
+    terminal.out.print(f"{name} goes on", markup=False)
 
 
 @deploy.command()
@@ -138,7 +144,7 @@ def run(name: DeploymentName) -> None:
     """Run it once, now, whatever its schedule says."""
     from flows import deployments
 
-    terminal.out.print(f"watch it at {deployments.start(name)}")
+    terminal.out.print(f"watch it at {deployments.start(name)}", markup=False)
 
 
 @deploy.command()
@@ -147,7 +153,7 @@ def rm(name: DeploymentName) -> None:
     from flows import deployments
 
     deployments.remove(name)
-    terminal.out.print(f"{name} is removed; its labels stay where they are")
+    terminal.out.print(f"{name} is removed; its labels stay where they are", markup=False)
 
 
 @app.command(
@@ -178,10 +184,11 @@ def serve(
         timezone=timezone, ray_address=ray, tags=tag, retries=retries,
     )  # fmt: skip
     deployments.require_server()
-    os.environ.update(deployments.retry_environment(wanted))
+    os.environ.update(deployments.run_environment(wanted))
     described = deployments.describe(name or chosen.name, chosen, wanted)
     terminal.print_deployed(described.name, wanted)
-    serve_deployments(described, limit=1, print_starting_message=False)
+    with _empty_folder():
+        serve_deployments(described, limit=1, print_starting_message=False)
 
 
 @app.command(
@@ -208,6 +215,21 @@ def doctor(
         is_well = is_well and finding.verdict is not Verdict.BAD
     if not is_well:
         raise typer.Exit(EXIT_UNWELL)
+
+
+@contextmanager
+def _empty_folder() -> Iterator[None]:
+    """Work in an empty folder: Prefect imports a run's flow with the working directory on the path.
+
+    A `numpy.py` that lies among photographs would be imported in place of numpy.
+    """
+    before = Path.cwd()
+    with tempfile.TemporaryDirectory(prefix="redepth-serve-") as folder:
+        os.chdir(folder)
+        try:
+            yield
+        finally:
+            os.chdir(before)
 
 
 def _wanted(recipe: str, overrides: list[str] | None, **given: Any) -> Deployment:

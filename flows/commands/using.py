@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from flows import terminal
-from flows.commands.arguments import LabelsUrl, Overrides
+from flows.commands.arguments import ExportOut, LabelsUrl, Overrides
 from flows.embedded_server import quieten_prefect, start_prefect_server
 from redepth.config import Cost, load_recipe, shipped_recipes
 from redepth.errors import ConfigError
@@ -152,7 +152,7 @@ def report(
 def export(
     labels: LabelsUrl,
     format: Annotated[ExportFormat, typer.Option("--format", "-f", help="None has 8 bits.")],
-    out: Annotated[str, typer.Option("--out", "-o", help="A folder or any fsspec URL.")],
+    out: ExportOut,
     quantity: Annotated[
         str, typer.Option(help="Of coarse, refined, spread, confidence; with commas.")
     ] = "refined,confidence",

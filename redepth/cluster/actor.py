@@ -10,6 +10,7 @@ import ray
 
 from redepth.cluster import metrics
 from redepth.config import LabelSettings, Storage
+from redepth.images.allowed import Allowed
 from redepth.types import ImageRef, Label, LabelArrays, LabelRow, ModelCard
 
 if TYPE_CHECKING:
@@ -28,8 +29,11 @@ class LabelActor:
     are not retried by Ray: the pool must see each death to tell which image causes it.
     """
 
-    def __init__(self, settings: LabelSettings, load: LoadLabeller | None) -> None:
+    def __init__(
+        self, settings: LabelSettings, allowed: Allowed, load: LoadLabeller | None
+    ) -> None:
         self._settings = settings
+        self._allowed = allowed
         self._load = load
 
     @cached_property
@@ -38,7 +42,7 @@ class LabelActor:
             return self._load(self._settings)
         from redepth.pipeline import load_labeller
 
-        return load_labeller(self._settings)
+        return load_labeller(self._settings, self._allowed)
 
     @ray.method(max_task_retries=3)
     def ready(self) -> tuple[ModelCard, ...]:

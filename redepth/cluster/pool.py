@@ -42,6 +42,8 @@ from redepth.cluster.actor import LoadLabeller, RemoteLabelActor, RemoteShardWri
 from redepth.cluster.session import num_actors_that_fit
 from redepth.config import Recipe, Storage
 from redepth.errors import ConfigError, RunStopped, TransientError
+from redepth.images.allowed import ANYTHING, Allowed
+from redepth.redaction import recorded
 from redepth.store.manifest import ShardPlan
 from redepth.store.shards import ShardCommit
 from redepth.types import ImageRef, LabelRow, ModelCard, Outcome
@@ -109,15 +111,19 @@ class LabelPool:
     Args:
         recipe: its labels half decides what the actors load, its run half how many there are.
         load: how an actor loads its models; None for `redepth.pipeline.load_labeller`.
+        allowed: what the actors may read; the rest of a list is rejected.
 
     Raises:
         ConfigError: on entering, when the models cannot be loaded or no actor can be placed. One
             actor that is ready is enough to begin.
     """
 
-    def __init__(self, recipe: Recipe, load: LoadLabeller | None = None) -> None:
+    def __init__(
+        self, recipe: Recipe, load: LoadLabeller | None = None, allowed: Allowed = ANYTHING
+    ) -> None:
         self._recipe = recipe
         self._load = load
+        self._allowed = allowed
         self._actors = recipe.run.actors
         self._seats: list[_Seat] = []
         self._writers: list[ActorHandle] = []
@@ -224,7 +230,9 @@ class LabelPool:
 
     def _new_actor(self) -> ActorHandle:
         options = {"num_cpus": self._actors.num_cpus, "num_gpus": self._actors.num_gpus}
-        return RemoteLabelActor.options(**options).remote(self._recipe.labels, self._load)
+        return RemoteLabelActor.options(**options).remote(
+            self._recipe.labels, self._allowed, self._load
+        )
 
     def _load_models(self) -> tuple[ModelCard, ...]:
         """Wait until an actor has its models; the others join when they have theirs.
@@ -378,7 +386,8 @@ class LabelPool:
         else:
             call.future.set_exception(error)
 
-    def _fail(self, call: _Call, reason: str) -> None:
+    def _fail(self, call: _Call, said: str) -> None:
+        reason = recorded(said)
         logger.warning("image %s failed: %s", call.image.id, reason)
         image = call.image
         row = LabelRow(

@@ -80,23 +80,38 @@ def private_ray(actors: Actors) -> Iterator[None]:
 
 def _start(actors: Actors, folder: Path) -> None:
     environment = private_environment(os.environ, secrets.token_hex(32))
-    wanted_cpus = (actors.num_actors or 1) * actors.num_cpus
-    with _environment(environment), _ray_for_one_machine():
-        ray.init(
-            address="local",
-            num_cpus=max(os.cpu_count() or 1, int(-(-wanted_cpus // 1))),
-            object_store_memory=OBJECT_STORE_BYTES,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            job_config=JobWithoutDriverPaths(),
-            _node_ip_address="127.0.0.1",
-            # Ray opens its own folder to everybody (mode 0777); the one around it stays shut.
-            _temp_dir=str(folder / "ray"),
-            _plasma_directory=str(_object_store_folder(folder)),
-            _system_config={"enable_metrics_collection": False},
-        )
+    try:
+        with _environment(environment), _ray_for_one_machine():
+            _init(actors, folder)
+    except Exception as error:  # Ray raises Exception itself when a process of its own ends
+        raise ConfigError(
+            f"Ray did not start on this machine: {type(error).__name__}: {_first_line(error)}. "
+            "Look for too little memory (free -m), a full disk (df) or too few processes "
+            "(ulimit -u), or name a cluster with --ray"
+        ) from error
     _require_guarded()
+
+
+def _init(actors: Actors, folder: Path) -> None:
+    wanted_cpus = (actors.num_actors or 1) * actors.num_cpus
+    ray.init(
+        address="local",
+        num_cpus=max(os.cpu_count() or 1, int(-(-wanted_cpus // 1))),
+        object_store_memory=OBJECT_STORE_BYTES,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.CRITICAL,
+        job_config=JobWithoutDriverPaths(),
+        _node_ip_address="127.0.0.1",
+        # Ray opens its own folder to everybody (mode 0777); the one around it stays shut.
+        _temp_dir=str(folder / "ray"),
+        _plasma_directory=str(_object_store_folder(folder)),
+        _system_config={"enable_metrics_collection": False},
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 @contextmanager

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import fsspec
 from fsspec.utils import glob_translate
+from pydantic import SecretStr
 
-from redepth.errors import ConfigError
+from redepth.errors import ConfigError, ImageRejected
 from redepth.images.containers import (
     PARQUET,
     TAR,
@@ -24,9 +25,11 @@ from redepth.images.containers import (
     tar_images,
 )
 from redepth.images.list_files import Row, is_list, read_rows
+from redepth.images.ref_texts import as_text
 from redepth.images.uris import (
     canonical_id,
     canonical_uri,
+    has_wildcards,
     image_id,
     is_local,
     parent_uri,
@@ -35,6 +38,7 @@ from redepth.images.uris import (
     uri_digest,
 )
 from redepth.images.walk import Found, Wanted, find_one, stat_file, walk
+from redepth.redaction import lost_password, redacted, refuse_secrets, shown
 from redepth.storage_faults import in_words, storage_errors
 from redepth.types import ImageRef
 
@@ -61,19 +65,23 @@ def list_images(source: str, limit: int | None = None) -> Iterator[ImageRef]:
         limit: stop after so many, without listing the rest.
 
     Raises (at the first `next`, or where the trouble is met):
-        ConfigError: nothing is there, nothing in it looks like an image, access is refused, or a
-            list cannot be understood.
+        ConfigError: nothing is there, nothing in it looks like an image, access is refused, a list
+            cannot be understood, or the source carries a password or a signature.
         TransientError: the storage answered badly.
     """
     if limit is not None and limit < 1:
         raise ConfigError(f"limit must be at least 1, got {limit}")
     if not source.strip():
         raise ConfigError("no source given: name a folder, a glob, a prefix, an image or a list")
+    refuse_secrets(source)
     with storage_errors(source, missing_is_wrong=True):
         num_listed = 0
-        for ref in islice(_refs(source), limit):
-            num_listed += 1
-            yield ref
+        try:
+            for ref in islice(_refs(source), limit):
+                num_listed += 1
+                yield as_text(ref)
+        except ImageRejected as error:  # of the list or the container itself
+            raise ConfigError(f"{shown(source)}: {error}") from error
         if not num_listed:
             raise ConfigError(_nothing_found(source))
 
@@ -87,7 +95,7 @@ def could_list(source: str) -> Callable[[str], bool]:
     uri = canonical_uri(source)
     if is_local(uri) and Path(uri).is_dir():
         return _lies_below(real_folder(uri))
-    if _has_wildcards(uri) and not (is_local(uri) and Path(uri).exists()):
+    if has_wildcards(uri) and not (is_local(uri) and Path(uri).exists()):
         start, below = _glob_parts(uri)
         matches = re.compile(re.escape(start.rstrip("/")) + _glob_expression(below)).match
         return lambda name: matches(name) is not None
@@ -108,7 +116,7 @@ def _refs(source: str) -> Iterator[ImageRef]:
     _require_protocol(uri, source)
     if is_local(uri):
         return _local_refs(uri)
-    if _has_wildcards(uri):
+    if has_wildcards(uri):
         return _matching_refs(uri)
     if is_tar(uri) or is_list(uri):
         return _file_refs(find_one(uri))
@@ -122,7 +130,7 @@ def _local_refs(path: str) -> Iterator[ImageRef]:
         return map(_ref, walk(real_folder(path), Wanted(_looks_like_image)))
     if Path(path).is_file():
         return _file_refs(stat_file(path))
-    if _has_wildcards(path):
+    if has_wildcards(path):
         return _matching_refs(path)
     raise FileNotFoundError(path)
 
@@ -180,7 +188,8 @@ def _listed_refs(list_uri: str) -> Iterator[ImageRef]:
     seen_ids: set[int] = set()
     known_protocols: set[str] = set()
     for row in read_rows(list_uri):
-        uri = canonical_uri(row.uri, base)
+        given = canonical_uri(row.uri, base)
+        uri = redacted(given)
         if protocol_of(uri) not in known_protocols:
             _require_protocol(uri, row.where)
             known_protocols.add(protocol_of(uri))
@@ -194,13 +203,14 @@ def _listed_refs(list_uri: str) -> Iterator[ImageRef]:
             caption=row.caption,
             focal_px=row.focal_px,
             fov_deg=row.fov_deg,
+            opens=None if uri == given or lost_password(uri) else SecretStr(given),
         )
 
 
 def _id_means_two(list_uri: str, row: Row, base: str) -> str:
     """Name both images; the first is looked up again, for their uris are not kept."""
     first = next(other for other in read_rows(list_uri) if other.id == row.id)
-    uris = [canonical_uri(uri, base) for uri in (first.uri, row.uri)]
+    uris = [shown(canonical_uri(uri, base)) for uri in (first.uri, row.uri)]
     return (
         f"{row.where}: the id {row.id!r} names two images, {uris[0]} ({first.where}) and "
         f"{uris[1]}: give each its own id, or leave the column out"
@@ -229,17 +239,12 @@ def _looks_like_image(uri: str) -> bool:
     return name.lower().endswith(IMAGE_SUFFIXES)
 
 
-def _has_wildcards(uri: str) -> bool:
-    # A question mark in a web address begins its query.
-    return any(sign in uri for sign in ("*[" if protocol_of(uri) in ("http", "https") else "*?["))
-
-
 def _require_protocol(uri: str, where: str) -> None:
     """Refuse early what could be listed and never read."""
     try:
         fsspec.get_filesystem_class(protocol_of(uri))
     except (ImportError, ValueError) as error:
-        raise ConfigError(f"{where}: cannot open {uri}: {in_words(error)}") from error
+        raise ConfigError(f"{where}: cannot open {shown(uri)}: {in_words(error)}") from error
 
 
 def _nothing_found(source: str) -> str:

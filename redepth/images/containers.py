@@ -12,6 +12,7 @@ by whoever labels it:
 
 from __future__ import annotations
 
+import io
 import tarfile
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -21,10 +22,13 @@ from itertools import accumulate, groupby
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 
-from redepth.errors import ConfigError
-from redepth.filesystems import open_filesystem
+from redepth.errors import ConfigError, ImageRejected
+from redepth.images.allowed import Allowed
 from redepth.images.list_files import camera_of
-from redepth.images.uris import image_id
+from redepth.images.opening import Host, open_source
+from redepth.images.parquet_bounds import LONGEST_TEXT, bounded_row_group, bounded_rows
+from redepth.images.reading import open_regular
+from redepth.images.uris import image_id, is_local
 from redepth.types import ImageRef
 
 if TYPE_CHECKING:
@@ -36,7 +40,10 @@ _COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 _PARQUET_PROTOCOL = "parquet://"
 # Between two headers lies an image: more would only be read in vain.
 _READ_AHEAD_BYTES = 64 * 1024
-_ROWS_PER_BATCH = 2_000
+# A header and what belongs to it (a long name, PAX records) is read at once; honest ones have some
+# hundred bytes.
+_MAX_HEADER_BYTES = 2**20
+_MAX_READS_AT_END = 8
 _COLUMNS = ("id", "caption", "focal_px", "fov_deg")
 
 
@@ -64,21 +71,54 @@ def tar_images(uri: str, version: str | None, keeps: Any) -> Iterator[ImageRef]:
     Raises:
         ConfigError: it is no tar, or damaged.
     """
-    filesystem, path = open_filesystem(uri)
+    filesystem, path = open_source(uri)
     try:
         with (
             filesystem.open(path, "rb", block_size=_READ_AHEAD_BYTES) as file,
-            tarfile.open(fileobj=cast("Any", file), mode="r:") as tar,
+            tarfile.open(fileobj=cast("Any", _Headers(file)), mode="r:") as tar,
         ):
             for _, sample in groupby(_members(tar), key=lambda member: _key(member.name)):
                 yield from _tar_sample(tar, list(sample), uri, version, keeps)
-    except tarfile.TarError as error:
+    except (tarfile.TarError, ValueError, IndexError) as error:  # the last two of PAX records
         raise ConfigError(f"{uri} is not a readable tar: {error}") from error
 
 
+class _Headers:
+    """A tar's file, of which no more is read at once than a header needs.
+
+    tarfile reads a long name, PAX records or a sparse file's map whole, of whatever size their
+    header says, and a map on and on where the file has ended.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._num_at_end = 0
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= _MAX_HEADER_BYTES:
+            raise tarfile.ReadError(
+                f"a header in it needs {size:,} bytes, expected {_MAX_HEADER_BYTES:,} at most"
+            )
+        content = bytes(self._file.read(size))
+        self._num_at_end = 0 if content else self._num_at_end + 1
+        if self._num_at_end > _MAX_READS_AT_END:
+            raise tarfile.ReadError("it ends within a header")
+        return content
+
+    def seek(self, position: int, whence: int = io.SEEK_SET) -> int:
+        return int(self._file.seek(position, whence))
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+
 def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    last = -1
     while (member := tar.next()) is not None:
         cast("Any", tar).members = []  # or it would keep every header
+        if member.offset <= last:
+            raise tarfile.ReadError(f"the member after {last:,} bytes does not lie behind it")
+        last = member.offset
         if member.isreg():
             yield member
 
@@ -98,7 +138,7 @@ def _tar_sample(
 ) -> Iterator[ImageRef]:
     images = [member for member in members if keeps(member.name)]
     texts = [member for member in members if member.name.endswith(".txt")]
-    caption = _text(tar, texts[0]) if images and texts else None
+    caption = _text(uri, tar, texts[0]) if images and texts else None
     for member in images:
         own = f"tar://{member.name}::{uri if '://' in uri else 'file://' + uri}"
         yield ImageRef(
@@ -106,21 +146,43 @@ def _tar_sample(
         )
 
 
-def _text(tar: tarfile.TarFile, member: tarfile.TarInfo) -> str | None:
+def _text(uri: str, tar: tarfile.TarFile, member: tarfile.TarInfo) -> str | None:
+    """Return a caption; of a sparse member the size says nothing of what is stored."""
+    if member.size > LONGEST_TEXT or member.issparse():
+        raise ConfigError(
+            f"{uri}: the caption {member.name} has {member.size:,} bytes, expected a text of "
+            f"{LONGEST_TEXT:,} at most, not sparse; pack the tar again without it"
+        )
     file = tar.extractfile(member)
     return None if file is None else file.read().decode("utf-8", "replace").strip() or None
 
 
-def read_range(ref: ImageRef) -> bytes:
-    """Read an image whose place in its tar the listing has noted."""
-    filesystem, path = open_filesystem(ref.uri.partition("::")[2])
+def read_range(ref: ImageRef, allowed: Allowed) -> bytes:
+    """Read an image whose place in its tar the listing has noted.
+
+    Raises:
+        ImageRejected: the tar ends before it does.
+    """
+    tar = ref.uri.partition("::")[2]
     first, size = ref.offset_bytes or 0, ref.size_bytes or 0
-    return bytes(filesystem.cat_file(path, start=first, end=first + size))
+    if is_local(tar):
+        with open_regular(allowed.real_path(tar)) as file:
+            file.seek(first)
+            content = file.read(size)
+    else:
+        filesystem, path = open_source(tar, allowed.hosts_for(tar))
+        content = bytes(filesystem.cat_file(path, start=first, end=first + size)) if size else b""
+    if len(content) != size:
+        raise ImageRejected(
+            f"{ref.uri} is not as it was listed: {len(content):,} of its {size:,} bytes are there; "
+            "run again once its tar is whole"
+        )
+    return content
 
 
 def holds_images(uri: str) -> bool:
     """Whether a Parquet file has no column `uri`, and one of bytes."""
-    file = _parquet_file(uri)
+    file = _parquet_file(uri, None)
     return "uri" not in file.schema.names and bool(_bytes_columns(file.schema))
 
 
@@ -131,7 +193,7 @@ def parquet_images(uri: str, version: str | None) -> Iterator[ImageRef]:
         ConfigError: several columns could be it, and none is called `image`.
     """
 
-    column = _image_column(uri, _parquet_file(uri).schema)
+    column = _image_column(uri, _parquet_file(uri, None).schema)
     where = uri if "://" in uri else f"file://{uri}"
     for row, values in enumerate(_named_rows(uri)):
         own = f"{_PARQUET_PROTOCOL}{column}/{row}::{where}"
@@ -150,18 +212,14 @@ def parquet_images(uri: str, version: str | None) -> Iterator[ImageRef]:
 
 def _named_rows(uri: str) -> Iterator[dict[str, Any]]:
     """Yield what else each row says (`id`, `caption`, ...), as far as the file has it."""
-    import pyarrow.parquet as pq
-
-    file = _parquet_file(uri)
+    file = _parquet_file(uri, None)
     names = [name for name in _COLUMNS if name in file.schema.names]
     if not names:
         yield from ({} for _ in range(file.first_rows[-1]))
         return
-    filesystem, path = open_filesystem(uri)
+    filesystem, path = open_source(uri)
     with filesystem.open(path, "rb") as opened:
-        reader = pq.ParquetFile(opened, pre_buffer=False)
-        for batch in reader.iter_batches(_ROWS_PER_BATCH, columns=names, use_threads=False):
-            yield from batch.to_pylist()
+        yield from bounded_rows(uri, opened, names)
 
 
 def is_in_parquet(uri: str) -> bool:
@@ -169,16 +227,24 @@ def is_in_parquet(uri: str) -> bool:
     return uri.startswith(_PARQUET_PROTOCOL)
 
 
-def read_from_parquet(uri: str) -> bytes:
-    """Read one image by the uri that `parquet_images` gave it. Raises FileNotFoundError."""
+def read_from_parquet(uri: str, allowed: Allowed) -> bytes:
+    """Read one image by the uri that `parquet_images` gave it.
+
+    Raises:
+        FileNotFoundError: its row is not there any more.
+        ImageRejected: its row group is too large to be read.
+    """
     place, _, container = uri.removeprefix(_PARQUET_PROTOCOL).partition("::")
     column, _, number = place.rpartition("/")
-    file = _parquet_file(container)
+    hosts = allowed.hosts_for(uri)
+    if is_local(container):
+        container = allowed.real_path(container)
+    file = _parquet_file(container, hosts)
     row = int(number)
-    if row >= file.first_rows[-1]:
-        raise FileNotFoundError(f"{container} has no row {row} any more")
+    if not 0 <= row < file.first_rows[-1] or column not in file.schema.names:
+        raise FileNotFoundError(f"{container} has no row {row} of {column} any more")
     group = bisect_right(file.first_rows, row) - 1
-    value = _row_group(container, column, group)[row - file.first_rows[group]].as_py()
+    value = _row_group(container, hosts, column, group)[row - file.first_rows[group]].as_py()
     content = value.get("bytes") if isinstance(value, dict) else value
     return bytes(content or b"")
 
@@ -192,13 +258,12 @@ class _ParquetFile:
 
 
 @lru_cache(maxsize=8)
-def _parquet_file(uri: str) -> _ParquetFile:
+def _parquet_file(uri: str, hosts: frozenset[Host] | None) -> _ParquetFile:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    filesystem, path = open_filesystem(uri)
     try:
-        with filesystem.open(path, "rb") as opened:
+        with _opened(uri, hosts) as opened:
             file = pq.ParquetFile(opened)
             metadata = file.metadata
             counts = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
@@ -208,12 +273,18 @@ def _parquet_file(uri: str) -> _ParquetFile:
 
 
 @lru_cache(maxsize=2)
-def _row_group(uri: str, column: str, number: int) -> pa.ChunkedArray:
-    import pyarrow.parquet as pq
+def _row_group(
+    uri: str, hosts: frozenset[Host] | None, column: str, number: int
+) -> pa.ChunkedArray:
+    with _opened(uri, hosts) as opened:
+        return bounded_row_group(uri, opened, column, number)
 
-    filesystem, path = open_filesystem(uri)
-    with filesystem.open(path, "rb") as opened:
-        return pq.ParquetFile(opened).read_row_group(number, columns=[column])[column]
+
+def _opened(uri: str, hosts: frozenset[Host] | None) -> Any:
+    if is_local(uri):
+        return open_regular(uri.removeprefix("file://"))
+    filesystem, path = open_source(uri, hosts)
+    return filesystem.open(path, "rb")
 
 
 def _bytes_columns(schema: pa.Schema) -> list[str]:

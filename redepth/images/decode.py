@@ -21,7 +21,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -29,10 +28,14 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from redepth.config import Decoding
 from redepth.errors import ImageRejected, RedepthError
-from redepth.filesystems import open_filesystem
+from redepth.images.allowed import ANYTHING, Allowed
 from redepth.images.camera import exif_focal_px
 from redepth.images.containers import is_in_parquet, read_from_parquet, read_range
-from redepth.images.uris import is_local
+from redepth.images.opening import WEB, open_source
+from redepth.images.reading import read_regular, require_size
+from redepth.images.ref_texts import is_broken
+from redepth.images.uris import is_local, protocol_of
+from redepth.redaction import lost_password, shown
 from redepth.storage_faults import Fault, classify, explained, in_words
 from redepth.types import ByteImage, DecodedImage, ImageRef
 
@@ -43,6 +46,7 @@ FORMATS = (
 )  # fmt: skip
 
 _BYTES_PER_PIXEL_AT_MOST = 16  # four float32 samples, uncompressed
+_MAX_BYTES = "labels.decoding.max_bytes"
 _EXIF_ORIENTATION = 0x0112
 
 # What lies under image names in real collections, by its first bytes.
@@ -79,17 +83,21 @@ class _Picture:
         return _Picture(image, (*self.notes, *notes))
 
 
-def read_image(ref: ImageRef, settings: Decoding) -> DecodedImage:
+def read_image(ref: ImageRef, settings: Decoding, allowed: Allowed = ANYTHING) -> DecodedImage:
     """Read and decode one listed image.
 
+    Args:
+        allowed: what may be read; what a list names beyond it is rejected, unread.
+
     Raises:
-        ImageRejected: it is gone, unreadable for us, or not a usable picture; says which.
+        ImageRejected: it may not be read, is gone, unreadable for us, too large, or not a usable
+            picture; says which.
         TransientError: the storage answered badly (connection, 5xx, time-out).
         ConfigError: no image of this storage can be read (no credentials, package missing).
     """
     if ref.size_bytes is not None:
         _require_plausible_size(ref.size_bytes, settings)
-    return decode(_read_bytes(ref), settings)
+    return decode(_read_bytes(ref, settings, allowed), settings)
 
 
 def decode(data: bytes, settings: Decoding) -> DecodedImage:
@@ -130,34 +138,59 @@ def resize(rgb_hw3: ByteImage, height_px: int, width_px: int) -> ByteImage:
     return np.array(resized, dtype=np.uint8)
 
 
-def _read_bytes(ref: ImageRef) -> bytes:
-    uri = ref.uri
+def _read_bytes(ref: ImageRef, settings: Decoding, allowed: Allowed) -> bytes:
+    if lost_password(ref.uri):
+        raise ImageRejected(
+            "its address has a user or a password in it, which nothing may store or show: leave it "
+            "out of the list and set the credentials in the environment"
+        )
+    uri = ref.uri if ref.opens is None else ref.opens.get_secret_value()
+    allowed.require(uri)
     try:
         if ref.offset_bytes is not None:
-            return read_range(ref)
+            return read_range(ref, allowed)
         if is_in_parquet(uri):
-            return read_from_parquet(uri)
-        if is_local(uri):
-            return Path(uri.removeprefix("file://")).read_bytes()
-        filesystem, path = open_filesystem(uri)
-        return bytes(filesystem.cat_file(path))
+            content = read_from_parquet(uri, allowed)
+        elif is_local(uri):
+            path = allowed.real_path(uri)
+            return read_regular(path, settings.max_bytes, _MAX_BYTES)
+        else:
+            content = _read_remote(uri, settings, allowed)
+    except RedepthError:
+        raise
     except Exception as error:  # every fsspec implementation raises its own kinds
         fault = classify(error)
         if fault is None:
             raise
         raise _for_the_caller(fault, uri, error) from error
+    require_size(len(content), settings.max_bytes, _MAX_BYTES)
+    return content
+
+
+def _read_remote(uri: str, settings: Decoding, allowed: Allowed) -> bytes:
+    """Read no more of an object than tells that it is too large; over HTTP see `opening`."""
+    filesystem, path = open_source(uri, allowed.hosts_for(uri), settings.max_bytes)
+    if protocol_of(uri) in WEB:
+        return bytes(filesystem.cat_file(path))
+    return bytes(filesystem.cat_file(path, start=0, end=settings.max_bytes + 1))
 
 
 def _for_the_caller(fault: Fault, uri: str, error: Exception) -> RedepthError:
     """Tell what concerns this one file from what would befall every other too."""
+    said = in_words(error)
     match fault:
         case Fault.MISSING | Fault.NO_BUCKET | Fault.NOT_A_FOLDER:
-            return ImageRejected(f"{uri} is no longer there ({in_words(error)})")
+            return ImageRejected(f"{shown(uri)} is no longer there ({said}){_name_note(uri)}")
         case Fault.REFUSED:
-            said = in_words(error)
-            return ImageRejected(f"{uri} cannot be read: the storage refuses it ({said})")
+            return ImageRejected(f"{shown(uri)} cannot be read: the storage refuses it ({said})")
         case _:
             return explained(fault, uri, error)
+
+
+def _name_note(uri: str) -> str:
+    if not is_broken(uri):
+        return ""
+    return "; if its name is not valid UTF-8 (shown as U+FFFD here), rename the file"
 
 
 @contextmanager
@@ -192,6 +225,7 @@ def _require_plausible_size(size_bytes: int, settings: Decoding) -> None:
             f"the file has {size_bytes / 1e6:.0f} MB, a picture of {settings.max_megapixels:g} "
             f"megapixels at most {limit_bytes / 1e6:.0f} MB (decoding.max_megapixels)"
         )
+    require_size(size_bytes, settings.max_bytes, _MAX_BYTES)
 
 
 def _require_size(width_px: int, height_px: int, settings: Decoding) -> None:

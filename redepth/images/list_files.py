@@ -13,16 +13,17 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import PurePosixPath
 from typing import Any, TextIO
 
 from redepth.errors import ConfigError
-from redepth.filesystems import open_filesystem
 from redepth.images.camera import LARGEST_FOV_DEG, SMALLEST_FOV_DEG
+from redepth.images.opening import open_source
+from redepth.images.parquet_bounds import LONGEST_TEXT, bounded_rows
+from redepth.printable import one_line
+from redepth.redaction import redacted_text
 
-_ROWS_PER_BATCH = 2_000
-_BUFFER_BYTES = 2**20  # without it a whole column of a row group is read at once
+_LONGEST_LINE = 2**18  # characters: room for uri, id and caption, whatever escapes they take
 _COLUMNS = ("uri", "id", "caption", "focal_px", "fov_deg")
 
 
@@ -73,31 +74,45 @@ def _suffix(uri: str) -> str:
 
 
 @contextmanager
-def _opened_text(list_uri: str) -> Iterator[TextIO]:
-    filesystem, path = open_filesystem(list_uri)
+def _opened_text(list_uri: str) -> Iterator[Iterator[str]]:
+    filesystem, path = open_source(list_uri)
     with filesystem.open(path, "rt", encoding="utf-8-sig", newline="") as file:
-        yield file
+        yield _lines(list_uri, file)
+
+
+def _lines(list_uri: str, file: TextIO) -> Iterator[str]:
+    """Yield the lines; a file without line ends is not read whole to find that out."""
+    number = 1
+    while line := file.readline(_LONGEST_LINE + 1):
+        if len(line) > _LONGEST_LINE:
+            raise ConfigError(
+                f"{list_uri}, line {number}: more than {_LONGEST_LINE:,} characters, expected one "
+                "image a line; is it a list?"
+            )
+        yield line
+        number += 1
 
 
 def _rows_of_txt(list_uri: str) -> Iterator[Row]:
-    with _opened_text(list_uri) as file:
-        for number, line in enumerate(file, start=1):
+    with _opened_text(list_uri) as lines:
+        for number, line in enumerate(lines, start=1):
             uri = line.strip()
             if uri and not uri.startswith("#"):
-                yield Row(f"{list_uri}, line {number}", uri)
+                where = f"{list_uri}, line {number}"
+                yield Row(where, _short(where, "uri", uri))
 
 
 def _rows_of_csv(list_uri: str) -> Iterator[Row]:
-    with _opened_text(list_uri) as file:
-        reader = csv.DictReader(file)
+    with _opened_text(list_uri) as lines:
+        reader = csv.DictReader(lines)
         _require_uri_column(list_uri, list(reader.fieldnames or []))
         for record in reader:
             yield _row(f"{list_uri}, line {reader.line_num}", record)
 
 
 def _rows_of_jsonl(list_uri: str) -> Iterator[Row]:
-    with _opened_text(list_uri) as file:
-        for number, line in enumerate(file, start=1):
+    with _opened_text(list_uri) as lines:
+        for number, line in enumerate(lines, start=1):
             if line.strip():
                 where = f"{list_uri}, line {number}"
                 yield _row(where, _json_object(where, line))
@@ -108,8 +123,11 @@ def _json_object(where: str, line: str) -> dict[str, Any]:
         record = json.loads(line)
     except json.JSONDecodeError as error:
         raise ConfigError(f"{where}: not JSON ({error.msg} at column {error.colno})") from error
+    except (ValueError, RecursionError) as error:  # a number without end, braces without end
+        raise ConfigError(f"{where}: not JSON that can be read ({error})") from error
     if not isinstance(record, dict) or "uri" not in record:
-        raise ConfigError(f'{where}: expected {{"uri": ..., ...}}, got {line.strip()[:80]}')
+        said = one_line(redacted_text(line.strip()), 80)
+        raise ConfigError(f'{where}: expected {{"uri": ..., ...}}, got {said}')
     return record
 
 
@@ -117,15 +135,13 @@ def _rows_of_parquet(list_uri: str) -> Iterator[Row]:
     import pyarrow
     import pyarrow.parquet
 
-    filesystem, path = open_filesystem(list_uri)
+    filesystem, path = open_source(list_uri)
     try:
         with filesystem.open(path, "rb") as file:
-            table = pyarrow.parquet.ParquetFile(file, pre_buffer=False, buffer_size=_BUFFER_BYTES)
-            _require_uri_column(list_uri, table.schema_arrow.names)
-            columns = [name for name in _COLUMNS if name in table.schema_arrow.names]
-            batches = table.iter_batches(_ROWS_PER_BATCH, columns=columns, use_threads=False)
-            records = chain.from_iterable(batch.to_pylist() for batch in batches)
-            for number, record in enumerate(records, start=1):
+            schema_names = pyarrow.parquet.ParquetFile(file).schema_arrow.names
+            _require_uri_column(list_uri, schema_names)
+            columns = [name for name in _COLUMNS if name in schema_names]
+            for number, record in enumerate(bounded_rows(list_uri, file, columns), start=1):
                 yield _row(f"{list_uri}, row {number}", record)
     except pyarrow.ArrowException as error:
         raise ConfigError(f"{list_uri} is not a readable Parquet file: {error}") from error
@@ -145,7 +161,19 @@ def _row(where: str, record: dict[str, Any]) -> Row:
         raise ConfigError(f"{where}: `uri` is empty")
     focal_px, fov_deg = camera_of(where, record)
     own_id, caption = (_text(record.get(name)) for name in ("id", "caption"))
+    for name, text in (("uri", uri), ("id", own_id), ("caption", caption)):
+        _short(where, name, text or "")
     return Row(where, uri, own_id, caption, focal_px, fov_deg)
+
+
+def _short(where: str, name: str, text: str) -> str:
+    """Return a text that every catalogue row may carry; raise ConfigError of a longer one."""
+    if len(text) > LONGEST_TEXT:
+        raise ConfigError(
+            f"{where}: `{name}` has {len(text):,} characters, expected {LONGEST_TEXT:,} at most; "
+            "shorten it"
+        )
+    return text
 
 
 def camera_of(where: str, record: Mapping[str, Any]) -> tuple[float | None, float | None]:

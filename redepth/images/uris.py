@@ -18,8 +18,6 @@ import posixpath
 import re
 from pathlib import Path
 
-from redepth.errors import ConfigError
-
 _SAME_PROTOCOL = {"s3a": "s3", "gcs": "gs"}
 _ID_STEM_LENGTH = 40
 _NOT_IN_SLUG = re.compile(r"[^A-Za-z0-9._-]+")
@@ -38,15 +36,8 @@ def canonical_id(canonical: str) -> str:
 
 
 def uri_digest(canonical: str) -> bytes:
-    """Return the sha256 of a canonical uri.
-
-    Raises:
-        ConfigError: the name is not valid Unicode, so that no catalogue could hold it.
-    """
-    try:
-        return hashlib.sha256(canonical.encode()).digest()
-    except UnicodeEncodeError as error:
-        raise ConfigError(f"the name {canonical!r} is not valid UTF-8: rename the file") from error
+    """Return the sha256 of a canonical uri; of a name that is not valid Unicode too."""
+    return hashlib.sha256(canonical.encode(errors="surrogatepass")).digest()
 
 
 def canonical_uri(uri: str, base: str = "") -> str:
@@ -80,6 +71,12 @@ def protocol_of(uri: str) -> str:
     return protocol.partition("::")[0].lower() if has_protocol else "file"
 
 
+def has_wildcards(uri: str) -> bool:
+    """Whether the uri is a glob."""
+    # A question mark in a web address begins its query.
+    return any(sign in uri for sign in ("*[" if protocol_of(uri) in ("http", "https") else "*?["))
+
+
 def parent_uri(uri: str) -> str:
     """Return the folder that a canonical uri lies in."""
     return uri.rpartition("/")[0] or "/"
@@ -87,7 +84,10 @@ def parent_uri(uri: str) -> str:
 
 def _without_file_protocol(uri: str) -> str:
     path = uri.partition("://")[2] if "://" in uri else uri
-    return str(Path(path).expanduser()) if path.startswith("~") else path
+    try:
+        return str(Path(path).expanduser()) if path.startswith("~") else path
+    except RuntimeError:  # there is no such user
+        return path
 
 
 def _canonical_path(path: str) -> str:
@@ -101,7 +101,10 @@ def _canonical_path(path: str) -> str:
 @functools.lru_cache(maxsize=4096)
 def real_folder(folder: str) -> str:
     """Return an absolute folder's own path, symbolic links resolved."""
-    return os.path.realpath(folder)  # Path.resolve is five times slower
+    try:
+        return os.path.realpath(folder)  # Path.resolve is five times slower
+    except ValueError:  # a NUL, or half a surrogate pair: no folder is called so
+        return posixpath.normpath(folder)
 
 
 def _without_dots(path: str) -> str:

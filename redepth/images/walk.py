@@ -16,7 +16,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from redepth.errors import ConfigError
-from redepth.filesystems import open_bucket, open_filesystem
+from redepth.filesystems import open_bucket
+from redepth.images.opening import open_source
+from redepth.redaction import shown
 from redepth.storage_faults import in_words
 
 if TYPE_CHECKING:
@@ -89,7 +91,7 @@ def stat_file(path: str) -> Found:
 
 def find_one(uri: str) -> Found:
     """Return a single remote file with its size and version, or raise as its filesystem does."""
-    filesystem, path = open_filesystem(uri)
+    filesystem, path = open_source(uri)
     return _from_info(uri, filesystem.info(path))
 
 
@@ -104,7 +106,9 @@ def _name(entry: os.DirEntry[str]) -> str:
     if entry.is_dir(follow_symlinks=False):
         return entry.name + "/"
     if entry.is_symlink() and entry.is_dir():
-        logger.warning("not entering the linked folder %s: list it as its own source", entry.path)
+        logger.warning(
+            "not entering the linked folder %s: list it as its own source", shown(entry.path)
+        )
         return ""
     if entry.is_symlink() or entry.is_file():
         return entry.name
@@ -144,7 +148,7 @@ def _walk_filesystem(start: str, wanted: Wanted) -> Iterator[Found]:
 
     Uris are `start` with the rest of the path in it, so that a chained URL stays chained.
     """
-    filesystem, root = open_filesystem(start)
+    filesystem, root = open_source(start)
     head, separator, chained = start.partition("::")
     head = head if head.endswith("/") else head + "/"
     for info in _walk_listing(filesystem, root, wanted):

@@ -27,6 +27,8 @@ from redepth.judging.tables import (
     markdown_table,
     number,
 )
+from redepth.printable import code_span
+from redepth.redaction import shown
 from redepth.store.reader import Labels, StoredLabel
 from redepth.types import DepthKind, Outcome
 
@@ -179,7 +181,7 @@ def compare_images(first: StoredLabel, second: StoredLabel) -> ImageComparison:
 def comparison_markdown(comparison: LabelComparison) -> str:
     """Return the comparison as Markdown, the 50 images that differ most among it."""
     first, second = comparison.first, comparison.second
-    parts = [f"# {first.recipe} and {second.recipe}"]
+    parts = [f"# {code_span(first.recipe)} and {code_span(second.recipe)}"]
     if first.untrained or second.untrained:
         parts.append(f"**{UNTRAINED}**")
     parts += [_sets_table(first, second), bullets(_lines(comparison))]
@@ -266,12 +268,12 @@ def _lines(comparison: LabelComparison) -> list[str]:
         f"{len(comparison.images)} images in both, {apart} second alone",
         f"rank correlation {interval_words(comparison.correlation)}",
         f"relative difference after alignment {interval_words(comparison.difference)}",
-        *(f"differs: {setting}" for setting in comparison.settings),
+        *(f"differs: {code_span(setting)}" for setting in comparison.settings),
     ]
 
 
 def _sets_table(first: ComparedSet, second: ComparedSet) -> str:
-    rows = [("labels", first.labels, second.labels)]
+    rows = [("labels", *(code_span(shown(one.labels)) for one in (first, second)))]
     rows += [
         (outcome.words, str(first.outcomes[outcome]), str(second.outcomes[outcome]))
         for outcome in Outcome
@@ -299,7 +301,7 @@ def _images_table(comparison: LabelComparison) -> str:
         ("image", "outcomes", "correlation", "difference", "confidence", "drift"),
         [
             (
-                image.id,
+                code_span(image.id),
                 " / ".join(outcome.words for outcome in image.outcomes),
                 number(image.correlation),
                 number(image.difference),

@@ -20,6 +20,8 @@ from redepth.judging.summary import (
     mean_ause,
     stored_reliability,
 )
+from redepth.printable import code_span, one_line
+from redepth.redaction import shown
 from redepth.truth.truth import TruthKind
 
 UNTRAINED = "UNTRAINED: these models have weights from a seed; the figures mean nothing."
@@ -46,17 +48,17 @@ def render(judgement: LabelJudgement, form: TableFormat) -> str:
 
 def as_markdown(judgement: LabelJudgement) -> str:
     """Return what was measured how, the set's figures and those of its first 50 images."""
-    parts = [f"# {judgement.recipe} against {judgement.layout}"]
+    parts = [f"# {code_span(judgement.recipe)} against {judgement.layout}"]
     if judgement.untrained:
         parts.append(f"**{UNTRAINED}**")
-    parts.append(bullets(conditions(judgement)))
+    parts.append(bullets(conditions(judgement, code_span)))
     parts += ["## The set", _set_table(figure_rows(judgement.images))]
     parts.append(bullets(confidence_lines(judgement)))
     parts += ["## The images", _image_table(judgement.images[:MAX_IMAGES_SHOWN])]
     if len(judgement.images) > MAX_IMAGES_SHOWN:
         parts.append(f"... and {len(judgement.images) - MAX_IMAGES_SHOWN} more in the JSON table")
     if judgement.unmeasured:
-        lines = [f"{image_id}: {reason}" for image_id, reason in judgement.unmeasured.items()]
+        lines = [f"{code_span(i)}: {code_span(why)}" for i, why in judgement.unmeasured.items()]
         parts += ["## Not measured", bullets(lines)]
     return "\n\n".join(parts) + "\n"
 
@@ -99,11 +101,15 @@ def as_json(judgement: LabelJudgement) -> str:
     return json.dumps(finite_json(content), indent=2, ensure_ascii=False) + "\n"
 
 
-def conditions(judgement: LabelJudgement) -> list[str]:
-    """Say what was compared with what, and how: what a figure cannot be read without."""
+def conditions(judgement: LabelJudgement, quoted: Callable[[str], str] = one_line) -> list[str]:
+    """Say what was compared with what, and how: what a figure cannot be read without.
+
+    Args:
+        quoted: makes a line of a name that somebody chose.
+    """
     kinds = ", ".join(judgement.truth_kinds)
     lines = [
-        f"labels: {judgement.labels}",
+        f"labels: {quoted(shown(judgement.labels))}",
         f"truth: {kinds} in {', '.join(judgement.units)}; layout {judgement.layout}",
         f"alignment: {_alignment_words(judgement)}",
         f"images: {len(judgement.images)} measured, {len(judgement.unmeasured)} not measurable, "
@@ -207,7 +213,7 @@ def _image_table(images: Sequence[ImageJudgement]) -> str:
 def _image_row(image: ImageJudgement, figures: Sequence[str]) -> list[str]:
     found = image.true_range
     values = (found.lowest, found.median, found.highest)
-    row = [image.id, image.outcome.words, str(image.num_pixels)]
+    row = [code_span(image.id), image.outcome.words, str(image.num_pixels)]
     row.append(f"{' / '.join(f'{value:.4g}' for value in values)} {image.unit}")
     for figure in figures:
         row += [number(getattr(image.coarse, figure)), number(getattr(image.refined, figure))]

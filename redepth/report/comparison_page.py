@@ -16,6 +16,7 @@ from redepth.geometry.alignment import fit_affine
 from redepth.judging.comparing import ComparedSet, ImageComparison, LabelComparison
 from redepth.judging.figures import TITLES, resize_map
 from redepth.judging.tables import NO_VALUE, change_words, interval_words
+from redepth.redaction import shown
 from redepth.report.cards import Card, ComparedGroup, Fact, Gallery, Scale, aspect_of, file_name
 from redepth.report.charts import Chart, share_chart, unit_chart
 from redepth.report.figures import histogram_of
@@ -29,7 +30,7 @@ from redepth.report.layers import (
     photograph,
     relief,
 )
-from redepth.report.page_data import title_of, warnings_of, without_secrets
+from redepth.report.page_data import title_of, warnings_of
 from redepth.report.pictures import (
     CONFIDENCE_COLOURS,
     DEPTH_COLOURS,
@@ -147,7 +148,7 @@ def _charts(images: Sequence[ImageComparison]) -> tuple[Chart, ...]:
 
 
 def _sets(first: ComparedSet, second: ComparedSet) -> Iterator[tuple[str, str, str]]:
-    yield "labels", without_secrets(first.labels), without_secrets(second.labels)
+    yield "labels", shown(first.labels), shown(second.labels)
     yield "recipe", first.recipe, second.recipe
     for outcome in Outcome:
         yield outcome.words, f"{first.outcomes[outcome]:,}", f"{second.outcomes[outcome]:,}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 
 from redepth.config import Cost, Decoding
 from redepth.costing import estimate_cost
+from redepth.redaction import shown
 from redepth.report.cards import (
     Fact,
     Gallery,
@@ -54,7 +54,7 @@ def read_page(out: str, cost: Cost, made: datetime, run: RunFacts | None = None)
     prompt = _usual_prompt(labels.dataset)
     return PageData(
         title=title_of(out),
-        labels=without_secrets(out),
+        labels=shown(out),
         recipe_name=labels.dataset.recipe_name,
         recipe_digest=labels.dataset.recipe_digest,
         made=f"{made:%Y-%m-%d %H:%M} UTC",
@@ -83,8 +83,8 @@ def read_page(out: str, cost: Cost, made: datetime, run: RunFacts | None = None)
 def _intro(num_shown: int, num_labels: int) -> str:
     if num_shown == num_labels:
         return "Every label."
-    shown = f"{num_shown} of {num_labels:,}"
-    return f"The extremes, and some labels drawn at random to judge the rest by: {shown}."
+    some = f"{num_shown} of {num_labels:,}"
+    return f"The extremes, and some labels drawn at random to judge the rest by: {some}."
 
 
 def _pictures(
@@ -137,12 +137,8 @@ def _drawn_at_random(
 
 def title_of(out: str) -> str:
     """Return the last two folders of the output's URL: the very last is often just "labels"."""
-    return "/".join(PurePosixPath(without_secrets(out).partition("://")[2] or out).parts[-2:])
-
-
-def without_secrets(url: str) -> str:
-    """Leave out user, password and query: the page may go where the URL may not."""
-    return re.sub(r"://[^/@]*@", "://", url).partition("?")[0].rstrip("/")
+    url = shown(out).partition("?")[0]
+    return "/".join(PurePosixPath(url.partition("://")[2] or url).parts[-2:])
 
 
 def warnings_of(dataset: Dataset) -> tuple[str, ...]:

@@ -98,7 +98,9 @@ def _encode(recipe: Recipe, models: Sequence[ModelCard]) -> bytes:
         "recipe_digest": recipe.labels.digest(),
         "recipe": recipe.labels.model_dump(mode="json"),
         "models": [asdict(model) for model in models],
-        "software": {package: _version(package) for package in _SOFTWARE},
+        "software": {
+            package: _version(package) for package in (*_SOFTWARE, *recipe.labels.plug_ins())
+        },
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     return (json.dumps(content, indent=2) + "\n").encode()

@@ -7,7 +7,7 @@ committed images, and eight bytes for each listed one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from redepth.config import Recipe
 from redepth.errors import ConfigError
 from redepth.images.collection import could_list
+from redepth.images.signed_addresses import SignedAddresses
 from redepth.store import layout, manifest
 from redepth.store.catalogue import (
     OUTCOMES,
@@ -51,6 +52,7 @@ class Plan:
         outcomes: the committed images by outcome, those planned again included.
         num_vanished: committed images of the collection that the listing does not name any more.
         vanished: where some of them were, sorted.
+        signed: what opens images whose uri is redacted; in no file.
     """
 
     manifest: str | None
@@ -63,6 +65,7 @@ class Plan:
     num_changed: int = 0
     num_vanished: int = 0
     vanished: tuple[str, ...] = ()
+    signed: SignedAddresses = field(default_factory=SignedAddresses, repr=False, compare=False)
 
 
 def plan_labels(
@@ -95,7 +98,8 @@ def plan_labels(
     relabels = recipe.run.changed == "relabel"
     survey = _Survey(committed, index_once(committed.keys_n2, objects), retry, relabels)
     cut = _Cut(recipe.labels.digest(), recipe.run.sharding.images_per_shard)
-    shards = _planned_shards(survey, cut, images)
+    signed = SignedAddresses()
+    shards = _planned_shards(survey, cut, signed.noting(images))
     if write:
         name = manifest.write_manifest(objects, shards)
     else:
@@ -114,6 +118,7 @@ def plan_labels(
         num_changed=survey.num_changed,
         num_vanished=len(vanished),
         vanished=tuple(sorted(vanished)[:_VANISHED_NAMED]),
+        signed=signed,
     )
 
 
@@ -251,8 +256,9 @@ def _batches(images: Iterable[ImageRef]) -> Iterator[pa.Table]:
         # Few at a time: objects that outlive Python's young generations have it look through
         # everything there is, twenty times in a million of them, which takes a second.
         while len(values[0]) < _BATCH and (some := list(islice(remaining, _HELD_AT_ONCE))):
-            for of_column, column in zip(values, zip(*some, strict=True), strict=True):
-                of_column.extend(column)
+            columns = dict(zip(ImageRef._fields, zip(*some, strict=True), strict=True))
+            for of_column, name in zip(values, manifest.IMAGE_SCHEMA.names, strict=True):
+                of_column.extend(columns[name])
         if not values[0]:
             return
         yield pa.table(values, schema=manifest.IMAGE_SCHEMA)

@@ -28,7 +28,7 @@ from redepth.store.shards import write_shard
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/conventions.md",
          "docs/recipes.md", "docs/weights.md", "docs/evaluation.md",
-         "docs/operations.md")  # fmt: skip
+         "docs/operations.md", "docs/extending.md")  # fmt: skip
 PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in NAMES}
 README = PAGES["README.md"]
 

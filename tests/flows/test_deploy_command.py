@@ -9,7 +9,7 @@ from test_cli import run
 
 from redepth.config import Deployment, load_deployment, load_recipe
 from redepth.errors import ConfigError
-from redepth.filesystems import refuse_password
+from redepth.redaction import refuse_secrets
 
 FILE = """\
 name: nightly
@@ -41,7 +41,7 @@ def test_a_misspelt_setting_is_refused(recipe: str) -> None:
 
 
 def test_the_deployment_holds_what_the_form_shows(recipe: str) -> None:
-    from flows.deployments import describe, retry_environment
+    from flows.deployments import describe, run_environment
 
     wanted = load_deployment(recipe, ("deploy.retries=3", "deploy.tags=[mine]"))
     deployment = describe("nightly", load_recipe(recipe), wanted)
@@ -49,12 +49,13 @@ def test_the_deployment_holds_what_the_form_shows(recipe: str) -> None:
     assert deployment.parameters["recipe"]["labels"]["coarse"]["preset"] == "mini"
     assert set(deployment.tags) >= {"redepth", "recipe:nightly", "mine"}
     assert deployment.work_pool_name == "gpu"
-    assert deployment.job_variables == {"env": retry_environment(wanted)}
+    assert deployment.job_variables == {"env": run_environment(wanted)}
     assert deployment.job_variables["env"]["PREFECT_FLOWS_DEFAULT_RETRIES"] == "3"
     (schedule,) = deployment.schedules or ()
     assert schedule.schedule.cron == "0 2 * * *"
     assert deployment.concurrency_limit == 1
     assert str(deployment.concurrency_options.collision_strategy).endswith("CANCEL_NEW")
+    assert deployment.job_variables["env"]["PYTHONSAFEPATH"] == "1"
     assert deployment.entrypoint == "flows.label_images.label_images"
 
 
@@ -73,6 +74,54 @@ def test_the_form_knows_every_setting_of_the_recipe() -> None:
     assert lease["ttl_s"]["minimum"] == 1
     assert all("description" in value for value in lease.values())
     assert schema.properties["source"]["description"].startswith("folder, glob")
+
+
+GOOD = {"source": "/photos", "out": "s3://bucket/labels"}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"out": ""},
+        {"out": "labels"},
+        {"out": "./labels"},
+        {"source": "photos"},
+        {"source": "~/photos"},
+        {"limit": 0},
+        {"limit": -1},
+        {"ray_address": ""},
+        {"retry": ["everything"]},
+        {"recipe": {"name": ""}},
+    ],
+)
+def test_a_run_is_held_to_its_form_when_it_is_made_and_when_it_starts(
+    wrong: dict[str, object],
+) -> None:
+    """Relative places are in a worker's temporary folder: labels would go with it."""
+    from prefect.exceptions import ParameterTypeError
+    from prefect.utilities.schema_tools.validation import validate
+
+    from flows.deployments import describe
+    from flows.label_images import label_images
+
+    recipe = load_recipe("mini")
+    deployment = describe("x", recipe, Deployment(photos="p", out="o", pool="gpu"))
+    assert deployment.enforce_parameter_schema
+    schema = deployment._parameter_openapi_schema.model_dump()
+    right = {**GOOD, "recipe": recipe.model_dump(mode="json")}
+    assert not validate(right, schema)
+    label_images.validate_parameters(dict(right))
+    assert validate({**right, **wrong}, schema)
+    with pytest.raises(ParameterTypeError):
+        label_images.validate_parameters({**right, **wrong})
+
+
+def test_weights_in_a_relative_folder_are_no_deployment() -> None:
+    from flows.deployments import describe
+
+    recipe = load_recipe("mini", ("labels.coarse.weights.folder=weights",))
+    with pytest.raises(ConfigError, match="the weights of mini are in weights, which is relative"):
+        describe("x", recipe, Deployment(photos="p", out="o", pool="gpu"))
 
 
 @pytest.mark.parametrize(
@@ -119,9 +168,9 @@ def test_what_is_wrong_is_said_in_one_line(
 )
 def test_a_password_in_a_url(url: str, is_refused: bool) -> None:
     if not is_refused:
-        refuse_password(url)
+        refuse_secrets(url)
         return
     with pytest.raises(ConfigError, match="environment") as caught:
-        refuse_password(url)
+        refuse_secrets(url)
     assert "secret" not in str(caught.value)
     assert "pw" not in str(caught.value)

@@ -91,7 +91,7 @@ def test_compare_prints_and_writes_the_table(
         str(folder / "a"), str(folder / "b"), truth, "tum", Alignment.REDEPTH, False, tmp_path / "c"
     )
     said = capsys.readouterr().out
-    assert "differs: refiner.num_steps: 9 -> 5" in said
+    assert "differs: `refiner.num_steps: 9 -> 5`" in said
     assert "## Against the truth" in said
     content = json.loads((tmp_path / "c" / "comparison.json").read_text(encoding="utf-8"))
     assert len(content["images"]) == 4

@@ -7,8 +7,11 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -242,21 +245,50 @@ def assert_every_reader_sees_each_image_once(out: Path, uris: list[str]) -> None
         assert np.isfinite(stored.refined).all()
 
 
-def test_too_many_failures_stop_the_run_and_it_goes_on_once_mended(tmp_path: Path) -> None:
-    """A pipe is an image that hangs: it fails. Broken ones are rejected and cost nothing."""
+class SlowFiles(BaseHTTPRequestHandler):
+    """Gives the file whose path is asked for, once the server answers."""
+
+    def do_GET(self) -> None:
+        self.server.answers.wait(120)
+        content = Path(self.path).read_bytes()
+        with suppress(OSError):  # whoever asked was ended by the time-out
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def slow_server() -> Iterator[ThreadingHTTPServer]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), SlowFiles)
+    server.daemon_threads, server.answers = True, threading.Event()
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    yield server
+    server.answers.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_too_many_failures_stop_the_run_and_it_goes_on_once_mended(
+    tmp_path: Path, slow_server: ThreadingHTTPServer
+) -> None:
+    """A server that does not answer is an image that hangs. Broken ones are rejected: no cost."""
     photos, out = tmp_path / "photos", tmp_path / "out"
     paths = write_photographs(photos, 36)
     hanging, broken = paths[9::5], paths[1:9:2]
-    for path in (*hanging, *broken):
-        path.unlink()
-    for path in hanging:
-        os.mkfifo(path)
     for path in broken:
         path.write_bytes(b"\x89PNG broken")
     listed = tmp_path / "list.txt"
-    listed.write_text("\n".join(map(str, paths)), encoding="utf-8")
+    host = f"http://127.0.0.1:{slow_server.server_port}"
+    names = [f"{host}{path}" if path in hanging else str(path) for path in paths]
+    listed.write_text("\n".join(names), encoding="utf-8")
     command = ("label", listed, "--out", out, *COARSE, "--actors=1", "--max-failures=2",
-               "--set=run.sharding.images_per_shard=4")  # fmt: skip
+               "--set=run.sharding.images_per_shard=4", "--allow", host)  # fmt: skip
 
     said = " ".join(redepth(*command, "--set=run.actors.image_timeout_s=4", code=1).split())
     assert re.search(r"3 of the first \d+ images failed, allowed are 2 ", said)
@@ -269,8 +301,7 @@ def test_too_many_failures_stop_the_run_and_it_goes_on_once_mended(tmp_path: Pat
     assert 8 <= done <= 20, "whole shards, and none after the third failure"
     assert "problems none" in " ".join(redepth("verify", out).split())
 
-    for path in hanging:
-        path.unlink()
+    slow_server.answers.set()
     write_photographs(photos, 36)
     said = redepth(*command, "--retry=failed", "--retry=rejected")
     assert f"{36 - done + len(broken) + before.get('failed', 0)} to do" in said

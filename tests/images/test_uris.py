@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redepth.errors import ConfigError
 from redepth.images.uris import canonical_uri, image_id, is_local, protocol_of
 
 
@@ -114,6 +113,11 @@ def test_protocols(uri: str, protocol: str, local: bool) -> None:
     assert (protocol_of(uri), is_local(uri)) == (protocol, local)
 
 
-def test_a_name_no_catalogue_can_hold_is_refused() -> None:
-    with pytest.raises(ConfigError, match="not valid UTF-8"):
-        image_id("/a/\udcff.jpg")
+def test_a_name_that_is_not_unicode_has_an_id_of_its_own() -> None:
+    assert image_id("/a/\udcff.jpg") != image_id("/a/\udcfe.jpg")
+    assert image_id("/a/\udcff.jpg").startswith("image-")
+
+
+@pytest.mark.parametrize("path", ["a\x00b/c.jpg", "/\ud800/c.jpg", "~nobody-of-that-name/c.jpg"])
+def test_a_path_that_cannot_be_has_a_form_all_the_same(path: str) -> None:
+    assert canonical_uri(path).endswith("/c.jpg")

@@ -105,9 +105,9 @@ def test_figures_against_the_truth_are_of_the_images_that_both_have(
 
 def test_the_tables(comparison: LabelComparison) -> None:
     text = comparison_markdown(comparison)
-    assert "differs: refiner.num_steps: 9 -> 5" in text
+    assert "differs: `refiner.num_steps: 9 -> 5`" in text
     assert "4 images in both, 1 in the first alone, 1 in the second alone" in text
-    assert "| broken | refined / rejected | - | - |" in text
+    assert "| `broken` | refined / rejected | - | - |" in text
     assert "## Against the truth" in text
     content = json.loads(comparison_json(comparison), parse_constant=pytest.fail)
     assert content["images"][0]["id"] == "worse"

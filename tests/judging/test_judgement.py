@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from judging_samples import (
     write_output,
     write_truth,
 )
+from markdown_it import MarkdownIt
 from PIL import Image
 
 from redepth.errors import ConfigError
@@ -107,7 +109,7 @@ def test_the_markdown_says_how_it_was_measured(judgement: LabelJudgement) -> Non
     (row,) = [line for line in text.splitlines() if line.startswith("| AbsRel ↓ |")]
     assert "better |" in row
     assert row.count("[") == 3
-    assert "| image-0 | refined | 768 | 1.5 /" in text
+    assert "| `image-0` | refined | 768 | 1.5 /" in text
     assert "UNTRAINED" not in text
 
 
@@ -118,6 +120,18 @@ def test_the_latex_is_a_booktabs_table(judgement: LabelJudgement) -> None:
     assert all(line.count("&") == 4 and line.endswith(r"\\") for line in body)
     assert body[0].startswith(r"AbsRel $\downarrow$ & 0.0")
     assert not any(sign in "".join(body) for sign in "↓↑δ²³")
+
+
+def test_names_stay_letters_in_every_table(judgement: LabelJudgement) -> None:
+    evil = "x\n\\input{secret}\n# ![a](http://evil/a.png) | \x1b[2J"
+    image = replace(judgement.images[0], id=evil)
+    hostile = replace(judgement, labels=evil, recipe=evil, images=(image,), unmeasured={evil: evil})
+    assert "\n\\input" not in as_latex(hostile)
+    tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(as_markdown(hostile))
+    inline = [child for token in tokens for child in token.children or ()]
+    assert {child.type for child in inline} <= {"text", "code_inline"}
+    assert [t.type for t in tokens].count("heading_open") == 4
+    assert "\x1b" not in as_latex(hostile) + as_markdown(hostile) + as_json(hostile)
 
 
 def test_the_json_holds_everything_and_no_nan(judgement: LabelJudgement) -> None:
@@ -175,7 +189,7 @@ def test_an_image_without_a_known_pixel_is_said_and_left_out(tmp_path: Path) -> 
     found = judge_labels(labels, pairing, "tum", Alignment.REDEPTH)
     assert [image.id for image in found.images] == ["image-0"]
     assert "no pixel" in found.unmeasured["image-1"]
-    assert "image-1: no pixel" in as_markdown(found)
+    assert "`image-1`: `no pixel" in as_markdown(found)
 
 
 def test_disparity_and_untrained_models_are_said(tmp_path: Path) -> None:

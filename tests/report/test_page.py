@@ -13,12 +13,13 @@ import pytest
 import report_samples
 
 from redepth.config import Cost
+from redepth.redaction import shown
 from redepth.report import figures
 from redepth.report.cards import confidence_words
 from redepth.report.figures import Group
 from redepth.report.layers import layers_of, reliefs_of
 from redepth.report.page import PageData, render_page
-from redepth.report.page_data import RunFacts, read_page, title_of, without_secrets
+from redepth.report.page_data import RunFacts, read_page, title_of
 from redepth.report.pictures import LabelPicture
 from redepth.types import DepthKind, LabelRow, Outcome
 
@@ -182,7 +183,7 @@ def test_a_full_page_of_large_maps_is_a_few_megabytes() -> None:
 
 def test_secrets_of_a_url_are_left_out() -> None:
     url = "sftp://me:secret@host/folder/labels?token=x"
-    assert without_secrets(url) == "sftp://host/folder/labels"
+    assert shown(url) == "sftp://***@host/folder/labels?***"
     assert title_of(url) == "folder/labels"
 
 

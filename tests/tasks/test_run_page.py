@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
+from markdown_it import MarkdownIt
 
 from redepth.config import load_recipe
+from redepth.report.pictures import LabelPicture
 from redepth.store.planning import Plan
 from redepth.types import LabelRow, Outcome
 from tasks.progress import RunFigures, RunProgress
+from tasks.publish_report import _named
 from tasks.run_page import LABELLING, RunPlace, at_a_glance, duration_words, page_markdown
 
 RECIPE = load_recipe("mini", ("run.cost.price_per_actor_hour=2.5",))
@@ -36,8 +42,8 @@ def test_the_page_answers_what_is_asked() -> None:
         "120 listed, 20 done already",
         "3, labelled anew",
         "5 labelled before and not there any more: `a`, `b`, `c`, ...",
-        "| 4 | rejected | not an image \\| at all | `x-1` |",
-        "| 1 | failed | out of memory | `y-2` |",
+        "| 4 | rejected | `not an image ¦ at all` | `x-1` |",
+        "| 1 | failed | `out of memory` | `y-2` |",
     ):
         assert words in page
     assert "secret" not in page
@@ -53,8 +59,8 @@ def test_before_the_actors_are_there() -> None:
 def test_at_the_end_the_report_is_linked() -> None:
     place = RunPlace("photos", "labels", "https://host/reports/x/index.html", "http://ray:8265")
     page = page_markdown(place, FREE, PLAN, HALF, "ended")
-    assert "[https://host/reports/x/index.html](https://host/reports/x/index.html)" in page
-    assert "[http://ray:8265](http://ray:8265)" in page
+    assert "[`https://host/reports/x/index.html`](https://host/reports/x/index.html)" in page
+    assert "[`http://ray:8265`](http://ray:8265)" in page
     assert "time left" not in page
     assert "2 actor hours (no price: run.cost.price_per_actor_hour)" in page
 
@@ -91,3 +97,40 @@ def test_a_shard_that_fails_gives_its_counts_back() -> None:
 
 def test_rejected_share() -> None:
     assert HALF.rejected_share == pytest.approx(0.1)
+
+
+EVIL = "`x` \\| ![a](http://evil/a.png) <img src=http://evil> [b](http://evil) | **c**\n\n# head\n"
+
+
+def test_names_and_reasons_are_letters_in_the_page() -> None:
+    plan = replace(PLAN, vanished=(EVIL,))
+    reasons = {(Outcome.FAILED, EVIL): 1}
+    figures = replace(HALF, reasons=reasons, examples={(Outcome.FAILED, EVIL): EVIL})
+    place = RunPlace(EVIL, EVIL, f"http://host/a) ![]({EVIL}", EVIL)
+    page = page_markdown(place, RECIPE, plan, figures, LABELLING)
+    tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(page)
+    inline = [child for token in tokens for child in token.children or ()]
+    kinds = {child.type for child in inline}
+    assert kinds <= {
+        "text",
+        "code_inline",
+        "strong_open",
+        "strong_close",
+        "link_open",
+        "link_close",
+    }
+    links = [child.attrs["href"] for child in inline if child.type == "link_open"]
+    assert len(links) == 1
+    assert str(links[0]).startswith("http://host/a")
+    assert [t.type for t in tokens].count("heading_open") == 1, "the page's own"
+    assert all(t.type == "td_open" for t in tokens if t.type.startswith("html"))
+
+
+def test_a_report_of_labels_shows_ids_as_letters() -> None:
+    rows = [LabelRow(id=EVIL, uri=EVIL, outcome=Outcome.REFINED)]
+    maps = np.zeros((2, 2), np.float32)
+    page = _named([LabelPicture(row, None, maps, maps, maps) for row in rows])
+    tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(page)
+    inline = [child for token in tokens for child in token.children or ()]
+    assert {child.type for child in inline} <= {"text", "code_inline"}
+    assert [t.type for t in tokens].count("td_open") == 4

@@ -1,0 +1,104 @@
+"""What is printed of names that strangers chose: their letters, and nothing that they order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from flows import terminal
+from flows.progress_bar import progress_bar
+from redepth.config import Deployment, load_recipe
+from redepth.errors import ConfigError
+from redepth.store.cleaning import Leftover
+from redepth.store.dataset import Dataset
+from redepth.store.planning import Plan
+from redepth.store.reader import OutputSummary
+from redepth.store.verification import Verification
+from redepth.types import LabelRow, ModelCard, Outcome
+from tasks.console import RunConsole
+
+HOSTILE = (
+    "x\x1b[31m\x1b]0;title\x07\x9b2J\u202e\ud800[/][bold red]y[/] :skull: \\\rz\nerror: forged"
+)
+LETTERS = "[/][bold red]y[/] :skull: \\"
+OUTCOMES = dict.fromkeys(Outcome, 1)
+PLAN = Plan("m", 3, 1, 2, 1, 5, OUTCOMES, num_changed=1, num_vanished=1, vanished=(HOSTILE,))
+RECIPE = load_recipe("mini").model_copy(update={"name": HOSTILE, "description": HOSTILE})
+ROW = LabelRow(id=HOSTILE, uri=HOSTILE, outcome=Outcome.FAILED, reason=HOSTILE, caption=HOSTILE)
+CARD = ModelCard("coarse", HOSTILE, HOSTILE, None, "0" * 64, HOSTILE, non_commercial=True)
+
+
+def summary() -> OutputSummary:
+    dataset = Dataset(
+        recipe_name=HOSTILE, recipe_digest="d", recipe={}, models=(CARD,), software={},
+        created=HOSTILE,
+    )  # fmt: skip
+    return OutputSummary(dataset, OUTCOMES, 0)
+
+
+PRINTS: dict[str, Callable[[], None]] = {
+    "error": lambda: terminal.print_error(HOSTILE.replace("\n", " ")),
+    "head": lambda: terminal.print_head(HOSTILE, HOSTILE, RECIPE, PLAN),
+    "nothing": lambda: terminal.print_nothing_to_do(HOSTILE, PLAN),
+    "plan": lambda: terminal.print_plan(HOSTILE, HOSTILE, RECIPE, PLAN, None),
+    "summary": lambda: terminal.print_summary(HOSTILE, OUTCOMES, (CARD,), HOSTILE, HOSTILE),
+    "status": lambda: terminal.print_status(HOSTILE, summary(), [ROW]),
+    "row": lambda: terminal.print_row(ROW, Path("a.png")),
+    "export": lambda: terminal.print_export(HOSTILE, 1, 1),
+    "verification": lambda: terminal.print_verification(
+        HOSTILE, Verification(OUTCOMES, 1, "d", (HOSTILE,), 1)
+    ),
+    "leftovers": lambda: terminal.print_leftovers(
+        HOSTILE, [Leftover(HOSTILE, (HOSTILE,), 1, datetime.now(UTC))], removed=False
+    ),
+    "removed": lambda: terminal.print_leftovers(HOSTILE, [], removed=True),
+    "none left": lambda: terminal.print_leftovers(HOSTILE, [], removed=False),
+    "deployed": lambda: terminal.print_deployed(HOSTILE, Deployment(photos=HOSTILE, out=HOSTILE)),
+    "recipes": lambda: terminal.print_recipes({HOSTILE: HOSTILE}, HOSTILE),
+}
+
+
+@pytest.fixture
+def printed(monkeypatch: pytest.MonkeyPatch) -> StringIO:
+    """Both streams, as a pipe gets them: an escape in there is not rich's own."""
+    file = StringIO()
+    for name in ("out", "err"):
+        console = RunConsole(file=file, highlight=False, soft_wrap=True, emoji=False, width=10_000)
+        monkeypatch.setattr(terminal, name, console)
+    return file
+
+
+@pytest.mark.parametrize("name", PRINTS)
+def test_no_name_orders_the_terminal_or_forges_a_line(name: str, printed: StringIO) -> None:
+    PRINTS[name]()
+    said = printed.getvalue()
+    said.encode()
+    assert LETTERS in said
+    assert not set(said) & set("\x1b\x07\x9b\r\u202e\ud800")
+    assert not [line for line in said.splitlines() if line.startswith("error: forged")]
+
+
+def test_what_is_printed_without_markup_is_printable_too(printed: StringIO) -> None:
+    terminal.out.print(HOSTILE, markup=False)
+    assert not set(printed.getvalue()) & set("\x1b\x07\x9b\r\u202e\ud800")
+
+
+def test_a_bar_takes_its_words_for_letters(printed: StringIO) -> None:
+    with progress_bar("[bold red]x[/]", 1) as advance:
+        advance()
+
+
+def test_an_error_keeps_its_lines(printed: StringIO) -> None:
+    terminal.print_error(str(ConfigError("one\n  two")))
+    assert printed.getvalue() == "error: one\n  two\n"
+
+
+def test_vanished_images_are_named_without_secrets(printed: StringIO) -> None:
+    plan = replace(PLAN, vanished=("https://u:CANARY@host/a.jpg?sig=CANARY",))
+    terminal.print_nothing_to_do("labels", plan)
+    assert "CANARY" not in printed.getvalue()
