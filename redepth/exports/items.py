@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,6 +21,8 @@ from redepth.store.reader import Labels
 from redepth.types import FloatMap, ImageRef, LabelRow
 
 _MAPS_PER_READ = 16
+_MAX_NAME_CHARS = 200  # a disk takes 255, with the suffix and what a temporary file's name adds
+_KEPT_CHARS = 160
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,9 +44,13 @@ _OF_STORE = ("shard", "array_group", "array_index")
 def file_name(image_id: str) -> str:
     """Return an id as a file name: what is neither letter, digit, - nor _ becomes %XX.
 
-    Different ids have different names; dots go too, since WebDataset ends a key at the first.
+    Different ids have different names; dots go too, since WebDataset ends a key at the first. One
+    that no disk would take is cut, and ends in a digest of the id.
     """
-    return quote(image_id, safe="").replace(".", "%2E").replace("~", "%7E")
+    name = quote(image_id, safe="").replace(".", "%2E").replace("~", "%7E")
+    if len(name) <= _MAX_NAME_CHARS:
+        return name
+    return f"{name[:_KEPT_CHARS]}~{hashlib.sha256(image_id.encode()).hexdigest()[:32]}"
 
 
 def read_items(labels: Labels, rows: Sequence[LabelRow], request: ExportRequest) -> Iterator[Item]:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from redepth.errors import ConfigError
 from redepth.geometry.points import PinholeView, PointCloud, point_cloud
+from redepth.printable import one_line
 from redepth.report.pictures import DOTS_PER_INCH, UNTRAINED_WARNING, LabelPicture
 from redepth.types import ByteImage, FloatMap, LabelRow
 
@@ -90,7 +91,8 @@ def draw_cloud(cloud: PointCloud, row: LabelRow) -> bytes:
         axis.set_ylabel(labels[1])
         axis.set_aspect("equal")
     left_out = f"{cloud.num_flying:,} flying and {cloud.num_unknown:,} without depth left out"
-    figure.suptitle(f"{row.id}: {len(cloud):,} points, {left_out}", fontsize=10)
+    title = f"{one_line(row.id, 200)}: {len(cloud):,} points, {left_out}"
+    figure.suptitle(title, fontsize=10, parse_math=False)
     if row.untrained:
         figure.supxlabel(UNTRAINED_WARNING, fontsize=10, color="crimson", weight="bold")
     buffer = BytesIO()

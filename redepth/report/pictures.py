@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from redepth.printable import one_line
 from redepth.report.scene_errors import SceneErrors
 from redepth.types import ByteImage, DepthKind, FloatMap, LabelRow
 
@@ -26,6 +27,7 @@ ERROR_COLUMNS = ("coarse error", "refined error")
 ROW_HEIGHT_IN = 2.3
 COLUMN_WIDTH_IN = 3.0
 DOTS_PER_INCH = 90
+MAX_TITLE_CHARS = 300
 
 KIND_WORDS = {
     DepthKind.AFFINE_DISPARITY: "disparity up to scale and shift, bright = near",
@@ -69,7 +71,7 @@ def draw_contact_sheet(pictures: Sequence[LabelPicture], title: str) -> bytes:
     figure, axes = _new_figure(len(pictures), columns, ROW_HEIGHT_IN, COLUMN_WIDTH_IN)
     for row_axes, picture in zip(axes, pictures, strict=True):
         _draw_row(row_axes, picture, with_bars=False)
-        row_axes[0].set_ylabel(_side_note(picture.row), fontsize=7)
+        row_axes[0].set_ylabel(_side_note(picture.row), fontsize=7, parse_math=False)
     _head(figure, title, [picture.row for picture in pictures])
     return _png(figure)
 
@@ -157,7 +159,9 @@ def shared_range(picture: LabelPicture) -> tuple[float, float]:
 def _head(figure: Figure, title: str, rows: Sequence[LabelRow]) -> None:
     kinds = {row.kind for row in rows if row.kind is not None}
     words = "; ".join(KIND_WORDS[kind] for kind in sorted(kinds))
-    figure.suptitle(f"{title}\n{words}", fontsize=10)
+    # A name may have two $ in it: it is no formula.
+    title = one_line(title, MAX_TITLE_CHARS)
+    figure.suptitle(f"{title}\n{words}", fontsize=10, parse_math=False)
     if any(row.untrained for row in rows):
         figure.supxlabel(UNTRAINED_WARNING, fontsize=10, color="crimson", weight="bold")
 
@@ -178,7 +182,8 @@ def _facts(row: LabelRow) -> str:
 
 
 def _side_note(row: LabelRow) -> str:
-    name = row.id if len(row.id) <= 28 else f"{row.id[:12]}...{row.id[-12:]}"
+    name = one_line(row.id)
+    name = name if len(name) <= 28 else f"{name[:12]}...{name[-12:]}"
     drift = "" if row.drift is None else f"\ndrift {row.drift:.1%}"
     confidence = "" if row.mean_confidence is None else f", conf. {row.mean_confidence:.2f}"
     return f"{name}\n{row.outcome.words}{drift}{confidence}"

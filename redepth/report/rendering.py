@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING
 
+from redepth.printable import printable
+
 if TYPE_CHECKING:
     from jinja2 import Environment
 
@@ -20,6 +22,15 @@ def render_template(name: str, values: Mapping[str, object]) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     template = environment.get_template(name)
     return template.render(**values, style=style, script=script, script_digest=digest)
+
+
+def _printable(value: object) -> object:
+    """Make every value of a template printable, whatever it came from; templates' own text is."""
+    from markupsafe import Markup
+
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    return printable(value)
 
 
 def _source(environment: Environment, name: str) -> str:
@@ -36,6 +47,7 @@ def _environment() -> Environment:
         loader=PackageLoader("redepth.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_printable,
         trim_blocks=True,
         lstrip_blocks=True,
     )

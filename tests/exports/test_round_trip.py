@@ -227,3 +227,12 @@ def test_an_unknown_quantity_or_scale_is_refused() -> None:
         ExportRequest(ExportFormat.NPY, ())
     with pytest.raises(ConfigError, match="above 0"):
         ExportRequest(ExportFormat.PNG16, metric_scale=0)
+
+
+def test_an_id_longer_than_a_disk_takes_has_a_name_of_its_own() -> None:
+    ids = ["x" * 5000, "x" * 5001, "\N{HAMMER}" * 60, "../" * 90, "x" * 160, "x" * 200]
+    names = [file_name(image_id) for image_id in ids]
+    assert len(set(names)) == len(ids)
+    assert all(len(name) <= 200 for name in names)
+    assert not [name for name in names if "/" in name or "." in name]
+    assert names[-1] == "x" * 200, "what fits is as it was"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,7 +19,7 @@ from redepth.report import figures
 from redepth.report.cards import confidence_words
 from redepth.report.figures import Group
 from redepth.report.layers import layers_of, reliefs_of
-from redepth.report.page import PageData, render_page
+from redepth.report.page import PageData, Trouble, render_page
 from redepth.report.page_data import RunFacts, read_page, title_of
 from redepth.report.pictures import LabelPicture
 from redepth.types import DepthKind, LabelRow, Outcome
@@ -196,3 +197,20 @@ def test_an_output_without_a_label_has_a_page(tmp_path: Path) -> None:
 def test_what_a_confidence_means_is_said() -> None:
     assert "not a probability" in confidence_words(None)
     assert "within a factor of 1.05" in confidence_words(1.05)
+
+
+def test_what_is_shown_is_letters_alone(page: PageData) -> None:
+    orders = "x\x1b[2J\0\u202egpj.\ud800"
+    card = replace(page.gallery.cards[0], name=orders, id=orders, caption=orders, reason=orders)
+    hostile = replace(
+        page,
+        title=orders,
+        recipe_name=orders,
+        gallery=replace(page.gallery, cards=(card,)),
+        troubles=(Trouble(orders, orders, Outcome.FAILED, orders),),
+        settings={orders: orders},
+    )
+    html = render_page(hostile)
+    html.encode()
+    assert not set(html) & set("\x1b\0\u202e\ud800")
+    assert html.count("x\ufffd[2J\ufffd\ufffdgpj.\ufffd") >= 9

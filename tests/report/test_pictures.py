@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from redepth.geometry.points import PointCloud
+from redepth.report.clouds import draw_cloud
 from redepth.report.gallery import spread_evenly
 from redepth.report.layers import layers_of
 from redepth.report.pictures import LabelPicture, draw_contact_sheet, draw_label
@@ -99,3 +101,20 @@ def test_what_a_metric_label_does_not_know_is_drawn_and_said() -> None:
     assert not np.array_equal(pixels(draw_label(holed)), pixels(draw_label(whole)))
     names = [layer.name for layer in layers_of(holed)]
     assert names == ["coarse", "refined", "confidence", "coarse error", "refined error"]
+
+
+@pytest.mark.parametrize(
+    "name", ["shoe_$20_-_$35", "$\\frac{$", "a\x1b[2J\0\ud800\nb", "\u202egpj", "x" * 5000, r"\$ $"]
+)
+def test_a_name_is_no_formula_and_no_order(name: str) -> None:
+    named = picture()
+    named = replace(named, row=replace(named.row, id=name, reason=name))
+    assert draw_label(named)
+    assert draw_contact_sheet([named], name)
+
+
+def test_a_point_cloud_of_any_name_is_drawn() -> None:
+    xyz_n3 = np.random.default_rng(0).random((50, 3), dtype=np.float32) + 1
+    rgb_n3 = np.zeros((50, 3), np.uint8)
+    cloud = PointCloud(xyz_n3, rgb_n3, 0, 0)
+    assert draw_cloud(cloud, replace(picture().row, id="shoe_$20_-_$35\x1b"))
