@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import os
 import resource
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.ipc
 import pyarrow.parquet as pq
 import pytest
 from store_samples import CARD, commit_all, images, recipe
 
 from redepth.errors import IntegrityError
-from redepth.store import layout
+from redepth.store import layout, part_index
 from redepth.store.catalogue import part_names
 from redepth.store.cleaning import find_leftovers, remove_leftovers
 from redepth.store.dataset import begin
 from redepth.store.objects import open_objects
+from redepth.store.planning import plan_labels
 from redepth.store.reader import open_labels
 from redepth.store.rows import MAX_ROWS, SCHEMA, decode_part, encode_part
 from redepth.types import LabelRow, Outcome
@@ -154,3 +157,38 @@ def test_cleaning_removes_nothing_behind_a_link(labels: Path, tmp_path: Path) ->
     with pytest.raises(IntegrityError, match="outside the output"):
         list(remove_leftovers(str(labels), found))
     assert precious.read_text() == "keep"
+
+
+INDEXES: dict[str, Callable[[pa.Table], pa.Table]] = {
+    "an outcome there is not": lambda t: t.set_column(4, "outcomes", [pa.array([[9, 9, 9]])]),
+    "fewer outcomes than keys": lambda t: t.set_column(4, "outcomes", [pa.array([[0]])]),
+    "no stamps": lambda t: t.set_column(5, "stamps", [pa.array([None], pa.list_(pa.int64()))]),
+    "other columns": lambda t: t.drop_columns(["keys"]),
+}
+
+
+@pytest.mark.parametrize("change", INDEXES.values(), ids=INDEXES.keys())
+def test_an_index_that_redepth_does_not_write_is_left_aside(
+    labels: Path, change: Callable[[pa.Table], pa.Table], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(part_index, "PARTS_WORTH_INDEXING", 1)
+    plan_labels(images(3), str(labels), recipe())
+    path = labels / part_index.NAME
+    table = change(pa.ipc.open_file(path.read_bytes()).read_all())
+    with pa.ipc.new_file(path, table.schema) as writer:
+        writer.write_table(table)
+    plan = plan_labels(images(3), str(labels), recipe(), write=False)
+    assert (plan.num_pending, plan.outcomes[Outcome.REFINED]) == (0, 3)
+
+
+def test_offsets_of_an_index_are_not_followed_out_of_it(
+    labels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(part_index, "PARTS_WORTH_INDEXING", 1)
+    plan_labels(images(3), str(labels), recipe())
+    path = labels / part_index.NAME
+    content = path.read_bytes()
+    offsets = struct.pack("<ii", 0, 3)
+    assert offsets in content
+    path.write_bytes(content.replace(offsets, struct.pack("<ii", 0, 2**30)))
+    assert plan_labels(images(3), str(labels), recipe(), write=False).num_pending == 0
