@@ -94,8 +94,8 @@ def load_npy(url: str) -> np.ndarray:
     """Read a file with one request."""
     fs, path = open_filesystem(url)  # cached by fsspec, in every process anew
     if isinstance(fs, LocalFileSystem):
-        return np.asarray(np.load(path))
-    return np.asarray(np.load(io.BytesIO(fs.cat_file(path, max_concurrency=1))))
+        return np.asarray(np.load(path, allow_pickle=False))
+    return np.asarray(np.load(io.BytesIO(fs.cat_file(path, max_concurrency=1)), allow_pickle=False))
 
 
 def depth_like_arrays(rng: np.random.Generator) -> LabelArrays:

@@ -6,7 +6,8 @@ Dockerfile: hadolint. Compose: the compose specification's schema, and compose-l
 Kubernetes: the API server's own schemas, strictly; Ray's resources by the fields that are used
 here, and their pod templates as Kubernetes' own. `ray up`: Ray's schema of clusters, and each node
 as a request to EC2. Buckets: each rule as a request to S3. Policies: no wildcard. Prefect: its own
-models. Shell: shellcheck. YAML: yamllint. And no listener that the world could reach unasked.
+models. Shell: shellcheck. YAML: yamllint. And no listener that the world could reach unasked, no
+secret that works as it is written here, no container that is root.
 """
 
 from __future__ import annotations
@@ -28,6 +29,16 @@ YAMLLINT = (
     "brackets: disable, comments: {min-spaces-from-content: 1}}}"
 )
 KUBERNETES = "1.37"
+
+
+# In names of variables; and those that have such a word and are none.
+SECRET = re.compile(r"PASSWORD|SECRET|TOKEN|AUTH|ACCESS_KEY")
+NOT_SECRET = {"RAY_AUTH_MODE", "POSTGRES_HOST_AUTH_METHOD"}
+# What a command starts, and the variable without which it would let in everybody.
+ASKS = {
+    "prefect server start": "PREFECT_SERVER_API_AUTH_STRING",
+    "ray start": "RAY_AUTH_TOKEN",
+}
 
 
 class Wrong(Exception):
@@ -82,6 +93,55 @@ def compose_hardening(path: Path) -> None:
         for port in service.get("ports", ()):
             if not str(port).startswith("127.0.0.1:"):
                 raise Wrong(f"service {name} publishes {port}, not on 127.0.0.1")
+
+
+def compose_secrets(path: Path) -> None:
+    """Check that what listens asks for a secret, that none is written here, and that none is root.
+
+    `${NAME:?}` has compose refuse to start without; `${NAME:-default}` would be a password that
+    everybody knows.
+    """
+    text = path.read_text(encoding="utf-8")
+    for service, settings in yaml.safe_load(text)["services"].items():
+        if str(settings.get("user", "0")).partition(":")[0] in ("0", "root"):
+            raise Wrong(f"service {service} runs as root")
+        environment = {name: str(value) for name, value in settings["environment"].items()}
+        for name, value in environment.items():
+            if (
+                SECRET.search(name)
+                and name not in NOT_SECRET
+                and not re.search(r"\$\{\w+:\?", value)
+            ):
+                raise Wrong(f"service {service}: {name} is not ${{...:?}} out of .env")
+        needed = [
+            key for start, key in ASKS.items() if start in " ".join(settings.get("command", ()))
+        ]
+        missing = [key for key in needed if key not in environment]
+        if missing or environment.get("RAY_AUTH_MODE", "token") != "token":
+            raise Wrong(
+                f"service {service} listens and asks for no secret: set {', '.join(needed)}"
+            )
+
+
+def no_secrets(path: Path) -> None:
+    """Check that an example of a file of secrets has names alone."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#") and not line.endswith("="):
+            raise Wrong(f"{line.partition('=')[0]} has a value: somebody would start with it")
+
+
+def network_policy(path: Path) -> None:
+    """Check that every pod of Ray, a job's too, is reached from its own namespace alone.
+
+    Ray's metrics port asks for no token.
+    """
+    policies = [one for one in _documents(path) if one["kind"] == "NetworkPolicy"]
+    for policy in policies:
+        spec = policy["spec"]
+        of_all = spec["podSelector"].get("matchLabels") == {"ray.io/is-ray-node": "yes"}
+        if of_all and spec["ingress"] == [{"from": [{"podSelector": {}}]}]:
+            return
+    raise Wrong("no network policy keeps the world from every pod of Ray (ray.io/is-ray-node)")
 
 
 def kubernetes(path: Path) -> None:
@@ -207,8 +267,10 @@ def shell(path: Path) -> None:
 Check = Callable[[Path], None]
 CHECKS: dict[str, tuple[Check, ...]] = {
     "docker/Dockerfile": (dockerfile,),
-    "compose/compose.yaml": (yaml_style, compose_schema, compose_hardening),
+    "compose/compose.yaml": (yaml_style, compose_schema, compose_hardening, compose_secrets),
+    "compose/env.example": (no_secrets,),
     "kuberay/ray*.yaml": (yaml_style, kubernetes),
+    "kuberay/raycluster.yaml": (network_policy,),
     "kuberay/prefect-worker-values.yaml": (yaml_style, helm_values),
     "ray/*.yaml": (yaml_style, ray_cluster),
     "aws/*-policy.json": (iam_policy,),
@@ -265,12 +327,13 @@ def _require_request(service: str, operation: str, request: dict[str, Any], what
 
 
 def _operation(action: str) -> str | None:
-    """Return the action if S3 knows it: an operation's name, but for the listing of a bucket."""
+    """Return the action if S3 knows it: an operation's name, but for the listings of a bucket."""
     import botocore.session
 
     names = botocore.session.get_session().get_service_model("s3").operation_names
     name = action.removeprefix("s3:")
-    return name if name in ("ListBucket", *names) else None
+    listings = ("ListBucket", "ListBucketMultipartUploads")
+    return name if name in (*listings, *names) else None
 
 
 if __name__ == "__main__":

@@ -42,7 +42,10 @@ def write_motorcycle(folder: Path) -> tuple[Path, Path]:
     carried = resources.files("skimage") / "data"
     with resources.as_file(carried / "motorcycle_left.png") as left:
         shutil.copyfile(left, photographs / "im0.png")
-    with resources.as_file(carried / "motorcycle_disp.npz") as stored, np.load(stored) as arrays:
+    with (
+        resources.as_file(carried / "motorcycle_disp.npz") as stored,
+        np.load(stored, allow_pickle=False) as arrays,
+    ):
         disparity_hw = np.asarray(arrays["arr_0"], dtype=np.float32)
     Image.fromarray(disparity_hw).save(truth / "disp0.pfm")
     (truth / "calib.txt").write_text(CALIBRATION, encoding="utf-8")

@@ -10,14 +10,17 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from redepth.errors import ConfigError
+from redepth.errors import ConfigError, IntegrityError
 from redepth.exports import exr, hf_parquet, npy, png16, webdataset
 from redepth.exports.items import file_name
 from redepth.exports.pieces import SHARDS
 from redepth.exports.request import ExportFormat
 from redepth.exports.writing import CATALOGUE, FACTS
+from redepth.store.layout import require_name
 from redepth.store.objects import Objects, open_objects
 from redepth.types import FloatMap
+
+_MAX_FACTS_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,10 @@ class Export:
 
         Raises:
             KeyError: no such image.
+            IntegrityError: its shard has a name that redepth does not give.
             FileNotFoundError: it is not written yet, or the quantity was not asked for.
         """
-        shard = self._shards[image_id]
+        shard = require_name("shard", self._shards[image_id])
         suffix = self.format.suffix
         if self.format.is_sharded:
             content = self._root.read(f"{SHARDS}/{shard}.{suffix}")
@@ -77,10 +81,16 @@ def open_export(url: str) -> Export:
 
     Raises:
         ConfigError: there is none at `url`.
+        IntegrityError: export.json was not written by redepth.
     """
     root = open_objects(url)
     try:
-        facts = json.loads(root.read(FACTS))
+        facts = json.loads(root.read(FACTS, _MAX_FACTS_BYTES))
+        ExportFormat(facts["request"]["format"])
     except FileNotFoundError as error:
         raise ConfigError(f"no export at {url}: there is no {FACTS}") from error
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise IntegrityError(
+            f"{url}/{FACTS} is not readable ({error!r}); export again, to another folder"
+        ) from error
     return Export(facts, root)

@@ -115,7 +115,7 @@ def read_truth(folder: Path, row: SceneRow) -> SceneTruth:
 
 
 def _read_truth(path: Path) -> SceneTruth:
-    with np.load(path) as stored:
+    with np.load(path, allow_pickle=False) as stored:
         camera = Camera(*stored["camera"].tolist()) if "camera" in stored else None
         return SceneTruth(
             depth_hw=stored["depth"],

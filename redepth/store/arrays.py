@@ -9,26 +9,119 @@ images into it and reads single ones out of it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import zarr
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from zarr.storage import MemoryStore
 
 from redepth.config import Storage
 from redepth.errors import ConfigError, IntegrityError
-from redepth.filesystems import storage_options
-from redepth.storage_faults import storage_errors
 from redepth.store import chunks, layout
 from redepth.store.objects import Objects
 from redepth.types import FloatMap, LabelArrays
 
 Maps = dict[str, npt.NDArray[np.floating[Any]]]
+_Parsed = TypeVar("_Parsed")
 
 METADATA = "zarr.json"
+# An output may come from a stranger: what it may have is said before anything is read.
+MAX_METADATA_BYTES = 64 << 20
+MAX_IMAGES = 1 << 16
+_MAX_MAP_BYTES = 1 << 30
 # Spread and confidence are estimates: the eleven bits of a float16 are more than they are worth.
 _ALWAYS_HALF = ("spread", "confidence")
+
+
+class GroupFacts(BaseModel):
+    """What a group says of itself; see `redepth.store.shards`."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    format_version: int
+    kind: str
+    shard: str
+    images: Annotated[list[str], Field(max_length=MAX_IMAGES)]
+    sizes: Annotated[list[tuple[int, int]], Field(max_length=MAX_IMAGES)]
+
+
+class _GroupMetadata(BaseModel):
+    zarr_format: Literal[3]
+    node_type: Literal["group"]
+    attributes: GroupFacts
+
+
+class _Named(BaseModel):
+    name: str
+
+
+class _Chunking(BaseModel):
+    chunk_shape: tuple[int, int, int]
+
+
+class _ChunkGrid(BaseModel):
+    name: Literal["regular"]
+    configuration: _Chunking
+
+
+class _ShardingSettings(_Chunking):
+    codecs: list[_Named]
+    index_codecs: list[_Named]
+    index_location: Literal["end"]
+
+
+class _Sharding(BaseModel):
+    name: Literal["sharding_indexed"]
+    configuration: _ShardingSettings
+
+
+class _ArrayMetadata(BaseModel):
+    zarr_format: Literal[3]
+    node_type: Literal["array"]
+    shape: tuple[int, int, int]
+    data_type: Literal["float16", "float32"]
+    chunk_grid: _ChunkGrid
+    codecs: tuple[_Sharding]
+
+    @property
+    def problem(self) -> str | None:
+        """Say which part is not as `encode_group` writes it, None if all are."""
+        sharding = self.codecs[0].configuration
+        names = [codec.name for codec in (*sharding.codecs, *sharding.index_codecs)]
+        if names != ["bytes", "blosc", "bytes", "crc32c"]:
+            return f"codecs {[name[:40] for name in names[:6]]}"
+        if self.chunk_grid.configuration.chunk_shape != self.shape:
+            return f"chunks of {self.chunk_grid.configuration.chunk_shape}"
+        if sharding.chunk_shape != (1, *self.shape[1:]):
+            return f"images of {sharding.chunk_shape}"
+        return None
+
+
+_GROUP = TypeAdapter(_GroupMetadata)
+_ARRAY = TypeAdapter(_ArrayMetadata)
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayFacts:
+    """Shape (n, H, W) and dtype of an array."""
+
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+
+    @property
+    def problem(self) -> str | None:
+        """Say why there can be no such array, None if there can be."""
+        num_images, height_px, width_px = self.shape
+        num_bytes = height_px * width_px * self.dtype.itemsize
+        if min(self.shape) < 1 or num_images > MAX_IMAGES or num_bytes > _MAX_MAP_BYTES:
+            return (
+                f"shape {self.shape}; expected at most {MAX_IMAGES} images of at most "
+                f"{_MAX_MAP_BYTES} bytes"
+            )
+        return None
 
 
 def narrowed(image_id: str, arrays: LabelArrays, storage: Storage) -> Maps:
@@ -62,27 +155,66 @@ def encode_group(
     yield METADATA, objects[METADATA].to_bytes()
 
 
-def open_group(objects: Objects, group: str) -> zarr.Group:
-    """Open a committed group for reading.
+def read_group(objects: Objects, group: str) -> GroupFacts:
+    """Read what a committed group says of itself.
 
     Raises:
-        IntegrityError: a label part names it, but it is not there.
+        IntegrityError: a label part names it, but it is not there or no redepth wrote it.
     """
-    folder = layout.group_folder(group)
-    url = objects.full_url(folder)
+    name = f"{layout.group_folder(group)}/{METADATA}"
     try:
-        with storage_errors(objects.url):
-            return zarr.open_group(
-                url,
-                mode="r",
-                zarr_format=3,
-                use_consolidated=False,
-                storage_options=storage_options(url) or None,
-            )
+        content = objects.read(name, MAX_METADATA_BYTES)
     except FileNotFoundError as error:
         raise IntegrityError(
-            f"{objects.url}: labels/ names the array group {folder}, which is not there"
+            f"{objects.url}: labels/ names the array group {group}, which is not there"
         ) from error
+    facts: GroupFacts = _parsed(objects, name, content, _GROUP).attributes
+    return facts
+
+
+def read_array(objects: Objects, group: str, quantity: str) -> ArrayFacts:
+    """Read shape and dtype of one array of a group.
+
+    The metadata must be those that `encode_group` writes, but for the level of compression: no
+    other codec is ever asked, and nothing but the array's one object is opened.
+
+    Raises:
+        IntegrityError: it is not there, or no redepth wrote it.
+    """
+    name = f"{layout.group_folder(group)}/{quantity}/{METADATA}"
+    try:
+        content = objects.read(name, MAX_METADATA_BYTES)
+    except FileNotFoundError as error:
+        raise IntegrityError(f"{objects.url}: {name} is not there") from error
+    said = _parsed(objects, name, content, _ARRAY)
+    facts = ArrayFacts(said.shape, np.dtype(said.data_type))
+    problem = said.problem or facts.problem
+    if problem is not None:
+        raise _not_ours(objects, name, problem)
+    return facts
+
+
+def open_array(objects: Objects, group: str, quantity: str) -> chunks.Chunks:
+    """Open one array of a group for reading. Raises IntegrityError as `read_array`."""
+    facts = read_array(objects, group, quantity)
+    folder = f"{layout.group_folder(group)}/{quantity}"
+    return chunks.open_chunks(objects, folder, facts.shape, facts.dtype)
+
+
+def _parsed(objects: Objects, name: str, content: bytes, kind: TypeAdapter[_Parsed]) -> _Parsed:
+    try:
+        return kind.validate_json(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(step)[:40] for step in first["loc"])
+        raise _not_ours(objects, name, f"{place}: {first['msg'][:200]}") from error
+
+
+def _not_ours(objects: Objects, name: str, problem: str) -> IntegrityError:
+    return IntegrityError(
+        f"{objects.url}: {name} is damaged, or was not written by redepth ({problem}); remove the "
+        "label part of its shard and run again"
+    )
 
 
 def stored_dtype(quantity: str, of_depth: str) -> np.dtype[Any]:

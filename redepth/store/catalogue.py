@@ -15,7 +15,7 @@ from redepth.errors import CommitConflict, IntegrityError
 from redepth.store import layout, part_index
 from redepth.store.key_index import KEY_BYTES, KeyIndex, Keys, keys_of
 from redepth.store.objects import Objects, open_objects
-from redepth.store.rows import SCHEMA, Part, decode_part
+from redepth.store.rows import MAX_BYTES, SCHEMA, Part, decode_part
 from redepth.types import Outcome
 
 OUTCOMES = tuple(Outcome)
@@ -60,7 +60,7 @@ def part_names(objects: Objects) -> list[str]:
 def read_part(objects: Objects, shard: str) -> Part | None:
     """Read one shard's label part, None if it is not committed."""
     try:
-        return decode_part(shard, objects.read(layout.label_part(shard)))
+        return decode_part(shard, objects.read(layout.label_part(shard), MAX_BYTES))
     except FileNotFoundError:
         return None
 
@@ -76,7 +76,7 @@ def read_parts(objects: Objects, columns: Sequence[str] | None) -> Iterator[Part
 
 def _parts(objects: Objects, names: Sequence[str], columns: Sequence[str] | None) -> Iterator[Part]:
     try:
-        for name, content in objects.read_many(names):
+        for name, content in objects.read_many(names, MAX_BYTES):
             yield decode_part(PurePosixPath(name).stem, content, columns)
     except FileNotFoundError as error:
         raise CommitConflict(

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import zarr
 from numcodecs import blosc
 from numcodecs.checksum32 import CRC32C
 from zarr.codecs import BloscCodec
@@ -28,7 +27,10 @@ from redepth.store.objects import Objects
 AnyFloats = npt.NDArray[np.floating[Any]]
 
 _ENTRY_BYTES, _CHECKSUM_BYTES = 16, 4
-_NO_CHUNK = np.uint64(2**64 - 1)
+# What a chunk that does not pack has more than its pixels: Blosc's header.
+_OVERHEAD_BYTES = 16
+# The size of a read of neighbours; more than a run of the largest photographs takes.
+_MAX_READ_BYTES = 8 << 30
 # Of Blosc's header: bytes unpacked, and, behind the block size, bytes packed.
 _BLOSC_SIZES = struct.Struct("<4xI4xI")
 # The chunk of the only shard there is along each axis.
@@ -58,8 +60,15 @@ class Chunks:
             IntegrityError: the object is gone, or does not hold what its index says.
         """
         places = [(int(at), int(length)) for at, length in self.index_n2[first:][: len(sizes)]]
-        if len(places) < len(sizes):
+        height_px, width_px = self.size_hw
+        is_inside = all(0 < h <= height_px and 0 < w <= width_px for h, w in sizes)
+        if first < 0 or len(places) < len(sizes) or not is_inside:
             raise _damaged(self.objects, self.name)
+        if len(sizes) * height_px * width_px * self.dtype.itemsize > _MAX_READ_BYTES:
+            raise IntegrityError(
+                f"{self.objects.url}: {len(sizes)} maps of {self.name} of {height_px} x {width_px} "
+                f"px take more than {_MAX_READ_BYTES} bytes at once; read fewer together"
+            )
         start, stop = places[0][0], sum(places[-1])
         content = memoryview(_read_range(self.objects, self.name, start, stop))
         block_nhw = np.empty((len(sizes), *self.size_hw), self.dtype)
@@ -101,24 +110,31 @@ def codec(level: int) -> BloscCodec:
     return BloscCodec(cname="zstd", clevel=level, shuffle="shuffle")
 
 
-def open_chunks(objects: Objects, folder: str, array: zarr.Array[Any]) -> Chunks:
+def open_chunks(
+    objects: Objects, folder: str, shape: tuple[int, int, int], dtype: np.dtype[Any]
+) -> Chunks:
     """Read the index of the object below `folder` that holds an array.
 
     Raises:
         IntegrityError: the object is gone or damaged.
     """
     name = f"{folder}/{OBJECT_NAME}"
-    num_images, height_px, width_px = array.shape
+    num_images, height_px, width_px = shape
     num_bytes = num_images * _ENTRY_BYTES + _CHECKSUM_BYTES
     tail = _read_range(objects, name, -num_bytes, None)
     try:
         index = np.frombuffer(CRC32C(location="end").decode(tail), "<u8")
     except (RuntimeError, ValueError) as error:
         raise _damaged(objects, name) from error
-    if len(index) != 2 * num_images or (index == _NO_CHUNK).any():
+    if len(index) != 2 * num_images:
         raise _damaged(objects, name)
     index_n2 = index.reshape(num_images, 2)
-    return Chunks(objects, name, (height_px, width_px), array.dtype, index_n2)
+    most = np.uint64(height_px * width_px * dtype.itemsize + _OVERHEAD_BYTES)
+    lengths_n = index_n2[:, 1]
+    # One after the other from the beginning: a length that is not so would be read, and held.
+    if (lengths_n > most).any() or (np.cumsum(lengths_n) - lengths_n != index_n2[:, 0]).any():
+        raise _damaged(objects, name)
+    return Chunks(objects, name, (height_px, width_px), dtype, index_n2)
 
 
 def _read_range(objects: Objects, name: str, start: int, stop: int | None) -> bytes:

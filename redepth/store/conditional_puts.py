@@ -19,6 +19,7 @@ from pathlib import Path
 from redepth.errors import RedepthError
 from redepth.storage_faults import server_code, storage_errors
 from redepth.store.objects import Objects
+from redepth.store.rows import MAX_BYTES
 
 _SOMEBODY_WAS_FASTER = ("PreconditionFailed", "ConditionalRequestConflict")
 _CANNOT_COMPARE = "NotImplemented"
@@ -42,11 +43,11 @@ def see(objects: Objects, name: str) -> Seen | None:
     try:
         # A shard's part is new nearly always, and a GET says so; asked for a tag, s3fs also lists
         # what could be a folder of that name.
-        content = objects.read(name)
+        content = objects.read(name, MAX_BYTES)
         if not objects.is_s3:
             return Seen(content)
         tag = objects.tag(name)
-        return Seen(objects.read(name), tag)
+        return Seen(objects.read(name, MAX_BYTES), tag)
     except FileNotFoundError:
         return None
 

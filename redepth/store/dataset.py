@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
 
-from redepth.config import Recipe, differences
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from redepth.config import LabelSettings, Recipe, differences
 from redepth.errors import ConfigError, IntegrityError
 from redepth.store.layout import DATASET, FORMAT_VERSION
 from redepth.store.objects import Objects, open_objects
@@ -19,6 +21,28 @@ _SOFTWARE = (
     "redepth", "diffusers", "numpy", "pillow", "pyarrow", "safetensors", "torch", "transformers",
     "zarr",
 )  # fmt: skip
+
+
+# What is written has some kilobytes; an output may come from a stranger.
+MAX_BYTES = 4 << 20
+_MOST_MODELS = 64
+
+
+class _Versioned(BaseModel):
+    format_version: int
+
+
+class _Stored(BaseModel):
+    """dataset.json as it is written: whatever it holds is shown to people, in logs and on pages."""
+
+    model_config = ConfigDict(strict=True)
+
+    recipe_name: str = Field(min_length=1, max_length=1000)
+    recipe_digest: str = Field(pattern=r"^[0-9a-f]{64}$")
+    recipe: dict[str, Any]
+    models: tuple[ModelCard, ...] = Field(max_length=_MOST_MODELS)
+    software: dict[str, str]
+    created: str = Field(max_length=100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,26 +139,33 @@ def _version(package: str) -> str:
 
 def _read(objects: Objects) -> Dataset | None:
     try:
-        content = objects.read(DATASET)
+        content = objects.read(DATASET, MAX_BYTES)
     except FileNotFoundError:
         return None
     try:
-        return _decode(json.loads(content), objects.url)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return _decode(content, objects.url)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(step)[:40] for step in first["loc"]) or "all of it"
         raise IntegrityError(
-            f"{objects.url}/{DATASET} is not readable ({error!r}); restore it, or use another --out"
+            f"{objects.url}/{DATASET} is not readable ({place}: {first['msg'][:200]}); restore it, "
+            "or use another --out"
         ) from error
 
 
-def _decode(content: dict[str, Any], url: str) -> Dataset:
-    version = content.pop("format_version")
+def _decode(content: bytes, url: str) -> Dataset:
+    version = _Versioned.model_validate_json(content).format_version
     if version != FORMAT_VERSION:
         raise ConfigError(
             f"{url} has format version {version}, this redepth reads {FORMAT_VERSION}; "
             "use the redepth that wrote it"
         )
-    models = tuple(ModelCard(**card) for card in content.pop("models"))
-    return Dataset(models=models, **content)
+    said = _Stored.model_validate_json(content)
+    # Readers take settings out of it by name.
+    LabelSettings.model_validate(said.recipe)
+    return Dataset(
+        said.recipe_name, said.recipe_digest, said.recipe, said.models, said.software, said.created
+    )
 
 
 def _require_recipe(out: str, recorded: Dataset, recipe: Recipe) -> None:

@@ -14,7 +14,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
+
+from redepth.errors import IntegrityError
 
 FORMAT_VERSION = 2
 DATASET = "dataset.json"
@@ -26,6 +29,8 @@ LABELS = "labels"
 REPORTS = "reports"
 PARQUET = ".parquet"
 QUANTITIES = ("coarse", "refined", "spread", "confidence")
+# One segment of a path, without what a filesystem, fsspec or a shell takes for more than a letter.
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _canonical = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -50,8 +55,26 @@ def digest_in(stored: str) -> str | None:
 
 
 def label_part(shard: str) -> str:
-    return f"{LABELS}/{shard}{PARQUET}"
+    """Name a shard's label part. Raises IntegrityError as `require_name`."""
+    return f"{LABELS}/{require_name('shard', shard)}{PARQUET}"
 
 
 def group_folder(group: str) -> str:
-    return f"{ARRAYS}/{group}"
+    """Name an array group's folder. Raises IntegrityError as `require_name`."""
+    return f"{ARRAYS}/{require_name('array group', group)}"
+
+
+def require_name(what: str, name: str) -> str:
+    """Return a name that an object of the output gave, if it names something below its folder.
+
+    An output may come from a stranger: `../../home` must lead nowhere.
+
+    Raises:
+        IntegrityError: it is no name that redepth gives.
+    """
+    if not _NAME.fullmatch(name):
+        raise IntegrityError(
+            f"{name[:200]!r} is no name of a {what}; expected letters, digits, '.', '_' and '-' "
+            "alone: this output was not written by redepth, do not use it"
+        )
+    return name

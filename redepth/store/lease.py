@@ -22,8 +22,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
 import psutil
+from pydantic import Field, TypeAdapter, ValidationError
 
 from redepth.config import LeaseSettings
 from redepth.errors import LeaseLost, OutputBusy, TransientError
@@ -41,6 +43,10 @@ _PUTS_TRIED = 20
 _SETTLE_S = 0.5
 
 
+_Text = Annotated[str, Field(max_length=300)]
+_MAX_BYTES = 1 << 16
+
+
 @dataclass(frozen=True, slots=True)
 class Holder:
     """Who holds a lease.
@@ -50,22 +56,23 @@ class Holder:
         host: where it runs.
         machine: this boot of it and, in a container, the container's own process numbers.
         pid: number of the process there.
-        started: when it started, in seconds since 1970: numbers come again.
+        started: when it started, in seconds after the machine did: numbers come again, and a clock
+            that is set moves neither.
         nonce: of this one acquisition.
     """
 
-    run: str
-    host: str
-    machine: str
-    pid: int
+    run: _Text
+    host: _Text
+    machine: _Text
+    pid: Annotated[int, Field(ge=0, lt=1 << 31)]
     started: float
-    nonce: str = field(default_factory=lambda: uuid.uuid4().hex)
+    nonce: _Text = field(default_factory=lambda: uuid.uuid4().hex)
 
     @classmethod
     def here(cls, run: str) -> Holder:
         """Return this process, as the holder of a new lease."""
-        started = psutil.Process().create_time()
-        return cls(run, socket.gethostname(), _machine(), os.getpid(), started)
+        started = _started(psutil.Process())
+        return cls(run[:300], socket.gethostname(), _machine(), os.getpid(), started)
 
     @property
     def is_known_dead(self) -> bool:
@@ -74,10 +81,9 @@ class Holder:
             return False
         try:
             process = psutil.Process(self.pid)
-            # Not to the digit: a clock that is set moves the times of all processes.
             return (
                 process.status() == psutil.STATUS_ZOMBIE
-                or abs(process.create_time() - self.started) > CLOCK_TOLERANCE_S
+                or abs(_started(process) - self.started) > CLOCK_TOLERANCE_S
             )
         except psutil.Error:
             return True
@@ -88,28 +94,24 @@ class LeaseState:
     """What `lease.json` says. No holder: nobody works there."""
 
     holder: Holder | None
-    since: str
-    renewed: str
-    ttl_s: float
+    since: _Text
+    renewed: _Text
+    ttl_s: Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
     @classmethod
     def decode(cls, content: bytes) -> LeaseState:
         """Read `lease.json`; what cannot be read is held by nobody that is known."""
         try:
-            values = json.loads(content)
-            holder = values["holder"]
-            return cls(
-                None if holder is None else Holder(**holder),
-                str(values["since"]),
-                str(values["renewed"]),
-                float(values["ttl_s"]),
-            )
-        except (ValueError, KeyError, TypeError):
+            return _STATE.validate_json(content[: _MAX_BYTES + 1])
+        except ValidationError:
             unknown = Holder("a run that left an unreadable lease", "unknown", "", 0, 0.0, "")
             return cls(unknown, "an unknown time", "an unknown time", 60.0)
 
     def encode(self) -> bytes:
         return (json.dumps(asdict(self), indent=2) + "\n").encode()
+
+
+_STATE = TypeAdapter(LeaseState)
 
 
 class Lease:
@@ -122,7 +124,7 @@ class Lease:
         self._state = state
         self._lost: str | None = None
         self._ending = threading.Event()
-        self._renewed = time.monotonic()
+        self._renewed = _clock()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
         self._thread.start()
 
@@ -132,7 +134,7 @@ class Lease:
         Raises:
             LeaseLost: another run may be at work by now.
         """
-        if self._lost is None and time.monotonic() - self._renewed > self._state.ttl_s:
+        if self._lost is None and _clock() - self._renewed > self._state.ttl_s:
             self._lost = f"could not be renewed for {self._state.ttl_s:g} s"
         if self._lost is not None:
             raise LeaseLost(
@@ -165,7 +167,7 @@ class Lease:
 
     def _renew(self) -> None:
         state = LeaseState(self._state.holder, self._state.since, _now(), self._state.ttl_s)
-        began = time.monotonic()
+        began = _clock()
         put_if_unchanged(self._objects, LEASE, state.encode(), self._seen)
         # Whatever it said: a put whose answer was lost has arrived all the same.
         seen = _see_ours(self._objects, state)
@@ -259,7 +261,7 @@ class _Watch:
         if state.holder.is_known_dead:
             logger.warning("%s: %s", self._out, _words(state, "its process is gone"))
             return True
-        now = time.monotonic()
+        now = _clock()
         if seen.content != self._content:
             self._content, self._since = seen.content, now
         elif now - self._since > state.ttl_s:
@@ -294,6 +296,17 @@ def _words(state: LeaseState, how: str) -> str:
     holder = state.holder
     assert holder is not None
     return f"{holder.run} on {holder.host} (process {holder.pid}) has it since {state.since}, {how}"
+
+
+def _started(process: psutil.Process) -> float:
+    # Both are reckoned from the clock as it is now: a clock that was set moves both alike.
+    return float(process.create_time() - psutil.boot_time())
+
+
+def _clock() -> float:
+    """Tell the seconds since the machine started, those included in which it was suspended."""
+    boottime = getattr(time, "CLOCK_BOOTTIME", None)  # Linux
+    return time.monotonic() if boottime is None else time.clock_gettime(boottime)
 
 
 def _machine() -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,9 +18,9 @@ from typing import Any, BinaryIO
 
 from fsspec.implementations.local import LocalFileSystem
 
-from redepth.errors import ConfigError
+from redepth.errors import ConfigError, IntegrityError
 from redepth.filesystems import open_filesystem
-from redepth.storage_faults import Fault, classify, storage_errors
+from redepth.storage_faults import Fault, classify, server_code, storage_errors
 
 _OBJECTS_PER_READ = 256
 
@@ -29,7 +30,9 @@ class Objects:
     """The objects below one root; a name is a path relative to it, with forward slashes.
 
     Every method raises ConfigError for what the user has to mend (bucket, credentials, endpoint,
-    rights, a full disk) and TransientError for what may go through later.
+    rights, a full disk) and TransientError for what may go through later. Those that read raise
+    IntegrityError for what is no plain file, and for an object larger than the caller takes: an
+    output may come from a stranger.
     """
 
     url: str
@@ -59,24 +62,56 @@ class Objects:
             else:
                 self.fs.put_file(str(source), self.full_path(name))
 
-    def read(self, name: str) -> bytes:
-        """Read one object. Raises FileNotFoundError if there is none."""
+    def read(self, name: str, max_bytes: int | None = None) -> bytes:
+        """Read one object. Raises FileNotFoundError if there is none.
+
+        Args:
+            max_bytes: what it may have; of a larger one no more is read.
+        """
         with storage_errors(self.url):
+            if max_bytes is not None:
+                (content,) = self._read_beginnings([name], max_bytes + 1)
+                return self._within(name, content, max_bytes)
+            self._require_plain_file(name)
             return bytes(self.fs.cat_file(self.full_path(name)))
 
     def read_range(self, name: str, start: int, stop: int | None) -> bytes:
         """Read bytes of one object, counted as a slice is. Raises FileNotFoundError as `read`."""
         with storage_errors(self.url):
+            self._require_plain_file(name)
             return bytes(self.fs.cat_file(self.full_path(name), start=start, end=stop))
 
-    def read_many(self, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    def read_many(self, names: Sequence[str], max_bytes: int) -> Iterator[tuple[str, bytes]]:
         """Read small objects in the order given, many at a time where the storage can."""
         for start in range(0, len(names), _OBJECTS_PER_READ):
             some = names[start : start + _OBJECTS_PER_READ]
             with storage_errors(self.url):
-                contents = self.fs.cat([self.full_path(name) for name in some])
-            for name in some:
-                yield name, contents[self.full_path(name)]
+                contents = self._read_beginnings(some, max_bytes + 1)
+            for name, content in zip(some, contents, strict=True):
+                yield name, self._within(name, content, max_bytes)
+
+    def _read_beginnings(self, names: Sequence[str], num_bytes: int) -> Sequence[bytes]:
+        for name in names:
+            self._require_plain_file(name)
+        paths = [self.full_path(name) for name in names]
+        contents = self.fs.cat_ranges(paths, [0] * len(paths), [num_bytes] * len(paths))
+        return [_content(one) for one in contents]
+
+    def _within(self, name: str, content: bytes, max_bytes: int) -> bytes:
+        if len(content) > max_bytes:
+            raise IntegrityError(
+                f"{self.url}/{name} has more than the {max_bytes} bytes that redepth writes there: "
+                "it was not written by redepth, do not use this output"
+            )
+        return bytes(content)
+
+    def _require_plain_file(self, name: str) -> None:
+        """Refuse a pipe or a device on a local disk: reading it need never end."""
+        if self.is_local and not stat.S_ISREG(Path(self.full_path(name)).stat().st_mode):
+            raise IntegrityError(
+                f"{self.url}/{name} is no file, where redepth writes files alone: this output was "
+                "not written by redepth, do not use it"
+            )
 
     def tag(self, name: str) -> str:
         """Return an object's ETag. Raises FileNotFoundError if there is none."""
@@ -122,9 +157,17 @@ class Objects:
                 raise
 
     def delete(self, name: str) -> None:
-        """Remove one object."""
+        """Remove one object; on a local disk none that a link has outside the root."""
         with storage_errors(self.url):
+            self._require_below(name)
             self.fs.rm_file(self.full_path(name))
+
+    def _require_below(self, name: str) -> None:
+        path = Path(self.full_path(name))
+        if self.is_local and not path.parent.resolve().is_relative_to(Path(self.path).resolve()):
+            raise IntegrityError(
+                f"{self.url}/{name} lies outside the output, by a link; nothing of it was removed"
+            )
 
     def delete_folders(self, folder: str) -> None:
         """Remove the empty folders at and below one; only local storage has such things."""
@@ -137,8 +180,10 @@ class Objects:
     @contextmanager
     def opened(self, name: str) -> Iterator[BinaryIO]:
         """Open one object for reading in parts."""
-        with storage_errors(self.url), self.fs.open(self.full_path(name), "rb") as file:
-            yield file
+        with storage_errors(self.url):
+            self._require_plain_file(name)
+            with self.fs.open(self.full_path(name), "rb") as file:
+                yield file
 
     @property
     def is_local(self) -> bool:
@@ -195,6 +240,15 @@ def _tag(info: Mapping[str, Any]) -> str:
         return str(info["ETag"]).strip('"')
     when = info.get("mtime", info.get("created"))
     return "" if when is None else f"{info['size']} {when} {info.get('ino', 0)}"
+
+
+def _content(read: bytes | Exception) -> bytes:
+    """Return what was read of an object's beginning, or raise what came instead."""
+    if not isinstance(read, Exception):
+        return bytes(read)
+    if server_code(read) == "InvalidRange":  # S3 has no beginning of an empty object
+        return b""
+    raise read
 
 
 def _is_ours(name: str, suffix: str) -> bool:

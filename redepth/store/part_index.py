@@ -14,10 +14,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.ipc
 
+from redepth.errors import IntegrityError
 from redepth.store.key_index import KEY_BYTES
 from redepth.store.objects import Objects
+from redepth.types import Outcome
 
 NAME = "index/parts.arrow"
 # Fewer are read in a second, and small outputs need no further object.
@@ -42,12 +45,34 @@ def read_index(objects: Objects, tags: Mapping[str, str]) -> pa.Table:
         tags: by shard, of the parts that are there now.
     """
     try:
-        table = pa.ipc.open_file(pa.BufferReader(objects.read(NAME))).read_all().cast(SCHEMA)
-    except (FileNotFoundError, pa.ArrowException):  # none, or none that this software reads
+        content = objects.read(NAME)
+    except (FileNotFoundError, IntegrityError):
+        return SCHEMA.empty_table()
+    try:
+        table = pa.ipc.open_file(pa.BufferReader(content)).read_all()
+        table.validate(full=True)  # Arrow follows offsets as they come
+        table = table.cast(SCHEMA)
+    except (ValueError, OSError, MemoryError, pa.ArrowException):  # none that this software reads
+        return SCHEMA.empty_table()
+    if not _is_sound(table):
         return SCHEMA.empty_table()
     said = zip(table["shard"].to_pylist(), table["tag"].to_pylist(), strict=True)
     is_same = [tags.get(shard) == tag for shard, tag in said]
     return table if all(is_same) else table.filter(pa.array(is_same))
+
+
+def _is_sound(table: pa.Table) -> bool:
+    """Whether each part has a key, an outcome and a stamp for every image, and known outcomes."""
+    lengths = [pc.list_value_length(table[name]) for name in ("keys", "outcomes", "stamps")]
+    outcomes = pc.list_flatten(table["outcomes"])
+    known = pc.and_(pc.greater_equal(outcomes, 0), pc.less(outcomes, len(Outcome)))
+    has_all = not sum(column.null_count for column in (*table.columns, outcomes))
+    return (
+        has_all
+        and lengths[0].equals(lengths[1])
+        and lengths[0].equals(lengths[2])
+        and bool(pc.all(known, min_count=0).as_py())
+    )
 
 
 def write_index(objects: Objects, rows: pa.Table) -> None:

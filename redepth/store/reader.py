@@ -13,12 +13,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
-import zarr
 
 from redepth.errors import ConfigError, IntegrityError
-from redepth.storage_faults import storage_errors
 from redepth.store import arrays, catalogue, layout, manifest
-from redepth.store.chunks import Chunks, open_chunks
+from redepth.store.chunks import Chunks
 from redepth.store.conditions import rows_where
 from redepth.store.dataset import Dataset, read_dataset
 from redepth.store.key_index import KeyIndex, keys_of
@@ -152,13 +150,13 @@ class Labels(Mapping[str, StoredLabel]):
         if self._selected is not None:
             rows = pads.dataset(self._selected)
             return rows.to_table(columns=None if columns is None else list(columns), filter=filter)
-        names = catalogue.part_names(self._objects)
-        if not names:
-            return SCHEMA.empty_table().select(columns or SCHEMA.names)
-        paths = [self._objects.full_path(name) for name in names]
-        with storage_errors(self._objects.url):
-            parts = pads.dataset(paths, SCHEMA, "parquet", filesystem=self._objects.fs)
-            return parts.to_table(columns=None if columns is None else list(columns), filter=filter)
+        wanted = SCHEMA.names if columns is None else list(columns)
+        # A filter may ask for any column.
+        parts = catalogue.read_parts(self._objects, wanted if filter is None else None)
+        tables = (part.table for part in parts)
+        if filter is not None:
+            tables = (table.filter(filter).select(wanted) for table in tables)
+        return catalogue.joined(tables, wanted)
 
     def count_outcomes(self) -> dict[Outcome, int]:
         """Count the images by outcome: those selected, or the committed ones as they are now."""
@@ -261,14 +259,11 @@ class Labels(Mapping[str, StoredLabel]):
         shown = "\n".join(f"  {i}  {self[i].row.uri}" for i in found[:_CANDIDATES_SHOWN])
         return f"{len(found)} images fit {text!r}, say which:\n{shown}"
 
-    def _open_group(self, name: str) -> zarr.Group:
-        return arrays.open_group(self._objects, name)
+    def _open_group(self, name: str) -> arrays.GroupFacts:
+        return arrays.read_group(self._objects, name)
 
     def _open_chunks(self, group: str, quantity: str) -> Chunks:
-        folder = f"{layout.group_folder(group)}/{quantity}"
-        with storage_errors(self._objects.url):
-            array: zarr.Array[Any] = self._group(group)[quantity]
-        return open_chunks(self._objects, folder, array)
+        return arrays.open_array(self._objects, group, quantity)
 
     def _read_part(self, shard: str) -> Part:
         part = catalogue.read_part(self._objects, shard)
@@ -320,10 +315,9 @@ def summarise(out: str) -> OutputSummary:
     return OutputSummary(dataset, outcomes, left)
 
 
-def _require_image(group: zarr.Group, row: LabelRow) -> None:
-    images: Any = group.attrs.get("images", [])
+def _require_image(group: arrays.GroupFacts, row: LabelRow) -> None:
     index = row.array_index or 0
-    if index >= len(images) or images[index] != row.id:
+    if index >= len(group.images) or group.images[index] != row.id:
         raise IntegrityError(
             f"{row.id}: arrays/{row.array_group} holds another image at {index}; two runs wrote "
             f"shard {row.shard} at once; remove its label part and run again"

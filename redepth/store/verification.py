@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import zarr
 
 from redepth.errors import IntegrityError, RedepthError
-from redepth.storage_faults import in_words, storage_errors
+from redepth.storage_faults import in_words
 from redepth.store import arrays, layout
 from redepth.store.catalogue import part_names, read_parts
 from redepth.store.dataset import Dataset, read_dataset
@@ -161,28 +160,26 @@ def _group_problems(
 ) -> Iterator[str]:
     """Read a whole group; put the digest of each image's maps into `of_maps`."""
     where = f"arrays/{name}"
-    group = arrays.open_group(objects, name)
-    said = dict(group.attrs)
-    images: Any = said.get("images", [])
+    said = arrays.read_group(objects, name)
+    images = said.images
     problem = _attribute_problem(said, rows, name)
     if problem is not None:
         yield f"{where}: {problem}"
         return
-    with storage_errors(objects.url):
-        maps = {quantity: _whole_array(group, quantity) for quantity in QUANTITIES}
-    wrong = {q: a for q, a in maps.items() if not _fits(q, a, len(images), maps, dataset)}
+    facts = {quantity: arrays.read_array(objects, name, quantity) for quantity in QUANTITIES}
+    wrong = {q: a for q, a in facts.items() if not _fits(q, a, said, facts["coarse"], dataset)}
     if wrong:
-        shapes = {q: None if a is None else (a.dtype.name, a.shape) for q, a in wrong.items()}
-        yield f"{where}: arrays of another shape or dtype, or not there: {shapes}"
+        shapes = {q: (a.dtype.name, a.shape) for q, a in wrong.items()}
+        yield f"{where}: arrays of another shape or dtype: {shapes}"
         return
+    maps = {quantity: _whole_array(objects, name, quantity) for quantity in QUANTITIES}
     by_index = {row.array_index: row for row in rows}
     digests = []
-    sizes: Any = said.get("sizes")
     for index, image_id in enumerate(images):
-        own = {quantity: maps[quantity][index] for quantity in QUANTITIES}  # type: ignore[index]
-        height_px, width_px = _extent(own["coarse"]) if sizes is None else sizes[index]
+        own = {quantity: maps[quantity][index] for quantity in QUANTITIES}
+        height_px, width_px = said.sizes[index]
         cut = {quantity: map_hw[:height_px, :width_px] for quantity, map_hw in own.items()}
-        digests.append(maps_digest(image_id, DepthKind(str(said["kind"])), cut))
+        digests.append(maps_digest(image_id, DepthKind(said.kind), cut))
         row = by_index.get(index)
         if row is not None:
             of_maps[row.id] = digests[-1]
@@ -193,48 +190,38 @@ def _group_problems(
         yield f"{where}: its pixels are not those that were committed (their digest differs)"
 
 
-def _attribute_problem(said: Mapping[str, Any], rows: Sequence[LabelRow], name: str) -> str | None:
-    images, shard, kind = said.get("images", []), said.get("shard"), said.get("kind")
-    if said.get("format_version") != FORMAT_VERSION:
-        return f"format version {said.get('format_version')}, expected {FORMAT_VERSION}"
+def _attribute_problem(said: arrays.GroupFacts, rows: Sequence[LabelRow], name: str) -> str | None:
+    if said.format_version != FORMAT_VERSION:
+        return f"format version {said.format_version}, expected {FORMAT_VERSION}"
+    if len(said.sizes) != len(said.images):
+        return f"{len(said.sizes)} sizes of {len(said.images)} images"
     for row in rows:
         index = -1 if row.array_index is None else row.array_index
-        if not 0 <= index < len(images) or images[index] != row.id:
+        if not 0 <= index < len(said.images) or said.images[index] != row.id:
             return f"{row.id} is to be at {index}, where another image is or none"
-        if (row.shard, row.kind) != (shard, kind):
-            return f"{row.id} is of shard {row.shard} and {row.kind}, {name} of {shard} and {kind}"
+        if (row.shard, row.kind) != (said.shard, said.kind):
+            of = f"{said.shard} and {said.kind}"
+            return f"{row.id} is of shard {row.shard} and {row.kind}, {name} of {of}"
     return None
 
 
-def _whole_array(group: zarr.Group, quantity: str) -> npt.NDArray[np.floating[Any]] | None:
-    try:
-        whole: Any = group[quantity][:]
-    except KeyError:
-        return None
-    return np.asarray(whole)
+def _whole_array(
+    objects: Objects, name: str, quantity: str
+) -> Sequence[npt.NDArray[np.floating[Any]]]:
+    """Read every map of an array, padding included."""
+    opened = arrays.open_array(objects, name, quantity)
+    return opened.read(0, [opened.size_hw] * len(opened.index_n2))
 
 
 def _fits(
     quantity: str,
-    array: npt.NDArray[np.floating[Any]] | None,
-    num_images: int,
-    maps: Mapping[str, npt.NDArray[np.floating[Any]] | None],
+    array: arrays.ArrayFacts,
+    said: arrays.GroupFacts,
+    coarse: arrays.ArrayFacts,
     dataset: Dataset,
 ) -> bool:
-    coarse = maps["coarse"]
-    if array is None or coarse is None or array.ndim != 3:
-        return False
     dtype = arrays.stored_dtype(quantity, dataset.recipe["storage"]["dtype"])
-    return array.dtype == dtype and len(array) == num_images and array.shape == coarse.shape
-
-
-def _extent(coarse_hw: npt.NDArray[np.floating[Any]]) -> tuple[int, int]:
-    """Return the height and width of a map without its padding, in a group that does not say them.
-
-    Such groups have no metric maps: a coarse map is finite inside.
-    """
-    inside = ~np.isnan(coarse_hw)
-    return int(inside.any(axis=1).sum()), int(inside.any(axis=0).sum())
+    return (array.dtype, array.shape) == (dtype, (len(said.images), *coarse.shape[1:]))
 
 
 def _map_problems(row: LabelRow, own: _Maps, cut: _Maps) -> Iterator[str]:

@@ -24,7 +24,7 @@ def find_scenes(root: Path) -> list[TruthFile]:
 def read_scene(path: Path, image_hw: Size) -> Truth:
     """Read one scene's truth: metres with a camera, halves of the picture's height without."""
     try:
-        with np.load(path) as stored:
+        with np.load(path, allow_pickle=False) as stored:
             depth_hw = stored["depth"]
             seen = Camera(*stored["camera"].tolist()) if "camera" in stored else None
     except (OSError, KeyError, ValueError, BadZipFile) as error:

@@ -10,6 +10,8 @@ from tempfile import TemporaryDirectory
 import datasets
 import numpy as np
 import OpenEXR
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import webdataset
 from export_samples import IDS, some_maps, write_labels, write_photographs
@@ -18,13 +20,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from redepth.errors import ConfigError
+from redepth.errors import ConfigError, IntegrityError
 from redepth.exports import exr, hf_parquet, npy, png16
 from redepth.exports import webdataset as wds_format
 from redepth.exports.items import Item, file_name
 from redepth.exports.reading import Export, open_export
 from redepth.exports.request import ExportFormat, ExportRequest, describe_quantity
-from redepth.exports.writing import begin_export, write_pending
+from redepth.exports.writing import CATALOGUE, begin_export, write_pending
 from redepth.store.layout import QUANTITIES
 from redepth.store.reader import Labels
 from redepth.types import DepthKind, FloatMap, LabelRow, Outcome
@@ -236,3 +238,19 @@ def test_an_id_longer_than_a_disk_takes_has_a_name_of_its_own() -> None:
     assert all(len(name) <= 200 for name in names)
     assert not [name for name in names if "/" in name or "." in name]
     assert names[-1] == "x" * 200, "what fits is as it was"
+
+
+def test_an_export_of_a_stranger_leads_nowhere(tmp_path: Path) -> None:
+    facts = {"request": {"format": "webdataset"}}
+    (tmp_path / "export.json").write_text(json.dumps(facts))
+    table = pa.table({"id": ["a"], "shard": ["../../etc/passwd"]})
+    pq.write_table(table, tmp_path / CATALOGUE)
+    with pytest.raises(IntegrityError, match="no name of a shard"):
+        open_export(str(tmp_path)).read("a", "refined")
+
+
+@pytest.mark.parametrize("facts", ["[]", "7", '{"request": {"format": "pickle"}}', "[" * 99999])
+def test_an_export_that_says_nothing_is_refused(tmp_path: Path, facts: str) -> None:
+    (tmp_path / "export.json").write_text(facts)
+    with pytest.raises(IntegrityError, match="not readable"):
+        open_export(str(tmp_path))

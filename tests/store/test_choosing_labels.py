@@ -127,9 +127,9 @@ class Requests:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.names: list[str] = []
-        self._watch(monkeypatch, Objects, "read", lambda name: [name])
+        self._watch(monkeypatch, Objects, "read", lambda name, *_: [name])
         self._watch(monkeypatch, Objects, "list", lambda name, _: [name])
-        self._watch(monkeypatch, Objects, "read_many", list)
+        self._watch(monkeypatch, Objects, "read_many", lambda names, _: list(names))
         self._watch(monkeypatch, Objects, "read_range", lambda name, *_: [name])
         real = zarr.storage.FsspecStore.get
 

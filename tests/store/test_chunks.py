@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from redepth.errors import IntegrityError
 from redepth.store.arrays import encode_group
-from redepth.store.chunks import codec, encode_chunks, open_chunks
+from redepth.store.chunks import Chunks, codec, encode_chunks, open_chunks
 from redepth.store.layout import QUANTITIES
 from redepth.store.objects import Objects, open_objects
 
@@ -45,12 +45,16 @@ def opened(objects: Objects, quantity: str) -> zarr.Array:
     return zarr.open_group(objects.full_url("group"), mode="r")[quantity]
 
 
+def opened_chunks(objects: Objects) -> Chunks:
+    return open_chunks(objects, "group/refined", (5, 8, 9), np.dtype("f4"))
+
+
 @given(st.sampled_from(QUANTITIES), st.integers(0, 4), st.integers(1, 5))
 def test_a_run_of_maps_is_what_zarr_reads(
     objects: Objects, quantity: str, first: int, num: int
 ) -> None:
     array = opened(objects, quantity)
-    chunks = open_chunks(objects, f"group/{quantity}", array)
+    chunks = open_chunks(objects, f"group/{quantity}", array.shape, array.dtype)
     sizes = SIZES[first : first + num]
     for index, map_hw in enumerate(chunks.read(first, sizes), first):
         height, width = SIZES[index]
@@ -81,7 +85,7 @@ def test_what_is_written_is_what_zarr_writes(dtype: str, level: int) -> None:
 
 
 def test_neighbours_are_one_request(objects: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
-    chunks = open_chunks(objects, "group/refined", opened(objects, "refined"))
+    chunks = opened_chunks(objects)
     asked: list[str] = []
     real = Objects.read_range
 
@@ -95,7 +99,7 @@ def test_neighbours_are_one_request(objects: Objects, monkeypatch: pytest.Monkey
 
 
 def test_more_than_there_is_is_an_error(objects: Objects) -> None:
-    chunks = open_chunks(objects, "group/refined", opened(objects, "refined"))
+    chunks = opened_chunks(objects)
     with pytest.raises(IntegrityError, match="damaged"):
         chunks.read(4, [(1, 1), (1, 1)])
 
@@ -103,7 +107,6 @@ def test_more_than_there_is_is_an_error(objects: Objects) -> None:
 @pytest.mark.parametrize("place", ["a chunk's length", "the index", "the end", "all"])
 def test_damage_is_found(tmp_path: Path, place: str) -> None:
     objects = write_group(str(tmp_path))
-    array = opened(objects, "refined")
     content = bytearray(objects.read(NAME))
     match place:
         case "a chunk's length":
@@ -116,12 +119,12 @@ def test_damage_is_found(tmp_path: Path, place: str) -> None:
             content.clear()
     objects.put(NAME, bytes(content))
     with pytest.raises(IntegrityError, match=f"{NAME} is damaged; remove the label part"):
-        open_chunks(objects, "group/refined", array).read(0, SIZES)
+        opened_chunks(objects).read(0, SIZES)
 
 
 def test_an_object_that_shrank_since_its_index_was_read_is_damaged(tmp_path: Path) -> None:
     objects = write_group(str(tmp_path))
-    chunks = open_chunks(objects, "group/refined", opened(objects, "refined"))
+    chunks = opened_chunks(objects)
     objects.put(NAME, objects.read(NAME)[:40])
     with pytest.raises(IntegrityError, match="damaged"):
         chunks.read(1, SIZES[1:])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -199,10 +201,78 @@ def test_a_storage_that_is_gone_does_not_hide_why_a_run_ended(
         raise ZeroDivisionError
 
 
+@pytest.mark.parametrize("ahead_s", [3600.0, -3600.0])
+def test_a_clock_that_is_set_makes_no_holder_dead(
+    ahead_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux reckons the times of all processes from the clock as it is now."""
+    holder = Holder.here("at work")
+    booted = psutil.boot_time() + ahead_s
+    started = psutil.Process.create_time
+    monkeypatch.setattr(psutil, "boot_time", lambda: booted)
+    monkeypatch.setattr(psutil.Process, "create_time", lambda self: started(self) + ahead_s)
+    assert not holder.is_known_dead
+    monkeypatch.setattr(psutil.Process, "create_time", lambda self: started(self) + ahead_s + 9)
+    assert holder.is_known_dead, "another process has its number by now"
+
+
+def test_a_run_that_was_stopped_for_longer_than_its_lease_has_lost_it(tmp_path: Path) -> None:
+    """SIGSTOP, and another run takes over; SIGCONT, and the first one is told at once."""
+    script = (
+        "import sys, time\n"
+        "from redepth.config import LeaseSettings\n"
+        "from redepth.errors import LeaseLost\n"
+        "from redepth.store.lease import output_lease\n"
+        "with output_lease(sys.argv[1], LeaseSettings(ttl_s=1.0), 'stopped') as lease:\n"
+        "    print('held', flush=True)\n"
+        "    sys.stdin.readline()\n"
+        "    try:\n"
+        "        lease.require()\n"
+        "    except LeaseLost as error:\n"
+        "        print(error)\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as stopped:
+        assert stopped.stdout is not None
+        assert stopped.stdin is not None
+        assert stopped.stdout.readline() == "held\n"
+        stopped.send_signal(signal.SIGSTOP)
+        with output_lease(str(tmp_path), WAIT, "second") as second:
+            stopped.send_signal(signal.SIGCONT)
+            said, _ = stopped.communicate("\n", timeout=30)
+            second.require()
+        assert "lease of this run was lost" in said
+    assert state_of(str(tmp_path)).holder is None, "the second one released it"
+
+
 @settings(max_examples=30)
 @given(content=st.one_of(st.binary(), st.dictionaries(st.text(), st.none()).map(
     lambda values: json.dumps(values).encode())))  # fmt: skip
 def test_an_unreadable_lease_is_that_of_an_unknown_run(content: bytes) -> None:
     state = LeaseState.decode(content)
     assert state.holder is not None
+    assert not state.holder.is_known_dead
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ttl_s": "long"},
+        {"ttl_s": -1},
+        {"since": ["then"]},
+        {"run": "x" * 100_000},
+        {"pid": "one"},
+        {"pid": -1},
+        {"started": [0]},
+    ],
+)
+def test_a_lease_that_no_run_writes_is_that_of_an_unknown_run(changes: dict[str, object]) -> None:
+    values = json.loads(LeaseState(Holder.here("a run"), "then", "then", 1.0).encode())
+    values["holder"] |= {key: changes[key] for key in changes if key in values["holder"]}
+    values |= {key: changes[key] for key in changes if key in values}
+    state = LeaseState.decode(json.dumps(values).encode())
+    assert state.holder is not None
+    assert "unreadable" in state.holder.run
     assert not state.holder.is_known_dead

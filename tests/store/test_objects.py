@@ -26,7 +26,7 @@ def test_objects_are_put_listed_and_read(out: str, tmp_path: Path) -> None:
     open_objects(out).put("f/d.x", b"5")
     # Another instance, which may hold a listing of its own.
     assert open_objects(out).list("f", ".x") == ["f/a.x", "f/b.x", "f/c.x", "f/d.x"]
-    assert dict(objects.read_many(["f/b.x", "f/a.x"])) == {"f/b.x": b"1", "f/a.x": b"2"}
+    assert dict(objects.read_many(["f/b.x", "f/a.x"], 9)) == {"f/b.x": b"1", "f/a.x": b"2"}
     assert objects.read("f/c.x") == b"4" * 1000 and objects.exists("f/a.x")
     objects.delete("f/a.x")
     assert objects.list("f", ".x") == ["f/b.x", "f/c.x", "f/d.x"]

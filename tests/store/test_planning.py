@@ -174,9 +174,9 @@ def test_a_plan_reads_only_the_parts_that_no_index_knows(
     read: list[str] = []
     real = Objects.read_many
 
-    def read_many(self: Objects, names: Sequence[str]) -> object:
+    def read_many(self: Objects, names: Sequence[str], max_bytes: int) -> object:
         read.extend(names)
-        return real(self, names)
+        return real(self, names, max_bytes)
 
     monkeypatch.setattr(Objects, "read_many", read_many)
     assert plan_labels(refs, out, recipe(), write=False).num_pending == 8

@@ -31,8 +31,15 @@ def _any_value(hint: object) -> st.SearchStrategy[object]:
     return st.one_of(st.none() if kind is NoneType else _VALUES[kind] for kind in kinds)
 
 
+_SIDES = ("height_px", "width_px", "image_height_px", "image_width_px")
+_PLACES = {
+    **dict.fromkeys(_SIDES, st.none() | st.integers(1, 1 << 20)),
+    **dict.fromkeys(("shard", "array_group"), st.none() | st.from_regex(r"\A[0-9a-f]{16}\Z")),
+    "array_index": st.none() | st.integers(0, (1 << 16) - 1),
+}
 any_row = st.builds(
-    LabelRow, **{name: _any_value(hint) for name, hint in get_type_hints(LabelRow).items()}
+    LabelRow,
+    **{name: _any_value(hint) for name, hint in get_type_hints(LabelRow).items()} | _PLACES,
 )
 
 
