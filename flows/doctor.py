@@ -164,19 +164,20 @@ def check_worker(subject: Subject) -> Finding:
 
 
 def check_ray(subject: Subject) -> Finding:
-    """Knock at the cluster's address; without one, a run brings its own Ray."""
-    from redepth.cluster.session import require_listener
+    """Ask the cluster at the address; without one, a run brings its own Ray."""
+    from redepth.cluster.session import require_cluster
 
     address = subject.deployment.ray_address
     if address is None:
         found = "no address: every run starts a private one on its machine"
         return Finding("ray", Verdict.GOOD, found)
     try:
-        require_listener(address)
-    except OSError as error:
+        require_cluster(address)
+    except ConfigError as error:
         fix = "ray start --head there, correct --ray, or leave it out for a private one"
-        return Finding("ray", Verdict.BAD, f"nobody answers at {address} ({error})", fix)
-    return Finding("ray", Verdict.GOOD, f"something answers at {address}")
+        return Finding("ray", Verdict.BAD, str(error).partition(". ")[0], fix)
+    said = "something answers" if "://" in address else "a Ray cluster answers"
+    return Finding("ray", Verdict.GOOD, f"{said} at {address}")
 
 
 def check_gpu(subject: Subject) -> Finding:

@@ -6,14 +6,17 @@ import logging
 import signal
 import socket
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
 import ray
+from ray.exceptions import RayError
 
-from redepth.cluster.private_ray import private_ray
+from redepth.cluster.private_ray import JobWithoutDriverPaths, private_ray
+from redepth.cluster.probe import require_ray
 from redepth.config import Actors
 from redepth.errors import ConfigError
 
@@ -91,26 +94,50 @@ def _connected(address: str) -> Iterator[str | None]:
 
 
 def _connect(address: str) -> str | None:
+    require_cluster(address)
+    # A worker must not import what lies in the driver's working directory. On the client's side
+    # of a ray:// address Ray does not ship it, and the server could not read this class.
+    is_client = "://" in address
+    given = {} if is_client else {"job_config": JobWithoutDriverPaths()}
     try:
-        require_listener(address)
-        context = ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (OSError, RuntimeError, ValueError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it warns of what it raises
+            context = ray.init(
+                address=address, log_to_driver=False, logging_level=logging.CRITICAL, **given
+            )
+    except (OSError, RuntimeError, ValueError, RayError) as error:
         raise ConfigError(
-            f"no Ray cluster answers at {address}: {error}. Start one (ray start --head) or leave "
-            "--ray out to use a private instance on this machine"
+            f"the Ray cluster at {address} was not joined: {_first_line(error)}. It must run the "
+            "same ray and Python as this process, and want a token only if RAY_AUTH_MODE=token and "
+            "RAY_AUTH_TOKEN are set here; leave --ray out to use a private instance"
         ) from error
     return f"http://{context.dashboard_url}" if context.dashboard_url else None
 
 
-def require_listener(address: str) -> None:
-    """Knock before Ray does: it would go on for minutes at a port where nobody listens.
+def require_cluster(address: str) -> None:
+    """Ask before Ray does: it would go on for many minutes where nobody, or not Ray, listens.
+
+    A ray:// address is only knocked at: Ray's client has time-outs of its own, 30 s in all.
 
     Raises:
-        OSError: nobody answers.
+        ConfigError: says what was tried.
     """
     host, _, port = address.removeprefix("ray://").rpartition(":")
-    if port.isdecimal():
-        socket.create_connection((host, int(port)), timeout=KNOCK_TIMEOUT_S).close()
+    try:
+        if port.isdecimal():
+            socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_TIMEOUT_S).close()
+    except (OSError, OverflowError) as error:
+        raise ConfigError(
+            f"no Ray cluster answers at {address}: {error} (tried for {KNOCK_TIMEOUT_S:g} s). "
+            "Start one (ray start --head) or leave --ray out to use a private instance on this "
+            "machine"
+        ) from error
+    if "://" not in address:
+        require_ray(address)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def num_actors_that_fit(actors: Actors) -> int:

@@ -50,7 +50,7 @@ def test_ray() -> None:
         assert find("ray", ray_address=f"ray://127.0.0.1:{port}").verdict is GOOD
     finding = find("ray", ray_address=f"ray://127.0.0.1:{port}")
     assert finding.verdict is BAD
-    assert "nobody answers" in finding.found
+    assert "no Ray cluster answers" in finding.found
 
 
 def test_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
