@@ -41,6 +41,7 @@ Rgb = tuple[
     Annotated[int, Field(ge=0, le=255)],
     Annotated[int, Field(ge=0, le=255)],
 ]
+_MAX_RECIPE_BYTES = 2**20
 DEPLOY = "deploy"  # the section of a recipe's file that is no part of the recipe
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -396,7 +397,7 @@ def _recipe_text(name_or_path: str) -> str:
         path = Path(name_or_path)
         if not path.is_file():
             raise ConfigError(f"no recipe file {name_or_path}; shipped ones: {_shipped_names()}")
-        return path.read_text(encoding="utf-8")
+        return _bounded_text(path)
     entry = resources.files("configs") / f"{name_or_path}.yaml"
     if not entry.is_file():
         raise ConfigError(
@@ -410,11 +411,42 @@ def _shipped_names() -> str:
     return ", ".join(shipped_recipes())
 
 
-def _parse_yaml(text: str, name: str) -> dict[str, Any]:
+def _bounded_text(path: Path) -> str:
+    with path.open("rb") as file:
+        content = file.read(_MAX_RECIPE_BYTES + 1)
+    if len(content) > _MAX_RECIPE_BYTES:
+        raise ConfigError(
+            f"recipe {path} has more than {_MAX_RECIPE_BYTES:,} bytes: it is no recipe"
+        )
     try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"recipe {name} is not YAML: {error}") from None
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"recipe {path} is not UTF-8 text: {error}") from None
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Reads values that are written out: a few aliases of aliases stand for any number of them."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("it has an alias (*name): write the value out")
+        return super().compose_node(parent, index)
+
+
+def _load_yaml(text: str, what: str) -> Any:
+    """Read a YAML text.
+
+    Raises:
+        ConfigError: it is none, has aliases, or is nested too deep to be read.
+    """
+    try:
+        return yaml.load(text, Loader=_PlainLoader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: 2026-13-45
+        raise ConfigError(f"{what} is not YAML that can be read: {error}") from None
+
+
+def _parse_yaml(text: str, name: str) -> dict[str, Any]:
+    values = _load_yaml(text, f"recipe {name}")
     if not isinstance(values, dict):
         raise ConfigError(
             f"recipe {name} must be a mapping of settings, got {type(values).__name__}"
@@ -431,7 +463,7 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
         values = values.setdefault(parent, {})
         if not isinstance(values, dict):
             raise ConfigError(f"--set {override}: {parent} is a value, not a group of settings")
-    values[leaf] = yaml.safe_load(text)
+    values[leaf] = _load_yaml(text, f"--set {override}")
 
 
 def _explain(error: ValidationError, prefix: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,39 @@ def test_untrained_and_licences() -> None:
     large = load_recipe("coarse", ["labels.coarse.preset=depth-anything-v2-large"])
     assert not large.is_untrained
     assert large.licence_lines() == ["depth-anything-v2-large: CC-BY-NC-4.0 (non-commercial)"]
+
+
+def alias_bomb() -> str:
+    """Nine levels of nine aliases: 387 million values in 600 bytes."""
+    lines = ["name: &a0 x"]
+    lines += [f"l{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 10)]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (alias_bomb(), "it has an alias"),
+        ("name: x\nlabels: &a\n  seed: 1\n  <<: *a\n", "it has an alias"),
+        ("name: x\nlabels: " + "[" * 100_000, "is not YAML that can be read"),
+        ("name: x\nlabels: {seed: " + "9" * 5000 + "}", "is not YAML that can be read"),
+        ("name: 2026-13-45", "is not YAML that can be read"),
+        ("name: !!python/object/apply:os.getcwd []", "is not YAML that can be read"),
+        ("name: x\n#" + "#" * 2**20, "has more than 1,048,576 bytes"),
+        ("name: caf\xe9", "is not UTF-8"),
+    ],
+)
+def test_a_recipe_from_a_stranger(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_bytes(text.encode("latin-1"))
+    tracemalloc.start()
+    with pytest.raises(ConfigError, match=said):
+        load_recipe(str(path))
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 200_000_000
+
+
+def test_an_override_is_read_as_a_recipe_is() -> None:
+    with pytest.raises(ConfigError, match=r"--set labels.seed=\["):
+        load_recipe("mini", ["labels.seed=[*a]"])

@@ -12,6 +12,7 @@ without it, a collection is not complete.
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
@@ -22,6 +23,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from redepth.errors import ConfigError, IntegrityError
+from redepth.images.data_files import read_npz, read_text
 from redepth.scenes.families import render_scene, require_family
 from redepth.scenes.scene import BoolMap, Camera, Scene, SceneKind, Split
 from redepth.types import FloatMap
@@ -103,9 +105,8 @@ def read_collection(folder: Path) -> list[SceneRow]:
     if not path.is_file():
         raise ConfigError(f"{folder} holds no {LIST_NAME}: make one with redepth scenes")
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return [_row(record) for record in csv.DictReader(file)]
-    except (KeyError, ValueError) as error:
+        return [_row(record) for record in csv.DictReader(io.StringIO(read_text(path), newline=""))]
+    except (KeyError, ValueError, TypeError, csv.Error) as error:
         raise IntegrityError(f"{path} is not a list of scenes: {error!r}") from error
 
 
@@ -115,15 +116,14 @@ def read_truth(folder: Path, row: SceneRow) -> SceneTruth:
 
 
 def _read_truth(path: Path) -> SceneTruth:
-    with np.load(path, allow_pickle=False) as stored:
-        camera = Camera(*stored["camera"].tolist()) if "camera" in stored else None
-        return SceneTruth(
-            depth_hw=stored["depth"],
-            normal_hw3=stored["normals"].astype(np.float32),
-            mask_hw=stored["mask"],
-            light_3=stored["light"],
-            camera=camera,
-        )
+    stored = read_npz(path, ("depth", "normals", "mask", "light", "camera"))
+    return SceneTruth(
+        depth_hw=stored["depth"],
+        normal_hw3=stored["normals"].astype(np.float32),
+        mask_hw=stored["mask"],
+        light_3=stored["light"],
+        camera=Camera(*stored["camera"].tolist()) if "camera" in stored else None,
+    )
 
 
 def truth_beside(image: Path) -> SceneTruth | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from redepth.errors import ConfigError
+from redepth.images.data_files import read_npy
 from redepth.truth.files import find_files, name_below
 from redepth.truth.truth import Size, Truth, TruthFile, make_truth
 
@@ -37,10 +38,7 @@ def read_diode(path: Path, image_hw: Size) -> Truth:
 
 
 def _read_map(path: Path) -> np.ndarray:
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be read as NPY: {error}") from error
+    values = read_npy(path)
     if values.ndim == 3 and values.shape[-1] == 1:
         values = values[..., 0]
     if values.ndim != 2:

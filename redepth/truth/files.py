@@ -1,4 +1,4 @@
-"""Finding a layout's files and decoding those that are images."""
+"""Finding a layout's files and reading those that are 16-bit PNGs."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
 
 from redepth.errors import ConfigError
+from redepth.images.data_files import read_pixels
 
 Doubles = npt.NDArray[np.float64]
 
@@ -58,21 +58,7 @@ def read_png16(path: Path) -> Doubles:
     Raises:
         ConfigError: not one.
     """
-    image = open_image(path)
+    image = read_pixels(path)
     if image.mode not in ("I;16", "I;16B", "I"):
         raise ConfigError(f"{path}: expected a 16-bit grey PNG, got {image.format} {image.mode}")
     return np.asarray(image, dtype=np.float64)
-
-
-def open_image(path: Path) -> Image.Image:
-    """Return a decoded image.
-
-    Raises:
-        ConfigError: Pillow cannot read it.
-    """
-    try:
-        with Image.open(path) as image:
-            image.load()
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be read as an image: {error}") from error
-    return image

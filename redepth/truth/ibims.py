@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from redepth.errors import ConfigError
-from redepth.truth.files import find_files, name_below, open_image, read_png16
+from redepth.images.data_files import read_mat, read_pixels
+from redepth.truth.files import find_files, name_below, read_png16
 from redepth.truth.truth import BoolMap, Size, Truth, TruthFile, make_truth
 
 METRES_OF_WHITE = 50.0
@@ -46,10 +47,9 @@ def _read_png(path: Path) -> Truth:
 
 def _read_mat(path: Path) -> Truth:
     """Read one MAT file, whose struct `data` holds depth in metres and the masks."""
-    from scipy.io import loadmat
-
+    stored: Any = read_mat(path, "data")
     try:
-        data: Any = loadmat(path)["data"][0, 0]
+        data = stored[0, 0]
         depth_hw = np.asarray(data["depth"], dtype=np.float64)
         masks = [np.asarray(data[name]) > 0 for name in MASKS if name in data.dtype.names]
     except (KeyError, ValueError, IndexError, NotImplementedError, TypeError) as error:
@@ -60,5 +60,5 @@ def _read_mat(path: Path) -> Truth:
 
 def _read_mask(path: Path) -> BoolMap:
     """Return where a mask keeps a pixel: 0 is left out."""
-    mask: BoolMap = np.asarray(open_image(path).convert("L")) > 0
+    mask: BoolMap = np.asarray(read_pixels(path).convert("L")) > 0
     return mask

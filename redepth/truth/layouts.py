@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from redepth.errors import ConfigError
+from redepth.images.data_files import read_text
 from redepth.truth.diode import find_diode, read_diode
 from redepth.truth.eth3d import find_eth3d, read_eth3d
 from redepth.truth.ibims import find_ibims, read_ibims
@@ -69,14 +71,16 @@ def find_truth(where: Path, layout: str) -> list[TruthFile]:
 def _read_list(path: Path, layout: Layout) -> list[TruthFile]:
     if not path.is_file():
         raise ConfigError(f"no list {path}")
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        rows = list(csv.DictReader(io.StringIO(read_text(path), newline="")))
+    except csv.Error as error:
+        raise ConfigError(f"{path} is not a readable CSV file: {error}") from error
     if not rows or not {"uri", "truth"} <= set(rows[0]):
         raise ConfigError(f"{path}: expected a list with the columns uri and truth")
     found = []
     for row in rows:
-        truth = path.parent / row["truth"]
+        truth = path.parent / (row["truth"] or "")
         if not truth.is_file():
             raise ConfigError(f"{path} names {truth}, which is not there")
-        found.append(TruthFile(str(Path(row["uri"]).with_suffix("")), truth, layout.load))
+        found.append(TruthFile(str(Path(row["uri"] or "").with_suffix("")), truth, layout.load))
     return found

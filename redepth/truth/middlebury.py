@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from redepth.errors import ConfigError
-from redepth.truth.files import Doubles, find_files, open_image
+from redepth.images.data_files import read_pixels, read_text
+from redepth.truth.files import Doubles, find_files
 from redepth.truth.truth import Pinhole, Size, Truth, TruthFile, TruthKind, make_truth
 
 # Truth of the left view, and the stem of the photograph it belongs to.
@@ -20,6 +21,7 @@ PATTERNS = ("**/disp0.pfm", "**/disp0GT.pfm", "**/disp1.p[ng]*", "**/disp2.p[ng]
 EXPECTED = "disp0.pfm with calib.txt (2014, 2021), disp1.png (2005, 2006) or disp2.png (2001, 2003)"
 FULL_WIDTH_2003_PX = 1800
 CALIBRATION = "calib.txt"
+_MAX_CALIBRATION_BYTES = 2**16
 
 
 def find_middlebury(root: Path) -> list[TruthFile]:
@@ -51,7 +53,7 @@ def read_middlebury(path: Path, image_hw: Size) -> Truth:
 
 def read_disparity(path: Path) -> Doubles:
     """Return disparities in px of the file's own grid, float64 [H, W]."""
-    image = open_image(path)
+    image = read_pixels(path)
     values = np.asarray(image, dtype=np.float64)
     if image.mode == "F":
         return values
@@ -80,7 +82,9 @@ def read_calibration(path: Path) -> tuple[Pinhole, float, float]:
     Raises:
         ConfigError: cam0, doffs or baseline is not there.
     """
-    entries = dict(re.findall(r"^(\w+)=(.*)$", path.read_text(encoding="utf-8"), re.MULTILINE))
+    entries = dict(
+        re.findall(r"^(\w+)=(.*)$", read_text(path, _MAX_CALIBRATION_BYTES), re.MULTILINE)
+    )
     try:
         matrix = [float(word) for word in re.findall(r"[-+.\deE]+", entries["cam0"])]
         offset_px, baseline_mm = float(entries["doffs"]), float(entries["baseline"])

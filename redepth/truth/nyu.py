@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from redepth.errors import ConfigError
-from redepth.truth.files import find_files, name_below, open_image, read_png16
+from redepth.images.data_files import read_pixels
+from redepth.truth.files import find_files, name_below, read_png16
 from redepth.truth.truth import Size, Truth, TruthFile, make_truth
 
 UNITS_PER_M = 1000.0
@@ -43,7 +44,7 @@ def read_raw_depth(path: Path) -> np.ndarray:
 
     z = 351.3 / (1092.5 - raw). The files have their bytes in the other order than PGM asks for.
     """
-    image = open_image(path)
+    image = read_pixels(path)
     if image.mode not in ("I", "I;16", "I;16B"):
         raise ConfigError(f"{path}: expected a 16-bit PGM, got {image.format} {image.mode}")
     raw = np.asarray(image).astype(np.uint16).byteswap().astype(np.float64)

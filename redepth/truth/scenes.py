@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
 from redepth.errors import ConfigError
+from redepth.images.data_files import read_npz
 from redepth.scenes.collection import read_collection
 from redepth.scenes.scene import Camera
 from redepth.truth.truth import Pinhole, Size, Truth, TruthFile, make_truth
@@ -23,11 +23,11 @@ def find_scenes(root: Path) -> list[TruthFile]:
 
 def read_scene(path: Path, image_hw: Size) -> Truth:
     """Read one scene's truth: metres with a camera, halves of the picture's height without."""
+    stored = read_npz(path, ("depth", "camera"))
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            depth_hw = stored["depth"]
-            seen = Camera(*stored["camera"].tolist()) if "camera" in stored else None
-    except (OSError, KeyError, ValueError, BadZipFile) as error:
+        depth_hw = np.asarray(stored["depth"], dtype=np.float64)
+        seen = Camera(*stored["camera"].tolist()) if "camera" in stored else None
+    except (KeyError, ValueError, TypeError) as error:
         raise ConfigError(f"{path} is no truth of a rendered scene: {error!r}") from error
     if seen is None:
         return make_truth(depth_hw, unit="half heights", has_edges=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from redepth.errors import ConfigError
+from redepth.images.data_files import read_file
 from redepth.truth.files import find_files, name_below
 from redepth.truth.truth import Size, Truth, TruthFile, make_truth
 
@@ -26,7 +27,7 @@ def read_dpt(path: Path, image_hw: Size) -> Truth:
 
     Source: Butler et al. 2012; the cap is that of Ranftl et al. 2020.
     """
-    content = path.read_bytes()
+    content = read_file(path)
     if len(content) < HEADER_BYTES or np.frombuffer(content, "<f4", 1)[0] != TAG:
         raise ConfigError(f"{path} is no .dpt of Sintel: it does not begin with {TAG}")
     width, height = (int(side) for side in np.frombuffer(content, "<i4", 2, offset=4))

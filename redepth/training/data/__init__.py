@@ -10,9 +10,9 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from redepth.errors import ConfigError
+from redepth.images.data_files import read_pixels
 from redepth.types import ByteImage, CoarseDepth, FloatMap
 
 BoolMap = npt.NDArray[np.bool_]
@@ -109,11 +109,7 @@ def read_picture(path: Path) -> ByteImage:
     Raises:
         ConfigError: it is none.
     """
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except OSError as error:
-        raise ConfigError(f"{path} is no picture: {error}") from error
+    return np.asarray(read_pixels(path).convert("RGB"))
 
 
 def require_size(path: Path, found: tuple[int, ...], expected: tuple[int, ...]) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from redepth.errors import ConfigError
+from redepth.images.data_files import read_hdf5
 from redepth.training.data import DepthExample, find_pairs, read_picture, require_size
 from redepth.types import FloatMap
 
@@ -43,7 +44,7 @@ class Hypersim:
         image = self.images[number]
         rgb_hw3 = read_picture(self._folder / image)
         path = self._folder / _depth_of(image)
-        length_hw = _read_hdf5(path)
+        length_hw = read_hdf5(path, _DATASET)
         require_size(path, length_hw.shape, rgb_hw3.shape[:2])
         valid_hw = np.isfinite(length_hw) & (length_hw > 0)
         return DepthExample(rgb_hw3, z_of_ray_length(length_hw), valid_hw)
@@ -63,15 +64,3 @@ def z_of_ray_length(length_hw: FloatMap) -> FloatMap:
 def _depth_of(image: str) -> str:
     moved = image.replace("_final_preview/", "_geometry_hdf5/")
     return moved.removesuffix(".tonemap.jpg") + ".depth_meters.hdf5"
-
-
-def _read_hdf5(path: Path) -> FloatMap:
-    import h5py
-
-    try:
-        with h5py.File(path) as file:
-            stored = file[_DATASET][()]
-    except (OSError, KeyError) as error:
-        raise ConfigError(f"{path} holds no HDF5 data set {_DATASET!r}: {error}") from error
-    length_hw: FloatMap = np.asarray(stored, dtype=np.float32)
-    return length_hw

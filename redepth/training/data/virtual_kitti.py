@@ -13,9 +13,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from redepth.errors import ConfigError
+from redepth.images.data_files import read_pixels
 from redepth.training.data import DepthExample, find_pairs, read_picture, require_size
 
 FARTHEST_M = 80.0
@@ -36,11 +36,7 @@ class VirtualKitti2:
         image = self.images[number]
         rgb_hw3 = read_picture(self._folder / image)
         path = self._folder / _depth_of(image)
-        try:
-            with Image.open(path) as stored:
-                depth_cm_hw = np.asarray(stored)
-        except OSError as error:
-            raise ConfigError(f"{path} is no picture: {error}") from error
+        depth_cm_hw = np.asarray(read_pixels(path))
         if depth_cm_hw.dtype == np.uint8:
             raise ConfigError(f"{path} has 8 bits, expected centimetres of 16 bits")
         require_size(path, depth_cm_hw.shape, rgb_hw3.shape[:2])

@@ -1,0 +1,229 @@
+"""Files of data sets (true depth, masks, pictures beside it): read whole, up to stated sizes.
+
+Data sets are downloaded from others. A file may unpack to a thousand times its size, claim a shape
+that it does not hold, or be another kind of file than its name says; each is a ConfigError here,
+before memory is taken for it. Nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import zipfile
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from redepth.errors import ConfigError, ImageRejected
+from redepth.images.reading import BLOCK_BYTES, open_regular, read_all, read_regular, require_size
+
+MAX_FILE_BYTES = 2**30  # of a file, and of what it unpacks to
+MAX_PIXELS = 2**26  # 67 megapixels; ETH3D, the largest, has 24
+_LIMIT = "of a file of a data set"
+# Named, so that Pillow never starts Ghostscript for an EPS.
+_PICTURES = ("JPEG", "PNG", "PPM", "TIFF")
+_MAT_HEADER_BYTES, _MAT_COMPRESSED = 128, 15
+
+
+def read_file(path: Path, max_bytes: int = MAX_FILE_BYTES) -> bytes:
+    """Read a file whole.
+
+    Raises:
+        ConfigError: it cannot be read, is too large, or no regular file.
+    """
+    try:
+        return read_regular(path, max_bytes, _LIMIT)
+    except (OSError, ImageRejected) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+
+
+def require_file(path: Path) -> None:
+    """Refuse what `read_file` would, without reading it, where a library takes a path alone."""
+    try:
+        with open_regular(path) as file:
+            require_size(os.fstat(file.fileno()).st_size, MAX_FILE_BYTES, _LIMIT)
+    except (OSError, ImageRejected) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+
+
+def read_text(path: Path, max_bytes: int = MAX_FILE_BYTES) -> str:
+    """Read a UTF-8 text whole; raises ConfigError as `read_file`, and of other encodings."""
+    try:
+        return read_file(path, max_bytes).decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text: {error}") from error
+
+
+def read_pixels(path: Path) -> Image.Image:
+    """Return a decoded picture; its size is looked at before its pixels are.
+
+    Raises:
+        ConfigError: it is none, damaged or too large.
+    """
+    content = read_file(path)
+    try:
+        with Image.open(io.BytesIO(content), formats=_PICTURES) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ConfigError(
+                    f"{path} is {image.width} x {image.height}, expected {MAX_PIXELS / 1e6:.0f} "
+                    "megapixels at most"
+                )
+            image.load()
+    except ConfigError:
+        raise
+    except Exception as error:  # decoders raise anything: OSError, SyntaxError, ValueError, ...
+        raise ConfigError(f"{path} cannot be read as an image: {error}") from error
+    return image
+
+
+def read_npy(path: Path) -> npt.NDArray[Any]:
+    """Read one array; raises ConfigError where it is none or not as large as it says."""
+    return _array(str(path), read_file(path))
+
+
+def read_npz(path: Path, names: Iterable[str]) -> dict[str, npt.NDArray[Any]]:
+    """Read those of the named arrays that an NPZ holds.
+
+    Raises:
+        ConfigError: it is none, or an array of it is too large, packed otherwise than NumPy does,
+            or of objects.
+    """
+    content = read_file(path)
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            held = set(archive.namelist())
+            return {
+                name: _array(f"{path}, {name}", _unpacked(path, archive, f"{name}.npy"))
+                for name in names
+                if f"{name}.npy" in held
+            }
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise ConfigError(f"{path} cannot be read as NPZ: {error}") from error
+
+
+def read_mat(path: Path, name: str) -> Any:
+    """Read one variable of a MATLAB file, version 5 to 7.
+
+    Raises:
+        ConfigError: it is none, has no such variable, or unpacks to too much.
+    """
+    from scipy.io import loadmat
+
+    content = read_file(path)
+    _require_bounded_mat(path, content)
+    try:
+        return loadmat(io.BytesIO(content), variable_names=[name])[name]
+    except Exception as error:  # a damaged file raises anything
+        raise ConfigError(f"{path}: no MATLAB file with a variable {name!r}: {error!r}") from error
+
+
+def read_hdf5(path: Path, name: str) -> npt.NDArray[np.float32]:
+    """Read a data set of numbers, [H, W], that lies in the file itself.
+
+    Raises:
+        ConfigError: there is none, it is too large, or it lies in another file.
+    """
+    import h5py
+
+    require_file(path)
+    try:
+        with h5py.File(path) as file:
+            if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+                raise ConfigError(f"{path} holds no HDF5 data set {name!r} of its own")
+            stored = file[name]
+            _require_plain_hdf5(path, stored)
+            return np.asarray(stored[()], dtype=np.float32)
+    except ConfigError:
+        raise
+    except Exception as error:  # a damaged file raises anything
+        raise ConfigError(f"{path} holds no HDF5 data set {name!r}: {error}") from error
+
+
+def _array(where: str, content: bytes) -> npt.NDArray[Any]:
+    """Read an NPY's bytes, once the shape that it claims is known to be in it."""
+    file = io.BytesIO(content)
+    try:
+        version = np.lib.format.read_magic(file)
+        read_header = (
+            np.lib.format.read_array_header_1_0
+            if version == (1, 0)
+            else np.lib.format.read_array_header_2_0
+        )
+        shape, _, dtype = read_header(file)
+        num_bytes = math.prod(shape) * dtype.itemsize
+        if dtype.hasobject or num_bytes != len(content) - file.tell():
+            raise ConfigError(
+                f"{where}: {dtype} {shape} in its header, {len(content) - file.tell():,} bytes "
+                f"behind it, expected {num_bytes:,} of numbers"
+            )
+        file.seek(0)
+        return np.asarray(np.load(file, allow_pickle=False))
+    except ConfigError:
+        raise
+    except Exception as error:  # of a damaged header: ValueError, SyntaxError, TypeError, ...
+        raise ConfigError(f"{where} cannot be read as NPY: {error}") from error
+
+
+def _unpacked(path: Path, archive: zipfile.ZipFile, name: str) -> bytes:
+    info = archive.getinfo(name)
+    # Others unpack a block to any size at once.
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ConfigError(f"{path}: {name} is not packed as NumPy packs it; write the file anew")
+    try:
+        with archive.open(info) as member:
+            return read_all(member, MAX_FILE_BYTES, _LIMIT)
+    except ImageRejected as error:
+        raise ConfigError(f"{path}, {name}: {error}") from error
+
+
+def _require_bounded_mat(path: Path, content: bytes) -> None:
+    """Unpack what is packed once, a block at a time, to see how much it is."""
+    order = {b"IM": "<", b"MI": ">"}.get(content[126:_MAT_HEADER_BYTES])
+    if order is None:
+        raise ConfigError(f"{path} is no MATLAB file of version 5 to 7: save it with -v7")
+    position, num_unpacked = _MAT_HEADER_BYTES, 0
+    while position + 8 <= len(content):
+        kind, size = np.frombuffer(content, f"{order}u4", 2, position).tolist()
+        if kind == _MAT_COMPRESSED:
+            num_unpacked += _unpacked_size(path, content[position + 8 : position + 8 + size])
+        position += 8 + size
+        if num_unpacked > MAX_FILE_BYTES:
+            break
+    if num_unpacked > MAX_FILE_BYTES:
+        raise ConfigError(
+            f"{path} unpacks to more than {MAX_FILE_BYTES / 1e6:,.0f} MB, which is as much as is "
+            f"read {_LIMIT}"
+        )
+
+
+def _unpacked_size(path: Path, packed: bytes) -> int:
+    """Return how much zlib makes of it, or some number beyond the limit."""
+    unpacker, size = zlib.decompressobj(), 0
+    try:
+        while packed and size <= MAX_FILE_BYTES:
+            size += len(unpacker.decompress(packed, BLOCK_BYTES))
+            packed = unpacker.unconsumed_tail
+    except zlib.error as error:
+        raise ConfigError(f"{path} is a damaged MATLAB file: {error}") from error
+    return size
+
+
+def _require_plain_hdf5(path: Path, stored: Any) -> None:
+    """Refuse what makes a small file large, and what reads other files in its name."""
+    import h5py
+
+    if not isinstance(stored, h5py.Dataset) or stored.external or stored.is_virtual:
+        raise ConfigError(f"{path}: {stored.name} is no data set of numbers in the file itself")
+    shapes = [stored.shape or (), stored.chunks or ()]
+    num_bytes = max(math.prod(shape) for shape in shapes) * stored.dtype.itemsize
+    if stored.dtype.kind not in "fiu" or len(shapes[0]) != 2 or num_bytes > MAX_FILE_BYTES:
+        raise ConfigError(
+            f"{path}: {stored.name} is {stored.dtype} {stored.shape} in chunks of {stored.chunks}, "
+            f"expected numbers [H, W] of {MAX_FILE_BYTES / 1e6:,.0f} MB at most"
+        )
