@@ -11,7 +11,8 @@ import subprocess
 import sys
 import tarfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -33,32 +34,55 @@ from itertools import islice
 import numpy, pyarrow.parquet, pyarrow.compute, PIL.Image
 from redepth.config import Decoding
 from redepth.errors import ConfigError, ImageRejected
+from redepth.images import parquet_bounds
 from redepth.images.collection import list_images
 from redepth.images.decode import read_image
 from redepth.types import ImageRef
-from redepth.images import parquet_bounds
 parquet_bounds.MAX_ROW_GROUP_BYTES = 2**27
 pages = int(open("/proc/self/statm").read().split()[0])
 limit = pages * resource.getpagesize() + {MORE_BYTES}
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-try:
-    if sys.argv[1] == "read":
-        read_image(ImageRef("a", sys.argv[2]), Decoding())
-    for ref in list(islice(list_images(sys.argv[2]), 5)):
-        read_image(ref, Decoding())
-except (ConfigError, ImageRejected) as error:
-    print(type(error).__name__, error)
+for line in sys.stdin:
+    what, path = line.split()
+    try:
+        refs = [ImageRef("a", path)] if what == "read" else list(islice(list_images(path), 5))
+        for ref in refs:
+            read_image(ref, Decoding())
+        print("read", flush=True)
+    except (ConfigError, ImageRejected) as error:
+        print(type(error).__name__, str(error).replace(chr(10), " "), flush=True)
 """
+Said = Callable[..., str]
 
 
-def said_of(path: object, what: str = "list") -> str:
-    """List a source and read its first images in a child; return how it was refused."""
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD, what, str(path)],
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
+@pytest.fixture(scope="module")
+def child() -> Iterator[list[subprocess.Popen[str]]]:
+    """Keep the child that runs, if one does: starting it takes longer than what it is asked."""
+    running: list[subprocess.Popen[str]] = []
+    yield running
+    for process in running:
+        process.communicate()
+
+
+@pytest.fixture
+def said_of(child: list[subprocess.Popen[str]]) -> Said:
+    """Return what lists a source, reads its first images, and returns how it was refused."""
+
+    def ask(path: Path, what: str = "list") -> str:
+        if not child:
+            command = [sys.executable, "-c", CHILD]
+            pipe = subprocess.PIPE
+            child.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True))
+        assert child[0].stdin is not None and child[0].stdout is not None
+        child[0].stdin.write(f"{what} {path}\n")
+        child[0].stdin.flush()
+        said = child[0].stdout.readline()
+        if not said:
+            child.pop().communicate()
+        assert said, "the child died: see its traceback above"
+        return said
+
+    return ask
 
 
 def header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
@@ -105,7 +129,7 @@ TARS: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("kind", TARS)
-def test_tars(kind: str, tmp_path: Path) -> None:
+def test_tars(kind: str, tmp_path: Path, said_of: Said) -> None:
     content, said = TARS[kind]
     path = tmp_path / "a.tar"
     with path.open("wb") as file:
@@ -114,7 +138,7 @@ def test_tars(kind: str, tmp_path: Path) -> None:
     assert said in said_of(path)
 
 
-def test_a_compressed_tar_is_no_collection(tmp_path: Path) -> None:
+def test_a_compressed_tar_is_no_collection(tmp_path: Path, said_of: Said) -> None:
     path = tmp_path / "a.tar.gz"
     path.write_bytes(zlib.compress(bytes(1000)))
     assert "compressed tar" in said_of(path)
@@ -140,9 +164,9 @@ def write_images(path: Path, kind: str) -> None:
     if kind == "captions":
         columns |= {"caption": shared("x" * 2**22)}
     if kind == "captions without a dictionary":
-        columns |= {"caption": [f"{i}" + "x" * 2**20 for i in range(500)]}
+        columns = {"image": few[:150], "caption": [f"{i}" + "x" * 2**20 for i in range(150)]}
     if kind == "nested captions":
-        nothing = pa.nulls(200_000_000, pa.int8())
+        nothing = pa.nulls(100_000_000, pa.int8())
         columns = {
             "image": few[:1],
             "caption": pa.ListArray.from_arrays([0, len(nothing)], nothing),
@@ -164,12 +188,12 @@ def write_images(path: Path, kind: str) -> None:
         ("images in a group", "row group 0 has 201 MB in image"),
         ("a struct with more", "ImageRejected"),
         ("captions", "a text in column 'caption' has 4,194,304 bytes"),
-        ("captions without a dictionary", "row group 0 has 524 MB in caption"),
+        ("captions without a dictionary", "row group 0 has 157 MB in caption"),
         ("nested captions", "column 'caption' is list"),
         ("uris", "a text in column 'uri' has 4,194,304 bytes"),
     ],
 )
-def test_parquet(kind: str, said: str, tmp_path: Path) -> None:
+def test_parquet(kind: str, said: str, tmp_path: Path, said_of: Said) -> None:
     path = tmp_path / "a.parquet"
     write_images(path, kind)
     assert said in said_of(path)
@@ -185,7 +209,9 @@ def test_parquet(kind: str, said: str, tmp_path: Path) -> None:
         ("l.jsonl", b'{"uri": "', "line 1: more than 262,144 characters"),
     ],
 )
-def test_lists_without_line_ends(name: str, beginning: bytes, said: str, tmp_path: Path) -> None:
+def test_lists_without_line_ends(
+    name: str, beginning: bytes, said: str, tmp_path: Path, said_of: Said
+) -> None:
     with (tmp_path / name).open("wb") as file:
         file.write(beginning)
         file.truncate(3_000_000_000)
@@ -203,7 +229,9 @@ def test_lists_without_line_ends(name: str, beginning: bytes, said: str, tmp_pat
         ("l.txt", b"x" * 20_000, "`uri` has 20,000 characters"),
     ],
 )  # fmt: skip
-def test_lists_with_too_much_in_a_row(name: str, content: bytes, said: str, tmp_path: Path) -> None:
+def test_lists_with_too_much_in_a_row(
+    name: str, content: bytes, said: str, tmp_path: Path, said_of: Said
+) -> None:
     (tmp_path / name).write_bytes(content)
     assert said in said_of(tmp_path / name)
 
@@ -244,6 +272,7 @@ def jpeg_with_exif(exif: bytes) -> bytes:
     return content[:2] + segments + content[2:]
 
 
+@cache
 def zeros(num_mib: int) -> bytes:
     packer = zlib.compressobj(9)
     return b"".join(packer.compress(bytes(2**20)) for _ in range(num_mib)) + packer.flush()
@@ -251,11 +280,11 @@ def zeros(num_mib: int) -> bytes:
 
 SHARED_TAGS = [(20_000 + i, 1, 900_000, 8) for i in range(10_000)]
 PICTURES: dict[str, Callable[[], bytes]] = {
-    "png, profile": lambda: png_with(chunk(b"iCCP", b"p\0\0" + zeros(1024))),
-    "png, text": lambda: png_with(chunk(b"zTXt", b"p\0\0" + zeros(1024))),
-    "png, international text": lambda: png_with(chunk(b"iTXt", b"p\0\1\0\0\0" + zeros(1024))),
+    "png, profile": lambda: png_with(chunk(b"iCCP", b"p\0\0" + zeros(800))),
+    "png, text": lambda: png_with(chunk(b"zTXt", b"p\0\0" + zeros(800))),
+    "png, international text": lambda: png_with(chunk(b"iTXt", b"p\0\1\0\0\0" + zeros(800))),
     "png, many texts": lambda: png_with(
-        *(chunk(b"zTXt", b"p\0\0" + zlib.compress(bytes(2**20), 9)) for _ in range(1000))
+        *(chunk(b"zTXt", b"p\0\0" + zlib.compress(bytes(2**20), 9)) for _ in range(200))
     ),
     "tiff, shared tags": lambda: tiff_of(64, 64, SHARED_TAGS, bytes(900_000)),
     "tiff, large": lambda: tiff_of(60_000, 60_000, [], bytes(100)),
@@ -297,11 +326,11 @@ def _jpeg2000(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize("kind", PICTURES)
-def test_pictures(kind: str, tmp_path: Path) -> None:
+def test_pictures(kind: str, tmp_path: Path, said_of: Said) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(PICTURES[kind]())
     said = said_of(path, "read")
-    assert said.startswith("ImageRejected") or (kind.endswith("shared tags") and not said)
+    assert said.startswith("ImageRejected") or (kind.endswith("shared tags") and said == "read\n")
 
 
 # --- what shrinks or goes while it is listed -----------------------------------------------------
