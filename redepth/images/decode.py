@@ -158,6 +158,8 @@ def _read_bytes(ref: ImageRef, settings: Decoding, allowed: Allowed) -> bytes:
             content = _read_remote(uri, settings, allowed)
     except RedepthError:
         raise
+    except MemoryError as error:  # pyarrow's too
+        raise ImageRejected(f"{uri}: reading it does not fit into memory") from error
     except Exception as error:  # every fsspec implementation raises its own kinds
         fault = classify(error)
         if fault is None:

@@ -70,14 +70,24 @@ def walk(start: str, wanted: Wanted) -> Iterator[Found]:
 
 
 def walk_folder(folder: str, wanted: Wanted) -> Iterator[Found]:
-    """Yield the wanted files below a local folder; linked folders inside it are not entered."""
+    """Yield the wanted files below a local folder; linked folders inside it are not entered.
+
+    A folder inside it that is removed meanwhile has no files any more.
+    """
     for name in _sorted_names(folder, wanted):
         path = f"{folder.rstrip('/')}/{name}"
         if not name.endswith("/"):
             if wanted.keeps(path):
                 yield stat_file(path)
         elif wanted.max_depth != 0:
-            yield from walk_folder(path.rstrip("/"), wanted.below())
+            yield from _folder_below(path.rstrip("/"), wanted.below())
+
+
+def _folder_below(folder: str, wanted: Wanted) -> Iterator[Found]:
+    try:
+        yield from walk_folder(folder, wanted)
+    except FileNotFoundError:
+        logger.warning("%s was removed while it was listed: passed over", folder)
 
 
 def stat_file(path: str) -> Found:

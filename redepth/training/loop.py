@@ -11,12 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from redepth.errors import ConfigError
+from redepth.training.checkpoints import read_checkpoint, write_checkpoint
 
 WARM_UP_STEPS = 50
 
@@ -187,8 +187,6 @@ def _save(
     average: Average | None,
     losses: list[float],
 ) -> None:
-    """Write beside and rename: an interruption leaves the last whole checkpoint."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     state = {
         "stage": stage.name,
         "num_steps": stage.num_steps,
@@ -197,15 +195,13 @@ def _save(
         "average": None if average is None else average.state(),
         "losses": losses,
     }
-    written = path.with_suffix(".partial")
-    torch.save(state, written)
-    written.replace(path)
+    write_checkpoint(path, state)
 
 
 def _load(
     path: Path, stage: Stage, optimiser: torch.optim.Optimizer, average: Average | None
 ) -> list[float]:
-    state: dict[str, Any] = torch.load(path, weights_only=True)
+    state = read_checkpoint(path)
     if (state["stage"], state["num_steps"]) != (stage.name, stage.num_steps):
         raise ConfigError(
             f"{path} is of stage {state['stage']} with {state['num_steps']} steps, expected "

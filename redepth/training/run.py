@@ -12,6 +12,7 @@ from redepth.refiners.redepth_anything.mini_prior import save_prior
 from redepth.scenes.reliefs import LightRange
 from redepth.training import mini_depth, mini_prior
 from redepth.training.cards import TrainedModel, write_card
+from redepth.training.checkpoints import SUFFIX
 from redepth.training.loop import Stage, train
 from redepth.training.pool import CPU, ScenePool, render_pool
 from redepth.training.schedules import MiniSchedule, schedule_of
@@ -102,7 +103,7 @@ def _render(
 def _train(stage: Stage, how: MiniTraining) -> list[float]:
     return train(
         stage,
-        how.out / CHECKPOINTS / f"{stage.name}.pt",
+        how.out / CHECKPOINTS / f"{stage.name}{SUFFIX}",
         resume=how.resume,
         on_step=lambda step, loss: how.advance(stage.name, step + 1, stage.num_steps, loss),
     )

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 import torch
 
+from redepth.training.checkpoints import SUFFIX
 from redepth.training.loop import ALONE, Stage, Workers, train
 from redepth.training.options import TrainingOptions
 from redepth.weights import quieten_libraries
@@ -72,7 +73,7 @@ class Run(Generic[_Options]):
 
         return train(
             stage,
-            self.out / _CHECKPOINTS / f"{stage.name}.pt",
+            self.out / _CHECKPOINTS / f"{stage.name}{SUFFIX}",
             resume=self.options.resume,
             save_every=self.options.save_every,
             on_step=on_step,

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import fsspec
+import pyarrow as pa
 import pytest
 
 from redepth.config import Decoding
@@ -131,3 +132,14 @@ def test_an_endless_body_within_an_archive(endless: ThreadingHTTPServer) -> None
     with pytest.raises(ImageRejected):
         read_image(ImageRef("a", uri), Decoding(max_bytes=10_000_000))
     assert endless.num_sent < 40_000_000
+
+
+def test_a_file_that_does_not_fit_into_memory_is_no_trouble_of_the_storage(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object, **__: object) -> bytes:
+        raise pa.ArrowMemoryError("malloc of size 999 failed")
+
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "cat_file", fail)
+    with pytest.raises(ImageRejected, match="does not fit into memory"):
+        read_image(ImageRef("a", "memory://a.png"), Decoding())

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from redepth.errors import ConfigError
 from redepth.refiners.latents.loading import load_betterdepth
 from redepth.settings import Compute, Weights
+from redepth.training.checkpoints import read_checkpoint
 from redepth.training.data import Layout, open_depth_data
 from redepth.training.data.source import DataSource
 from redepth.training.draws import step_draws
@@ -89,7 +90,7 @@ def test_it_was_looked_at_on_the_way(whole: Path) -> None:
 @pytest.mark.timeout(300)
 def test_killed_and_resumed_it_ends_with_the_same_weights(folder: Path, whole: Path) -> None:
     out = folder / "killed"
-    checkpoint = out / "checkpoints" / "betterdepth.pt"
+    checkpoint = out / "checkpoints" / "betterdepth.safetensors"
     script = SCRIPT.format(folder=str(folder), out=str(out))
     process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
     try:
@@ -99,7 +100,7 @@ def test_killed_and_resumed_it_ends_with_the_same_weights(folder: Path, whole: P
     finally:
         process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    done = len(torch.load(checkpoint, weights_only=True)["losses"])
+    done = len(read_checkpoint(checkpoint)["losses"])
     assert 0 < done < NUM_STEPS
     assert not (out / "model").exists()
     resumed = weights(train(folder, out, resume=True))
@@ -126,7 +127,7 @@ def test_stopped_anywhere_and_resumed_no_bit_differs(folder: Path, whole: Path) 
         train_on_data(Run(told, CPU, advance=stop), told.data, lambda _, d: blurred_truth(d))
     train(folder, out, resume=True)
     first, second = (
-        torch.load(run / "checkpoints" / "betterdepth.pt", weights_only=True)
+        read_checkpoint(run / "checkpoints" / "betterdepth.safetensors")
         for run in (out, whole.parent)
     )
     assert first["losses"] == second["losses"]

@@ -18,6 +18,7 @@ from redepth.errors import ConfigError
 from redepth.refiners.latents.gating import Gating
 from redepth.refiners.latents.loading import load_sharpener
 from redepth.settings import Compute, Weights
+from redepth.training.checkpoints import read_checkpoint
 from redepth.training.options import SharpDepthOptions, read_options
 from redepth.training.run_sharpdepth import settings_of, train_on_pictures, train_on_scenes
 from redepth.training.runs import Run
@@ -101,7 +102,7 @@ def test_it_was_looked_at_on_the_way(whole: Path) -> None:
 @pytest.mark.timeout(300)
 def test_killed_and_resumed_it_ends_with_the_same_weights(folder: Path, whole: Path) -> None:
     out = folder / "killed"
-    checkpoint = out / "checkpoints" / "student.pt"
+    checkpoint = out / "checkpoints" / "student.safetensors"
     script = SCRIPT.format(folder=str(folder), out=str(out))
     process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
     try:
@@ -111,7 +112,7 @@ def test_killed_and_resumed_it_ends_with_the_same_weights(folder: Path, whole: P
     finally:
         process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    done = len(torch.load(checkpoint, weights_only=True)["losses"])
+    done = len(read_checkpoint(checkpoint)["losses"])
     assert 0 < done < NUM_STEPS
     assert not (out / "model").exists()
     resumed, expected = weights(train(folder, out, resume=True)), weights(whole)
@@ -141,8 +142,7 @@ def test_stopped_anywhere_and_resumed_no_bit_differs(folder: Path, whole: Path) 
         )
     train(folder, out, resume=True)
     first, second = (
-        torch.load(run / "checkpoints" / "student.pt", weights_only=True)
-        for run in (out, whole.parent)
+        read_checkpoint(run / "checkpoints" / "student.safetensors") for run in (out, whole.parent)
     )
     assert first["losses"] == second["losses"]
     for name, weight in second["network"].items():

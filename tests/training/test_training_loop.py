@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from redepth.errors import ConfigError
+from redepth.training.checkpoints import read_checkpoint, write_checkpoint
 from redepth.training.loop import Stage, learning_rate, train
 from redepth.training.mini_depth import depth_stage, new_depth_net
 from redepth.training.pool import ScenePool, render_pool, step_generator
@@ -93,3 +94,21 @@ def test_the_rate_rises_and_falls() -> None:
     assert 30 < peak < 60
     assert rates[0] < 0.05 * rates[peak]
     assert rates[-1] < 0.02 * rates[peak]
+
+
+def test_a_checkpoint_is_read_back_bit_for_bit_and_never_unpickled(tmp_path: Path) -> None:
+    path = tmp_path / "c.safetensors"
+    shared = torch.tensor([1.5, float("nan")])
+    values = {"a": {0: {"step": shared, "b": [shared[:1], None]}}, "losses": [0.1, 1e-300], "n": 3}
+    write_checkpoint(path, values)
+    found = read_checkpoint(path)
+    assert found["losses"] == values["losses"] and found["n"] == 3
+    assert torch.equal(found["a"][0]["step"].view(torch.int32), shared.view(torch.int32))
+    assert found["a"][0]["b"][1] is None
+
+    torch.save(values, path)
+    with pytest.raises(ConfigError, match="no checkpoint of this training"):
+        train(toy(), path, resume=True)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ConfigError, match="no checkpoint of this training"):
+        read_checkpoint(path)
