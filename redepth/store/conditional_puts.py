@@ -64,6 +64,8 @@ def put_if_unchanged(objects: Objects, name: str, content: bytes, seen: Seen | N
         return _compare_and_put(objects, name, content, seen)
     folder = Path(objects.full_path(name)).parent
     with storage_errors(objects.url, missing_is_wrong=True):
+        if seen is not None and not folder.is_dir():
+            return False  # it was removed, and is not brought back
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder):
             return _compare_and_put(objects, name, content, seen)

@@ -154,7 +154,9 @@ class Lease:
         free = LeaseState(None, self._state.since, _now(), self._state.ttl_s)
         try:
             if not put_if_unchanged(self._objects, LEASE, free.encode(), self._seen):
-                logger.warning("%s: another run had taken the lease before its end", self._out)
+                logger.warning(
+                    "%s: the lease was taken by another run, or removed, before its end", self._out
+                )
         except Exception as error:
             logger.warning("%s: the lease was not given back: %s", self._out, error)
 
@@ -172,7 +174,7 @@ class Lease:
         # Whatever it said: a put whose answer was lost has arrived all the same.
         seen = _see_ours(self._objects, state)
         if seen is None:
-            self._lost = "another run has taken it"
+            self._lost = "another run has taken it, or it was removed"
             return
         self._seen, self._renewed = seen, began
 

@@ -93,6 +93,7 @@ def write_shard(
     with ThreadPoolExecutor(1, "digest") as digests:
         received = _receive(plan, labels, storage, digests)
     rows = _placed(plan, received)
+    _require_newest_plan(objects, plan)  # nothing is written into an output that was removed
     num_bytes = _put_arrays(objects, plan, rows, received, storage)
     content = _part_content(plan, part, rows)
     _require_newest_plan(objects, plan)
@@ -117,8 +118,15 @@ def _require_newest_plan(objects: Objects, plan: ShardPlan) -> None:
 
     Plans that cut alike name their shards alike, and of such a shard one commit succeeds.
     """
+    if plan.manifest is None:
+        return
     newest = newest_manifest(objects)
-    if plan.manifest is None or newest is None or not is_newer(newest, plan.manifest):
+    if newest is None or is_newer(plan.manifest, newest):
+        raise CommitConflict(
+            f"{objects.url}: {plan.manifest}, which this run works on, is not there any more: the "
+            "output was removed. Nothing more is written there; run again to begin anew"
+        )
+    if not is_newer(newest, plan.manifest):
         return
     if work_digest(newest) != work_digest(plan.manifest):
         raise CommitConflict(

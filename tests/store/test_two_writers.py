@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from store_samples import CARD, commit_all, images, label, recipe, shard_plans
 
-from redepth.config import Storage
-from redepth.errors import CommitConflict
+from redepth.config import LeaseSettings, Storage
+from redepth.errors import CommitConflict, LeaseLost
 from redepth.store import layout
 from redepth.store.conditional_puts import Seen, put_if_unchanged, see
 from redepth.store.dataset import begin
+from redepth.store.lease import output_lease
 from redepth.store.manifest import ShardPlan
 from redepth.store.objects import Objects, open_objects
 from redepth.store.planning import plan_labels
@@ -138,6 +142,36 @@ def test_plans_that_cut_alike_do_not_stop_each_other(out: str) -> None:
     commit = write_shard(out, older, [label(ref) for ref in older.images], STORAGE)
     again = write_shard(out, newer, iter(()), STORAGE)
     assert again == replace(commit, num_bytes=0)
+
+
+@pytest.mark.parametrize("at_the_commit", [False, True])
+def test_an_output_that_was_removed_meanwhile_does_not_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_the_commit: bool
+) -> None:
+    url = str(tmp_path / "labels")
+    begin(url, recipe(), [CARD])
+    shard = plan(url)
+    if at_the_commit:
+        before_label_part(monkeypatch, lambda: shutil.rmtree(url))
+    else:
+        shutil.rmtree(url)
+    with pytest.raises(CommitConflict, match="the output was removed"):
+        write_shard(url, shard, [label(ref) for ref in shard.images], STORAGE)
+    assert not Path(url, "labels").exists()
+    if not at_the_commit:
+        assert not Path(url).exists()
+
+
+def test_a_lease_that_was_removed_with_its_output_does_not_bring_it_back(tmp_path: Path) -> None:
+    out = tmp_path / "labels"
+    with output_lease(str(out), LeaseSettings(ttl_s=1.0), "a run") as lease:
+        shutil.rmtree(out)
+        deadline = time.monotonic() + 5
+        with pytest.raises(LeaseLost, match="or it was removed"):
+            while time.monotonic() < deadline:
+                lease.require()
+                time.sleep(0.1)
+    assert not out.exists()
 
 
 def before_label_part(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
