@@ -26,6 +26,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 from flows import terminal
 from redepth.cluster.pool import LabelPool
+from redepth.cluster.readiness import require_readiness
 from redepth.cluster.session import SignalHandler, ray_session
 from redepth.config import Recipe
 from redepth.errors import OutputBusy
@@ -148,6 +149,7 @@ def _run(
     plan = plan_shards(source, out, recipe, limit, retry)
     if plan.manifest is None:
         return publish_report(out, recipe, plan, {})
+    require_readiness(recipe, ray_address)
     with (
         RunProgress(plan.num_pending, budget) as progress,
         RunPage(RunPlace(source, out), recipe, plan, progress) as page,

@@ -128,6 +128,16 @@ def resolve_weights(
     return _hub_folder(preset.repo, preset.revision, amended(preset.licence, own), patterns)
 
 
+def require_folder(own: Weights) -> None:
+    """Look for the folder that a recipe names, where it names one.
+
+    Raises:
+        ConfigError: it is not on this machine.
+    """
+    if own.folder is not None:
+        _local_folder(own, own.folder)
+
+
 def variant_of(own: Weights, preset: PublishedWeights | None) -> str | None:
     """Return which variant of the files to read: the recipe's, or that of packaged weights."""
     named = own.repo or own.folder

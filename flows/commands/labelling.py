@@ -162,6 +162,7 @@ def _label(
     Returns:
         The listed images by outcome.
     """
+    from redepth.cluster.readiness import require_readiness
     from redepth.images.collection import canonical_uri, list_images
     from redepth.store.dataset import check_recipe, read_dataset
     from redepth.store.planning import plan_labels
@@ -180,6 +181,7 @@ def _label(
     if not found.num_pending:
         terminal.print_nothing_to_do(out, found)
         return found.outcomes
+    require_readiness(chosen, ray)
     terminal.print_head(photos, out, chosen, found)
     quieten_prefect()
     from flows.prefect_runs import run_to_report

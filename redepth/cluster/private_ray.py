@@ -10,6 +10,7 @@ and `_require_guarded` looks at the outcome: another release of Ray is refused r
 
 from __future__ import annotations
 
+import fcntl
 import ipaddress
 import logging
 import os
@@ -36,9 +37,11 @@ from redepth.errors import ConfigError
 # spills to disk what does not fit.
 OBJECT_STORE_BYTES = 1 << 30
 SHARED_MEMORY = Path("/dev/shm")
-# Ray refuses paths of sockets over 103 bytes; below its folder it needs
+PREFIX = "redepth-ray-"
+LOCK = "lock"
+# The kernel refuses paths of sockets over 107 bytes (103 on macOS); below its folder Ray needs
 # "/session_2026-01-31_23-59-59_123456_1234567/sockets/plasma_store".
-MAX_FOLDER_BYTES = 103 - 66
+MAX_FOLDER_BYTES = 103 - 65
 # What may tune a private instance. The rest of RAY_* speaks of other clusters, or of places where
 # this one must not listen, read or write.
 KEPT_SETTINGS = frozenset(
@@ -104,7 +107,7 @@ def _init(actors: Actors, folder: Path) -> None:
         job_config=JobWithoutDriverPaths(),
         _node_ip_address="127.0.0.1",
         # Ray opens its own folder to everybody (mode 0777); the one around it stays shut.
-        _temp_dir=str(folder / "ray"),
+        _temp_dir=str(folder / "r"),
         _plasma_directory=str(_object_store_folder(folder)),
         _system_config={"enable_metrics_collection": False},
     )
@@ -117,28 +120,46 @@ def _first_line(error: BaseException) -> str:
 @contextmanager
 def _private_folder() -> Iterator[Path]:
     """Make a folder that only this user can enter, for Ray's sockets, logs and spilled objects."""
-    folder = Path(tempfile.mkdtemp(prefix="redepth-", dir=_short_folder()))
+    parent = short_folder()
+    sweep(parent)
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
     try:
-        yield folder
+        with (folder / "new").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            (folder / "new").rename(folder / LOCK)  # nobody sees it before it is held
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _short_folder() -> str:
+def sweep(parent: Path) -> None:
+    """Remove the folders of this user's runs that were killed: nobody holds their locks."""
+    for folder in parent.glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            if folder.lstat().st_uid == os.getuid() and not folder.is_symlink():
+                _remove_unless_locked(folder)
+
+
+def _remove_unless_locked(folder: Path) -> None:
+    with (folder / LOCK).open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def short_folder() -> Path:
     """Return where temporary files go, or /tmp where that name is too long for Ray's sockets.
 
     Raises:
         ConfigError: neither will do.
     """
-    example = "redepth-12345678/ray"
-    for folder in (tempfile.gettempdir(), "/tmp", "/var/tmp"):
-        is_short = len(os.fsencode(str(Path(folder, example)))) <= MAX_FOLDER_BYTES
-        if is_short and os.access(folder, os.W_OK | os.X_OK):
+    room = MAX_FOLDER_BYTES - len(f"/{PREFIX}12345678/r")
+    for folder in map(Path, (tempfile.gettempdir(), "/tmp", "/var/tmp")):
+        if len(os.fsencode(folder)) <= room and os.access(folder, os.W_OK | os.X_OK):
             return folder
     raise ConfigError(
-        f"Ray's sockets have no place: TMPDIR ({tempfile.gettempdir()}) is longer than "
-        f"{MAX_FOLDER_BYTES - len(example) - 1} characters, and /tmp cannot be written. Set TMPDIR "
-        "to a short folder on this machine's own disk"
+        f"Ray's sockets have no place: the name of TMPDIR ({tempfile.gettempdir()}) has more than "
+        f"{room} characters, and /tmp cannot be written. Set TMPDIR to a folder with a short name "
+        "on this machine's own disk"
     )
 
 

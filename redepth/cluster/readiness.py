@@ -1,0 +1,45 @@
+"""What can be known to be missing before Ray, or anything else, is started for a run."""
+
+from __future__ import annotations
+
+import resource
+from contextlib import suppress
+
+from redepth.config import Recipe
+from redepth.errors import ConfigError
+from redepth.weights import require_folder
+
+# Ray's two servers open some 60 files and three more for each worker; Prefect's server, which holds
+# a connection for each task run, some 100. Short of them, they wait for ever instead of failing.
+OPEN_FILES = 512
+OPEN_FILES_PER_ACTOR = 8
+
+
+def require_readiness(recipe: Recipe, ray_address: str | None) -> None:
+    """Look for what a run needs on this machine; costs no time.
+
+    Args:
+        recipe: decides how many actors there are and where their weights lie.
+        ray_address: of a cluster, whose machines have limits and folders of their own.
+
+    Raises:
+        ConfigError: names the limit or the folder, and what to do.
+    """
+    num_actors = recipe.run.actors.num_actors or 1
+    _require_open_files(OPEN_FILES + (OPEN_FILES_PER_ACTOR * num_actors if not ray_address else 0))
+    if ray_address is None:
+        for model in recipe.labels.models():
+            require_folder(model.own)
+
+
+def _require_open_files(needed: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise ConfigError(
+            f"too few open files are allowed here: {hard} (ulimit -Hn), and a run of this size "
+            f"needs {needed}. Raise the limit (ulimit -n {max(4096, needed)}, or as root in "
+            "/etc/security/limits.conf), or take fewer actors (--actors)"
+        )
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        with suppress(ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
