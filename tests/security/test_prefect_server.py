@@ -85,25 +85,25 @@ def server_of(driver: int) -> psutil.Process | None:
 
 
 @contextmanager
-def running(tmp_path: Path, *settings: str) -> Iterator[subprocess.Popen[str]]:
+def running(tmp_path: Path, *settings: str) -> Iterator[subprocess.Popen[bytes]]:
     """Yield a run that has committed its first image and is far from its end."""
     photos = write_photographs(tmp_path / "photos", 40)
     out = tmp_path / "labels"
-    process = subprocess.Popen(
-        [str(REDEPTH), "label", str(photos), "--out", str(out), *settings],
-        env=environment(tmp_path), cwd=tmp_path, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+    with (tmp_path / "said").open("wb") as said:  # a pipe's end would wait for all who hold it
+        process = subprocess.Popen(
+            [str(REDEPTH), "label", str(photos), "--out", str(out), *settings],
+            env=environment(tmp_path), cwd=tmp_path, stdout=said, stderr=said,
+        )  # fmt: skip
     try:
         wait_until(
             lambda: process.poll() is not None or any((out / "labels").glob("*.parquet")),
             "no label came",
         )
-        assert process.poll() is None, process.communicate()[0]
+        assert process.poll() is None, (tmp_path / "said").read_text()
         yield process
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +204,8 @@ def test_a_run_whose_server_is_killed_labels_everything_and_says_so_once(tmp_pat
         assert server is not None
         server.kill()
         killed = time.monotonic()
-        said, _ = process.communicate(timeout=240)
+        process.wait(timeout=240)
+    said = (tmp_path / "said").read_text()
     assert process.returncode == 0, said
     assert time.monotonic() - killed < 120
     assert said.count("Prefect's server does not answer") == 1, said
