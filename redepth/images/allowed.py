@@ -54,6 +54,8 @@ class Allowed:
                     f"{shown(uri)}: a list may name parts of {', '.join(_INSIDE)} files, and "
                     f"{protocol!r} is none of them; name the file itself"
                 )
+        if len(inside) > 1:
+            raise ImageRejected(f"{uri}: a list may name no archive within an archive; unpack one")
         if not any(_lies_below(place, root) for root in self.roots):
             raise ImageRejected(
                 f"{shown(uri)}: a list may name what lies below {', '.join(self.roots)}, and this "

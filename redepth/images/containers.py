@@ -5,14 +5,13 @@ Parquet file the columns `id`, `caption`, `focal_px` and `fov_deg` alone. The im
 by whoever labels it:
 
 - `tar://NAME::CONTAINER` by the range of bytes that the listing has noted (one request); without
-  that, through fsspec's own tar filesystem, which knows the same names;
+  that, see `archives`, which knows the same names;
 - `parquet://COLUMN/ROW::CONTAINER` with its row group, the last of which is kept: images of a shard
   follow each other.
 """
 
 from __future__ import annotations
 
-import io
 import tarfile
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -20,10 +19,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, groupby
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from redepth.errors import ConfigError, ImageRejected
 from redepth.images.allowed import Allowed
+from redepth.images.archives import open_tar, tar_members
 from redepth.images.list_files import camera_of
 from redepth.images.opening import Host, open_source
 from redepth.images.parquet_bounds import LONGEST_TEXT, bounded_row_group, bounded_rows
@@ -40,10 +40,6 @@ _COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 _PARQUET_PROTOCOL = "parquet://"
 # Between two headers lies an image: more would only be read in vain.
 _READ_AHEAD_BYTES = 64 * 1024
-# A header and what belongs to it (a long name, PAX records) is read at once; honest ones have some
-# hundred bytes.
-_MAX_HEADER_BYTES = 2**20
-_MAX_READS_AT_END = 8
 _COLUMNS = ("id", "caption", "focal_px", "fov_deg")
 
 
@@ -75,52 +71,12 @@ def tar_images(uri: str, version: str | None, keeps: Any) -> Iterator[ImageRef]:
     try:
         with (
             filesystem.open(path, "rb", block_size=_READ_AHEAD_BYTES) as file,
-            tarfile.open(fileobj=cast("Any", _Headers(file)), mode="r:") as tar,
+            open_tar(file) as tar,
         ):
-            for _, sample in groupby(_members(tar), key=lambda member: _key(member.name)):
+            for _, sample in groupby(tar_members(tar), key=lambda member: _key(member.name)):
                 yield from _tar_sample(tar, list(sample), uri, version, keeps)
     except (tarfile.TarError, ValueError, IndexError) as error:  # the last two of PAX records
         raise ConfigError(f"{uri} is not a readable tar: {error}") from error
-
-
-class _Headers:
-    """A tar's file, of which no more is read at once than a header needs.
-
-    tarfile reads a long name, PAX records or a sparse file's map whole, of whatever size their
-    header says, and a map on and on where the file has ended.
-    """
-
-    def __init__(self, file: Any) -> None:
-        self._file = file
-        self._num_at_end = 0
-
-    def read(self, size: int) -> bytes:
-        if not 0 <= size <= _MAX_HEADER_BYTES:
-            raise tarfile.ReadError(
-                f"a header in it needs {size:,} bytes, expected {_MAX_HEADER_BYTES:,} at most"
-            )
-        content = bytes(self._file.read(size))
-        self._num_at_end = 0 if content else self._num_at_end + 1
-        if self._num_at_end > _MAX_READS_AT_END:
-            raise tarfile.ReadError("it ends within a header")
-        return content
-
-    def seek(self, position: int, whence: int = io.SEEK_SET) -> int:
-        return int(self._file.seek(position, whence))
-
-    def tell(self) -> int:
-        return int(self._file.tell())
-
-
-def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    last = -1
-    while (member := tar.next()) is not None:
-        cast("Any", tar).members = []  # or it would keep every header
-        if member.offset <= last:
-            raise tarfile.ReadError(f"the member after {last:,} bytes does not lie behind it")
-        last = member.offset
-        if member.isreg():
-            yield member
 
 
 def _key(name: str) -> str:

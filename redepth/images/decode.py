@@ -29,6 +29,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from redepth.config import Decoding
 from redepth.errors import ImageRejected, RedepthError
 from redepth.images.allowed import ANYTHING, Allowed
+from redepth.images.archives import is_in_archive, read_member
 from redepth.images.camera import exif_focal_px
 from redepth.images.containers import is_in_parquet, read_from_parquet, read_range
 from redepth.images.opening import WEB, open_source
@@ -151,6 +152,8 @@ def _read_bytes(ref: ImageRef, settings: Decoding, allowed: Allowed) -> bytes:
             return read_range(ref, allowed)
         if is_in_parquet(uri):
             content = read_from_parquet(uri, allowed)
+        elif is_in_archive(uri):
+            return read_member(uri, allowed, settings.max_bytes, _MAX_BYTES)
         elif is_local(uri):
             path = allowed.real_path(uri)
             return read_regular(path, settings.max_bytes, _MAX_BYTES)

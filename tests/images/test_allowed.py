@@ -52,6 +52,7 @@ def listed(photos: Path, name: str) -> str:
         "zip://a.png::{up}/private/a.zip", "zip://a.png::file://{up}/private/a.zip",
         "tar://a.png::http://169.254.169.254/a.tar", "simplecache::http://169.254.169.254/a.png",
         "simplecache::file://{up}/photos/a.png", "reference://a::file://{up}/photos/a.json",
+        "zip://a.png::zip://b.zip::file://{up}/photos/c.zip",
         "zip://a.png::simplecache::file://{up}/photos/a.zip", "dir://a::file://{up}/photos",
         "file://{up}/photos/a.png::file:///etc/passwd",
     ],

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import tarfile
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -47,7 +48,7 @@ for line in sys.stdin:
     try:
         refs = [ImageRef("a", path)] if what == "read" else list(islice(list_images(path), 5))
         for ref in refs:
-            read_image(ref, Decoding())
+            read_image(ref, Decoding(max_bytes=2**26))
         print("read", flush=True)
     except (ConfigError, ImageRejected) as error:
         print(type(error).__name__, str(error).replace(chr(10), " "), flush=True)
@@ -68,7 +69,7 @@ def child() -> Iterator[list[subprocess.Popen[str]]]:
 def said_of(child: list[subprocess.Popen[str]]) -> Said:
     """Return what lists a source, reads its first images, and returns how it was refused."""
 
-    def ask(path: Path, what: str = "list") -> str:
+    def ask(path: Path | str, what: str = "list") -> str:
         if not child:
             command = [sys.executable, "-c", CHILD]
             pipe = subprocess.PIPE
@@ -136,6 +137,48 @@ def test_tars(kind: str, tmp_path: Path, said_of: Said) -> None:
         file.write(content)
         file.truncate(20_000_000_000 if "8 GB" in kind else len(content))
     assert said in said_of(path)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in TARS if "caption" not in kind])
+def test_members_that_a_list_names(kind: str, tmp_path: Path, said_of: Said) -> None:
+    content, _ = TARS[kind]
+    with (tmp_path / "a.tar").open("wb") as file:
+        file.write(content)
+        file.truncate(20_000_000_000 if "8 GB" in kind else len(content))
+    (tmp_path / "l.txt").write_text(f"tar://a.png::{tmp_path}/a.tar\n")
+    assert "ImageRejected" in (said := said_of(tmp_path / "l.txt"))
+    assert "the archive cannot be read" in said
+
+
+ZIPS = {
+    "deflated": (zipfile.ZIP_DEFLATED, "labels.decoding.max_bytes"),
+    "bzip2": (zipfile.ZIP_BZIP2, "only members that are stored or deflated"),
+    "lzma": (zipfile.ZIP_LZMA, "only members that are stored or deflated"),
+}
+
+
+@pytest.mark.parametrize("kind", ZIPS)
+def test_zips(kind: str, tmp_path: Path, said_of: Said) -> None:
+    method, said = ZIPS[kind]
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", method) as archive, archive.open("a.png", "w") as member:
+        for _ in range(800):
+            member.write(bytes(2**20))
+    assert path.stat().st_size < 2_000_000
+    (tmp_path / "l.txt").write_text(f"zip://a.png::{path}\n")
+    assert said in said_of(tmp_path / "l.txt")
+    assert "labels.decoding.max_bytes" in said_of(f"zip://::{path}"), "its directory says it"
+
+
+def test_a_zip_with_a_directory_of_4_gb(tmp_path: Path, said_of: Said) -> None:
+    path = tmp_path / "a.zip"
+    size = 2**32 - 2
+    with path.open("wb") as file:
+        file.truncate(size)
+        file.seek(size)
+        file.write(struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, size, 0, 0))
+    (tmp_path / "l.txt").write_text(f"zip://a.png::{path}\n")
+    assert "the archive cannot be read (a header in it needs" in said_of(tmp_path / "l.txt")
 
 
 def test_a_compressed_tar_is_no_collection(tmp_path: Path, said_of: Said) -> None:
