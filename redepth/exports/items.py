@@ -45,12 +45,12 @@ def file_name(image_id: str) -> str:
     """Return an id as a file name: what is neither letter, digit, - nor _ becomes %XX.
 
     Different ids have different names; dots go too, since WebDataset ends a key at the first. One
-    that no disk would take is cut, and ends in a digest of the id.
+    that no disk would take is cut, and ends in "%-", which no other has, and a digest of the id.
     """
     name = quote(image_id, safe="").replace(".", "%2E").replace("~", "%7E")
     if len(name) <= _MAX_NAME_CHARS:
         return name
-    return f"{name[:_KEPT_CHARS]}~{hashlib.sha256(image_id.encode()).hexdigest()[:32]}"
+    return f"{name[:_KEPT_CHARS]}%-{hashlib.sha256(image_id.encode()).hexdigest()[:32]}"
 
 
 def read_items(labels: Labels, rows: Sequence[LabelRow], request: ExportRequest) -> Iterator[Item]:
