@@ -19,6 +19,7 @@ from flows.commands.arguments import (
     RetryOption,
 )
 from flows.embedded_server import quieten_prefect, start_prefect_server
+from flows.surroundings import require_surroundings
 from redepth.config import Recipe, load_recipe, shipped_recipes
 from redepth.costing import CostEstimate, estimate_cost
 from redepth.errors import OutputBusy, RunStopped
@@ -175,6 +176,7 @@ def _label(
     if not found.num_pending:
         terminal.print_nothing_to_do(out, found)
         return found.outcomes
+    require_surroundings()
     terminal.print_head(photos, out, chosen, found)
     quieten_prefect()
     from flows.label_images import SKIPPED, label_images
