@@ -162,6 +162,8 @@ def _run(
             begin(out, recipe, pool.cards)
             progress.begin(pool.num_actors)
             _label(plan, out, recipe, pool, progress, lease)
+        # Another run may have done what was left: its report is the one to stay.
+        lease.require()
         report = publish_report(out, recipe, plan, progress.outcomes)
         page.end(report.page)
     return report

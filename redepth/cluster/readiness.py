@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import tempfile
 from contextlib import suppress
+from pathlib import Path
 
 from redepth.config import Recipe
 from redepth.errors import ConfigError
@@ -13,6 +16,7 @@ from redepth.weights import require_folder
 # a connection for each task run, some 100. Short of them, they wait for ever instead of failing.
 OPEN_FILES = 512
 OPEN_FILES_PER_ACTOR = 8
+TEMPORARY_BYTES = 4 << 20
 
 
 def require_readiness(recipe: Recipe, ray_address: str | None) -> None:
@@ -23,13 +27,42 @@ def require_readiness(recipe: Recipe, ray_address: str | None) -> None:
         ray_address: of a cluster, whose machines have limits and folders of their own.
 
     Raises:
-        ConfigError: names the limit or the folder, and what to do.
+        ConfigError: names the limit, the folder or the space, and what to do.
     """
+    require_surroundings()
     num_actors = recipe.run.actors.num_actors or 1
     _require_open_files(OPEN_FILES + (OPEN_FILES_PER_ACTOR * num_actors if not ray_address else 0))
     if ray_address is None:
         for model in recipe.labels.models():
             require_folder(model.own)
+
+
+def require_surroundings() -> None:
+    """Refuse a working directory that was removed and a temporary one that is full.
+
+    Prefect's server and Ray start in them and, without, are waited for in vain.
+
+    Raises:
+        ConfigError: what is missing, and what to do.
+    """
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise ConfigError(
+            "the working directory of this command was removed; change to one that is there (cd), "
+            "then run again"
+        ) from error
+    # Python would silently take another one; SQLite and Ray do not.
+    folder = os.environ.get("TMPDIR") or None
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(TEMPORARY_BYTES))
+    except OSError as error:
+        raise ConfigError(
+            f"temporary files cannot be written in {folder or 'any usual folder'} "
+            f"({error.strerror or error}); a run needs {TEMPORARY_BYTES >> 20} MiB there: free some "
+            "space, or set TMPDIR to another folder"
+        ) from error
 
 
 def _require_open_files(needed: int) -> None:
