@@ -25,11 +25,12 @@ from typing import Any
 
 import psutil
 import ray
-from ray._private import parameter, ray_constants, utils
+from ray._private import parameter, ray_constants, utils, worker
 from ray._private.authentication.authentication_utils import is_token_auth_enabled
 from ray._raylet import AuthenticationTokenLoader, Config
 from ray.job_config import JobConfig
 
+from redepth.cluster.watch import watched
 from redepth.config import Actors
 from redepth.errors import ConfigError
 
@@ -75,7 +76,8 @@ def private_ray(actors: Actors) -> Iterator[None]:
     with _private_folder() as folder:
         try:
             _start(actors, folder)
-            yield
+            with watched(_servers(), folder):
+                yield
         finally:
             ray.shutdown()
             _forget_token()
@@ -111,6 +113,13 @@ def _init(actors: Actors, folder: Path) -> None:
         _plasma_directory=str(_object_store_folder(folder)),
         _system_config={"enable_metrics_collection": False},
     )
+
+
+def _servers() -> list[psutil.Process]:
+    """Return the processes of Ray that a run cannot do without."""
+    started = worker._global_node.all_processes
+    kinds = (ray_constants.PROCESS_TYPE_GCS_SERVER, ray_constants.PROCESS_TYPE_RAYLET)
+    return [psutil.Process(info.process.pid) for kind in kinds for info in started[kind]]
 
 
 def _first_line(error: BaseException) -> str:
@@ -227,16 +236,17 @@ def _ray_for_one_machine() -> Iterator[None]:
     """
     without_monitors = partial(parameter.RayParams, no_monitor=True, include_log_monitor=False)
     with ExitStack() as stack:
-        stack.enter_context(_replaced(ray_constants, "ENABLE_RAY_CLUSTER", False))
-        stack.enter_context(_replaced(parameter, "RayParams", without_monitors))
+        stack.enter_context(replaced(ray_constants, "ENABLE_RAY_CLUSTER", False))
+        stack.enter_context(replaced(parameter, "RayParams", without_monitors))
         stack.enter_context(
-            _replaced(utils, "get_dashboard_dependency_error", lambda: ImportError("not wanted"))
+            replaced(utils, "get_dashboard_dependency_error", lambda: ImportError("not wanted"))
         )
         yield
 
 
 @contextmanager
-def _replaced(module: Any, name: str, value: object) -> Iterator[None]:
+def replaced(module: Any, name: str, value: object) -> Iterator[None]:
+    """Have a name of a module stand for something else while the block runs."""
     before = getattr(module, name)
     setattr(module, name, value)
     try:

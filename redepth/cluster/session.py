@@ -7,18 +7,21 @@ import signal
 import socket
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
 import ray
+from ray._private import worker
 from ray.exceptions import RayError
 
-from redepth.cluster.private_ray import JobWithoutDriverPaths, private_ray
+from redepth.cluster.private_ray import JobWithoutDriverPaths, private_ray, replaced
 from redepth.cluster.probe import require_ray
 from redepth.config import Actors
 from redepth.errors import ConfigError
+
+logger = logging.getLogger(__name__)
 
 KNOCK_TIMEOUT_S = 10.0
 
@@ -42,6 +45,7 @@ def ray_session(
         ConfigError: no cluster answers at the address.
     """
     with ExitStack() as stack:
+        stack.enter_context(replaced(worker, "print_to_stdstream", _note))
         dashboard = None
         if address is None:
             stack.enter_context(private_ray(actors))
@@ -50,6 +54,11 @@ def ray_session(
             dashboard = stack.enter_context(_connected(address))
         stack.enter_context(_handling_sigterm(on_sigterm or _leave))
         yield dashboard
+
+
+def _note(said: Mapping[str, Any], ignore_prefix: bool) -> None:
+    """Take what Ray would print of tasks and actors: whoever waits for one of them is told."""
+    logger.debug("%s", "\n".join(said["lines"]))
 
 
 @contextmanager
