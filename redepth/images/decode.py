@@ -37,7 +37,7 @@ from redepth.images.reading import read_regular, require_size
 from redepth.images.ref_texts import is_broken
 from redepth.images.uris import is_local, protocol_of
 from redepth.redaction import lost_password, shown
-from redepth.storage_faults import Fault, classify, explained, in_words
+from redepth.storage_faults import Fault, classify, explained, in_words, server_code
 from redepth.types import ByteImage, DecodedImage, ImageRef
 
 # Named, so that Pillow never starts Ghostscript for an EPS, nor takes noise for a TGA or an XBM.
@@ -177,7 +177,12 @@ def _read_remote(uri: str, settings: Decoding, allowed: Allowed) -> bytes:
     filesystem, path = open_source(uri, allowed.hosts_for(uri), settings.max_bytes)
     if protocol_of(uri) in WEB:
         return bytes(filesystem.cat_file(path))
-    return bytes(filesystem.cat_file(path, start=0, end=settings.max_bytes + 1))
+    try:
+        return bytes(filesystem.cat_file(path, start=0, end=settings.max_bytes + 1))
+    except Exception as error:
+        if server_code(error) == "InvalidRange":  # S3's word for any range of an empty object
+            return b""
+        raise
 
 
 def _for_the_caller(fault: Fault, uri: str, error: Exception) -> RedepthError:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import fsspec
 import pyarrow as pa
@@ -142,4 +143,18 @@ def test_a_file_that_does_not_fit_into_memory_is_no_trouble_of_the_storage(
 
     monkeypatch.setattr(type(fsspec.filesystem("memory")), "cat_file", fail)
     with pytest.raises(ImageRejected, match="does not fit into memory"):
+        read_image(ImageRef("a", "memory://a.png"), Decoding())
+
+
+def test_an_empty_object_is_called_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S3 refuses any range of one."""
+
+    class Refused(OSError):
+        response: ClassVar = {"Error": {"Code": "InvalidRange"}}
+
+    def refuse(*_: object, **__: object) -> bytes:
+        raise Refused
+
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "cat_file", refuse)
+    with pytest.raises(ImageRejected, match="the file is empty"):
         read_image(ImageRef("a", "memory://a.png"), Decoding())
