@@ -64,10 +64,9 @@ def run_training(options: SharpDepthOptions, advance: Advance) -> list[TrainedMo
 
 
 def _open_pictures(url: str) -> tuple[DepthData, CoarseMaps]:
-    from redepth.config import Decoding
     from redepth.loading.labelled_pictures import LabelledPictures
     from redepth.store.reader import open_labels
 
     labels = open_labels(url)
-    pictures = LabelledPictures(labels, Decoding(**labels.dataset.recipe["decoding"]))
+    pictures = LabelledPictures(labels, labels.dataset.recorded.decoding)
     return pictures, pictures.coarse_map

@@ -440,7 +440,7 @@ def _load_yaml(text: str, what: str) -> Any:
         ConfigError: it is none, has aliases, or is nested too deep to be read.
     """
     try:
-        return yaml.load(text, Loader=_PlainLoader)
+        return yaml.load(text, Loader=_PlainLoader)  # noqa: S506  # a SafeLoader
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: 2026-13-45
         raise ConfigError(f"{what} is not YAML that can be read: {error}") from None
 

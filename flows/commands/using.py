@@ -67,7 +67,6 @@ def show(
     ] = False,
 ) -> None:
     """Draw one label: photograph, coarse, refined, confidence. Metric ones as points too."""
-    from redepth.config import Decoding
     from redepth.report.gallery import fetch_picture
     from redepth.report.pictures import draw_label
     from redepth.store.reader import open_labels
@@ -77,7 +76,7 @@ def show(
     row = found.row
     if not row.outcome.has_label:
         raise ConfigError(f"{row.id} has no label to draw: {row.outcome.words}, {row.reason}")
-    decoding = Decoding.model_validate(opened.dataset.recipe["decoding"])
+    decoding = opened.dataset.recorded.decoding
     picture = fetch_picture(found, decoding)
     if points is not None or view is not None:
         from redepth.exports.ply import write_ply

@@ -37,7 +37,7 @@ from redepth.errors import ConfigError
 # The default takes a third of the machine's memory. Labels in flight are some MB each, and Ray
 # spills to disk what does not fit.
 OBJECT_STORE_BYTES = 1 << 30
-SHARED_MEMORY = Path("/dev/shm")
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # Ray maps files without a name
 PREFIX = "redepth-ray-"
 LOCK = "lock"
 # The kernel refuses paths of sockets over 107 bytes (103 on macOS); below its folder Ray needs
@@ -162,7 +162,8 @@ def short_folder() -> Path:
         ConfigError: neither will do.
     """
     room = MAX_FOLDER_BYTES - len(f"/{PREFIX}12345678/r")
-    for folder in map(Path, (tempfile.gettempdir(), "/tmp", "/var/tmp")):
+    usual = (tempfile.gettempdir(), "/tmp", "/var/tmp")  # noqa: S108  # mkdtemp makes it, mode 0700
+    for folder in map(Path, usual):
         if len(os.fsencode(folder)) <= room and os.access(folder, os.W_OK | os.X_OK):
             return folder
     raise ConfigError(

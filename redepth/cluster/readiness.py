@@ -60,8 +60,8 @@ def require_surroundings() -> None:
     except OSError as error:
         raise ConfigError(
             f"temporary files cannot be written in {folder or 'any usual folder'} "
-            f"({error.strerror or error}); a run needs {TEMPORARY_BYTES >> 20} MiB there: free some "
-            "space, or set TMPDIR to another folder"
+            f"({error.strerror or error}); a run needs {TEMPORARY_BYTES >> 20} MiB there: free "
+            "some space, or set TMPDIR to another folder"
         ) from error
 
 

@@ -59,7 +59,7 @@ def read_items(labels: Labels, rows: Sequence[LabelRow], request: ExportRequest)
     Raises:
         ImageRejected: a photograph is wanted and not there any more; names it.
     """
-    decoding = Decoding.model_validate(labels.dataset.recipe["decoding"])
+    decoding = labels.dataset.recorded.decoding
     for run in _runs(rows):
         columns = [labels.read_run(run, quantity) for quantity in request.quantities]
         for row, *maps in zip(run, *columns, strict=True):

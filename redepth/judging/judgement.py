@@ -243,8 +243,8 @@ def judge_image(label: StoredLabel, file: TruthFile, alignment: Alignment) -> Im
 
 def _within(dataset: Dataset) -> float:
     """Return the factor of a recipe's fitted confidence, 1.25 where it has none."""
-    mapping = dataset.recipe.get("ensemble", {}).get("confidence_mapping")
-    return WITHIN if mapping is None else float(mapping["within"])
+    within = dataset.recorded.confidence_within
+    return WITHIN if within is None else within
 
 
 def _true_range(truth: Truth) -> TrueRange:

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from redepth.config import Decoding
 from redepth.errors import ConfigError
 from redepth.images.decode import read_image, resize
 from redepth.loading.order import Positions, consecutive, numbered
@@ -54,7 +53,7 @@ class SampleReader:
     def __init__(self, labels: Labels, contents: Contents) -> None:
         self._labels = labels.with_maps()
         self._contents = contents
-        self._decoding = Decoding.model_validate(labels.dataset.recipe["decoding"])
+        self._decoding = labels.dataset.recorded.decoding
         places = self._labels.table(["array_group", "array_index"])
         self.groups = numbered(places["array_group"].to_pylist())
         self.indices = places["array_index"].to_numpy().astype(np.int64)

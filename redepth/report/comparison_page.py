@@ -9,7 +9,6 @@ from datetime import datetime
 
 import numpy as np
 
-from redepth.config import Decoding
 from redepth.evaluation.alignments import as_disparity
 from redepth.evaluation.bootstrap import MeanInterval
 from redepth.geometry.alignment import fit_affine
@@ -206,7 +205,7 @@ def _gallery(found: LabelComparison, first: Labels, second: Labels) -> Gallery:
 
 
 def _fetch(labels: Labels, image_id: str) -> LabelPicture:
-    decoding = Decoding.model_validate(labels.dataset.recipe["decoding"])
+    decoding = labels.dataset.recorded.decoding
     return fetch_picture(labels[image_id], decoding, PICTURE_PX)
 
 

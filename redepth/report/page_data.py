@@ -10,7 +10,7 @@ from itertools import groupby
 from pathlib import PurePosixPath
 from typing import Any
 
-from redepth.config import Cost, Decoding
+from redepth.config import Cost
 from redepth.costing import estimate_cost
 from redepth.redaction import shown
 from redepth.report.cards import (
@@ -67,7 +67,7 @@ def read_page(out: str, cost: Cost, made: datetime, run: RunFacts | None = None)
             scales=scales_of(kind, pictures),
             num_labels=figures.num_labels,
             kind_words=KIND_WORDS[kind],
-            confidence_words=confidence_words(labels.dataset.confidence_within),
+            confidence_words=confidence_words(labels.dataset.recorded.confidence_within),
             up_to_scale=kind is not DepthKind.METRIC_DEPTH,
             intro=_intro(len(pictures), figures.num_labels),
         ),
@@ -91,7 +91,7 @@ def _pictures(
     labels: Labels, figures: CatalogueFigures, groups: Mapping[str, tuple[Group, ...]]
 ) -> Iterator[LabelPicture]:
     """Read the chosen labels, those of a shard together."""
-    decoding = Decoding.model_validate(labels.dataset.recipe["decoding"])
+    decoding = labels.dataset.recorded.decoding
     chosen = {
         (line["shard"], line["id"])
         for group in Group
@@ -124,7 +124,7 @@ def _groups_by_id(figures: CatalogueFigures) -> dict[str, tuple[Group, ...]]:
 
 def _usual_prompt(dataset: Dataset) -> str | None:
     """Return the prompt of images that have no caption of their own."""
-    prompt: str | None = dataset.recipe["refiner"].get("caption", {}).get("prompt")
+    prompt: str | None = dataset.recipe.get("refiner", {}).get("caption", {}).get("prompt")
     return prompt
 
 

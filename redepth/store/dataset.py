@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from redepth.config import LabelSettings, Recipe, differences
+from redepth.config import Decoding, Ensemble, Recipe, Storage, differences
 from redepth.errors import ConfigError, IntegrityError
 from redepth.store.layout import DATASET, FORMAT_VERSION
 from redepth.store.objects import Objects, open_objects
@@ -30,6 +30,26 @@ _MOST_MODELS = 64
 
 class _Versioned(BaseModel):
     format_version: int
+
+
+class Recorded(BaseModel):
+    """The settings of an output that readers ask for, typed.
+
+    Those of its coarse model and its refiner are not read: a package that brought such a part need
+    not be installed where its labels are.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    decoding: Decoding
+    ensemble: Ensemble
+    storage: Storage
+
+    @property
+    def confidence_within(self) -> float | None:
+        """The factor w if confidence is a fitted P(max(d/t, t/d) < w); None if it is agreement."""
+        mapping = self.ensemble.confidence_mapping
+        return None if mapping is None else mapping.within
 
 
 class _Stored(BaseModel):
@@ -51,6 +71,7 @@ class Dataset:
 
     Attributes:
         recipe: `Recipe.labels`, dumped: every setting that decides a label's bytes.
+        recorded: those of them that readers use.
         models: what was loaded to make the labels.
         software: package -> version of the run that began the output.
         created: UTC, ISO 8601.
@@ -59,6 +80,7 @@ class Dataset:
     recipe_name: str
     recipe_digest: str
     recipe: Mapping[str, Any]
+    recorded: Recorded
     models: tuple[ModelCard, ...]
     software: Mapping[str, str]
     created: str
@@ -67,12 +89,6 @@ class Dataset:
     def untrained(self) -> bool:
         """Whether a model had weights made from a seed, so that the labels mean nothing."""
         return any(model.untrained for model in self.models)
-
-    @property
-    def confidence_within(self) -> float | None:
-        """The factor w if confidence is a fitted P(max(d/t, t/d) < w); None if it is agreement."""
-        mapping = self.recipe["ensemble"].get("confidence_mapping")
-        return None if mapping is None else float(mapping["within"])
 
 
 def begin(out: str, recipe: Recipe, models: Sequence[ModelCard]) -> None:
@@ -161,10 +177,14 @@ def _decode(content: bytes, url: str) -> Dataset:
             "use the redepth that wrote it"
         )
     said = _Stored.model_validate_json(content)
-    # Readers take settings out of it by name.
-    LabelSettings.model_validate(said.recipe)
     return Dataset(
-        said.recipe_name, said.recipe_digest, said.recipe, said.models, said.software, said.created
+        said.recipe_name,
+        said.recipe_digest,
+        said.recipe,
+        Recorded.model_validate(said.recipe),
+        said.models,
+        said.software,
+        said.created,
     )
 
 

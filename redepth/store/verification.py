@@ -220,7 +220,7 @@ def _fits(
     coarse: arrays.ArrayFacts,
     dataset: Dataset,
 ) -> bool:
-    dtype = arrays.stored_dtype(quantity, dataset.recipe["storage"]["dtype"])
+    dtype = arrays.stored_dtype(quantity, dataset.recorded.storage.dtype)
     return (array.dtype, array.shape) == (dtype, (len(said.images), *coarse.shape[1:]))
 
 

@@ -15,7 +15,7 @@ from flows.progress_bar import progress_bar
 from redepth.config import Deployment, load_recipe
 from redepth.errors import ConfigError
 from redepth.store.cleaning import Leftover
-from redepth.store.dataset import Dataset
+from redepth.store.dataset import Dataset, Recorded
 from redepth.store.planning import Plan
 from redepth.store.reader import OutputSummary
 from redepth.store.verification import Verification
@@ -29,13 +29,14 @@ LETTERS = "[/][bold red]y[/] :skull: \\"
 OUTCOMES = dict.fromkeys(Outcome, 1)
 PLAN = Plan("m", 3, 1, 2, 1, 5, OUTCOMES, num_changed=1, num_vanished=1, vanished=(HOSTILE,))
 RECIPE = load_recipe("mini").model_copy(update={"name": HOSTILE, "description": HOSTILE})
+RECORDED = Recorded.model_validate(RECIPE.labels.model_dump())
 ROW = LabelRow(id=HOSTILE, uri=HOSTILE, outcome=Outcome.FAILED, reason=HOSTILE, caption=HOSTILE)
 CARD = ModelCard("coarse", HOSTILE, HOSTILE, None, "0" * 64, HOSTILE, non_commercial=True)
 
 
 def summary() -> OutputSummary:
     dataset = Dataset(
-        recipe_name=HOSTILE, recipe_digest="d", recipe={}, models=(CARD,), software={},
+        recipe_name=HOSTILE, recipe_digest="d", recipe={}, recorded=RECORDED, models=(CARD,), software={},
         created=HOSTILE,
     )  # fmt: skip
     return OutputSummary(dataset, OUTCOMES, 0)
