@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from redepth.config import Decoding
 from redepth.errors import ConfigError
-from redepth.images.decode import read_image, resize
+from redepth.images.decode import resize
+from redepth.images.locator import Photographs
 from redepth.loading.coarse_maps import without_holes
 from redepth.store.reader import Labels
 from redepth.training.data import DepthExample
-from redepth.types import CoarseDepth, DepthKind, ImageRef
+from redepth.types import CoarseDepth, DepthKind
 
 
 class LabelledPictures:
     """The images of a label output whose maps are metric: a `DepthData`, and its `CoarseMaps`."""
 
-    def __init__(self, labels: Labels, decoding: Decoding) -> None:
+    def __init__(self, labels: Labels, photographs: Photographs) -> None:
         """Take every image that has maps.
 
         Raises:
@@ -39,12 +39,16 @@ class LabelledPictures:
             )
         self.images = sorted(row["id"] for row in rows)
         self._labels = labels
-        self._decoding = decoding
+        self._photographs = photographs
 
     def read(self, number: int) -> DepthExample:
-        """Read a photograph at its label's size, with its coarse map where truth would be."""
+        """Read a photograph at its label's size, with its coarse map where truth would be.
+
+        Raises:
+            ImageRejected: the photograph that was labelled cannot be read; says why.
+        """
         label = self._labels[self.images[number]]
-        image = read_image(ImageRef(label.row.id, label.row.uri), self._decoding)
+        image = self._photographs.open(label.row)
         depth_hw = label.coarse
         rgb_hw3 = resize(image.rgb_hw3, *depth_hw.shape)
         return DepthExample(rgb_hw3, depth_hw, np.isfinite(depth_hw) & (depth_hw > 0))
