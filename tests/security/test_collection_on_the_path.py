@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from attacked_run import QUICK, done, photographs
+
+from tests.security.attacked_run import QUICK, done, photographs
 
 pytestmark = [pytest.mark.security, pytest.mark.timeout(600)]
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_samples import CARD, commit_all, image, images, label, recipe, shard_plans
 
 from redepth.errors import CommitConflict, ConfigError, IntegrityError
 from redepth.store import layout, manifest, part_index, planning
@@ -21,6 +20,7 @@ from redepth.store.planning import plan_labels
 from redepth.store.reader import open_labels
 from redepth.store.shards import write_shard
 from redepth.types import ImageRef, Outcome
+from tests.store.store_samples import CARD, commit_all, image, images, label, recipe, shard_plans
 
 
 @settings(max_examples=15)
