@@ -108,8 +108,9 @@ format: install ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff format .
 
 .PHONY: docs
-docs: install ## Write the page that is made from the code (docs/recipes.md)
+docs: install ## Write what of the docs is made from the code
 	@$(BIN)/python scripts/write_recipe_reference.py docs/recipes.md
+	@$(BIN)/python scripts/write_export_formats.py docs/using-labels.md
 
 # Where `make lab` writes; git ignores it.
 LAB := lab
