@@ -108,8 +108,9 @@ format: install ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff format .
 
 .PHONY: docs
-docs: install ## Write the page that is made from the code (docs/recipes.md)
+docs: install ## Write what is made from the code (docs/recipes.md, a table of docs/evaluation.md)
 	@$(BIN)/python scripts/write_recipe_reference.py docs/recipes.md
+	@$(BIN)/python scripts/write_dataset_table.py docs/evaluation.md
 
 # Where `make lab` writes; git ignores it.
 LAB := lab
