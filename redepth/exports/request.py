@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from redepth.errors import ConfigError
-from redepth.store.layout import QUANTITIES
+from redepth.quantities import QUANTITIES
 from redepth.types import DepthKind
 
 MILLIMETRES = 1000.0
