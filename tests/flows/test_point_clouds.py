@@ -52,7 +52,7 @@ def metric_label(ref: ImageRef, kind: DepthKind) -> Label:
         focal_source=FocalSource.EXIF if ref.id == "a" else None,
         far_share=SKY_ROWS / height_px if kind is DepthKind.METRIC_DEPTH else None,
     )  # fmt: skip
-    return Label(row, LabelArrays(column_hw, column_hw, absent, absent))
+    return Label(row, LabelArrays.of_depth(column_hw, column_hw, absent, absent))
 
 
 def write_output(folder: Path, kind: DepthKind = DepthKind.METRIC_DEPTH) -> Path:
@@ -156,7 +156,7 @@ def test_what_a_metric_label_must_not_have_is_found(tmp_path: Path) -> None:
     def spoil(label: Label, how: str) -> Label:
         arrays = label.arrays
         assert arrays is not None
-        refined = arrays.refined_hw.copy()
+        refined = arrays["refined"].copy()
         if how == "beyond":
             refined[0, 0] = 5
         if how == "behind":

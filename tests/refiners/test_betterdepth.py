@@ -51,7 +51,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> list[ImageRef]:
 def maps(label: Label) -> tuple[bytes, ...]:
     assert label.arrays is not None
     arrays = label.arrays
-    return tuple(a.tobytes() for a in (arrays.refined_hw, arrays.spread_hw, arrays.confidence_hw))
+    return tuple(a.tobytes() for a in (arrays["refined"], arrays["spread"], arrays["confidence"]))
 
 
 def test_a_label_does_not_depend_on_its_neighbours(
@@ -71,7 +71,7 @@ def test_there_is_a_confidence_and_it_varies(
     label = labeller.label(photographs[1])
     assert label.arrays is not None
     assert label.row.num_members == 4
-    assert 0 <= label.arrays.confidence_hw.min() < label.arrays.confidence_hw.max() <= 1
+    assert 0 <= label.arrays["confidence"].min() < label.arrays["confidence"].max() <= 1
     assert not label.row.untrained
 
 
