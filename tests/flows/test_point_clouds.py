@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 import trimesh
 from PIL import Image
-from test_cli import run
 
 from redepth.config import Recipe
-from redepth.exports.request import ExportFormat, ExportRequest
+from redepth.exports.request import ExportRequest
 from redepth.exports.writing import export_labels
 from redepth.store.dataset import begin
 from redepth.store.manifest import read_shard_plans
@@ -31,6 +30,7 @@ from redepth.types import (
     ModelCard,
     Outcome,
 )
+from tests.flows.test_cli import run
 
 SIZES = {"a": (12, 16), "b": (8, 10), "c": (8, 10)}
 SKY_ROWS = 3
@@ -139,7 +139,7 @@ def test_labels_with_holes_are_verified_read_and_exported(tmp_path: Path) -> Non
         refined = labels[name].refined
         assert refined.shape == size
         assert np.isnan(refined[:SKY_ROWS]).all() and np.isfinite(refined[SKY_ROWS:]).all()
-    request = ExportRequest(ExportFormat.PNG16, ("refined",))
+    request = ExportRequest("png16", ("refined",))
     num_lost = export_labels(labels, str(tmp_path / "png"), request)
     depth = labels["a"].refined
     with Image.open(tmp_path / "png/refined/a.png") as image:

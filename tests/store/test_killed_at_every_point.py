@@ -12,16 +12,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from killed_worker import NUM_IMAGES, PER_SHARD, run, run_killed_at, run_killed_writing
 
 from redepth.errors import ConfigError
 from redepth.store.cleaning import find_leftovers, remove_leftovers
 from redepth.store.reader import open_labels
 from redepth.store.verification import verify_labels
+from tests.store.killed_worker import NUM_IMAGES, PER_SHARD, run, run_killed_at, run_killed_writing
 
 # Imports once; each process to be killed is a fork of that server.
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["killed_worker"])
+CONTEXT.set_forkserver_preload(["tests.store.killed_worker"])
 TOMORROW = datetime.now(UTC) + timedelta(days=2)
 
 
@@ -96,12 +96,12 @@ def num_committed(out: Path) -> int:
         return 0
 
 
-EVERY_ONE = pytest.param(1, marks=[pytest.mark.slow, pytest.mark.timeout(1500)])
+EVERY_ONE = pytest.param(1, marks=[pytest.mark.chaos, pytest.mark.timeout(1500)])
 
 
 @pytest.mark.parametrize("step", [9, EVERY_ONE])
 def test_killed_before_an_operation(tmp_path: Path, quiet_digest: str, step: int) -> None:
-    """Every operation in the slow tests, every ninth in the fast ones."""
+    """Every operation with `make test-chaos`, every ninth in the fast tests."""
     seen_after_kill = set()
     for operation in range(0, 400, step):
         out = tmp_path / str(operation)
