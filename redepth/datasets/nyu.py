@@ -6,27 +6,22 @@ from pathlib import Path
 
 import numpy as np
 
+from redepth.datasets.depth_file import by_pattern
+from redepth.datasets.files import read_png16
+from redepth.datasets.ground_truth import DepthLimits, GroundTruth, Size, make_ground_truth
+from redepth.datasets.part import DepthDataset
 from redepth.errors import ConfigError
 from redepth.images.data_files import read_pixels
-from redepth.truth.files import find_files, name_below, read_png16
-from redepth.truth.truth import Size, Truth, TruthFile, make_truth
 
 UNITS_PER_M = 1000.0
-LOWEST_M, HIGHEST_M = 1e-3, 10.0
+LIMITS = DepthLimits(1e-3, 10.0)
 SIZE_HW = 480, 640
 EIGEN_CROP = slice(45, 471), slice(41, 601)
 RAW_INVALID = 2047
 PATTERNS = ("**/*depth*.png", "**/*.png", "**/*depth*.pgm", "**/*.pgm")
-EXPECTED = "16-bit depth PNGs in mm (sync_depth_00012.png) or the sensor's raw .pgm, 640 x 480"
 
 
-def find_nyu(root: Path) -> list[TruthFile]:
-    """Return NYU's truths; pixels outside Eigen's crop and from 10 m on are not scored."""
-    files = find_files(root, PATTERNS, EXPECTED)
-    return [TruthFile(name_below(root, path), path, read_nyu) for path in files]
-
-
-def read_nyu(path: Path, image_hw: Size) -> Truth:
+def read_nyu(path: Path, image_hw: Size) -> GroundTruth:
     """Read one depth file, metres. Holes lie along object borders: it has no edges.
 
     Source: Silberman et al. 2012; the crop is that of Eigen et al. 2014.
@@ -36,7 +31,7 @@ def read_nyu(path: Path, image_hw: Size) -> Truth:
     if depth_hw.shape != SIZE_HW:
         height, width = depth_hw.shape
         raise ConfigError(f"{path}: Eigen's crop is for 640 x 480, this is {width} x {height}")
-    return make_truth(depth_hw, within=(LOWEST_M, HIGHEST_M), crop=EIGEN_CROP)
+    return make_ground_truth(depth_hw, limits=LIMITS, crop=EIGEN_CROP)
 
 
 def read_raw_depth(path: Path) -> np.ndarray:
@@ -52,3 +47,13 @@ def read_raw_depth(path: Path) -> np.ndarray:
     depth_hw = np.zeros_like(raw)
     np.divide(351.3, 1092.5 - raw, out=depth_hw, where=known)
     return depth_hw
+
+
+NYU = DepthDataset(
+    "nyu",
+    files="`sync_depth_*.png`, 16-bit, mm; or the raw sensor's `.pgm` (not registered to colour)",
+    list_files=by_pattern(read_nyu, *PATTERNS),
+    read=read_nyu,
+    photographs=("**/*rgb*.jpg", "**/*rgb*.png", "**/*.jpg", "**/*.ppm"),
+    scored="Eigen's crop, below 10 m",
+)

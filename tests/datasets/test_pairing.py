@@ -1,4 +1,4 @@
-"""Which truth belongs to which photograph."""
+"""Which ground truth belongs to which photograph."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from redepth.truth.pairing import pair
-from redepth.truth.truth import Size, Truth, TruthFile
+from redepth.datasets.depth_file import DepthFile
+from redepth.datasets.ground_truth import GroundTruth, Size
+from redepth.datasets.pairing import pair
 
 
-def unread(path: Path, image_hw: Size) -> Truth:
+def unread(path: Path, image_hw: Size) -> GroundTruth:
     raise AssertionError("pairing reads no file")
 
 
-def file(name: str) -> TruthFile:
-    return TruthFile(name, Path("/truth") / f"{name}.png", unread)
+def file(name: str) -> DepthFile:
+    return DepthFile(name, Path("/truth") / f"{name}.png", unread)
 
 
 @pytest.mark.parametrize(
@@ -29,10 +30,10 @@ def file(name: str) -> TruthFile:
         ("/photos/cones/im2.png", "cones/im2"),
     ],
 )
-def test_one_photograph_and_one_truth_of_a_name_are_a_pair(uri: str, name: str) -> None:
+def test_one_photograph_and_one_file_of_a_name_are_a_pair(uri: str, name: str) -> None:
     found = pair({"a": uri, "b": "/photos/other.png"}, [file(name), file("unused")])
     assert {i: f.name for i, f in found.pairs.items()} == {"a": name}
-    assert (found.alone, found.num_unused) == (("b",), 1)
+    assert (found.unmatched, found.num_unused) == (("b",), 1)
 
 
 def test_names_that_repeat_are_told_apart_by_folders() -> None:
@@ -48,23 +49,23 @@ def test_names_that_repeat_are_told_apart_by_folders() -> None:
         for camera in ("image_03", "image_02")
     ]
     found = pair(uris, files)
-    assert not found.alone
+    assert not found.unmatched
     for image_id, truth in found.pairs.items():
         drive, camera = image_id.split()
         assert truth.name == f"{drive}/proj_depth/groundtruth/{camera}/0000000005"
 
 
-def test_a_photograph_does_not_take_the_truth_of_another() -> None:
+def test_a_photograph_does_not_take_the_depth_of_another() -> None:
     uris = {drive: f"/raw/{drive}/5.png" for drive in ("first", "second")}
     found = pair(uris, [file("second/5")])
     assert list(found.pairs) == ["second"]
-    assert found.alone == ("first",)
+    assert found.unmatched == ("first",)
 
 
 def test_a_tie_is_no_pair() -> None:
     found = pair({"a": "/raw/5.png"}, [file("first/5"), file("second/5")])
     assert not found.pairs
-    assert found.alone == ("a",)
+    assert found.unmatched == ("a",)
     assert found.num_unused == 2
 
 

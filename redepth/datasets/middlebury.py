@@ -10,31 +10,35 @@ from pathlib import Path
 
 import numpy as np
 
+from redepth.datasets.depth_file import DepthFile
+from redepth.datasets.files import Doubles
+from redepth.datasets.ground_truth import (
+    GroundTruth,
+    GroundTruthKind,
+    Size,
+    make_ground_truth,
+)
+from redepth.datasets.part import DepthDataset
 from redepth.errors import ConfigError
+from redepth.geometry.camera import Pinhole
 from redepth.images.data_files import read_pixels, read_text
-from redepth.truth.files import Doubles, find_files
-from redepth.truth.truth import Pinhole, Size, Truth, TruthFile, TruthKind, make_truth
 
-# Truth of the left view, and the stem of the photograph it belongs to.
+# Disparity of the left view, and the stem of the photograph it belongs to.
 VIEWS = {"disp0": "im0", "disp0GT": "im0", "disp1": "view1", "disp2": "im2"}
 PATTERNS = ("**/disp0.pfm", "**/disp0GT.pfm", "**/disp1.p[ng]*", "**/disp2.p[ng]*")
-EXPECTED = "disp0.pfm with calib.txt (2014, 2021), disp1.png (2005, 2006) or disp2.png (2001, 2003)"
 FULL_WIDTH_2003_PX = 1800
 CALIBRATION = "calib.txt"
 _MAX_CALIBRATION_BYTES = 2**16
 
 
-def find_middlebury(root: Path) -> list[TruthFile]:
-    """Return the truths of all scenes below `root`, whichever year they are of."""
-    files: list[Path] = []
-    for pattern in PATTERNS:
-        files += root.glob(pattern)
-    found = files or find_files(root, PATTERNS, EXPECTED)
-    return [TruthFile(_image_name(root, path), path, read_middlebury) for path in sorted(found)]
+def list_middlebury(root: Path) -> list[DepthFile]:
+    """List the disparities of all scenes below `root`, of whichever year."""
+    found = sorted(path for pattern in PATTERNS for path in root.glob(pattern))
+    return [DepthFile(_image_name(root, path), path, read_middlebury) for path in found]
 
 
-def read_middlebury(path: Path, image_hw: Size) -> Truth:
-    """Read one scene's truth: z-depth in metres where calib.txt is there, else disparity in px.
+def read_middlebury(path: Path, image_hw: Size) -> GroundTruth:
+    """Read one scene: z-depth in metres where calib.txt is there, else disparity in px.
 
     z = baseline * focal / (disparity + doffs). Unknown is infinite in PFM and 0 elsewhere.
 
@@ -43,12 +47,14 @@ def read_middlebury(path: Path, image_hw: Size) -> Truth:
     disparity_hw = read_disparity(path)
     calibration = path.with_name(CALIBRATION)
     if not calibration.is_file():
-        return make_truth(disparity_hw, kind=TruthKind.DISPARITY, unit="px", has_edges=True)
+        return make_ground_truth(
+            disparity_hw, kind=GroundTruthKind.DISPARITY, unit="px", has_edges=True
+        )
     camera, offset_px, baseline_m = read_calibration(calibration)
     known = np.isfinite(disparity_hw) & (disparity_hw > 0) & (disparity_hw + offset_px > 0)
     depth_hw = np.zeros_like(disparity_hw)
     np.divide(baseline_m * camera.focal_x_px, disparity_hw + offset_px, out=depth_hw, where=known)
-    return make_truth(depth_hw, known, has_edges=True, camera=camera)
+    return make_ground_truth(depth_hw, known, has_edges=True, camera=camera)
 
 
 def read_disparity(path: Path) -> Doubles:
@@ -98,3 +104,14 @@ def read_calibration(path: Path) -> tuple[Pinhole, float, float]:
 
 def _image_name(root: Path, path: Path) -> str:
     return path.with_name(VIEWS[path.stem]).relative_to(root).as_posix()
+
+
+MIDDLEBURY = DepthDataset(
+    "middlebury",
+    files="`disp0.pfm`, `disp1.png` or `disp2.png`; with `calib.txt` beside it: depth",
+    list_files=list_middlebury,
+    read=read_middlebury,
+    photographs=("**/im0.png", "**/view1.png", "**/im2.p[np][gm]"),
+    unit="m, or px",
+    has_edges=True,
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -9,9 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from redepth.training.data import CoarseMaps, DepthData
+from redepth.datasets.ground_truth import GroundTruth
+from redepth.datasets.sample import Samples
 from redepth.training.draws import Draws
 from redepth.training.scene_examples import ExampleBatch
+from redepth.types import CoarseDepth
+
+CoarseMaps = Callable[[str], CoarseDepth]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +34,7 @@ class DataSource:
 
     def __init__(
         self,
-        data: DepthData,
+        data: Samples,
         coarse_maps: CoarseMaps,
         size_hw: tuple[int, int],
         device: torch.device,
@@ -71,20 +76,25 @@ class DataSource:
         """Return an example whose truth is of its coarse map's kind, larger where it is nearer."""
         found = self._data.read(number)
         coarse = self._coarse_maps(self._data.images[number])
-        depth = torch.from_numpy(found.depth_hw)
-        valid = torch.from_numpy(found.valid_hw)
-        known = torch.where(valid, depth, 1.0)
         image = torch.tensor(found.rgb_hw3).permute(2, 0, 1).float() / 255.0
         towards = coarse.kind.grows_towards_camera
         coarse_hw = torch.from_numpy(coarse.map_hw) * (1.0 if towards else -1.0)
-        truth_hw = 1.0 / known if towards else -known
-        window = _Window.of((depth.shape[0], depth.shape[1]), self._size_hw, place)
+        valid = torch.from_numpy(found.truth.known_hw)
+        truth_hw = _growing_towards_camera(found.truth, valid, as_disparity=towards)
+        window = _Window.of(found.truth.size_hw, self._size_hw, place)
         return Example(
             window.cut(image, "bilinear"),
             window.cut(truth_hw[None], "nearest-exact")[0],
             window.cut(coarse_hw[None], "bilinear")[0],
             window.cut(valid[None].float(), "nearest-exact")[0] > 0.5,
         )
+
+
+def _growing_towards_camera(truth: GroundTruth, valid: Tensor, *, as_disparity: bool) -> Tensor:
+    """Return disparity, or depth with its sign changed; finite where nothing is known too."""
+    depth_hw = truth.disparity_hw() if as_disparity else truth.depth_hw()
+    known = torch.where(valid, torch.from_numpy(depth_hw), 1.0)
+    return known if as_disparity else -known
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Finding a layout's files and reading those that are 16-bit PNGs."""
+"""Finding a data set's files and reading pictures and 16-bit PNGs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from redepth.errors import ConfigError
 from redepth.images.data_files import read_pixels
+from redepth.types import ByteImage
 
 Doubles = npt.NDArray[np.float64]
 
@@ -23,19 +24,13 @@ ROLE_WORDS = frozenset(
 )  # fmt: skip
 
 
-def find_files(root: Path, patterns: Sequence[str], expected: str) -> list[Path]:
-    """Return what the first pattern that matches anything finds below `root`, sorted.
-
-    Raises:
-        ConfigError: no such folder, or nothing in it looks like the layout.
-    """
-    if not root.is_dir():
-        raise ConfigError(f"no folder {root}: --truth takes a folder with {expected}")
+def first_matching(root: Path, patterns: Sequence[str]) -> list[Path]:
+    """Return the files that the first pattern finds which finds any, sorted; else none."""
     for pattern in patterns:
         found = sorted(path for path in root.glob(pattern) if path.is_file())
         if found:
             return found
-    raise ConfigError(f"{root} holds no truth of this layout; expected {expected}")
+    return []
 
 
 def name_below(root: Path, path: Path) -> str:
@@ -52,6 +47,15 @@ def stem_key(stem: str) -> str:
     return "_".join(word for word in words if word not in ROLE_WORDS)
 
 
+def read_picture(path: Path) -> ByteImage:
+    """Read a picture, uint8 [H, W, 3].
+
+    Raises:
+        ConfigError: it is none.
+    """
+    return np.asarray(read_pixels(path).convert("RGB"))
+
+
 def read_png16(path: Path) -> Doubles:
     """Return the values of a 16-bit grey PNG, float64 [H, W].
 
@@ -62,3 +66,9 @@ def read_png16(path: Path) -> Doubles:
     if image.mode not in ("I;16", "I;16B", "I"):
         raise ConfigError(f"{path}: expected a 16-bit grey PNG, got {image.format} {image.mode}")
     return np.asarray(image, dtype=np.float64)
+
+
+def require_same_size(path: Path, found_hw: tuple[int, ...], image_hw: tuple[int, int]) -> None:
+    """Refuse a rendered depth map that is not as large as its picture."""
+    if found_hw != image_hw:
+        raise ConfigError(f"{path} is {found_hw}, expected {image_hw} as its picture is")

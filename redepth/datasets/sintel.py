@@ -6,23 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
+from redepth.datasets.depth_file import by_pattern
+from redepth.datasets.ground_truth import DepthLimits, GroundTruth, Size, make_ground_truth
+from redepth.datasets.part import DepthDataset
 from redepth.errors import ConfigError
 from redepth.images.data_files import read_file
-from redepth.truth.files import find_files, name_below
-from redepth.truth.truth import Size, Truth, TruthFile, make_truth
 
 TAG = 202021.25  # "PIEH" read as a float
 HEADER_BYTES = 12
-HIGHEST_M = 72.0
+LIMITS = DepthLimits(0.0, 72.0)
 
 
-def find_sintel(root: Path) -> list[TruthFile]:
-    """Return Sintel's truths; from 72 m on they are not scored."""
-    files = find_files(root, ("**/*.dpt",), "depth/<sequence>/frame_*.dpt")
-    return [TruthFile(name_below(root, path), path, read_dpt) for path in files]
-
-
-def read_dpt(path: Path, image_hw: Size) -> Truth:
+def read_dpt(path: Path, image_hw: Size) -> GroundTruth:
     """Read one .dpt, metres: tag float32, width and height int32, then float32 row by row.
 
     Source: Butler et al. 2012; the cap is that of Ranftl et al. 2020.
@@ -34,4 +29,15 @@ def read_dpt(path: Path, image_hw: Size) -> Truth:
     if len(content) != HEADER_BYTES + 4 * width * height:
         raise ConfigError(f"{path}: {width} x {height} in its header, {len(content)} bytes in all")
     depth_hw = np.frombuffer(content, "<f4", offset=HEADER_BYTES).reshape(height, width)
-    return make_truth(depth_hw, within=(0.0, HIGHEST_M), has_edges=True)
+    return make_ground_truth(depth_hw, limits=LIMITS, has_edges=True)
+
+
+SINTEL = DepthDataset(
+    "sintel",
+    files="`**/*.dpt`",
+    list_files=by_pattern(read_dpt, "**/*.dpt"),
+    read=read_dpt,
+    photographs=("**/final/**/*.png", "**/clean/**/*.png", "**/*.png"),
+    scored="below 72 m",
+    has_edges=True,
+)
