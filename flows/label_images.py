@@ -25,7 +25,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from flows import terminal
-from redepth.cluster.pool import LabelPool
+from redepth.cluster.pool import ActorPool
 from redepth.cluster.readiness import require_readiness
 from redepth.cluster.session import SignalHandler, ray_session
 from redepth.config import Recipe
@@ -158,7 +158,7 @@ def _run(
     ):
         with (
             ray_session(ray_address, recipe.run.actors, _on_sigterm()) as dashboard,
-            LabelPool(recipe, allowed=allowed) as pool,
+            ActorPool(recipe, allowed=allowed) as pool,
         ):
             page.show_dashboard(dashboard)
             begin(out, recipe, pool.cards)
@@ -172,7 +172,7 @@ def _run(
 
 
 def _label(
-    plan: Plan, out: str, recipe: Recipe, pool: LabelPool, progress: RunProgress, lease: Lease
+    plan: Plan, out: str, recipe: Recipe, pool: ActorPool, progress: RunProgress, lease: Lease
 ) -> None:
     """Drive every shard of the plan, some at a time, until all are committed."""
     task = refine_shards.with_options(retries=recipe.run.sharding.task_retries)

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from redepth.datasets import datasets
 from redepth.errors import ConfigError
 from redepth.evaluation.alignments import Alignment
 from redepth.redaction import refuse_secrets
@@ -104,26 +105,26 @@ ExportOut = Annotated[
     typer.Option("--out", "-o", callback=_checked_url, help="A folder or any fsspec URL."),
 ]
 
-TruthPath = Annotated[
+GroundTruthPath = Annotated[
     Path,
     typer.Option(
-        "--truth",
+        "--ground-truth",
         metavar="DIR",
-        help="A folder in the layout, or a .csv with columns 'uri' and 'truth'.",
+        help="A folder in the format, or a .csv with columns 'uri' and 'ground_truth'.",
     ),
 ]
-LayoutName = Annotated[
+DatasetFormat = Annotated[
     str,
     typer.Option(
-        "--layout",
-        "-l",
-        help="kitti, kitti-eigen-crop, nyu, tum, scannet, eth3d, diode, sintel, middlebury, ibims "
-        "or scenes.",
+        "--dataset-format",
+        metavar="NAME",
+        help=f"How its files lie: {', '.join(datasets.names())}.",
     ),
 ]
 AlignOption = Annotated[
-    Alignment, typer.Option("--align", help="How labels are brought to the truth.")
+    Alignment, typer.Option("--align", help="How labels are aligned to the ground truth.")
 ]
 Partial = Annotated[
-    bool, typer.Option("--partial", help="Leave out images without a truth; else they are refused.")
+    bool,
+    typer.Option("--partial", help="Leave out images without ground truth; else they are refused."),
 ]

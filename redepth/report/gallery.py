@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from redepth.errors import ConfigError, ImageRejected, TransientError
 from redepth.images.decode import resize
 from redepth.images.locator import Photographs
 from redepth.images.uris import is_local
-from redepth.report.pictures import LabelPicture, Unread
+from redepth.report.pictures import ALWAYS_DRAWN, LabelPicture, Unread
 from redepth.report.scene_errors import SceneErrors, scene_errors
 from redepth.scenes.collection import truth_beside
 from redepth.store.reader import StoredLabel
@@ -18,14 +18,23 @@ from redepth.types import ByteImage, DecodedImage, LabelRow
 
 
 def fetch_picture(
-    label: StoredLabel, photographs: Photographs, photograph_px: int | None = None
+    label: StoredLabel,
+    photographs: Photographs,
+    photograph_px: int | None = None,
+    also: Collection[str] = (),
 ) -> LabelPicture:
     """Read a label's maps and its photograph, if the one that was labelled is still there.
 
     Args:
         photograph_px: longer side of the photograph, None for the label's; its own at most.
+        also: quantities to draw beside those that are drawn unasked.
     """
     image, unread = _open(label.row, photographs)
+    extra = {
+        quantity: label[name]
+        for name, quantity in label.quantities.items()
+        if name not in ALWAYS_DRAWN and (quantity.drawn or name in also)
+    }
     return LabelPicture(
         row=label.row,
         photograph_hw3=None if image is None else _resized(image, label.row, photograph_px),
@@ -33,6 +42,7 @@ def fetch_picture(
         refined_hw=label.refined,
         confidence_hw=label.confidence,
         errors=None if image is None else _errors(label),
+        extra=extra,
         unread=unread,
     )
 

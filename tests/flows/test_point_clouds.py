@@ -41,20 +41,21 @@ Show = Callable[..., tuple[int, str]]
 def metric_label(ref: ImageRef, kind: DepthKind) -> Label:
     """A floor of 1 to 70 m below a sky that has no depth; nobody says the focal length of b."""
     height_px, width_px = SIZES[ref.id]
+    path = Path(ref.uri)
     column_hw = np.tile(np.linspace(70, 1, height_px, dtype=np.float32)[:, None], (1, width_px))
     if kind is DepthKind.METRIC_DEPTH:
         column_hw[:SKY_ROWS] = np.nan
     absent = np.full_like(column_hw, np.nan)
     row = LabelRow(
         id=ref.id, uri=ref.uri, outcome=Outcome.REFINED, kind=kind,
-        sha256=hashlib.sha256(Path(ref.uri).read_bytes()).hexdigest(),
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None,
         height_px=height_px, width_px=width_px, image_height_px=10 * height_px,
         image_width_px=10 * width_px, num_members=1,
         focal_px=20.0 if ref.id == "a" else None,
         focal_source=FocalSource.EXIF if ref.id == "a" else None,
         far_share=SKY_ROWS / height_px if kind is DepthKind.METRIC_DEPTH else None,
     )  # fmt: skip
-    return Label(row, LabelArrays(column_hw, column_hw, absent, absent))
+    return Label(row, LabelArrays.of_depth(column_hw, column_hw, absent, absent))
 
 
 def write_output(folder: Path, kind: DepthKind = DepthKind.METRIC_DEPTH) -> Path:
@@ -158,7 +159,7 @@ def test_what_a_metric_label_must_not_have_is_found(tmp_path: Path) -> None:
     def spoil(label: Label, how: str) -> Label:
         arrays = label.arrays
         assert arrays is not None
-        refined = arrays.refined_hw.copy()
+        refined = arrays["refined"].copy()
         if how == "beyond":
             refined[0, 0] = 5
         if how == "behind":
