@@ -18,7 +18,7 @@ from redepth.judging.comparing import (
     comparison_json,
     comparison_markdown,
 )
-from redepth.judging.judgement import LabelJudgement, TruthSelection, judge_labels
+from redepth.judging.judgement import EvaluationInput, LabelJudgement, judge_labels
 from redepth.store.reader import open_labels
 from redepth.types import DepthKind, Label, LabelArrays, Outcome
 from tests.judging.judging_samples import planted_label, rejected, write_output, write_truth
@@ -28,7 +28,7 @@ SEEDS = {"alike": 0, "rescaled": 1, "worse": 2}
 
 def with_refined(label: Label, refined: np.ndarray, kind: DepthKind | None = None) -> Label:
     assert label.arrays is not None
-    arrays = LabelArrays(*[refined.astype(np.float32)] * 4)
+    arrays = LabelArrays.of_depth(*[refined.astype(np.float32)] * 4)
     row = replace(label.row, kind=kind or label.row.kind)
     return Label(replace(row, height_px=refined.shape[0], width_px=refined.shape[1]), arrays)
 
@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, change in ((0, lambda x: x), (1, lambda x: 3.0 * x + 2.0)):
         arrays = first[number].arrays
         assert arrays is not None
-        second[number] = with_refined(first[number], change(arrays.refined_hw))
+        second[number] = with_refined(first[number], change(arrays["refined"]))
     write_output(folder / "a", [*first, planted_label("broken", 5), planted_label("only-a", 6)])
     write_output(folder / "b", [*second, rejected("broken"), rejected("only-b")], steps=5)
     write_truth(folder / "truth", {**SEEDS, "broken": 5, "only-a": 6})
@@ -57,7 +57,7 @@ def comparison(folder: Path) -> LabelComparison:
 def judge_both(folder: Path) -> tuple[LabelJudgement, LabelJudgement]:
     first, second = (
         judge_labels(
-            *TruthSelection(str(folder / name), folder / "truth", "tum", partial=False).open(),
+            *EvaluationInput(str(folder / name), folder / "truth", "tum", partial=False).open(),
             "tum",
             Alignment.REDEPTH,
         )
@@ -95,7 +95,7 @@ def test_the_sets_are_summed_up_over_what_both_know(comparison: LabelComparison)
     assert comparison.difference.num_images == 3
 
 
-def test_figures_against_the_truth_are_of_the_images_that_both_have(
+def test_figures_against_ground_truth_are_of_the_images_that_both_have(
     comparison: LabelComparison,
 ) -> None:
     rows = {row.figure: row for row in comparison.figures}
@@ -108,26 +108,26 @@ def test_the_tables(comparison: LabelComparison) -> None:
     assert "differs: `refiner.num_steps: 9 -> 5`" in text
     assert "4 images in both, 1 in the first alone, 1 in the second alone" in text
     assert "| `broken` | refined / rejected | - | - |" in text
-    assert "## Against the truth" in text
+    assert "## Against ground truth" in text
     content = json.loads(comparison_json(comparison), parse_constant=pytest.fail)
     assert content["images"][0]["id"] == "worse"
     assert content["images"][-1]["difference"] is None
     assert content["figures"][0]["figure"] == "abs_rel"
 
 
-def test_a_comparison_without_truth_has_no_figures(folder: Path) -> None:
+def test_a_comparison_without_ground_truth_has_no_figures(folder: Path) -> None:
     opened = open_labels(str(folder / "a")), open_labels(str(folder / "b"))
     done: list[int] = []
     found = compare_labels(*opened, on_compared=lambda: done.append(1))
     assert found.figures == ()
     assert len(done) == 4
-    assert "Against the truth" not in comparison_markdown(found)
+    assert "Against ground truth" not in comparison_markdown(found)
 
 
 def test_kinds_and_sizes_may_differ(tmp_path: Path) -> None:
     label = planted_label("one", 0)
     assert label.arrays is not None
-    depth = np.repeat(np.repeat(1.0 / (label.arrays.refined_hw + 1.0), 2, axis=0), 2, axis=1)
+    depth = np.repeat(np.repeat(1.0 / (label.arrays["refined"] + 1.0), 2, axis=0), 2, axis=1)
     second = with_refined(label, depth, DepthKind.METRIC_DEPTH)
     urls = [write_output(tmp_path / name, [one]) for name, one in (("a", label), ("b", second))]
     (found,) = compare_labels(*(open_labels(url) for url in urls)).images

@@ -15,8 +15,7 @@ from diffusers import DDIMScheduler
 from safetensors.torch import load_file
 
 from redepth.errors import ConfigError
-from redepth.refiners.latents.gating import Gating
-from redepth.refiners.latents.loading import load_sharpener
+from redepth.refiners.sharpdepth.pipeline import load_sharpdepth
 from redepth.settings import Compute, Weights
 from redepth.training.checkpoints import read_checkpoint
 from redepth.training.options import SharpDepthOptions, read_options
@@ -62,11 +61,11 @@ def options(folder: Path | str, out: Path | str, **changes: object) -> dict[str,
 
 
 def train(folder: Path | str, out: Path | str, pause_s: float = 0.0, **changes: object) -> Path:
-    from redepth.training.data import Layout, open_depth_data
+    from redepth.datasets import dataset_named
 
     told = read_options(SharpDepthOptions, options(folder, out, **changes))
     assert told.data is not None
-    data = open_depth_data(Path(told.data.labels), Layout.SCENES)
+    data = dataset_named("scenes").open(Path(told.data.labels))
     run = Run(told, CPU, advance=lambda *_: time.sleep(pause_s))
     (model,) = train_on_pictures(run, told.data, lambda _: (data, blurred_truth(data)))
     return model.folder
@@ -83,8 +82,8 @@ def weights(model: Path) -> dict[str, torch.Tensor]:
 
 def test_what_was_trained_is_a_sharpeners_weights(folder: Path, whole: Path) -> None:
     own = Weights(folder=str(whole), variant="fp16")
-    sharpener, card = load_sharpener(own, None, Gating(), Compute(device="cpu"), CPU)
-    assert sharpener.latent_shape(32, 30) == (16, 8, 8)
+    pipeline, card = load_sharpdepth(own, None, Compute(device="cpu"), CPU)
+    assert pipeline.latent_shape(32, 30) == (16, 8, 8)
     assert not card.untrained
     before, after = weights(folder / "init"), weights(whole)
     assert any(not torch.equal(before[name], weight) for name, weight in after.items())
@@ -131,11 +130,11 @@ def test_stopped_anywhere_and_resumed_no_bit_differs(folder: Path, whole: Path) 
         if done == 3:
             raise Stopped
 
-    from redepth.training.data import Layout, open_depth_data
+    from redepth.datasets import dataset_named
 
     told = read_options(SharpDepthOptions, options(folder, out))
     assert told.data is not None
-    data = open_depth_data(folder / "data", Layout.SCENES)
+    data = dataset_named("scenes").open(folder / "data")
     with pytest.raises(Stopped):
         train_on_pictures(
             Run(told, CPU, advance=stop), told.data, lambda _: (data, blurred_truth(data))
