@@ -172,8 +172,8 @@ def print_export(where: str, num_images: int, num_lost: int) -> None:
         ("catalogue", f"{root}/catalogue.parquet"),
     ]
     if num_lost:
-        words = f"{_count(num_lost, 'pixel')} beyond the 16 bits; choose a smaller --metric-scale"
-        facts.append(("invalid", f"{words}, or npy or exr, and another --out"))
+        words = f"{_count(num_lost, 'pixel')} beyond what the format can say; another --set or"
+        facts.append(("invalid", f"{words} --format (npy and exr are exact), and another --out"))
     _print_facts(facts)
 
 
@@ -187,7 +187,7 @@ def print_verification(where: str, found: Verification) -> None:
     _print_facts(
         [
             ("read again", f"{_images(found.num_images)}, {found.num_groups} array groups"),
-            ("content", f"sha256 {found.content_digest}"),
+            ("content", f"sha256 {found.content_digest} of {', '.join(found.quantities)}"),
             ("problems", str(found.num_problems or "none")),
         ]
     )

@@ -9,21 +9,32 @@ from typing import Annotated
 import typer
 
 from flows import terminal
-from flows.commands.arguments import ExportOut, LabelsUrl, Overrides
+from flows.commands.arguments import ExportOut, LabelsUrl, Overrides, values_of
 from flows.embedded_server import quieten_prefect, start_prefect_server
 from redepth.config import Cost, load_recipe, shipped_recipes
 from redepth.errors import ConfigError
-from redepth.exports.request import MILLIMETRES, ExportFormat, ExportRequest
+from redepth.exports import exporters
+from redepth.exports.request import ExportRequest
 from redepth.images.camera import (
     LARGEST_FOV_DEG,
     SMALLEST_FOV_DEG,
     focal_of_fov,
     is_plausible,
 )
+from redepth.quantities import QUANTITIES
 
 PANEL = "Use labels"
 
 app = typer.Typer()
+
+
+def _settings() -> str:
+    """Name what may be chosen of redepth's own export formats."""
+    return ", ".join(
+        f"{setting} ({name})"
+        for name, exporter in exporters.own.items()
+        for setting in exporter.settings.model_fields
+    )
 
 
 class CloudQuantity(StrEnum):
@@ -65,6 +76,9 @@ def show(
     keep_edges: Annotated[
         bool, typer.Option("--keep-edges", help="Keep points that hang between two surfaces.")
     ] = False,
+    also: Annotated[
+        str, typer.Option(metavar="NAMES", help="Further maps to draw, e.g. spread,valid.")
+    ] = "",
 ) -> None:
     """Draw one label: photograph, coarse, refined, confidence. Metric ones as points too."""
     from redepth.report.gallery import fetch_picture
@@ -77,7 +91,9 @@ def show(
     if not row.outcome.has_label:
         raise ConfigError(f"{row.id} has no label to draw: {row.outcome.words}, {row.reason}")
     decoding = opened.dataset.recorded.decoding
-    picture = fetch_picture(found, decoding)
+    names = tuple(name.strip() for name in also.split(",") if name.strip())
+    opened.require_quantities(names or ("refined",))
+    picture = fetch_picture(found, decoding, also=names)
     if points is not None or view is not None:
         from redepth.exports.ply import write_ply
         from redepth.report.clouds import cloud_of, draw_cloud
@@ -146,14 +162,23 @@ def report(
     rich_help_panel=PANEL,
     epilog="[bold]Examples[/]\n\nredepth export labels/ --format png16 --out depth/\n\n"
     "redepth export labels/ --format webdataset --out shards/ --with-images "
-    "--where \"mean_confidence > 0.8 and outcome = 'refined'\"",
+    "--where \"mean_confidence > 0.8 and outcome = 'refined'\"\n\n"
+    "redepth export labels/ --format png16 --out kitti/ --set metric_scale=256",
 )
 def export(
     labels: LabelsUrl,
-    format: Annotated[ExportFormat, typer.Option("--format", "-f", help="None has 8 bits.")],
+    format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="NAME",
+            help=f"{', '.join(exporters.own)}, or one that an installed package brings.",
+        ),
+    ],
     out: ExportOut,
     quantity: Annotated[
-        str, typer.Option(help="Of coarse, refined, spread, confidence; with commas.")
+        str, typer.Option(help=f"{', '.join(QUANTITIES)}, or what else is stored; with commas.")
     ] = "refined,confidence",
     where: Annotated[
         str | None, typer.Option(metavar="SQL", help="A condition on the catalogue's columns.")
@@ -161,17 +186,21 @@ def export(
     with_images: Annotated[
         bool, typer.Option("--with-images", help="The photographs too, at the label's size.")
     ] = False,
-    metric_scale: Annotated[
-        float, typer.Option(help="png16, metric maps: codes a metre; 256 is KITTI's.")
-    ] = MILLIMETRES,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help=f"Of the format, may be given again: {_settings()}."
+        ),
+    ] = None,
 ) -> None:
     """Write labels in another format. Run it again to go on: what is there is left alone."""
     from redepth.store.conditions import check_condition
-    from redepth.store.dataset import read_dataset
+    from redepth.store.reader import open_labels
 
     quantities = tuple(name.strip() for name in quantity.split(","))
-    ExportRequest(format, quantities, where, with_images, metric_scale)
-    read_dataset(labels)
+    values = values_of(settings)
+    ExportRequest(format, quantities, where, with_images, values).exporter.check()
+    open_labels(labels).require_quantities(quantities)
     if where is not None:
         check_condition(where)
     quieten_prefect()
@@ -179,7 +208,7 @@ def export(
 
     start_prefect_server()
     num_images, num_lost = export_labels(
-        labels, out, format, quantities, where, with_images, metric_scale
+        labels, out, format, quantities, where, with_images, values
     )
     terminal.print_export(out, num_images, num_lost)
 
