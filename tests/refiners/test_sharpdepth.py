@@ -13,7 +13,7 @@ from redepth.config import LabelSettings, load_recipe
 from redepth.errors import ConfigError
 from redepth.pipeline import Labeller, load_labeller
 from redepth.refiners.refiner import Scene
-from redepth.refiners.sharpdepth.refiner import back_to_metres
+from redepth.refiners.sharpdepth.metres import to_metres
 from redepth.scenes.families import render_scene
 from redepth.scenes.scene import Split
 from redepth.types import CoarseDepth, DepthKind, ImageRef, Outcome
@@ -99,7 +99,7 @@ def test_scale_and_shift_come_from_the_pixels_that_agree() -> None:
     metric_hw = (3.0 * sharp_hw + 5.0).astype(np.float32)
     gate_hw = np.zeros((10, 10), dtype=np.float32)
     metric_hw[:3], gate_hw[:3] = 100.0, 0.9
-    member = back_to_metres(sharp_hw, gate_hw, metric_hw, agreement=0.5)
+    member = to_metres(sharp_hw, gate_hw, metric_hw, agreement=0.5)
     assert member.fit.scale == pytest.approx(3.0, rel=1e-5)
     assert member.fit.shift == pytest.approx(5.0, rel=1e-5)
     assert member.agreeing_share == pytest.approx(0.7)
