@@ -15,6 +15,7 @@ from redepth.config import ConfidenceMapping, Ensemble, Guard, LabelSettings
 from redepth.ensemble import guard, reduce_members
 from redepth.errors import RefinementFailed
 from redepth.pipeline import Labeller, load_labeller
+from redepth.quantities import Validity
 from redepth.reach import within_reach
 from redepth.refiners.identity import IdentityRefiner
 from redepth.refiners.refiner import Scene
@@ -107,6 +108,10 @@ def test_refining_may_lead_to_the_limit_but_not_back_from_it(photograph: ImageRe
     assert unknown[0].all() and unknown[5, 7] and unknown[1, 0]
     assert unknown.sum() == 10
     assert np.isfinite(label.arrays["coarse"][[1, 5], [0, 7]]).all()
+    codes = np.full(RAMP.shape, Validity.VALID)
+    codes[0] = codes[5, 7] = Validity.BEYOND_RANGE
+    codes[1, 0] = Validity.HOLE
+    np.testing.assert_array_equal(label.arrays["valid"], codes)
     assert label.row.far_share == pytest.approx(10 / 48)
 
 
@@ -133,7 +138,18 @@ def test_a_map_that_loses_everything_falls_back(photograph: ImageRef) -> None:
     label = labelled(Told(RAMP), photograph, np.full_like(RAMP, 20))
     assert label.row.outcome is Outcome.FELL_BACK
     assert label.arrays is not None and np.array_equal(label.arrays["refined"], RAMP)
+    assert (label.arrays["valid"] == Validity.VALID).all()
     assert label.row.far_share == 0
+
+
+def test_a_label_that_fell_back_says_why_the_coarse_map_has_holes(photograph: ImageRef) -> None:
+    coarse_hw = with_sky()
+    coarse_hw[2, 3] = -1
+    label = labelled(Told(coarse_hw), photograph, np.full_like(RAMP, 20))
+    assert label.row.outcome is Outcome.FELL_BACK and label.arrays is not None
+    codes = np.full(RAMP.shape, Validity.VALID)
+    codes[0], codes[2, 3] = Validity.BEYOND_RANGE, Validity.HOLE
+    np.testing.assert_array_equal(label.arrays["valid"], codes)
 
 
 @pytest.mark.parametrize("limit_m", [None, 10.0])
