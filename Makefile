@@ -44,7 +44,7 @@ demo lab test test-slow test-cluster test-s3 test-chaos test-browser test-ops te
 .PHONY: demo
 demo: install ## Label five photographs and sixteen scenes on this machine, in a minute or two
 	@echo "==> five photographs and sixteen rendered scenes into $(DEMO)"
-	@$(BIN)/python scripts/demo_collection.py $(DEMO)
+	@$(BIN)/python -m scripts.demo_collection $(DEMO)
 	@echo "==> redepth label $(DEMO)/list.csv --out $(DEMO)/labels --recipe mini --actors 2"
 	@$(BIN)/redepth label $(DEMO)/list.csv --out $(DEMO)/labels --recipe mini --actors 2
 

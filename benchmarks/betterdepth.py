@@ -23,6 +23,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -44,6 +45,8 @@ COARSE = ("mini", "mini-dpt")
 FIGURES = ("abs_rel", "normal_deg", "edge_recall", "edge_f1")
 MODES = ((2, 1), (2, 4), (2, 10), (10, 10), (50, 10))
 _SAMPLE_S = 0.02
+
+Entry = dict[str, Any]  # a line of the results file
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +140,7 @@ class Memory:
                 return
 
 
-def run(tasks: Sequence[Task], results: Path, num_processes: int) -> dict[str, dict]:
+def run(tasks: Sequence[Task], results: Path, num_processes: int) -> dict[str, Entry]:
     """Measure what is not in `results` yet; return all of it by key."""
     results.parent.mkdir(parents=True, exist_ok=True)
     lines = results.read_text().splitlines() if results.exists() else []
@@ -163,7 +166,7 @@ def scenes(count: int, split: str) -> list[tuple[str, str, int]]:
     ]
 
 
-def compared(entries: Sequence[dict], which: str) -> str:
+def compared(entries: Sequence[Entry], which: str) -> str:
     """Return a table's cells: changes with their intervals, recall as a factor."""
     cells = []
     for name in FIGURES[:2]:
@@ -179,13 +182,18 @@ def compared(entries: Sequence[dict], which: str) -> str:
     return " | ".join(cells)
 
 
-def columns(entries: Sequence[dict], which: str, name: str) -> tuple[list[float], list[float]]:
+def columns(entries: Sequence[Entry], which: str, name: str) -> tuple[list[float], list[float]]:
     """Return a figure before and after; what could not be measured is NaN."""
-    pairs = [(e["coarse_scores"][name], e[which][name]) for e in entries]
-    return tuple([math.nan if v is None else v for v in side] for side in zip(*pairs, strict=True))
+    before = [e["coarse_scores"][name] for e in entries]
+    after = [e[which][name] for e in entries]
+    return _numbers(before), _numbers(after)
 
 
-def table(tasks: Sequence[tuple[str, Task]], found: dict[str, dict]) -> None:
+def _numbers(values: Sequence[float | None]) -> list[float]:
+    return [math.nan if value is None else value for value in values]
+
+
+def table(tasks: Sequence[tuple[str, Task]], found: dict[str, Entry]) -> None:
     """Print a line for each group, coarse model and row."""
     print("| shapes | coarse model | refiner | n | AbsRel | normals | edge recall | edge F1 |")
     print("|---|---|---|---|---|---|---|---|")
@@ -199,7 +207,7 @@ def table(tasks: Sequence[tuple[str, Task]], found: dict[str, dict]) -> None:
                 print(f"| {group} | {coarse} | {name} | {len(entries)} | {line} |")
 
 
-def modes_table(tasks: Sequence[tuple[str, Task]], found: dict[str, dict]) -> None:
+def modes_table(tasks: Sequence[tuple[str, Task]], found: dict[str, Entry]) -> None:
     """Print a line for each mode: quality, seconds, memory."""
     print(
         "| steps x members | n | AbsRel | normals | edge recall | edge F1 | s an image | P95 MB |"

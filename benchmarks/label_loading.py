@@ -119,15 +119,14 @@ def write_labels(place: Place) -> None:
     """Commit the labels, and write the photographs that they are of."""
     rng = np.random.default_rng(0)
     begin(place.labels, Recipe(name="benchmark"), [])
-    size = {"height_px": LABEL_HW[0], "width_px": LABEL_HW[1]}
     for shard in range(NUM_SHARDS):
         names = [f"{shard}-{i:02}" for i in range(IMAGES_PER_SHARD)]
         refs = tuple(ImageRef(name, place.photograph(name)) for name in names)
         for ref in refs:
             place.put(ref.uri, photograph(rng))
         rows = [
-            LabelRow(id=r.id, uri=r.uri, outcome=Outcome.REFINED, **size,
-                     kind=DepthKind.AFFINE_DISPARITY)
+            LabelRow(id=r.id, uri=r.uri, outcome=Outcome.REFINED, height_px=LABEL_HW[0],
+                     width_px=LABEL_HW[1], kind=DepthKind.AFFINE_DISPARITY)
             for r in refs
         ]  # fmt: skip
         labels = (Label(row, depth_like_arrays(rng)) for row in rows)

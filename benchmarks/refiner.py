@@ -25,7 +25,7 @@ from skimage import data
 
 from benchmarks.reference_redepth import reference_member
 from redepth.coarse.depth_anything.mini import save_mini_estimator
-from redepth.coarse.estimator import DepthEstimator, load_estimator
+from redepth.coarse.estimator import DepthEstimator, load_token_estimator
 from redepth.coarse.part import Coarse
 from redepth.config import LabelSettings
 from redepth.images.decode import resize
@@ -70,7 +70,7 @@ def run_reference(folder: Path, names: list[str]) -> dict[str, FloatMap]:
         members = []
         for number in range(refiner.num_members):
             device = torch.device("cpu")
-            estimator = load_estimator(chosen.coarse, device)
+            estimator = load_token_estimator(chosen.coarse, device)
             prior = load_prior(refiner.prior, chosen.compute, device)
             place = (chosen.seed, name, number)
             rgb_hw3 = picture(name, estimator)

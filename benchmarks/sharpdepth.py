@@ -16,6 +16,7 @@ import argparse
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -147,7 +148,7 @@ def main() -> None:
         "| scenes | row | n | delta1 | AbsRel | DBE accuracy, px | DBE completeness, px | edge F1 |"
     )
     print("|---|---|---|---|---|---|---|---|")
-    everything = {}
+    everything: dict[str, Any] = {}
     for group, families in {"seen": SEEN, "never seen": NEW, "all": (*SEEN, *NEW)}.items():
         if group == "all":
             found = {

@@ -49,6 +49,7 @@ from __future__ import annotations
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -143,7 +144,7 @@ def of_an_ensemble() -> dict[str, npt.NDArray[np.floating]]:
 def encode(maps: npt.NDArray[np.floating], codec: Codec) -> tuple[zarr.Array, int, float]:
     """Write the maps with Zarr; return the array, its bytes and the CPU seconds."""
     name, level, shuffle = codec
-    objects: dict[str, object] = {}
+    objects: dict[str, Any] = {}
     started = time.process_time()
     array = zarr.create_array(
         MemoryStore(objects),
@@ -176,7 +177,7 @@ def main() -> None:
     maps = np.stack(
         [depth_like_map(rng, PHOTOGRAPHS[i % len(PHOTOGRAPHS)]) for i in range(NUM_IMAGES)]
     )
-    stored = {
+    stored: dict[str, npt.NDArray[np.floating]] = {
         "float32": maps,
         "float32, 16 mantissa bits": rounded(maps, 16),
         "float16": maps.astype(np.float16),

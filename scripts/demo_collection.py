@@ -1,6 +1,6 @@
 """Write the demo's collection: five photographs, sixteen rendered scenes, and a list of both.
 
-python scripts/demo_collection.py FOLDER
+python -m scripts.demo_collection FOLDER
 
 FOLDER/photographs/    from scikit-image's own package, see demo_photographs.py
 FOLDER/scenes/         two of each of eight families, with their exact depth beside them
@@ -14,10 +14,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from demo_photographs import write_photographs
-
 from redepth.scenes.collection import write_collection
 from redepth.scenes.scene import Split
+from scripts.demo_photographs import write_photographs
 
 # The first four are what the mini depth network was never shown; two are things before a wall.
 FAMILIES = ("faces", "coins", "cloth", "leaves", "pebbles", "swells", "solids", "wires")
@@ -44,7 +43,7 @@ def write_demo(folder: Path) -> Path:
 def main() -> None:
     """Run the command line: one argument, the folder."""
     if len(sys.argv) != 2:
-        sys.exit("usage: python scripts/demo_collection.py FOLDER")
+        sys.exit("usage: python -m scripts.demo_collection FOLDER")
     print(write_demo(Path(sys.argv[1])))
 
 

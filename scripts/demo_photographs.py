@@ -1,6 +1,6 @@
 """Write the five photographs of the demo, taken from scikit-image's own package, into a folder.
 
-    python scripts/demo_photographs.py FOLDER
+    python -m scripts.demo_photographs FOLDER
 
 The files are copied byte for byte; nothing is downloaded, and none of them is in this
 repository.
@@ -41,7 +41,7 @@ def write_photographs(folder: Path) -> list[Path]:
 def main() -> None:
     """Run the command line: one argument, the folder."""
     if len(sys.argv) != 2:
-        sys.exit("usage: python scripts/demo_photographs.py FOLDER")
+        sys.exit("usage: python -m scripts.demo_photographs FOLDER")
     for path in write_photographs(Path(sys.argv[1])):
         print(f"{path}: {PHOTOGRAPHS[path.name]}")
 

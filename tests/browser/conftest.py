@@ -9,7 +9,6 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
-from opened_page import Open, Opened
 from playwright.sync_api import Browser, Request, sync_playwright
 
 from redepth.config import load_recipe
@@ -24,6 +23,7 @@ from redepth.store.manifest import read_shard_plans
 from redepth.store.planning import plan_labels
 from redepth.store.reader import open_labels
 from redepth.store.shards import write_shard
+from tests.browser.opened_page import Open, Opened
 
 PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
 SETTINGS = (

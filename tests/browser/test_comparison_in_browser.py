@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from opened_page import Open
 from playwright.sync_api import expect
+
+from tests.browser.opened_page import Open
 
 pytestmark = pytest.mark.browser
 

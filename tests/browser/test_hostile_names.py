@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import pytest
 from markdown_it import MarkdownIt
-from opened_page import Open
 from PIL import Image
 
 from flows import terminal
@@ -43,6 +42,7 @@ from redepth.types import Outcome
 from tasks.progress import RunProgress
 from tasks.publish_report import _named
 from tasks.run_page import LABELLING, RunPlace, page_markdown
+from tests.browser.opened_page import Open
 
 pytestmark = [
     pytest.mark.security,

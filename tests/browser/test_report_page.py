@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-from opened_page import Open, Opened
 from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.browser.opened_page import Open, Opened
 
 pytestmark = pytest.mark.browser
 

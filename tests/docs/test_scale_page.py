@@ -9,11 +9,10 @@ import fsspec
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "store"))
 
-from store_samples import images, label, recipe
-
 from benchmarks.cost_model import OBJECTS_A_SHARD, bytes_table, hours_table, shard_table
 from redepth.store.manifest import ShardPlan
 from redepth.store.shards import write_shard
+from tests.store.store_samples import images, label, recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")

@@ -13,10 +13,10 @@ import datasets
 import duckdb
 import pytest
 import typer
-from page_samples import blocks, write_collection, write_labels, write_truth
 from typer.testing import CliRunner
 
 from flows.cli import app
+from tests.docs.page_samples import blocks, write_collection, write_labels, write_truth
 
 # What each page must at least print when all of it was run, as a pattern.
 PAGES = {

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from export_samples import IDS, label, some_maps, write_labels
 
 from redepth.config import Storage
 from redepth.errors import ConfigError, ImageRejected
@@ -23,6 +22,7 @@ from redepth.store.objects import Objects, open_objects
 from redepth.store.reader import Labels, open_labels
 from redepth.store.shards import write_shard
 from redepth.types import DepthKind, ImageRef
+from tests.exports.export_samples import IDS, label, some_maps, write_labels
 
 KIND = DepthKind.AFFINE_DISPARITY
 

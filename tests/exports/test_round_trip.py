@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import webdataset
-from export_samples import IDS, some_maps, write_labels, write_photographs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -30,6 +29,7 @@ from redepth.exports.writing import CATALOGUE, begin_export, write_pending
 from redepth.store.layout import QUANTITIES
 from redepth.store.reader import Labels
 from redepth.types import DepthKind, FloatMap, LabelRow, Outcome
+from tests.exports.export_samples import IDS, some_maps, write_labels, write_photographs
 
 KINDS = tuple(DepthKind)
 SIZES = st.tuples(st.integers(1, 9), st.integers(1, 9))

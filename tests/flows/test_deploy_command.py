@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from test_cli import run
 
 from redepth.config import Deployment, load_deployment, load_recipe
 from redepth.errors import ConfigError
 from redepth.redaction import refuse_secrets
+from tests.flows.test_cli import run
 
 FILE = """\
 name: nightly

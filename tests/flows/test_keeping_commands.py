@@ -12,12 +12,12 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "store"))
 
-from store_samples import CARD, commit_all, images, recipe
 from typer.testing import CliRunner
 
 from flows.cli import app
 from redepth.errors import ConfigError
 from redepth.store.dataset import begin
+from tests.store.store_samples import CARD, commit_all, images, recipe
 
 DAY_S = 24 * 3600
 

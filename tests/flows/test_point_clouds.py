@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import trimesh
 from PIL import Image
-from test_cli import run
 
 from redepth.config import Recipe
 from redepth.exports.request import ExportFormat, ExportRequest
@@ -31,6 +30,7 @@ from redepth.types import (
     ModelCard,
     Outcome,
 )
+from tests.flows.test_cli import run
 
 SIZES = {"a": (12, 16), "b": (8, 10), "c": (8, 10)}
 SKY_ROWS = 3

@@ -36,8 +36,8 @@ CARD = ModelCard("coarse", HOSTILE, HOSTILE, None, "0" * 64, HOSTILE, non_commer
 
 def summary() -> OutputSummary:
     dataset = Dataset(
-        recipe_name=HOSTILE, recipe_digest="d", recipe={}, recorded=RECORDED, models=(CARD,), software={},
-        created=HOSTILE,
+        recipe_name=HOSTILE, recipe_digest="d", recipe={}, recorded=RECORDED, models=(CARD,),
+        software={}, created=HOSTILE,
     )  # fmt: skip
     return OutputSummary(dataset, OUTCOMES, 0)
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from judging_samples import planted_label, rejected, write_output, write_truth
 
 from redepth.errors import ConfigError
 from redepth.evaluation.alignments import Alignment
@@ -22,6 +21,7 @@ from redepth.judging.comparing import (
 from redepth.judging.judgement import EvaluationInput, LabelJudgement, judge_labels
 from redepth.store.reader import open_labels
 from redepth.types import DepthKind, Label, LabelArrays, Outcome
+from tests.judging.judging_samples import planted_label, rejected, write_output, write_truth
 
 SEEDS = {"alike": 0, "rescaled": 1, "worse": 2}
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from judging_samples import KIND, erring_disparity, true_depth
 
 from redepth.datasets.ground_truth import DepthLimits, GroundTruthKind, make_ground_truth
 from redepth.errors import ConfigError
@@ -26,6 +25,7 @@ from redepth.lab.scoring import score
 from redepth.scenes.families import render_scene
 from redepth.scenes.scene import Split
 from redepth.types import DepthKind
+from tests.judging.judging_samples import KIND, erring_disparity, true_depth
 
 METRIC = DepthKind.METRIC_DEPTH
 CAMERA = Pinhole(40.0, 40.0, 16.0, 12.0)

@@ -9,14 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from judging_samples import (
-    planted_label,
-    rejected,
-    true_depth,
-    without_confidence,
-    write_output,
-    write_truth,
-)
 from markdown_it import MarkdownIt
 from PIL import Image
 
@@ -27,6 +19,14 @@ from redepth.judging.judgement import EvaluationInput, LabelJudgement, judge_lab
 from redepth.judging.summary import figure_rows, mean_ause, mean_curves, stored_reliability
 from redepth.judging.tables import as_json, as_latex, as_markdown, conditions, render
 from redepth.judging.writing import write_judgement
+from tests.judging.judging_samples import (
+    planted_label,
+    rejected,
+    true_depth,
+    without_confidence,
+    write_output,
+    write_truth,
+)
 
 SEEDS = {f"image-{seed}": seed for seed in range(6)}
 

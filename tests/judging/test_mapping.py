@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from judging_samples import planted_label, write_output, write_truth
 
 from redepth.confidence import Cue, confidence_by_cues
 from redepth.config import ConfidenceMapping, load_recipe
@@ -17,6 +16,7 @@ from redepth.errors import ConfigError
 from redepth.evaluation.alignments import Alignment
 from redepth.judging.judgement import EvaluationInput, ImageJudgement, PixelSample, judge_labels
 from redepth.judging.mapping import calibrate, mapping_json, read_mapping
+from tests.judging.judging_samples import planted_label, write_output, write_truth
 
 
 def cues_like(spread: np.ndarray) -> dict[Cue, np.ndarray]:

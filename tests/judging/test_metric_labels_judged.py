@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from judging_samples import HW, planted_label, true_depth, write_output, write_truth
 
 from redepth.evaluation.alignments import Alignment, as_disparity
 from redepth.judging.comparing import compare_labels
@@ -16,6 +15,7 @@ from redepth.judging.judgement import EvaluationInput, judge_labels
 from redepth.report.comparison_page import read_comparison, render_comparison
 from redepth.store.reader import open_labels
 from redepth.types import DepthKind, Label, LabelArrays
+from tests.judging.judging_samples import HW, planted_label, true_depth, write_output, write_truth
 
 SKY = np.s_[:4]
 

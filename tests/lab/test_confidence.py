@@ -6,12 +6,12 @@ import json
 
 import numpy as np
 import pytest
-from lab_samples import cues
 
 from redepth.confidence import Cue
 from redepth.lab.confidence import ConfidenceFit, fit_confidence, judge_confidence
 from redepth.lab.measurement import pixel_cues
 from redepth.types import RefinedDepth
+from tests.lab.lab_samples import cues
 
 INFORMED = [cues(seed, spread_knows=1.0) for seed in range(12)]
 IGNORANT = [cues(seed, spread_knows=0.0) for seed in range(12)]

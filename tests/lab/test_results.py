@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from lab_samples import GROUP, cues, measurement, two_images
 
 from redepth.lab.confidence import judge_confidence
 from redepth.lab.experiments import Condition
@@ -20,6 +19,7 @@ from redepth.report.lab_pictures import (
     draw_reliability,
     draw_sparsification,
 )
+from tests.lab.lab_samples import GROUP, cues, measurement, two_images
 
 PNG = b"\x89PNG"
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from loading_samples import write_output
 
 from redepth.errors import ConfigError
 from redepth.loading.coarse_maps import LabelledCoarseMaps
 from redepth.store.reader import Labels
+from tests.loading.loading_samples import write_output
 
 
 @pytest.fixture(scope="module")

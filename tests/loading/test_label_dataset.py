@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from loading_samples import CONFIDENT, write_output
 from torch.utils.data import DataLoader
 
 from redepth.errors import ConfigError, ImageRejected
 from redepth.loading import LabelDataset, LabelMaps, Share, Shuffling
 from redepth.store.reader import Labels, open_labels
+from tests.loading.loading_samples import CONFIDENT, write_output
 
 BATCH_SIZE = 4
 NUM_LABELS = 22

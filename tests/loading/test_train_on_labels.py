@@ -10,7 +10,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from loading_samples import write_output
+
+from tests.loading.loading_samples import write_output
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "train_on_labels.py"
 NUM_IMAGES = 10

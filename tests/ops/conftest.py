@@ -6,7 +6,8 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-from prefect_stack import Stack, prefect_stack
+
+from tests.ops.prefect_stack import Stack, prefect_stack
 
 logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a request, many a second
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import CANARY
-from prefect_stack import BIN, POOL, ROOT, Stack, wait_until, write_photographs
 
 from redepth.store.reader import open_labels
+from tests.ops.conftest import CANARY
+from tests.ops.prefect_stack import BIN, POOL, ROOT, Stack, wait_until, write_photographs
 
 logger = logging.getLogger(__name__)
 pytestmark = [pytest.mark.ops, pytest.mark.timeout(600)]

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import report_samples
 
 from redepth.judging.comparing import ImageComparison, compare_labels
 from redepth.report.cards import ComparedGroup
@@ -23,6 +22,7 @@ from redepth.report.comparison_page import (
 )
 from redepth.store.reader import open_labels
 from redepth.types import DepthKind, Outcome
+from tests.report import report_samples
 
 MADE = datetime(2026, 1, 2, tzinfo=UTC)
 ALIKE = ImageComparison(

@@ -8,13 +8,13 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-import report_samples
 from PIL import Image
 
 from redepth.report.layers import CLOUD_PX, PICTURE_PX, colour_stops, layers_of, reliefs_of
 from redepth.report.pictures import LabelPicture
 from redepth.report.scene_errors import SceneErrors
 from redepth.types import DepthKind, LabelRow, Outcome
+from tests.report import report_samples
 
 
 def picture(kind: DepthKind = DepthKind.AFFINE_DISPARITY) -> LabelPicture:

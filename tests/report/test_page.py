@@ -11,7 +11,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-import report_samples
 
 from redepth.config import Cost
 from redepth.redaction import shown
@@ -23,6 +22,7 @@ from redepth.report.page import PageData, Trouble, render_page
 from redepth.report.page_data import RunFacts, read_page, title_of
 from redepth.report.pictures import LabelPicture
 from redepth.types import DepthKind, LabelRow, Outcome
+from tests.report import report_samples
 
 MADE = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 PRICED = Cost.model_validate({"price_per_actor_hour": 3.6, "currency": "EUR"})

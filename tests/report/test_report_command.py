@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import report_samples
 
 from flows import cli
 from redepth.store.manifest import planned_at
+from tests.report import report_samples
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,12 @@ from pathlib import Path
 import boto3
 import fsspec
 import pytest
-import report_samples
 
 from redepth.config import Cost
 from redepth.report.page import render_page
 from redepth.report.page_data import read_page
 from tasks.publish_report import store_report
+from tests.report import report_samples
 
 pytestmark = pytest.mark.s3
 

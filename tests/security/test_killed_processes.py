@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-from attacked_run import SLOW, Run, done, left_of, photographs, running
 
 from redepth.store.reader import open_labels
+from tests.security.attacked_run import SLOW, Run, done, left_of, photographs, running
 
 pytestmark = [pytest.mark.security, pytest.mark.timeout(600)]
 

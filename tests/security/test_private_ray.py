@@ -16,7 +16,8 @@ from pathlib import Path
 import grpc
 import psutil
 import pytest
-from attacked_run import SLOW, Run, command_line, photographs, running
+
+from tests.security.attacked_run import SLOW, Run, command_line, photographs, running
 
 pytestmark = [pytest.mark.security, pytest.mark.timeout(600)]
 

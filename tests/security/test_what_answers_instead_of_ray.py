@@ -14,7 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from attacked_run import QUICK, done, photographs
+
+from tests.security.attacked_run import QUICK, done, photographs
 
 pytestmark = [pytest.mark.security, pytest.mark.timeout(600)]
 

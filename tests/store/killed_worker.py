@@ -8,12 +8,11 @@ import signal
 import sys
 from pathlib import Path
 
-from store_samples import CARD, images, label, recipe, shard_plans
-
 from redepth.store.dataset import begin
 from redepth.store.objects import open_objects
 from redepth.store.planning import plan_labels
 from redepth.store.shards import write_shard
+from tests.store.store_samples import CARD, images, label, recipe, shard_plans
 
 NUM_IMAGES, PER_SHARD = 6, 3
 

@@ -23,7 +23,6 @@ from hypothesis.stateful import (
     multiple,
     rule,
 )
-from store_samples import CARD, images, label, recipe, shard_plans
 
 from redepth.errors import CommitConflict, TransientError
 from redepth.store.catalogue import part_names
@@ -37,6 +36,7 @@ from redepth.store.rows import decode_part
 from redepth.store.shards import write_shard
 from redepth.store.verification import verify_labels
 from redepth.types import Outcome
+from tests.store.store_samples import CARD, images, label, recipe, shard_plans
 
 STORAGE = recipe().labels.storage
 NUM_IMAGES = 8

@@ -11,7 +11,6 @@ import pytest
 import zarr
 from hypothesis import given
 from hypothesis import strategies as st
-from store_samples import CARD, commit_all, image, images, label, recipe
 
 from redepth.errors import ConfigError
 from redepth.store.conditions import check_condition, rows_where
@@ -20,6 +19,7 @@ from redepth.store.objects import Objects
 from redepth.store.reader import Labels, open_labels
 from redepth.store.rows import SCHEMA
 from redepth.types import Outcome
+from tests.store.store_samples import CARD, commit_all, image, images, label, recipe
 
 ENDED = {image(2).id: Outcome.FAILED, image(6).id: Outcome.FELL_BACK}
 

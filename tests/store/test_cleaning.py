@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from store_samples import CARD, commit_all, images, label, recipe, shard_plans
 
 from redepth.errors import TransientError
 from redepth.store import layout
@@ -17,6 +16,7 @@ from redepth.store.planning import plan_labels
 from redepth.store.shards import write_shard
 from redepth.store.verification import verify_labels
 from redepth.types import Outcome
+from tests.store.store_samples import CARD, commit_all, images, label, recipe, shard_plans
 
 DAY = timedelta(days=1)
 TOMORROW = datetime.now(UTC) + DAY + timedelta(hours=1)

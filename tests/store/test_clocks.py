@@ -6,7 +6,6 @@ import logging
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from store_samples import CARD, commit_all, images, label, recipe, shard_plans
 
 from redepth.errors import CommitConflict
 from redepth.store import manifest
@@ -17,6 +16,7 @@ from redepth.store.planning import Plan, plan_labels
 from redepth.store.reader import open_labels, summarise
 from redepth.store.shards import write_shard
 from redepth.store.verification import verify_labels
+from tests.store.store_samples import CARD, commit_all, images, label, recipe, shard_plans
 
 REFS = images(8)
 STORAGE = recipe().labels.storage

@@ -6,12 +6,12 @@ import json
 from dataclasses import replace
 
 import pytest
-from store_samples import CARD, recipe
 
 from redepth.errors import ConfigError, IntegrityError
 from redepth.store.dataset import begin, check_recipe, read_dataset
 from redepth.store.objects import open_objects
 from redepth.store.reader import open_labels
+from tests.store.store_samples import CARD, recipe
 
 
 def test_what_is_begun_is_read(out: str) -> None:

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 from numcodecs.checksum32 import CRC32C
-from store_samples import CARD, commit_all, images, recipe
 
 from redepth.errors import IntegrityError
 from redepth.store.dataset import begin, read_dataset
 from redepth.store.reader import open_labels
 from redepth.store.verification import verify_labels
+from tests.store.store_samples import CARD, commit_all, images, recipe
 
 REFS = images(3)
 

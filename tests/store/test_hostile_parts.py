@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet as pq
 import pytest
-from store_samples import CARD, commit_all, images, recipe
 
 from redepth.errors import IntegrityError
 from redepth.store import layout, part_index
@@ -26,6 +25,7 @@ from redepth.store.planning import plan_labels
 from redepth.store.reader import open_labels
 from redepth.store.rows import MAX_ROWS, SCHEMA, decode_part, encode_part
 from redepth.types import LabelRow, Outcome
+from tests.store.store_samples import CARD, commit_all, images, recipe
 
 ROW = LabelRow(
     id="a",

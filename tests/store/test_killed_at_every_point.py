@@ -12,16 +12,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from killed_worker import NUM_IMAGES, PER_SHARD, run, run_killed_at, run_killed_writing
 
 from redepth.errors import ConfigError
 from redepth.store.cleaning import find_leftovers, remove_leftovers
 from redepth.store.reader import open_labels
 from redepth.store.verification import verify_labels
+from tests.store.killed_worker import NUM_IMAGES, PER_SHARD, run, run_killed_at, run_killed_writing
 
 # Imports once; each process to be killed is a fork of that server.
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["killed_worker"])
+CONTEXT.set_forkserver_preload(["tests.store.killed_worker"])
 TOMORROW = datetime.now(UTC) + timedelta(days=2)
 
 

@@ -8,7 +8,6 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
 import xarray
-from store_samples import CARD, commit_all, image, images, label, recipe
 
 from redepth.config import Storage
 from redepth.errors import ConfigError, IntegrityError
@@ -21,6 +20,7 @@ from redepth.store.planning import plan_labels
 from redepth.store.reader import Labels, open_labels, summarise
 from redepth.store.shards import write_shard
 from redepth.types import ImageRef, Outcome
+from tests.store.store_samples import CARD, commit_all, image, images, label, recipe
 
 ENDED = {image(2).id: Outcome.FAILED, image(5).id: Outcome.REJECTED, image(6).id: Outcome.FELL_BACK}
 

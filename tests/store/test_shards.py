@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_samples import CARD, commit_all, image, images, label, maps, recipe, shard_plans
 
 from redepth.config import Storage
 from redepth.errors import CommitConflict, ConfigError, IntegrityError, TransientError
@@ -24,6 +23,16 @@ from redepth.store.reader import open_labels
 from redepth.store.rows import decode_part
 from redepth.store.shards import is_committed, write_shard
 from redepth.types import DepthKind, Label, Outcome
+from tests.store.store_samples import (
+    CARD,
+    commit_all,
+    image,
+    images,
+    label,
+    maps,
+    recipe,
+    shard_plans,
+)
 
 OBJECTS_OF_A_SHARD = 10  # four arrays of two objects, the group, the label part
 STORAGE = Storage()

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from store_samples import CARD, commit_all, images, label, recipe, shard_plans
 
 from redepth.config import LeaseSettings, Storage
 from redepth.errors import CommitConflict, LeaseLost
@@ -27,6 +26,7 @@ from redepth.store.reader import open_labels
 from redepth.store.shards import ShardCommit, write_shard
 from redepth.store.verification import verify_labels
 from redepth.types import Label, Outcome
+from tests.store.store_samples import CARD, commit_all, images, label, recipe, shard_plans
 
 STORAGE = Storage()
 REFS = images(4)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from store_samples import CARD, commit_all, images, label, recipe, shard_plans
 
 from redepth.config import Storage
 from redepth.store import layout
@@ -19,6 +18,7 @@ from redepth.store.rows import decode_part, encode_part
 from redepth.store.shards import write_shard
 from redepth.store.verification import Verification, verify_labels
 from redepth.types import LabelRow, Outcome
+from tests.store.store_samples import CARD, commit_all, images, label, recipe, shard_plans
 
 ENDED = {images(10)[3].id: Outcome.FAILED, images(10)[7].id: Outcome.FELL_BACK}
 
