@@ -10,10 +10,10 @@ from pathlib import Path
 from prefect import flow
 
 from flows.progress_bar import progress_bar
-from redepth.evaluation.alignments import Alignment
-from redepth.judging.formats import TableFormat
-from redepth.judging.judgement import EvaluationInput
-from tasks.judge_labels import EvaluationReport, evaluate_selection
+from redepth.evaluation.evaluate import EvaluationInput
+from redepth.evaluation.formats import TableFormat
+from redepth.metrics.alignments import Alignment
+from tasks.evaluate_labels import EvaluationReport, evaluate_selection
 
 
 @flow(
@@ -49,5 +49,5 @@ def evaluate_labels(
     """
     selection = EvaluationInput(labels, ground_truth, dataset_format, partial, where)
     _, pairing = selection.open()
-    with progress_bar("measuring", len(pairing.pairs)) as on_judged:
-        return evaluate_selection(selection, alignment, out, form, on_judged)
+    with progress_bar("measuring", len(pairing.pairs)) as on_scored:
+        return evaluate_selection(selection, alignment, out, form, on_scored)

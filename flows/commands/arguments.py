@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from redepth.datasets import datasets
-from redepth.evaluation.alignments import Alignment
+from redepth.metrics.alignments import Alignment
 from redepth.redaction import refuse_secrets
 
 DEFAULT_RECIPE = "redepth-anything-fast"

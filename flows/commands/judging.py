@@ -19,8 +19,8 @@ from flows.commands.arguments import (
 )
 from flows.embedded_server import quieten_prefect, start_prefect_server
 from redepth.confidence import Cue
-from redepth.evaluation.alignments import Alignment
-from redepth.judging.formats import TableFormat
+from redepth.evaluation.formats import TableFormat
+from redepth.metrics.alignments import Alignment
 
 PANEL = "Judge labels"
 
@@ -54,7 +54,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Measure labels against ground truth: coarse and refined side by side, and the confidence."""
-    from redepth.judging.judgement import EvaluationInput
+    from redepth.evaluation.evaluate import EvaluationInput
 
     # A look takes no engine: what is wrong with the arguments is said before one is started.
     EvaluationInput(labels, ground_truth, dataset_format, partial, where).open()
