@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 import typer
 
 from redepth.datasets import datasets
+from redepth.errors import ConfigError
 from redepth.metrics.alignments import Alignment
 from redepth.redaction import refuse_secrets
 
@@ -21,6 +23,17 @@ class Retry(StrEnum):
     FAILED = "failed"
     REJECTED = "rejected"
     FELL_BACK = "fell_back"
+
+
+def values_of(settings: Sequence[str] | None) -> dict[str, str]:
+    """Return the settings of `--set KEY=VALUE`, by name; their model reads the values."""
+    values = {}
+    for text in settings or ():
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--set takes KEY=VALUE, got {text!r}")
+        values[key] = value
+    return values
 
 
 def _checked_url(url: str) -> str:

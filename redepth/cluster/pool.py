@@ -141,7 +141,7 @@ class ActorPool:
         # In the run's own context: what is logged here belongs to it.
         context = contextvars.copy_context()
         self._thread = threading.Thread(
-            target=context.run, args=(self._run,), name="label-pool", daemon=True
+            target=context.run, args=(self._run,), name="actor-pool", daemon=True
         )
         self.cards: tuple[ModelCard, ...] = ()
 

@@ -12,7 +12,7 @@ import trimesh
 from PIL import Image
 
 from redepth.config import Recipe
-from redepth.exports.request import ExportFormat, ExportRequest
+from redepth.exports.request import ExportRequest
 from redepth.exports.writing import export_labels
 from redepth.store.dataset import begin
 from redepth.store.manifest import read_shard_plans
@@ -52,7 +52,7 @@ def metric_label(ref: ImageRef, kind: DepthKind) -> Label:
         focal_source=FocalSource.EXIF if ref.id == "a" else None,
         far_share=SKY_ROWS / height_px if kind is DepthKind.METRIC_DEPTH else None,
     )  # fmt: skip
-    return Label(row, LabelArrays(column_hw, column_hw, absent, absent))
+    return Label(row, LabelArrays.of_depth(column_hw, column_hw, absent, absent))
 
 
 def write_output(folder: Path, kind: DepthKind = DepthKind.METRIC_DEPTH) -> Path:
@@ -139,7 +139,7 @@ def test_labels_with_holes_are_verified_read_and_exported(tmp_path: Path) -> Non
         refined = labels[name].refined
         assert refined.shape == size
         assert np.isnan(refined[:SKY_ROWS]).all() and np.isfinite(refined[SKY_ROWS:]).all()
-    request = ExportRequest(ExportFormat.PNG16, ("refined",))
+    request = ExportRequest("png16", ("refined",))
     num_lost = export_labels(labels, str(tmp_path / "png"), request)
     depth = labels["a"].refined
     with Image.open(tmp_path / "png/refined/a.png") as image:
@@ -156,7 +156,7 @@ def test_what_a_metric_label_must_not_have_is_found(tmp_path: Path) -> None:
     def spoil(label: Label, how: str) -> Label:
         arrays = label.arrays
         assert arrays is not None
-        refined = arrays.refined_hw.copy()
+        refined = arrays["refined"].copy()
         if how == "beyond":
             refined[0, 0] = 5
         if how == "behind":

@@ -51,7 +51,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> list[ImageRef]:
 def maps(label: Label) -> tuple[bytes, ...]:
     assert label.arrays is not None
     arrays = label.arrays
-    return tuple(a.tobytes() for a in (arrays.refined_hw, arrays.spread_hw, arrays.confidence_hw))
+    return tuple(a.tobytes() for a in (arrays["refined"], arrays["spread"], arrays["confidence"]))
 
 
 def test_a_label_does_not_depend_on_its_neighbours(
@@ -71,7 +71,7 @@ def test_there_is_a_confidence_and_it_varies(
     label = labeller.label(photographs[1])
     assert label.arrays is not None
     assert label.row.num_members == 4
-    assert 0 <= label.arrays.confidence_hw.min() < label.arrays.confidence_hw.max() <= 1
+    assert 0 <= label.arrays["confidence"].min() < label.arrays["confidence"].max() <= 1
     assert not label.row.untrained
 
 
@@ -103,17 +103,18 @@ def test_it_needs_no_caption(labeller: Labeller, scene: Scene) -> None:
 
 
 def test_maps_that_are_not_finite_are_no_members(labeller: Labeller, scene: Scene) -> None:
-    class Broken:
-        def __getattr__(self, name: str) -> object:
-            return getattr(labeller.refiner._sampler, name)
-
-        def refine(self, conditions: object, noise: torch.Tensor, num_steps: int) -> torch.Tensor:
-            return torch.full((len(noise), 64, 64), torch.nan)
-
+    from redepth.refiners.betterdepth.pipeline import BetterDepthPipeline
     from redepth.refiners.betterdepth.refiner import BetterDepthRefiner
 
+    class Broken(BetterDepthPipeline):
+        def denoise(self, conditions: object, noise: torch.Tensor, num_steps: int) -> torch.Tensor:
+            return torch.full((len(noise), 64, 64), torch.nan)
+
     broken = BetterDepthRefiner(
-        settings().refiner, 0, Broken(), labeller.refiner.cards[0], torch.device("cpu")
+        settings().refiner,
+        0,
+        Broken.from_pretrained(MINI / "betterdepth", variant="fp16", local_files_only=True),
+        labeller.refiner.cards[0],
     )
     with pytest.raises(RefinementFailed, match="member 0: its map is not finite; member 1"):
         broken.refine(scene)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -17,12 +18,14 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
 pytestmark = [pytest.mark.security, pytest.mark.timeout(600)]
 
 BIN = Path(sys.executable).parent
+USER = ("admin", secrets.token_hex(16))
 RECIPE = (
     "mini-coarse",
     "--set=labels.coarse.size_px=56",
@@ -109,6 +112,10 @@ def prefect_server(trap: Trap, folder: Path) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}/api"
+    trap.environment |= {
+        "PREFECT_API_AUTH_STRING": ":".join(USER),
+        "PREFECT_SERVER_API_AUTH_STRING": ":".join(USER),
+    }
     with started(trap, folder, "prefect", "server", "start", "--host", "127.0.0.1", "--port", port):
         wait_until(lambda: answers(f"{url}/health"), "the server does not answer")
         trap.environment["PREFECT_API_URL"] = url
@@ -117,7 +124,7 @@ def prefect_server(trap: Trap, folder: Path) -> Iterator[str]:
 
 def answers(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=5).is_success
+        return httpx.get(url, auth=USER, timeout=5).is_success
     except httpx.TransportError:
         return False
 
@@ -183,12 +190,26 @@ def test_serve_and_its_runs(trap: Trap, tmp_path: Path) -> None:
     out = tmp_path / "labels"
     with (
         prefect_server(trap, tmp_path),
-        started(trap, trap.folder, "redepth", "serve", *RECIPE, "--photos", ".", "--out", out),
+        started(
+            trap, trap.folder, "redepth", "serve", *RECIPE, "--photos", ".", "--out", out
+        ) as serving,
     ):
         wait_until(lambda: "mini-coarse" in trap.redepth("deploy", "list"), "not served")
+        assert listening(serving.pid) == [], "it asks the server, and nobody asks it"
         ended(trap.redepth("deploy", "run", "mini-coarse"), trap)
     assert list((out / "labels").glob("*.parquet"))
     assert not trap.ours
+
+
+def listening(pid: int) -> list[str]:
+    """Return where a process and those it started listen."""
+    me = psutil.Process(pid)
+    return [
+        f"{at.laddr.ip}:{at.laddr.port}"
+        for process in (me, *me.children(recursive=True))
+        for at in process.net_connections("inet")
+        if at.status == psutil.CONN_LISTEN
+    ]
 
 
 def ended(said: str, trap: Trap) -> None:
@@ -197,5 +218,9 @@ def ended(said: str, trap: Trap) -> None:
     assert found, said
     url = f"{trap.environment['PREFECT_API_URL']}/flow_runs/{found[0]}"
     final = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
-    wait_until(lambda: httpx.get(url, timeout=30).json()["state"]["type"] in final, "no end")
-    assert httpx.get(url, timeout=30).json()["state"]["type"] == "COMPLETED", trap.imported
+
+    def state() -> str:
+        return str(httpx.get(url, auth=USER, timeout=30).json()["state"]["type"])
+
+    wait_until(lambda: state() in final, "no end")
+    assert state() == "COMPLETED", trap.imported

@@ -26,7 +26,15 @@ from redepth.store.reader import open_labels
 from redepth.store.shards import ShardCommit, write_shard
 from redepth.store.verification import verify_labels
 from redepth.types import Label, Outcome
-from tests.store.store_samples import CARD, commit_all, images, label, recipe, shard_plans
+from tests.store.store_samples import (
+    CARD,
+    commit_all,
+    images,
+    label,
+    recipe,
+    shard_plans,
+    with_refined,
+)
 
 STORAGE = Storage()
 REFS = images(4)
@@ -40,10 +48,7 @@ def plan(out: str, per_shard: int = 4, retry: frozenset[Outcome] = frozenset()) 
 def other_labels(shard: ShardPlan) -> list[Label]:
     """Label the same images otherwise, as a run does in which one image failed."""
     ours = [label(ref) for ref in shard.images[1:]]
-    changed = [
-        replace(one, arrays=replace(one.arrays, refined_hw=one.arrays.refined_hw + 1))
-        for one in ours
-    ]
+    changed = [with_refined(one, one.arrays["refined"] + 1) for one in ours]
     return [label(shard.images[0], Outcome.FAILED), *changed]
 
 
@@ -97,7 +102,7 @@ def test_who_commits_second_leaves_the_first_as_it_is(
     assert second.outcomes[Outcome.REFINED] == 4, "what counts is what the first one committed"
     labels = open_labels(out)
     for one in first:
-        np.testing.assert_array_equal(labels[one.row.id].refined, one.arrays.refined_hw)
+        np.testing.assert_array_equal(labels[one.row.id].refined, one.arrays["refined"])
     assert verify_labels(out).problems == ()
 
 
@@ -109,7 +114,7 @@ def test_a_retry_that_comes_second_adds_nothing(out: str, monkeypatch: pytest.Mo
     before_label_part(monkeypatch, lambda: write_shard(out, shard, [winner], STORAGE))
     lost = write_shard(out, shard, [label(REFS[0], Outcome.FELL_BACK)], STORAGE)
     assert lost.outcomes[Outcome.REFINED] == 1
-    np.testing.assert_array_equal(open_labels(out)[REFS[0].id].refined, winner.arrays.refined_hw)
+    np.testing.assert_array_equal(open_labels(out)[REFS[0].id].refined, winner.arrays["refined"])
     assert verify_labels(out).problems == ()
 
 
