@@ -47,7 +47,7 @@ def calibrate_labels(
 
 def _say(found: Calibration, untrained: bool) -> None:
     lines = [
-        f"fitted on {found.num_fitted} images, judged on {found.num_held_out} others",
+        f"fitted on {found.num_fitted} images, tested on {found.num_held_out} others",
         f"before: {reliability_words(found.before)}",
         f"after:  {reliability_words(found.after)}",
         *(f"do not use it: {warning}" for warning in found.warnings),

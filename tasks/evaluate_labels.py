@@ -26,7 +26,7 @@ class EvaluationReport:
 
     Attributes:
         num_images: measured ones.
-        table: the scores in the format that was asked for.
+        table: the scores in the requested format.
         files: what was written.
     """
 
@@ -36,7 +36,7 @@ class EvaluationReport:
 
 
 @task(
-    task_run_name="judge",
+    task_run_name="score",
     cache_policy=NO_CACHE,
     persist_result=False,
     retries=2,

@@ -1,4 +1,4 @@
-"""Judge labels against ground truth and one another: evaluate, calibrate, compare."""
+"""Evaluate labels against ground truth and one another: evaluate, calibrate, compare."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from redepth.confidence import Cue
 from redepth.evaluation.formats import TableFormat
 from redepth.metrics.alignments import Alignment
 
-PANEL = "Judge labels"
+PANEL = "Evaluate labels"
 
 app = typer.Typer()
 
@@ -94,7 +94,7 @@ def calibrate(
     align: AlignOption = Alignment.REDEPTH,
     partial: Partial = False,
 ) -> None:
-    """Fit what a spread means: the probability that a pixel is near the truth."""
+    """Fit what a spread means: the probability that a pixel is near the true depth."""
     from flows.calibrate_labels import calibrate_labels
 
     calibrate_labels(

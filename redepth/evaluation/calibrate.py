@@ -30,7 +30,7 @@ KEY = "confidence_mapping"
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A mapping, judged on images that it was not fitted on.
+    """A mapping, tested on images that it was not fitted on.
 
     Attributes:
         before: the stored confidence taken for a probability.
@@ -48,7 +48,7 @@ class Calibration:
         """Say what speaks against using the mapping; empty for a good one."""
         found = []
         if self.mapping.spread > 0:
-            found.append("a larger spread came out as surer: the spread knows nothing here")
+            found.append("a larger spread came out as surer: the spread does not show the error")
         if self.after.ece >= self.before.ece:
             found.append(
                 "the mapping does no better than the stored confidence on images it has not seen: "
@@ -60,7 +60,7 @@ class Calibration:
 def calibrate(
     images: Sequence[ImageScores], within: float, cues: Sequence[Cue] = (Cue.SPREAD,)
 ) -> Calibration:
-    """Fit on one half of the images and judge on the other; halves follow from the ids alone.
+    """Fit on one half of the images and test on the other; only the ids decide which half.
 
     Args:
         within: the factor that the probability speaks of.
@@ -74,7 +74,7 @@ def calibrate(
     if len(samples) < 2:
         raise ConfigError(
             f"{len(samples)} of {len(images)} images have a confidence: calibrating takes two at "
-            "least, one to fit and one to judge; label with an ensemble of two members or more"
+            "least, one to fit and one to test; label with an ensemble of two members or more"
         )
     fitted, held_out = samples[::2], samples[1::2]
     chosen = tuple(dict.fromkeys(cues))

@@ -142,7 +142,7 @@ class EvaluationInput:
     where: str | None = None
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         return f"{self.labels} against {self.dataset_format}"
 
     def open(self) -> tuple[Labels, Pairing]:

@@ -65,15 +65,15 @@ def depth_metrics(
     """
     valid = mask_hw & (depth_hw > 0) & (true_depth_hw > 0)
     depth = np.asarray(depth_hw[valid], dtype=np.float64)
-    truth = np.asarray(true_depth_hw[valid], dtype=np.float64)
+    true_depth = np.asarray(true_depth_hw[valid], dtype=np.float64)
     if depth.size == 0:
         raise ValueError("no pixel to compare: the mask, the depth or the true depth is empty")
-    error = depth - truth
-    log_error = np.log(depth) - np.log(truth)
-    factor = error_factor(depth, truth)
+    error = depth - true_depth
+    log_error = np.log(depth) - np.log(true_depth)
+    factor = error_factor(depth, true_depth)
     return DepthMetrics(
-        abs_rel=float(np.mean(relative_error(depth, truth))),
-        sq_rel=float(np.mean(error**2 / truth)),
+        abs_rel=float(np.mean(relative_error(depth, true_depth))),
+        sq_rel=float(np.mean(error**2 / true_depth)),
         rmse=float(np.sqrt(np.mean(error**2))),
         rmse_log=float(np.sqrt(np.mean(log_error**2))),
         silog=float(np.std(log_error) * 100),

@@ -70,13 +70,13 @@ def _head(result: LabResult) -> str:
 
 
 def _group_section(group: Group, measurements: Sequence[Measurement]) -> str:
-    parts = [f"## {group.name}: {group.words}", headline(group, measurements)]
+    parts = [f"## {group.name}: {group.summary}", headline(group, measurements)]
     for region in Region:
         rows = [_condition_row(c, measurements, region) for c in group.conditions]
         title = "Whole picture" if region is Region.WHOLE else "The thing that the caption names"
         parts.append(f"{title}:\n\n{_table(TABLE_HEAD, [row for row in rows if row])}")
-    dear = Condition.OTHER_IMAGE in group.conditions
-    share = kept_share(measurements, Condition.OTHER_IMAGE) if dear else None
+    expensive = Condition.OTHER_IMAGE in group.conditions
+    share = kept_share(measurements, Condition.OTHER_IMAGE) if expensive else None
     if share is not None:
         parts.append(
             f"The gain in AbsRel that remains over another image of the family: {share.ratio:.0%} "
@@ -99,7 +99,7 @@ def _condition_row(
         return ()
     itself = condition is Condition.COARSE
     return (
-        condition.words,
+        condition.summary,
         str(error.num_images),
         f"{error.after:.4f}",
         "" if itself else _interval(error),

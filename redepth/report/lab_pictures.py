@@ -139,7 +139,7 @@ def _draw_forest(axis: Axes, result: LabResult, figure_name: str) -> None:
             )
             axis.plot((found.low, found.high), (place, place), color=colour)
             axis.plot(found.change, place, "o", color=colour, markersize=4)
-            names.append(f"{group.name}: {condition.words}")
+            names.append(f"{group.name}: {condition.summary}")
     axis.axvline(0.0, color="black", linewidth=0.6)
     axis.set_yticks([-place for place in range(len(names))], names, fontsize=7)
     axis.set_xlim(-0.65, 0.65)

@@ -94,7 +94,7 @@ def test_calibrate_writes_a_mapping_and_says_what_it_is_worth(
     assert found.mapping.within == 1.05
     assert out.with_suffix(".png").stat().st_size > 1000
     said = capsys.readouterr().out
-    assert "fitted on 2 images, judged on 2 others" in said
+    assert "fitted on 2 images, tested on 2 others" in said
     assert "before: as a probability" in said
     assert "after:  as a probability" in said
 
