@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from redepth.evaluation.metrics import depth_metrics
 from redepth.geometry.alignment import align_disparity_then_depth
 from redepth.geometry.letterbox import letterbox, letterbox_box
 from redepth.geometry.normals import orthographic_normals
 from redepth.geometry.relighting import Light, light_direction, relight, to_linear, to_srgb
 from redepth.geometry.smoothness import smoothness
+from redepth.metrics.depth import depth_metrics
 from redepth.refiners.redepth_anything.score_distillation import (
     Weighting,
     add_noise,

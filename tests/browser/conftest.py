@@ -12,8 +12,8 @@ import pytest
 from playwright.sync_api import Browser, Request, sync_playwright
 
 from redepth.config import load_recipe
+from redepth.evaluation.comparing import compare_labels
 from redepth.images.collection import list_images
-from redepth.judging.comparing import compare_labels
 from redepth.pipeline import label_shard, load_labeller
 from redepth.report.comparison_page import read_comparison, render_comparison
 from redepth.report.page import render_page

@@ -23,11 +23,11 @@ from PIL import Image
 
 from flows import terminal
 from redepth.config import Recipe, load_recipe
+from redepth.evaluation.comparing import compare_labels, comparison_markdown
 from redepth.exports import exporters
 from redepth.exports.request import ExportRequest
 from redepth.exports.writing import export_labels
 from redepth.images.collection import list_images
-from redepth.judging.comparing import compare_labels, comparison_markdown
 from redepth.pipeline import label_shard, load_labeller
 from redepth.report.comparison_page import read_comparison, render_comparison
 from redepth.report.gallery import fetch_picture

@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 
 from redepth.errors import ConfigError
-from redepth.evaluation.alignments import Alignment
-from redepth.judging.comparing import (
+from redepth.evaluation.comparing import (
     LabelComparison,
     compare_labels,
     comparison_json,
     comparison_markdown,
 )
-from redepth.judging.judgement import EvaluationInput, LabelJudgement, judge_labels
+from redepth.evaluation.evaluate import EvaluationInput, LabelScores, score_labels
+from redepth.metrics.alignments import Alignment
 from redepth.store.reader import open_labels
 from redepth.types import DepthKind, Label, LabelArrays, Outcome
-from tests.judging.judging_samples import planted_label, rejected, write_output, write_truth
+from tests.evaluation.evaluation_samples import planted_label, rejected, write_output, write_truth
 
 SEEDS = {"alike": 0, "rescaled": 1, "worse": 2}
 
@@ -51,12 +51,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def comparison(folder: Path) -> LabelComparison:
     opened = open_labels(str(folder / "a")), open_labels(str(folder / "b"))
-    return compare_labels(*opened, judge_both(folder))
+    return compare_labels(*opened, score_both(folder))
 
 
-def judge_both(folder: Path) -> tuple[LabelJudgement, LabelJudgement]:
+def score_both(folder: Path) -> tuple[LabelScores, LabelScores]:
     first, second = (
-        judge_labels(
+        score_labels(
             *EvaluationInput(str(folder / name), folder / "truth", "tum", partial=False).open(),
             "tum",
             Alignment.REDEPTH,
@@ -98,7 +98,7 @@ def test_the_sets_are_summed_up_over_what_both_know(comparison: LabelComparison)
 def test_figures_against_ground_truth_are_of_the_images_that_both_have(
     comparison: LabelComparison,
 ) -> None:
-    rows = {row.figure: row for row in comparison.figures}
+    rows = {row.metric: row for row in comparison.rows}
     assert rows["abs_rel"].change.num_images == 3
     assert rows["abs_rel"].refined.mean > rows["abs_rel"].coarse.mean
 
@@ -112,14 +112,14 @@ def test_the_tables(comparison: LabelComparison) -> None:
     content = json.loads(comparison_json(comparison), parse_constant=pytest.fail)
     assert content["images"][0]["id"] == "worse"
     assert content["images"][-1]["difference"] is None
-    assert content["figures"][0]["figure"] == "abs_rel"
+    assert content["scores"][0]["metric"] == "abs_rel"
 
 
 def test_a_comparison_without_ground_truth_has_no_figures(folder: Path) -> None:
     opened = open_labels(str(folder / "a")), open_labels(str(folder / "b"))
     done: list[int] = []
     found = compare_labels(*opened, on_compared=lambda: done.append(1))
-    assert found.figures == ()
+    assert found.rows == ()
     assert len(done) == 4
     assert "Against ground truth" not in comparison_markdown(found)
 

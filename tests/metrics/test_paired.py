@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 
-from redepth.evaluation.paired import paired_change
+from redepth.metrics.paired import paired_change
 
 
 def test_a_constant_factor_is_the_change_with_no_doubt() -> None:

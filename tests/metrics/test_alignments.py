@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from redepth.errors import ConfigError
-from redepth.evaluation.alignments import (
+from redepth.metrics.alignments import (
     Alignment,
     align_to_depth,
     align_to_disparity,

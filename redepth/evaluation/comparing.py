@@ -12,13 +12,10 @@ import numpy as np
 
 from redepth.config import differences
 from redepth.errors import ConfigError
-from redepth.evaluation.alignments import as_disparity
-from redepth.evaluation.bootstrap import MeanInterval, bootstrap_mean
-from redepth.geometry.alignment import fit_affine
-from redepth.judging.figures import TITLES, Doubles, resize_map
-from redepth.judging.judgement import ImageJudgement, LabelJudgement
-from redepth.judging.summary import FigureRow, figure_rows, mean_ause
-from redepth.judging.tables import (
+from redepth.evaluation.evaluate import ImageScores, LabelScores
+from redepth.evaluation.scores import TITLES, Doubles, resize_map
+from redepth.evaluation.summary import ScoreRow, mean_ause, score_rows
+from redepth.evaluation.tables import (
     UNTRAINED,
     bullets,
     change_words,
@@ -27,6 +24,9 @@ from redepth.judging.tables import (
     markdown_table,
     number,
 )
+from redepth.geometry.alignment import fit_affine
+from redepth.metrics.alignments import as_disparity
+from redepth.metrics.bootstrap import MeanInterval, bootstrap_mean
 from redepth.printable import code_span
 from redepth.redaction import shown
 from redepth.store.reader import Labels, StoredLabel
@@ -85,7 +85,7 @@ class LabelComparison:
         images: those that both know, those that differ most first, without a label last.
         only_first, only_second: ids that one of them alone knows.
         correlation, difference: means over the images.
-        judgements: both against ground truth, over the same images; None where none was given.
+        scores: both against ground truth, over the same images; None where none was given.
     """
 
     first: ComparedSet
@@ -96,29 +96,29 @@ class LabelComparison:
     only_second: tuple[str, ...]
     correlation: MeanInterval
     difference: MeanInterval
-    judgements: tuple[LabelJudgement, LabelJudgement] | None = field(default=None, repr=False)
+    scores: tuple[LabelScores, LabelScores] | None = field(default=None, repr=False)
 
     @property
-    def figures(self) -> tuple[FigureRow, ...]:
-        """The refined maps' figures: `coarse` of a row is the first set, `refined` the second."""
-        if self.judgements is None:
+    def rows(self) -> tuple[ScoreRow, ...]:
+        """The refined maps' scores: `coarse` of a row is the first set, `refined` the second."""
+        if self.scores is None:
             return ()
-        first, second = self.judgements
+        first, second = self.scores
         by_id = {image.id: image for image in second.images}
         paired = [_side_by_side(i, by_id[i.id]) for i in first.images if i.id in by_id]
-        return figure_rows(paired)
+        return score_rows(paired)
 
 
 def compare_labels(
     first: Labels,
     second: Labels,
-    judgements: tuple[LabelJudgement, LabelJudgement] | None = None,
+    scores: tuple[LabelScores, LabelScores] | None = None,
     on_compared: Callable[[], object] = lambda: None,
 ) -> LabelComparison:
     """Compare two sets image by image, by id.
 
     Args:
-        judgements: of the two, where ground truth is known.
+        scores: of the two, where ground truth is known.
         on_compared: called after each image, for a progress bar.
 
     Raises:
@@ -140,7 +140,7 @@ def compare_labels(
         only_second=tuple(image_id for image_id in second if image_id not in known),
         correlation=bootstrap_mean([image.correlation for image in images]),
         difference=bootstrap_mean([image.difference for image in images]),
-        judgements=judgements,
+        scores=scores,
     )
 
 
@@ -185,8 +185,8 @@ def comparison_markdown(comparison: LabelComparison) -> str:
     if first.untrained or second.untrained:
         parts.append(f"**{UNTRAINED}**")
     parts += [_sets_table(first, second), bullets(_lines(comparison))]
-    if comparison.figures:
-        parts += ["## Against ground truth", _figures_table(comparison)]
+    if comparison.rows:
+        parts += ["## Against ground truth", _scores_table(comparison)]
     parts += ["## The images, those that differ most first", _images_table(comparison)]
     return "\n\n".join(parts) + "\n"
 
@@ -199,8 +199,8 @@ def comparison_json(comparison: LabelComparison) -> str:
         "settings": list(comparison.settings),
         "correlation": asdict(comparison.correlation),
         "difference": asdict(comparison.difference),
-        "figures": [asdict(row) for row in comparison.figures],
-        "ause": [asdict(mean_ause(j.images)) for j in comparison.judgements or ()],
+        "scores": [asdict(row) for row in comparison.rows],
+        "ause": [asdict(mean_ause(j.images)) for j in comparison.scores or ()],
         "images": [asdict(image) for image in comparison.images],
         "only_first": list(comparison.only_first),
         "only_second": list(comparison.only_second),
@@ -257,8 +257,8 @@ def _compared_set(labels: Labels, shared: Sequence[str]) -> ComparedSet:
     )
 
 
-def _side_by_side(first: ImageJudgement, second: ImageJudgement) -> ImageJudgement:
-    """Return a judgement whose `coarse` and `refined` are the two sets' refined maps."""
+def _side_by_side(first: ImageScores, second: ImageScores) -> ImageScores:
+    """Return a scores whose `coarse` and `refined` are the two sets' refined maps."""
     return replace(first, coarse=first.refined, refined=second.refined)
 
 
@@ -287,11 +287,11 @@ def _sets_table(first: ComparedSet, second: ComparedSet) -> str:
     return markdown_table(("", "first", "second"), rows)
 
 
-def _figures_table(comparison: LabelComparison) -> str:
+def _scores_table(comparison: LabelComparison) -> str:
     rows = [
-        (TITLES[row.figure], interval_words(row.coarse), interval_words(row.refined),
+        (TITLES[row.metric], interval_words(row.coarse), interval_words(row.refined),
          change_words(row))
-        for row in comparison.figures
+        for row in comparison.rows
     ]  # fmt: skip
     return markdown_table(("refined maps", "first", "second", "change"), rows)
 
