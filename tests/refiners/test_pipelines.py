@@ -28,9 +28,19 @@ RECIPES = {"betterdepth": "betterdepth-mini", "sharpdepth": "sharpdepth-mini"}
 
 
 def read(name: str, folder: Path | None = None) -> LatentDepthPipeline:
-    return PIPELINES[name].from_pretrained(
+    """Read a pipeline, frozen: torch rounds otherwise where a gradient could be asked for."""
+    pipeline = PIPELINES[name].from_pretrained(
         folder or MINI / name, variant="fp16", dtype=torch.float32, local_files_only=True
     )
+    for network in (pipeline.vae, pipeline.unet):
+        network.requires_grad_(False)
+    return pipeline
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> None:
+    """Sums over several threads differ in their last bits."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module", params=PIPELINES)
