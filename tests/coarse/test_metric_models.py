@@ -173,11 +173,13 @@ def save_depth_pro(folder: Path, *, sees_fov: bool = True, fov_deg: float = 60.0
         for layer in reversed(list(model.head.modules())):
             if isinstance(layer, torch.nn.Conv2d):
                 layer.weight.abs_()
+                assert layer.bias is not None
                 layer.bias.fill_(0.1)
                 break
         if sees_fov:
             last = [m for m in model.fov_model.modules() if isinstance(m, torch.nn.Conv2d)][-1]
             last.weight.mul_(0.01)
+            assert last.bias is not None
             last.bias.fill_(fov_deg)
     model.save_pretrained(folder)
     (folder / "preprocessor_config.json").write_text(

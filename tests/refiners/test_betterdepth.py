@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from redepth.config import LabelSettings, load_recipe
 from redepth.errors import ConfigError, RefinementFailed
 from redepth.lab.scoring import score
 from redepth.pipeline import Labeller, label_shard, load_labeller
+from redepth.refiners.betterdepth.refiner import BetterDepthRefiner
+from redepth.refiners.latents.sampling import Conditions
 from redepth.refiners.refiner import Scene
 from redepth.scenes.families import render_scene
 from redepth.scenes.scene import Split
@@ -81,7 +84,7 @@ def test_members_that_share_a_batch_are_those_that_do_not(scene: Scene) -> None:
     )
     first, second = one.refine(scene).maps_ehw, two.refine(scene).maps_ehw
     assert first.shape == (4, 64, 64)
-    np.testing.assert_allclose(first, second, atol=1e-4 * np.ptp(first))
+    np.testing.assert_allclose(first, second, atol=1e-4 * float(np.ptp(first)))
     assert np.ptp(first, axis=0).mean() > 0
 
 
@@ -102,21 +105,17 @@ def test_it_needs_no_caption(labeller: Labeller, scene: Scene) -> None:
     assert labeller.refiner.caption(scene.rgb_hw3, "a face") is None
 
 
-def test_maps_that_are_not_finite_are_no_members(labeller: Labeller, scene: Scene) -> None:
-    class Broken:
-        def __getattr__(self, name: str) -> object:
-            return getattr(labeller.refiner._sampler, name)
+def test_maps_that_are_not_finite_are_no_members(
+    labeller: Labeller, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(conditions: Conditions, noise_bchw: Tensor, num_steps: int) -> Tensor:
+        return torch.full((len(noise_bchw), 64, 64), torch.nan)
 
-        def refine(self, conditions: object, noise: torch.Tensor, num_steps: int) -> torch.Tensor:
-            return torch.full((len(noise), 64, 64), torch.nan)
-
-    from redepth.refiners.betterdepth.refiner import BetterDepthRefiner
-
-    broken = BetterDepthRefiner(
-        settings().refiner, 0, Broken(), labeller.refiner.cards[0], torch.device("cpu")
-    )
+    refiner = labeller.refiner
+    assert isinstance(refiner, BetterDepthRefiner)
+    monkeypatch.setattr(refiner._sampler, "refine", broken)
     with pytest.raises(RefinementFailed, match="member 0: its map is not finite; member 1"):
-        broken.refine(scene)
+        refiner.refine(scene)
 
 
 def test_over_either_coarse_model_normals_improve(labeller: Labeller) -> None:
