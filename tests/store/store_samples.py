@@ -64,6 +64,12 @@ def label(
     return Label(row, maps(seed, *size, single=single))
 
 
+def arrays_of(one: Label) -> LabelArrays:
+    """Return the maps of a label that has some."""
+    assert one.arrays is not None
+    return one.arrays
+
+
 def shard_plans(plan: Plan) -> list[ShardPlan]:
     return (
         [] if plan.manifest is None else list(read_shard_plans(plan.manifest, 0, plan.num_shards))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.ipc
@@ -77,7 +78,7 @@ def test_no_name_leads_elsewhere(name: str) -> None:
         {"kind": "other"},
     ],
 )
-def test_a_row_that_redepth_does_not_write_is_refused(changes: dict[str, object]) -> None:
+def test_a_row_that_redepth_does_not_write_is_refused(changes: dict[str, Any]) -> None:
     part = decode_part("s", encode_part([replace(ROW, **changes)], ["s"]))
     with pytest.raises(IntegrityError):
         part.rows()

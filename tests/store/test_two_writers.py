@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,15 @@ from redepth.store.reader import open_labels
 from redepth.store.shards import ShardCommit, write_shard
 from redepth.store.verification import verify_labels
 from redepth.types import Label, Outcome
-from tests.store.store_samples import CARD, commit_all, images, label, recipe, shard_plans
+from tests.store.store_samples import (
+    CARD,
+    arrays_of,
+    commit_all,
+    images,
+    label,
+    recipe,
+    shard_plans,
+)
 
 STORAGE = Storage()
 REFS = images(4)
@@ -41,7 +50,7 @@ def other_labels(shard: ShardPlan) -> list[Label]:
     """Label the same images otherwise, as a run does in which one image failed."""
     ours = [label(ref) for ref in shard.images[1:]]
     changed = [
-        replace(one, arrays=replace(one.arrays, refined_hw=one.arrays.refined_hw + 1))
+        replace(one, arrays=replace(arrays_of(one), refined_hw=arrays_of(one).refined_hw + 1))
         for one in ours
     ]
     return [label(shard.images[0], Outcome.FAILED), *changed]
@@ -97,7 +106,7 @@ def test_who_commits_second_leaves_the_first_as_it_is(
     assert second.outcomes[Outcome.REFINED] == 4, "what counts is what the first one committed"
     labels = open_labels(out)
     for one in first:
-        np.testing.assert_array_equal(labels[one.row.id].refined, one.arrays.refined_hw)
+        np.testing.assert_array_equal(labels[one.row.id].refined, arrays_of(one).refined_hw)
     assert verify_labels(out).problems == ()
 
 
@@ -109,7 +118,8 @@ def test_a_retry_that_comes_second_adds_nothing(out: str, monkeypatch: pytest.Mo
     before_label_part(monkeypatch, lambda: write_shard(out, shard, [winner], STORAGE))
     lost = write_shard(out, shard, [label(REFS[0], Outcome.FELL_BACK)], STORAGE)
     assert lost.outcomes[Outcome.REFINED] == 1
-    np.testing.assert_array_equal(open_labels(out)[REFS[0].id].refined, winner.arrays.refined_hw)
+    refined_hw = open_labels(out)[REFS[0].id].refined
+    np.testing.assert_array_equal(refined_hw, arrays_of(winner).refined_hw)
     assert verify_labels(out).problems == ()
 
 
@@ -138,7 +148,9 @@ def test_the_run_of_an_older_plan_stops_where_a_newer_one_cuts_otherwise(out: st
 
 def test_plans_that_cut_alike_do_not_stop_each_other(out: str) -> None:
     older, newer = plan(out), plan(out)
-    assert (older.shard, older.manifest < newer.manifest) == (newer.shard, True)
+    assert older.shard == newer.shard
+    assert older.manifest is not None and newer.manifest is not None
+    assert older.manifest < newer.manifest
     commit = write_shard(out, older, [label(ref) for ref in older.images], STORAGE)
     again = write_shard(out, newer, iter(()), STORAGE)
     assert again == replace(commit, num_bytes=0)
@@ -179,7 +191,7 @@ def before_label_part(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]
     real = Objects.put
     once: Iterator[Callable[[], object]] = iter([act])
 
-    def put(self: Objects, name: str, *rest: object) -> None:
+    def put(self: Objects, name: str, *rest: Any) -> None:
         real(self, name, *rest)
         if name.startswith(f"{layout.ARRAYS}/") and name.count("/") == 2:
             next(once, lambda: None)()
