@@ -49,8 +49,8 @@ demo: install ## Label five photographs and sixteen scenes on this machine, in a
 	@$(BIN)/redepth label $(DEMO)/list.csv --out $(DEMO)/labels --recipe mini --actors 2
 
 .PHONY: test
-test: install ## Run the fast tests
-	@$(BIN)/pytest
+test: install ## Run the fast tests, on all cores
+	@$(BIN)/pytest -n auto
 
 .PHONY: test-slow
 test-slow: install ## Run the tests that start Ray or Prefect or walk the main path
@@ -73,7 +73,7 @@ test-s3: install $(MITMDUMP) ## Run the tests on a real S3 server (starts one un
 	@infra/s3/with_server.sh $(BIN)/pytest -m s3
 
 .PHONY: test-chaos
-test-chaos: install ## Run 2,000 images while workers, a node and the driver are killed
+test-chaos: install ## Kill a run at every file operation, then workers, a node and the driver of 2,000 images
 	@$(BIN)/pytest -m chaos -s
 
 .PHONY: test-browser
@@ -108,8 +108,10 @@ format: install ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff format .
 
 .PHONY: docs
-docs: install ## Write the page that is made from the code (docs/recipes.md)
+docs: install ## Write what of the docs is made from the code
 	@$(BIN)/python scripts/write_recipe_reference.py docs/recipes.md
+	@$(BIN)/python scripts/write_export_formats.py docs/using-labels.md
+	@$(BIN)/python scripts/write_dataset_table.py docs/evaluation.md
 
 # Where `make lab` writes; git ignores it.
 LAB := lab

@@ -21,7 +21,7 @@ import psutil
 import pyarrow as pa
 
 from benchmarks.scale import listing
-from redepth.cluster.pool import LabelPool
+from redepth.cluster.pool import ActorPool
 from redepth.config import Actors, LabelSettings, Recipe, RunSettings
 from redepth.types import ImageRef, Label, LabelRow, ModelCard, Outcome
 
@@ -45,7 +45,7 @@ def load_sleeper(settings: LabelSettings) -> Sleeper:
     return Sleeper()
 
 
-class SleepingPool(LabelPool):
+class SleepingPool(ActorPool):
     """Sleeping actors, all at work before the run begins: a pool begins with the first."""
 
     def __init__(self, recipe: Recipe) -> None:
@@ -101,7 +101,7 @@ def main() -> None:
             names, out = Path(temporary) / "names.txt", Path(temporary) / f"labels-{number}"
             num_images = number * IMAGES_PER_ACTOR
             names.write_text("".join(f"{ref.uri}\n" for ref in listing(num_images)))
-            with mock.patch.object(flow_module, "LabelPool", pool_of):
+            with mock.patch.object(flow_module, "ActorPool", pool_of):
                 flow_module.label_images(str(names), str(out), recipe)
             efficiency = busy_share(open_labels(str(out)).table(["reason"]), number)
             cpu = pools[0].driver_cpu_s / pools[0].took_s

@@ -23,7 +23,7 @@ import psutil
 
 from redepth.config import Recipe
 from redepth.store import layout
-from redepth.store.planning import plan_labels
+from redepth.store.planning import draft_plan
 from redepth.store.rows import encode_part
 from redepth.types import ImageRef, LabelRow, Outcome
 
@@ -71,7 +71,8 @@ def plan_once(out: str, number: int, write: bool) -> str:
     listing_cpu = time.process_time() - cpu
     before_mb = psutil.Process().memory_info().rss / 1e6
     started, cpu = time.perf_counter(), time.process_time()
-    plan = plan_labels(listing(number), out, RECIPE, write=write)
+    with draft_plan(listing(number), out, RECIPE) as draft:
+        plan = draft.publish() if write else draft.plan
     took, cpu = time.perf_counter() - started, time.process_time() - cpu
     assert plan.num_changed == 0 and plan.num_listed == number
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6

@@ -1,4 +1,4 @@
-"""`redepth calibrate`: fit spread -> probability on labels whose truth is known."""
+"""`redepth calibrate`: fit spread -> probability on labels whose depth is known."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flows import terminal
 from flows.progress_bar import progress_bar
 from redepth.confidence import Cue
 from redepth.evaluation.alignments import Alignment
-from redepth.judging.judgement import TruthSelection, judge_labels
+from redepth.judging.judgement import EvaluationInput, judge_labels
 from redepth.judging.mapping import Calibration, calibrate, mapping_json
 from redepth.judging.pictures import draw_reliability
 from redepth.judging.tables import UNTRAINED, reliability_words
@@ -17,8 +17,8 @@ from redepth.judging.tables import UNTRAINED, reliability_words
 
 def calibrate_labels(
     labels: str,
-    truth: Path,
-    layout: str,
+    ground_truth: Path,
+    dataset_format: str,
     out: Path,
     within: float,
     cues: Sequence[Cue],
@@ -30,9 +30,9 @@ def calibrate_labels(
     Raises:
         ConfigError: nothing to fit on.
     """
-    opened, pairing = TruthSelection(labels, truth, layout, partial).open()
+    opened, pairing = EvaluationInput(labels, ground_truth, dataset_format, partial).open()
     with progress_bar("measuring", len(pairing.pairs)) as on_judged:
-        judgement = judge_labels(opened, pairing, layout, alignment, on_judged)
+        judgement = judge_labels(opened, pairing, dataset_format, alignment, on_judged)
     dataset = opened.dataset
     found = calibrate(judgement.images, within, cues)
     out.parent.mkdir(parents=True, exist_ok=True)

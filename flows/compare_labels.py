@@ -8,6 +8,8 @@ from pathlib import Path
 
 from flows import terminal
 from flows.progress_bar import progress_bar
+from redepth.datasets.finding import find_ground_truth
+from redepth.datasets.pairing import Pairing
 from redepth.evaluation.alignments import Alignment
 from redepth.judging.comparing import (
     LabelComparison,
@@ -19,15 +21,13 @@ from redepth.judging.comparing import (
 from redepth.judging.judgement import LabelJudgement, judge_labels, pair_labels
 from redepth.report.comparison_page import read_comparison, render_comparison
 from redepth.store.reader import Labels, open_labels
-from redepth.truth.layouts import find_truth
-from redepth.truth.pairing import Pairing
 
 
 def compare_label_sets(
     first: str,
     second: str,
-    truth: Path | None,
-    layout: str,
+    ground_truth: Path | None,
+    dataset_format: str,
     alignment: Alignment,
     partial: bool,
     out: Path | None,
@@ -35,15 +35,15 @@ def compare_label_sets(
     """Compare two outputs, print the table, and write it as Markdown and JSON where `out` says.
 
     Raises:
-        ConfigError: no labels, no image in common, or no truth for them.
+        ConfigError: no labels, no image in common, or no ground truth for them.
     """
     opened = open_labels(first), open_labels(second)
     shared = common_ids(*opened)
     judgements = None
-    if truth is not None:
-        files = find_truth(truth, layout)
+    if ground_truth is not None:
+        files = find_ground_truth(ground_truth, dataset_format)
         pairings = [pair_labels(labels, files, partial) for labels in opened]
-        judgements = _judge_both(opened, pairings, layout, alignment)
+        judgements = _judge_both(opened, pairings, dataset_format, alignment)
     with progress_bar("comparing", len(shared)) as on_compared:
         found = compare_labels(*opened, judgements, on_compared)
     terminal.out.print(comparison_markdown(found), markup=False)
@@ -61,11 +61,14 @@ def write_page(found: LabelComparison, first: str, second: str, page: Path) -> N
 
 
 def _judge_both(
-    opened: tuple[Labels, Labels], pairings: Sequence[Pairing], layout: str, alignment: Alignment
+    opened: tuple[Labels, Labels],
+    pairings: Sequence[Pairing],
+    dataset_format: str,
+    alignment: Alignment,
 ) -> tuple[LabelJudgement, LabelJudgement]:
     with progress_bar("measuring", sum(len(found.pairs) for found in pairings)) as on_judged:
         first, second = (
-            judge_labels(labels, pairing, layout, alignment, on_judged)
+            judge_labels(labels, pairing, dataset_format, alignment, on_judged)
             for labels, pairing in zip(opened, pairings, strict=True)
         )
     return first, second

@@ -1,4 +1,4 @@
-"""Flow `evaluate-labels`: labels and their truth become tables.
+"""Flow `evaluate-labels`: labels and ground truth become tables.
 
 pair -> judge -> tables
 """
@@ -12,20 +12,20 @@ from prefect import flow
 from flows.progress_bar import progress_bar
 from redepth.evaluation.alignments import Alignment
 from redepth.judging.formats import TableFormat
-from redepth.judging.judgement import TruthSelection
-from tasks.judge_labels import EvaluationReport, judge_against_truth
+from redepth.judging.judgement import EvaluationInput
+from tasks.judge_labels import EvaluationReport, evaluate_selection
 
 
 @flow(
     name="evaluate-labels",
-    flow_run_name="evaluate {labels} against {layout}",
+    flow_run_name="evaluate {labels} against {dataset_format}",
     persist_result=False,
     description="Measure labels against measured or exact depth.",
 )
 def evaluate_labels(
     labels: str,
-    truth: Path,
-    layout: str,
+    ground_truth: Path,
+    dataset_format: str,
     alignment: Alignment = Alignment.REDEPTH,
     out: Path | None = None,
     form: TableFormat = TableFormat.MARKDOWN,
@@ -36,18 +36,18 @@ def evaluate_labels(
 
     Args:
         labels: an output of label-images.
-        truth: a folder in the layout, or a list with columns uri and truth.
-        layout: the field's word for it.
+        ground_truth: a folder in the format, or a list with columns uri and ground_truth.
+        dataset_format: how its files lie, by name.
         alignment: how labels are brought to the truth.
         out: folder for tables in every format and pictures; None writes nothing.
         form: of the table that is returned.
-        partial: leave out images without a truth instead of refusing.
+        partial: leave out images without ground truth instead of refusing.
         where: a condition in SQL on the catalogue.
 
     Raises:
         ConfigError: something to mend before anything can be measured.
     """
-    selection = TruthSelection(labels, truth, layout, partial, where)
+    selection = EvaluationInput(labels, ground_truth, dataset_format, partial, where)
     _, pairing = selection.open()
     with progress_bar("measuring", len(pairing.pairs)) as on_judged:
-        return judge_against_truth(selection, alignment, out, form, on_judged)
+        return evaluate_selection(selection, alignment, out, form, on_judged)

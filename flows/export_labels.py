@@ -5,13 +5,14 @@ choose -> write what is missing -> say that it is complete
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from prefect import flow
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from flows import terminal
-from redepth.exports.request import MILLIMETRES, ExportFormat, ExportRequest
+from redepth.exports.request import ExportRequest
 from redepth.images.collection import canonical_uri
 from tasks.write_export import write_export
 
@@ -25,23 +26,23 @@ from tasks.write_export import write_export
 def export_labels(
     labels: str,
     out: str,
-    format: ExportFormat,
+    format: str,
     quantities: Sequence[str] = ("refined", "confidence"),
     where: str | None = None,
     with_images: bool = False,
-    metric_scale: float = MILLIMETRES,
+    settings: Mapping[str, Any] | None = None,
 ) -> tuple[int, int]:
     """Export what `out` does not hold yet; see `redepth export --help`.
 
     Args:
         labels: an output of label-images.
         out: where the export goes; any fsspec URL.
-        format, quantities, where, with_images, metric_scale: see `ExportRequest`.
+        format, quantities, where, with_images, settings: see `ExportRequest`.
 
     Returns:
-        Images of the export, and pixels that 16 bits could not say.
+        Images of the export, and pixels that its format cannot say.
     """
-    request = ExportRequest(format, tuple(quantities), where, with_images, metric_scale)
+    request = ExportRequest(format, tuple(quantities), where, with_images, settings or {})
     columns = (
         TextColumn("[bold]exporting"),
         BarColumn(),

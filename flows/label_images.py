@@ -25,7 +25,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from flows import terminal
-from redepth.cluster.pool import LabelPool
+from redepth.cluster.pool import ActorPool
 from redepth.cluster.readiness import require_readiness
 from redepth.cluster.session import SignalHandler, ray_session
 from redepth.config import Recipe
@@ -37,7 +37,7 @@ from redepth.printable import one_line, printable
 from redepth.redaction import refuse_secrets, shown
 from redepth.store.dataset import begin
 from redepth.store.lease import Lease, output_lease
-from redepth.store.planning import Plan
+from redepth.store.planning import Draft, Plan
 from redepth.types import Outcome
 from tasks.cancelling import CancelWatch, is_started_by_worker
 from tasks.plan_shards import plan_shards
@@ -49,6 +49,8 @@ from tasks.run_page import RunPage, RunPlace
 SKIPPED = "Skipped"
 # What the run of this context came to: Prefect's state of it is lost where its server is.
 last_report: ContextVar[RunReport | None] = ContextVar("last_report", default=None)
+# What the command that started the run has planned already: no parameter, as it is this process's.
+planned_before: ContextVar[Draft | None] = ContextVar("planned_before", default=None)
 # A worker starts a run in a folder of its own, which goes with the run, and labels in it too.
 _ABSOLUTE = r"^(/|[A-Za-z][A-Za-z0-9+.:-]*://)"
 
@@ -146,7 +148,7 @@ def _run(
     max_failures = recipe.run.actors.max_failures
     budget = None if max_failures is None else FailureBudget.parse(max_failures)
     allowed = allowed_for(source, recipe.run.sources.allow)
-    plan = plan_shards(source, out, recipe, limit, retry)
+    plan = plan_shards(source, out, recipe, limit, retry, planned_before.get())
     if plan.manifest is None:
         return publish_report(out, recipe, plan, {})
     require_readiness(recipe, ray_address)
@@ -156,7 +158,7 @@ def _run(
     ):
         with (
             ray_session(ray_address, recipe.run.actors, _on_sigterm()) as dashboard,
-            LabelPool(recipe, allowed=allowed) as pool,
+            ActorPool(recipe, allowed=allowed) as pool,
         ):
             page.show_dashboard(dashboard)
             begin(out, recipe, pool.cards)
@@ -170,7 +172,7 @@ def _run(
 
 
 def _label(
-    plan: Plan, out: str, recipe: Recipe, pool: LabelPool, progress: RunProgress, lease: Lease
+    plan: Plan, out: str, recipe: Recipe, pool: ActorPool, progress: RunProgress, lease: Lease
 ) -> None:
     """Drive every shard of the plan, some at a time, until all are committed."""
     task = refine_shards.with_options(retries=recipe.run.sharding.task_retries)

@@ -8,9 +8,10 @@ from typing import Any
 from prefect.client.schemas.objects import State
 from prefect.exceptions import CancelledRun
 
-from flows.label_images import SKIPPED, label_images, last_report
+from flows.label_images import SKIPPED, label_images, last_report, planned_before
 from redepth.config import Recipe
 from redepth.errors import OutputBusy, RedepthError, RunStopped, TransientError
+from redepth.store.planning import Draft
 from redepth.types import Outcome
 from tasks.publish_report import RunReport
 from tasks.reporting import UNREACHABLE, say_unreachable
@@ -23,6 +24,7 @@ def run_to_report(
     ray_address: str | None,
     limit: int | None,
     retry: tuple[Outcome, ...],
+    draft: Draft,
 ) -> RunReport:
     """Label, and return how the output stands; a Prefect server that is gone changes nothing of it.
 
@@ -30,6 +32,7 @@ def run_to_report(
         RedepthError: what the run ended with.
     """
     last_report.set(None)
+    planned_before.set(draft)
     try:
         state = label_images(source, out, recipe, ray_address, limit, retry, return_state=True)
     except UNREACHABLE as error:

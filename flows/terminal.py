@@ -172,8 +172,8 @@ def print_export(where: str, num_images: int, num_lost: int) -> None:
         ("catalogue", f"{root}/catalogue.parquet"),
     ]
     if num_lost:
-        words = f"{_count(num_lost, 'pixel')} beyond the 16 bits; choose a smaller --metric-scale"
-        facts.append(("invalid", f"{words}, or npy or exr, and another --out"))
+        words = f"{_count(num_lost, 'pixel')} beyond what the format can say; another --set or"
+        facts.append(("invalid", f"{words} --format (npy and exr are exact), and another --out"))
     _print_facts(facts)
 
 

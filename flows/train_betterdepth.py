@@ -16,8 +16,9 @@ from redepth.report.losses import draw_losses
 from redepth.training.options import RefinerTraining
 
 if TYPE_CHECKING:
+    from redepth.datasets.sample import Samples
     from redepth.training.cards import TrainedModel
-    from redepth.training.data import CoarseMaps, DepthData
+    from redepth.training.data import CoarseMaps
     from redepth.training.runs import Advance
 
 LOSSES_NAME = "losses.png"
@@ -62,7 +63,7 @@ def run_training(options: RefinerTraining, advance: Advance) -> TrainedModel:
     return train_on_data(run, options.data, _open_coarse_maps)
 
 
-def _open_coarse_maps(url: str, data: DepthData) -> CoarseMaps:
+def _open_coarse_maps(url: str, data: Samples) -> CoarseMaps:
     from redepth.loading.coarse_maps import LabelledCoarseMaps
     from redepth.store.reader import open_labels
 

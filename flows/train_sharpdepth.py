@@ -16,8 +16,9 @@ from redepth.report.losses import draw_losses
 from redepth.training.options import SharpDepthOptions
 
 if TYPE_CHECKING:
+    from redepth.datasets.sample import Samples
     from redepth.training.cards import TrainedModel
-    from redepth.training.data import CoarseMaps, DepthData
+    from redepth.training.data import CoarseMaps
     from redepth.training.runs import Advance
 
 LOSSES_NAME = "losses.png"
@@ -63,7 +64,7 @@ def run_training(options: SharpDepthOptions, advance: Advance) -> list[TrainedMo
     return train_on_pictures(run, options.data, _open_pictures)
 
 
-def _open_pictures(url: str) -> tuple[DepthData, CoarseMaps]:
+def _open_pictures(url: str) -> tuple[Samples, CoarseMaps]:
     from redepth.loading.labelled_pictures import LabelledPictures
     from redepth.store.reader import open_labels
 

@@ -41,7 +41,7 @@ class Registry(Generic[P]):
         own: redepth's; their names cannot be taken by another package.
     """
 
-    def __init__(self, kind: str, group: str, of_type: type[P], own: Iterable[P]) -> None:
+    def __init__(self, kind: str, group: str, of_type: type[object], own: Iterable[P]) -> None:
         self.kind = kind
         self.group = group
         self.own = {part.name: part for part in own}
@@ -81,7 +81,7 @@ class Registry(Generic[P]):
                 f"package brings it, install that package here (entry points {self.group})"
             )
         try:
-            part = point.load()
+            part: P = point.load()
         except Exception as error:  # an import runs whatever the package does
             raise ValueError(
                 f"{self.kind} {name!r} of the package {self.package(name)} cannot be imported: "

@@ -16,7 +16,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +34,21 @@ KUBERNETES = "1.37"
 # In names of variables; and those that have such a word and are none.
 SECRET = re.compile(r"PASSWORD|SECRET|TOKEN|AUTH|ACCESS_KEY")
 NOT_SECRET = {"RAY_AUTH_MODE", "POSTGRES_HOST_AUTH_METHOD"}
-# What a command starts, and the variable without which it would let in everybody.
+# What a command or an image starts, and the variable without which it would let in everybody.
 ASKS = {
     "prefect server start": "PREFECT_SERVER_API_AUTH_STRING",
     "ray start": "RAY_AUTH_TOKEN",
+    "postgres:": "POSTGRES_PASSWORD",
+    "versitygw:": "ROOT_SECRET_KEY",
+}
+# What a script that starts a server must say.
+SAYS = {
+    "postgres/up.sh": (
+        "--auth=scram-sha-256",
+        "-c listen_addresses=127.0.0.1 ",
+        "head -c 24 /dev/urandom",
+    ),
+    "s3/up.sh": ("beast endpoint=127.0.0.1:", "public addr = 127.0.0.1", "head -c 24 /dev/urandom"),
 }
 
 
@@ -75,9 +86,12 @@ def yaml_style(path: Path) -> None:
 def dockerfile(path: Path) -> None:
     """Check a Dockerfile and the shell in it; the last user must not be root."""
     _run(BIN / "hadolint", path)
-    users = re.findall(r"^USER (\S+)", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    text = path.read_text(encoding="utf-8")
+    users = re.findall(r"^USER (\S+)", text, flags=re.MULTILINE)
     if not users or users[-1] in ("0", "root"):
         raise Wrong("it must end with a user that is not root")
+    if "PYTHONSAFEPATH=1" not in text:
+        raise Wrong("modules among the photographs in /data would be run: set PYTHONSAFEPATH=1")
 
 
 def compose_schema(path: Path) -> None:
@@ -93,6 +107,8 @@ def compose_hardening(path: Path) -> None:
         for port in service.get("ports", ()):
             if not str(port).startswith("127.0.0.1:"):
                 raise Wrong(f"service {name} publishes {port}, not on 127.0.0.1")
+            if str(port).rpartition(":")[2] in _metrics_ports(service.get("command", ())):
+                raise Wrong(f"service {name} publishes {port}: Ray's metrics ask for no token")
 
 
 def compose_secrets(path: Path) -> None:
@@ -107,17 +123,11 @@ def compose_secrets(path: Path) -> None:
             raise Wrong(f"service {service} runs as root")
         environment = {name: str(value) for name, value in settings["environment"].items()}
         for name, value in environment.items():
-            if (
-                SECRET.search(name)
-                and name not in NOT_SECRET
-                and not re.search(r"\$\{\w+:\?", value)
-            ):
+            if _is_written_secret(name, value):
                 raise Wrong(f"service {service}: {name} is not ${{...:?}} out of .env")
-        needed = [
-            key for start, key in ASKS.items() if start in " ".join(settings.get("command", ()))
-        ]
-        missing = [key for key in needed if key not in environment]
-        if missing or environment.get("RAY_AUTH_MODE", "token") != "token":
+        started = " ".join((*settings.get("command", ()), str(settings.get("image", ""))))
+        needed = [key for start, key in ASKS.items() if start in started]
+        if not environment.keys() >= set(needed) or not _asks(environment):
             raise Wrong(
                 f"service {service} listens and asks for no secret: set {', '.join(needed)}"
             )
@@ -182,6 +192,8 @@ def ray_cluster(path: Path) -> None:
     for command in (*config["head_start_ray_commands"], *config["worker_start_ray_commands"]):
         if "ray start" in command and "RAY_AUTH_MODE=token" not in command:
             raise Wrong(f"Ray is started without a token: {command}")
+        if "--head" in command and "--dashboard-host=127.0.0.1" not in command:
+            raise Wrong(f"the dashboard is not on the loopback interface: {command}")
 
 
 def iam_policy(path: Path) -> None:
@@ -218,12 +230,19 @@ def prefect_deployments(path: Path) -> None:
     from prefect.cli.deploy._models import PrefectYamlModel
     from prefect.client.schemas.objects import ConcurrencyLimitConfig
 
+    from flows.deployments import run_environment
     from flows.label_images import label_images
+    from redepth.config import Deployment
 
     (content,) = _documents(path)
+    wanted = run_environment(Deployment())
     for deployment in PrefectYamlModel.model_validate(content).deployments:
         if deployment.entrypoint != "flows.label_images.label_images":
             raise Wrong(f"{deployment.name}: {deployment.entrypoint} is not the flow")
+        pool = deployment.work_pool
+        given = ((pool.job_variables if pool else None) or {}).get("env", {})
+        if lacking := wanted.keys() - given.keys():
+            raise Wrong(f"{deployment.name}: its runs lack {', '.join(sorted(lacking))}")
         ConcurrencyLimitConfig.model_validate(deployment.concurrency_limit, from_attributes=True)
         label_images.validate_parameters(dict(deployment.parameters or {}))
 
@@ -260,8 +279,12 @@ def grafana_dashboard(path: Path) -> None:
 
 
 def shell(path: Path) -> None:
-    """Check a script."""
+    """Check a script; one that starts a server has it listen on the loopback, behind a secret."""
     _run(BIN / "shellcheck", "--severity=style", "--exclude=SC2012", path)
+    text = path.read_text(encoding="utf-8")
+    for said in SAYS.get(f"{path.parent.name}/{path.name}", ()):
+        if said not in text:
+            raise Wrong(f"it starts a server without `{said.strip()}`")
 
 
 Check = Callable[[Path], None]
@@ -287,6 +310,25 @@ def _run(*command: object) -> None:
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False)
     if done.returncode:
         raise Wrong((done.stdout + done.stderr).strip())
+
+
+def _metrics_ports(command: Iterable[str]) -> list[str]:
+    return re.findall(r"--metrics-export-port=(\d+)", " ".join(command))
+
+
+def _is_written_secret(name: str, value: str) -> bool:
+    """Return whether a variable holds a secret that is not taken from .env."""
+    is_secret = name not in NOT_SECRET and SECRET.search(name) is not None
+    has_password = re.search(r"://[^/]*@", value) is not None
+    return (is_secret or has_password) and re.search(r"\$\{\w+:\?", value) is None
+
+
+def _asks(environment: Mapping[str, str]) -> bool:
+    """Return whether what listens is told to ask for its secret."""
+    return (
+        environment.get("RAY_AUTH_MODE", "token") == "token"
+        and environment.get("POSTGRES_HOST_AUTH_METHOD", "scram-sha-256") == "scram-sha-256"
+    )
 
 
 def _documents(path: Path) -> list[Any]:

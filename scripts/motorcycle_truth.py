@@ -1,8 +1,8 @@
-"""Write a photograph whose depth was measured, from scikit-image's package, in Middlebury's layout.
+"""Write a photograph with measured depth, from scikit-image's package, as Middlebury publishes it.
 
     python scripts/motorcycle_truth.py FOLDER
     redepth label FOLDER/photographs --out labels/ --recipe mini
-    redepth evaluate labels/ --truth FOLDER/truth --layout middlebury
+    redepth evaluate labels/ --ground-truth FOLDER/truth --dataset-format middlebury
 
 The left view of "Motorcycle" (Middlebury 2014, Scharstein et al.) and its disparity are copied
 from the wheel; nothing is downloaded, and neither is in this repository.

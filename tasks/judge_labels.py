@@ -1,4 +1,4 @@
-"""Task: measure labels against their truth, and write and publish the tables."""
+"""Task: measure labels against ground truth, and write and publish the tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from prefect.cache_policies import NO_CACHE
 
 from redepth.evaluation.alignments import Alignment
 from redepth.judging.formats import TableFormat
-from redepth.judging.judgement import TruthSelection, judge_labels
+from redepth.judging.judgement import EvaluationInput, judge_labels
 from redepth.judging.tables import as_markdown, render
 from redepth.judging.writing import write_judgement
 from redepth.printable import code_span
@@ -43,17 +43,17 @@ class EvaluationReport:
     retry_delay_seconds=10,
     retry_condition_fn=worth_retrying,
 )
-def judge_against_truth(
-    selection: TruthSelection,
+def evaluate_selection(
+    selection: EvaluationInput,
     alignment: Alignment,
     out: Path | None,
     form: TableFormat,
     on_judged: Callable[[], object],
 ) -> EvaluationReport:
-    """Measure every image that has a truth, and write tables and pictures where `out` says."""
-    judgement = judge_labels(*selection.open(), selection.layout, alignment, on_judged)
+    """Measure every image that has ground truth, and write tables and pictures where `out` says."""
+    judgement = judge_labels(*selection.open(), selection.dataset_format, alignment, on_judged)
     get_run_logger().info("%d images measured", len(judgement.images))
     files = () if out is None else write_judgement(judgement, out)
-    words = f"{code_span(shown(selection.labels))} against {selection.layout}"
+    words = f"{code_span(shown(selection.labels))} against {selection.dataset_format}"
     create_markdown_artifact(as_markdown(judgement), key="evaluation", description=words)
     return EvaluationReport(len(judgement.images), render(judgement, form), files)

@@ -8,7 +8,7 @@ from prefect.cache_policies import NO_CACHE
 from redepth.config import Recipe
 from redepth.images.collection import list_images
 from redepth.store.dataset import check_recipe
-from redepth.store.planning import Plan, plan_labels
+from redepth.store.planning import Draft, Plan, plan_labels
 from redepth.types import Outcome
 from tasks.retrying import worth_retrying
 
@@ -22,12 +22,24 @@ from tasks.retrying import worth_retrying
     retry_condition_fn=worth_retrying,
 )
 def plan_shards(
-    source: str, out: str, recipe: Recipe, limit: int | None, retry: frozenset[Outcome]
+    source: str,
+    out: str,
+    recipe: Recipe,
+    limit: int | None,
+    retry: frozenset[Outcome],
+    draft: Draft | None = None,
 ) -> Plan:
-    """List the collection, leave out what is committed, and write the manifest of the rest."""
+    """List the collection, leave out what is committed, and write the manifest of the rest.
+
+    Args:
+        draft: a plan of all this, made just before; it is taken if nothing was committed since.
+    """
     check_recipe(out, recipe)
-    collection = source if limit is None else None
-    plan = plan_labels(list_images(source, limit), out, recipe, retry, collection=collection)
+    if draft is not None and draft.is_current():
+        plan = draft.publish()
+    else:
+        collection = source if limit is None else None
+        plan = plan_labels(list_images(source, limit), out, recipe, retry, collection=collection)
     get_run_logger().info(
         "%d images listed, %d done, %d to do in %d shards; %d changed since, %d vanished",
         plan.num_listed,

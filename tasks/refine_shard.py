@@ -12,7 +12,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Cancelled
 from prefect.tasks import exponential_backoff
 
-from redepth.cluster.pool import LabelledImage, LabelPool
+from redepth.cluster.pool import ActorPool, LabelledImage
 from redepth.config import Recipe
 from redepth.errors import RedepthError, RunStopped
 from redepth.images.signed_addresses import SignedAddresses
@@ -54,7 +54,7 @@ def refine_shards(
     shards: ShardRange,
     out: str,
     recipe: Recipe,
-    pool: LabelPool,
+    pool: ActorPool,
     progress: RunProgress,
     lease: Lease,
     signed: SignedAddresses,
@@ -84,7 +84,7 @@ def refine_shards(
 
 
 def _label(
-    plan: ShardPlan, pool: LabelPool, progress: ShardProgress, signed: SignedAddresses
+    plan: ShardPlan, pool: ActorPool, progress: ShardProgress, signed: SignedAddresses
 ) -> list[LabelledImage]:
     """Label a shard's images; an error that is not an image's outcome says where it came up."""
     images = {pool.submit(signed.restored(image)): image for image in plan.images}

@@ -31,7 +31,7 @@ def write_export(
     """Export labels into `out`; what an earlier attempt wrote is left alone.
 
     Returns:
-        Images of the export, and pixels that its format could not say.
+        Images of the export, and pixels that its format cannot say.
     """
     plan = begin_export(open_labels(labels), out, request)
     total, done = len(plan.labels), plan.num_done

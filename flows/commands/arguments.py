@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from redepth.datasets import datasets
+from redepth.errors import ConfigError
 from redepth.evaluation.alignments import Alignment
 from redepth.redaction import refuse_secrets
 
@@ -20,6 +23,17 @@ class Retry(StrEnum):
     FAILED = "failed"
     REJECTED = "rejected"
     FELL_BACK = "fell_back"
+
+
+def values_of(settings: Sequence[str] | None) -> dict[str, str]:
+    """Return the settings of `--set KEY=VALUE`, by name; their model reads the values."""
+    values = {}
+    for text in settings or ():
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--set takes KEY=VALUE, got {text!r}")
+        values[key] = value
+    return values
 
 
 def _checked_url(url: str) -> str:
@@ -82,26 +96,26 @@ ExportOut = Annotated[
     typer.Option("--out", "-o", callback=_checked_url, help="A folder or any fsspec URL."),
 ]
 
-TruthPath = Annotated[
+GroundTruthPath = Annotated[
     Path,
     typer.Option(
-        "--truth",
+        "--ground-truth",
         metavar="DIR",
-        help="A folder in the layout, or a .csv with columns 'uri' and 'truth'.",
+        help="A folder in the format, or a .csv with columns 'uri' and 'ground_truth'.",
     ),
 ]
-LayoutName = Annotated[
+DatasetFormat = Annotated[
     str,
     typer.Option(
-        "--layout",
-        "-l",
-        help="kitti, kitti-eigen-crop, nyu, tum, scannet, eth3d, diode, sintel, middlebury, ibims "
-        "or scenes.",
+        "--dataset-format",
+        metavar="NAME",
+        help=f"How its files lie: {', '.join(datasets.names())}.",
     ),
 ]
 AlignOption = Annotated[
-    Alignment, typer.Option("--align", help="How labels are brought to the truth.")
+    Alignment, typer.Option("--align", help="How labels are aligned to the ground truth.")
 ]
 Partial = Annotated[
-    bool, typer.Option("--partial", help="Leave out images without a truth; else they are refused.")
+    bool,
+    typer.Option("--partial", help="Leave out images without ground truth; else they are refused."),
 ]

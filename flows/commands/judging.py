@@ -1,4 +1,4 @@
-"""Judge labels against the truth and one another: evaluate, calibrate, compare."""
+"""Judge labels against ground truth and one another: evaluate, calibrate, compare."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import typer
 from flows import terminal
 from flows.commands.arguments import (
     AlignOption,
+    DatasetFormat,
     FirstLabelsUrl,
+    GroundTruthPath,
     LabelsUrl,
-    LayoutName,
     OtherLabelsUrl,
     Partial,
-    TruthPath,
 )
 from flows.embedded_server import quieten_prefect, start_prefect_server
 from redepth.confidence import Cue
@@ -30,14 +30,16 @@ app = typer.Typer()
 @app.command(
     rich_help_panel=PANEL,
     epilog="[bold]Examples[/]\n\n"
-    "redepth evaluate labels/ --truth scenes/ --layout scenes\n\n"
-    "redepth evaluate labels/ --truth kitti/val --layout kitti --partial --out evaluation/\n\n"
-    "redepth evaluate labels/ --truth nyu/test --layout nyu --align ransac --format latex",
+    "redepth evaluate labels/ --ground-truth scenes/ --dataset-format scenes\n\n"
+    "redepth evaluate labels/ --ground-truth kitti/val --dataset-format kitti --partial "
+    "--out evaluation/\n\n"
+    "redepth evaluate labels/ --ground-truth nyu/test --dataset-format nyu --align ransac "
+    "--format latex",
 )
 def evaluate(
     labels: LabelsUrl,
-    truth: TruthPath,
-    layout: LayoutName,
+    ground_truth: GroundTruthPath,
+    dataset_format: DatasetFormat,
     align: AlignOption = Alignment.REDEPTH,
     out: Annotated[
         Path | None,
@@ -51,16 +53,16 @@ def evaluate(
         str | None, typer.Option(metavar="SQL", help="A condition on the catalogue's columns.")
     ] = None,
 ) -> None:
-    """Measure labels against the truth: coarse and refined side by side, and the confidence."""
-    from redepth.judging.judgement import TruthSelection
+    """Measure labels against ground truth: coarse and refined side by side, and the confidence."""
+    from redepth.judging.judgement import EvaluationInput
 
     # A look takes no engine: what is wrong with the arguments is said before one is started.
-    TruthSelection(labels, truth, layout, partial, where).open()
+    EvaluationInput(labels, ground_truth, dataset_format, partial, where).open()
     quieten_prefect()
     from flows.evaluate_labels import evaluate_labels
 
     start_prefect_server()
-    report = evaluate_labels(labels, truth, layout, align, out, form, partial, where)
+    report = evaluate_labels(labels, ground_truth, dataset_format, align, out, form, partial, where)
     terminal.out.print(report.table, markup=False)
     for path in report.files:
         terminal.err.print(f"written: {path}", markup=False)
@@ -69,17 +71,19 @@ def evaluate(
 @app.command(
     rich_help_panel=PANEL,
     epilog="[bold]Examples[/]\n\n"
-    "redepth calibrate labels/ --truth scenes/ --layout scenes --out mapping.json\n\n"
-    "redepth calibrate labels/ --truth scenes/ --layout scenes --out mapping.json "
+    "redepth calibrate labels/ --ground-truth scenes/ --dataset-format scenes "
+    "--out mapping.json\n\n"
+    "redepth calibrate labels/ --ground-truth scenes/ --dataset-format scenes --out mapping.json "
     "--within 1.05 --cue spread --cue slope",
 )
 def calibrate(
     labels: LabelsUrl,
-    truth: TruthPath,
-    layout: LayoutName,
+    ground_truth: GroundTruthPath,
+    dataset_format: DatasetFormat,
     out: Annotated[Path, typer.Option("--out", "-o", help="The mapping, JSON.")],
     within: Annotated[
-        float, typer.Option(min=1.001, help="A pixel is right within this factor of the truth.")
+        float,
+        typer.Option(min=1.001, help="A pixel is right within this factor of the ground truth."),
     ] = 1.25,
     cue: Annotated[
         list[Cue] | None,
@@ -93,21 +97,24 @@ def calibrate(
     """Fit what a spread means: the probability that a pixel is near the truth."""
     from flows.calibrate_labels import calibrate_labels
 
-    calibrate_labels(labels, truth, layout, out, within, cue or (Cue.SPREAD,), align, partial)
+    calibrate_labels(
+        labels, ground_truth, dataset_format, out, within, cue or (Cue.SPREAD,), align, partial
+    )
 
 
 @app.command(
     rich_help_panel=PANEL,
     epilog="[bold]Examples[/]\n\nredepth compare labels-a/ labels-b/ --html comparison.html\n\n"
-    "redepth compare labels-a/ labels-b/ --truth scenes/ --layout scenes --out comparison/",
+    "redepth compare labels-a/ labels-b/ --ground-truth scenes/ --dataset-format scenes "
+    "--out comparison/",
 )
 def compare(
     first: FirstLabelsUrl,
     second: OtherLabelsUrl,
-    truth: Annotated[
+    ground_truth: Annotated[
         Path | None, typer.Option(metavar="DIR", help="As for redepth evaluate.")
     ] = None,
-    layout: LayoutName = "scenes",
+    dataset_format: DatasetFormat = "scenes",
     align: AlignOption = Alignment.REDEPTH,
     partial: Partial = False,
     out: Annotated[
@@ -120,6 +127,6 @@ def compare(
     """Compare two sets of labels of one collection, image by image."""
     from flows.compare_labels import compare_label_sets, write_page
 
-    found = compare_label_sets(first, second, truth, layout, align, partial, out)
+    found = compare_label_sets(first, second, ground_truth, dataset_format, align, partial, out)
     if html is not None:
         write_page(found, first, second, html)

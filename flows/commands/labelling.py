@@ -114,19 +114,13 @@ def plan(
     """Show what label would do and what it would cost. Writes and spends nothing."""
     from redepth.images.collection import list_images
     from redepth.store.dataset import check_recipe
-    from redepth.store.planning import plan_labels
+    from redepth.store.planning import draft_plan
 
     chosen = load_recipe(recipe, settings or ())
     check_recipe(out, chosen)
-    images = list_images(photos, limit)
-    found = plan_labels(
-        images,
-        out,
-        chosen,
-        frozenset(_outcomes(retry)),
-        collection=_whole(photos, limit),
-        write=False,
-    )
+    images, again = list_images(photos, limit), frozenset(_outcomes(retry))
+    with draft_plan(images, out, chosen, again, collection=_whole(photos, limit)) as draft:
+        found = draft.plan
     if not found.num_pending:
         terminal.print_nothing_to_do(out, found)
         return
@@ -157,7 +151,7 @@ def _label(
     limit: int | None,
     retry: tuple[Outcome, ...],
 ) -> dict[Outcome, int]:
-    """Look first, since a look takes no engine: with nothing to do, none is started.
+    """Plan first, since that takes no engine: with nothing to do, none is started.
 
     Returns:
         The listed images by outcome.
@@ -165,29 +159,24 @@ def _label(
     from redepth.cluster.readiness import require_readiness
     from redepth.images.collection import canonical_uri, list_images
     from redepth.store.dataset import check_recipe, read_dataset
-    from redepth.store.planning import plan_labels
+    from redepth.store.planning import draft_plan
 
     chosen = load_recipe(recipe, overrides)
-    out = canonical_uri(out)
+    source, out = canonical_uri(photos), canonical_uri(out)
     check_recipe(out, chosen)
-    found = plan_labels(
-        list_images(photos, limit),
-        out,
-        chosen,
-        frozenset(retry),
-        collection=_whole(photos, limit),
-        write=False,
-    )
-    if not found.num_pending:
-        terminal.print_nothing_to_do(out, found)
-        return found.outcomes
-    require_readiness(chosen, ray)
-    terminal.print_head(photos, out, chosen, found)
-    quieten_prefect()
-    from flows.prefect_runs import run_to_report
+    images, again = list_images(source, limit), frozenset(retry)
+    with draft_plan(images, out, chosen, again, collection=_whole(source, limit)) as draft:
+        found = draft.plan
+        if not found.num_pending:
+            terminal.print_nothing_to_do(out, found)
+            return found.outcomes
+        require_readiness(chosen, ray)
+        terminal.print_head(photos, out, chosen, found)
+        quieten_prefect()
+        from flows.prefect_runs import run_to_report
 
-    start_prefect_server()
-    report = run_to_report(canonical_uri(photos), out, chosen, ray, limit, retry)
+        start_prefect_server()
+        report = run_to_report(source, out, chosen, ray, limit, retry, draft)
     models = read_dataset(out).models
     terminal.print_summary(out, report.outcomes, models, report.contact_sheet, report.page)
     settled = {o: 0 if o in retry else number for o, number in found.outcomes.items()}

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from flows import terminal
+from flows.commands.arguments import DatasetFormat
 from flows.embedded_server import quieten_prefect, start_prefect_server
 from redepth.errors import ConfigError
 from redepth.settings import Device
@@ -60,7 +61,7 @@ def train_mini(
     name="betterdepth",
     epilog="[bold]Examples[/]\n\nredepth train betterdepth --out refiner/\n\n"
     "redepth label hypersim/ --out coarse/ --recipe coarse\n\n"
-    "redepth train betterdepth --out refiner/ --data hypersim/ --layout hypersim "
+    "redepth train betterdepth --out refiner/ --data hypersim/ --dataset-format hypersim "
     "--labels coarse/ --init stable-diffusion/ --bf16",
 )
 def train_betterdepth(
@@ -68,9 +69,7 @@ def train_betterdepth(
     data: Annotated[
         Path | None, typer.Option(help="A data set with depth; without it: scenes, mini model.")
     ] = None,
-    layout: Annotated[
-        str, typer.Option(help="hypersim, virtual-kitti-2, or scenes (of redepth scenes).")
-    ] = "hypersim",
+    dataset_format: DatasetFormat = "hypersim",
     labels: Annotated[
         str | None, typer.Option(help="Output of redepth label on --data: the coarse maps.")
     ] = None,
@@ -112,7 +111,7 @@ def train_betterdepth(
             raise ConfigError("--data needs --labels (the coarse maps) and --init (first weights)")
         own_data = {
             "folder": str(data),
-            "layout": layout,
+            "dataset_format": dataset_format,
             "labels": labels,
             "init": str(init),
             "init_variant": init_variant,

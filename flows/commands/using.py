@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 
 from flows import terminal
-from flows.commands.arguments import ExportOut, LabelsUrl, Overrides
+from flows.commands.arguments import ExportOut, LabelsUrl, Overrides, values_of
 from flows.embedded_server import quieten_prefect, start_prefect_server
 from redepth.config import Cost, load_recipe, shipped_recipes
 from redepth.errors import ConfigError
-from redepth.exports.request import MILLIMETRES, ExportFormat, ExportRequest
+from redepth.exports import exporters
+from redepth.exports.request import ExportRequest
 from redepth.images.camera import (
     LARGEST_FOV_DEG,
     SMALLEST_FOV_DEG,
@@ -24,6 +25,15 @@ from redepth.images.camera import (
 PANEL = "Use labels"
 
 app = typer.Typer()
+
+
+def _settings() -> str:
+    """Name what may be chosen of redepth's own export formats."""
+    return ", ".join(
+        f"{setting} ({name})"
+        for name, exporter in exporters.own.items()
+        for setting in exporter.settings.model_fields
+    )
 
 
 class CloudQuantity(StrEnum):
@@ -146,11 +156,20 @@ def report(
     rich_help_panel=PANEL,
     epilog="[bold]Examples[/]\n\nredepth export labels/ --format png16 --out depth/\n\n"
     "redepth export labels/ --format webdataset --out shards/ --with-images "
-    "--where \"mean_confidence > 0.8 and outcome = 'refined'\"",
+    "--where \"mean_confidence > 0.8 and outcome = 'refined'\"\n\n"
+    "redepth export labels/ --format png16 --out kitti/ --set metric_scale=256",
 )
 def export(
     labels: LabelsUrl,
-    format: Annotated[ExportFormat, typer.Option("--format", "-f", help="None has 8 bits.")],
+    format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="NAME",
+            help=f"{', '.join(exporters.own)}, or one that an installed package brings.",
+        ),
+    ],
     out: ExportOut,
     quantity: Annotated[
         str, typer.Option(help="Of coarse, refined, spread, confidence; with commas.")
@@ -161,16 +180,20 @@ def export(
     with_images: Annotated[
         bool, typer.Option("--with-images", help="The photographs too, at the label's size.")
     ] = False,
-    metric_scale: Annotated[
-        float, typer.Option(help="png16, metric maps: codes a metre; 256 is KITTI's.")
-    ] = MILLIMETRES,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help=f"Of the format, may be given again: {_settings()}."
+        ),
+    ] = None,
 ) -> None:
     """Write labels in another format. Run it again to go on: what is there is left alone."""
     from redepth.store.conditions import check_condition
     from redepth.store.dataset import read_dataset
 
     quantities = tuple(name.strip() for name in quantity.split(","))
-    ExportRequest(format, quantities, where, with_images, metric_scale)
+    values = values_of(settings)
+    ExportRequest(format, quantities, where, with_images, values).exporter.check()
     read_dataset(labels)
     if where is not None:
         check_condition(where)
@@ -179,7 +202,7 @@ def export(
 
     start_prefect_server()
     num_images, num_lost = export_labels(
-        labels, out, format, quantities, where, with_images, metric_scale
+        labels, out, format, quantities, where, with_images, values
     )
     terminal.print_export(out, num_images, num_lost)
 

@@ -12,8 +12,11 @@
 # Needs Debian's radosgw, ceph-mon, ceph-osd and ceph-mgr.
 set -euo pipefail
 
-readonly ACCESS_KEY=redepth-test
-readonly SECRET_KEY=redepth-test-secret
+# Others on this machine reach the loopback interface too: keys are made for each server.
+random() { head -c 24 /dev/urandom | base64 | tr '+/' 'ab'; }
+ACCESS_KEY=test$(random)
+SECRET_KEY=$(random)
+readonly ACCESS_KEY SECRET_KEY
 
 say() { echo "s3: $*" >&2; }
 fail() { say "$*"; exit 1; }

@@ -1,15 +1,18 @@
-"""Keep the actors busy, and turn everything that can happen to a call into one outcome an image.
+"""Keep the actors busy, and turn whatever happens to a call into one outcome an image.
 
-One thread owns every seat and every call; shards hand in images and get futures. What may happen:
+One thread owns every actor's slot and every call; shards submit images and get futures. A call may
+end like this:
 
-- the call returns a row: done;
+- it returns a row: done;
 - it raises ConfigError: the run ends;
-- it raises TransientError: tried again after a while, a few times; then the image is recorded as
-  failed if others came through meanwhile, else it is the storage, and the shard's task hears of it;
+- it raises TransientError: retried after a while, a few times; then the image is recorded as failed
+  if others came through meanwhile, else it is the storage, and the shard's task gets the error;
 - it raises anything else: the image is recorded as failed, the actor lives on;
-- the process dies, or runs out of memory: Ray restarts it. Whoever was in flight there becomes a
-  suspect and is tried again alone; an image that dies alone is guilty and recorded as failed;
-- it takes too long: the process is killed, the image recorded as failed, its neighbour tried again.
+- the process dies, or runs out of memory: Ray restarts it. The calls in flight there become
+  suspects, and each is retried alone; an image that kills its actor alone is the culprit and is
+  recorded as failed;
+- it takes too long: the process is killed, the image is recorded as failed, and the call behind it
+  is retried.
 """
 
 from __future__ import annotations
@@ -82,13 +85,13 @@ class _Call:
     attempts: int = 0
     crashes: int = 0
     delays: list[float] = field(default_factory=lambda: list(TRANSIENT_DELAYS_S))
-    settled_before: int = 0
+    resolved_before: int = 0
     row: ray.ObjectRef | None = None
     arrays: ray.ObjectRef | None = None
 
 
 @dataclass(slots=True, eq=False)
-class _Seat:
+class _Slot:
     """An actor and the calls it was given, the running one first."""
 
     actor: ActorHandle
@@ -98,14 +101,14 @@ class _Seat:
     deaths_loading: int = 0
 
     @property
-    def takes_more(self) -> bool:
+    def has_capacity(self) -> bool:
         """Whether another call may queue here; a suspect has its actor to itself."""
         if self.restarting is not None or any(call.crashes for call in self.calls):
             return False
         return len(self.calls) < CALLS_IN_FLIGHT
 
 
-class LabelPool:
+class ActorPool:
     """Actors that label images: a context manager, used from any number of threads.
 
     Args:
@@ -125,26 +128,26 @@ class LabelPool:
         self._load = load
         self._allowed = allowed
         self._actors = recipe.run.actors
-        self._seats: list[_Seat] = []
+        self._slots: list[_Slot] = []
         self._writers: list[ActorHandle] = []
         self._idle_writers: queue.SimpleQueue[ActorHandle] = queue.SimpleQueue()
         self._inbox: queue.SimpleQueue[_Call] = queue.SimpleQueue()
         self._waiting: deque[_Call] = deque()
         self._suspects: deque[_Call] = deque()
         self._delayed: list[tuple[float, _Call]] = []
-        self._num_settled = 0
+        self._num_resolved = 0
         self._fatal: BaseException | None = None
         self._closing = threading.Event()
         # In the run's own context: what is logged here belongs to it.
         context = contextvars.copy_context()
         self._thread = threading.Thread(
-            target=context.run, args=(self._run,), name="label-pool", daemon=True
+            target=context.run, args=(self._run,), name="actor-pool", daemon=True
         )
         self.cards: tuple[ModelCard, ...] = ()
 
     def __enter__(self) -> Self:
         number = num_actors_that_fit(self._actors)
-        self._seats = [_Seat(self._new_actor()) for _ in range(number)]
+        self._slots = [_Slot(self._new_actor()) for _ in range(number)]
         self._writers = [RemoteShardWriter.remote() for _ in range(NUM_WRITERS)]
         for writer in self._writers:
             self._idle_writers.put(writer)
@@ -169,12 +172,12 @@ class LabelPool:
 
     @property
     def num_actors(self) -> int:
-        return len(self._seats)
+        return len(self._slots)
 
     @property
     def num_calls(self) -> int:
         """How many images the actors hold at once."""
-        return len(self._seats) * CALLS_IN_FLIGHT
+        return len(self._slots) * CALLS_IN_FLIGHT
 
     def submit(self, image: ImageRef) -> Future[LabelledImage]:
         """Queue an image; the future ends with its label, whatever its outcome.
@@ -185,7 +188,7 @@ class LabelPool:
         future: Future[LabelledImage] = Future()
         self._inbox.put(_Call(image, future))
         if not self._thread.is_alive():
-            self._abandon()
+            self._fail_waiting()
         return future
 
     def commit(
@@ -239,37 +242,37 @@ class LabelPool:
 
         One that dies meanwhile is asked again: on spot machines that is no reason to end the run.
         """
-        loading = {self._ask_ready(seat): seat for seat in self._seats}
+        loading = {self._load_again(slot): slot for slot in self._slots}
         deadline = time.monotonic() + self._actors.start_timeout_s
         while True:
             patience = max(0.0, deadline - time.monotonic())
             ended, _ = ray.wait(list(loading), num_returns=1, timeout=patience)
             if not ended:
                 raise ConfigError(self._no_room())
-            seat = loading.pop(ended[0])
+            slot = loading.pop(ended[0])
             try:
                 cards: tuple[ModelCard, ...] = tuple(ray.get(ended[0]))
             except DEATHS as error:
-                seat.deaths_loading += 1
-                if seat.deaths_loading > DEATHS_LOADING:
+                slot.deaths_loading += 1
+                if slot.deaths_loading > DEATHS_LOADING:
                     raise ConfigError(DIED_LOADING.format(_first_line(error))) from None
-                loading[self._ask_ready(seat)] = seat
+                loading[self._load_again(slot)] = slot
             except RayTaskError as error:
                 raise _cause(error) from None
             else:
-                seat.restarting = None
+                slot.restarting = None
                 return cards
 
-    def _ask_ready(self, seat: _Seat) -> ray.ObjectRef:
-        """Have a seat wait until its actor has loaded its models."""
-        seat.running_since = time.monotonic()
-        seat.restarting = seat.actor.ready.remote()
-        return seat.restarting
+    def _load_again(self, slot: _Slot) -> ray.ObjectRef:
+        """Block a slot until its actor has loaded its models."""
+        slot.running_since = time.monotonic()
+        slot.restarting = slot.actor.ready.remote()
+        return slot.restarting
 
     def _no_room(self) -> str:
         asked, there = self._actors, ray.cluster_resources()
         return (
-            f"none of {len(self._seats)} actors of {asked.num_cpus:g} CPUs and "
+            f"none of {len(self._slots)} actors of {asked.num_cpus:g} CPUs and "
             f"{asked.num_gpus:g} GPUs was ready within {asked.start_timeout_s:g} s; Ray has "
             f"{there.get('CPU', 0):g} CPUs and {there.get('GPU', 0):g} GPUs. "
             "Ask for fewer (--actors), for less "
@@ -277,23 +280,23 @@ class LabelPool:
         )
 
     def _kill_actors(self) -> None:
-        for actor in (*self._writers, *(seat.actor for seat in self._seats)):
+        for actor in (*self._writers, *(slot.actor for slot in self._slots)):
             ray.kill(actor)
 
     # What follows runs in the pool's own thread.
 
     def _run(self) -> None:
         while not self._closing.is_set():
-            self._take_in()
-            self._wake()
-            self._launch()
-            self._land()
+            self._receive()
+            self._requeue_delayed()
+            self._dispatch()
+            self._collect()
             self._end_overdue()
-        self._abandon()
+        self._fail_waiting()
 
-    def _take_in(self) -> None:
+    def _receive(self) -> None:
         """Move what was submitted into the queue; sleep here when there is nothing to do."""
-        idle = not any(seat.calls or seat.restarting for seat in self._seats)
+        idle = not any(slot.calls or slot.restarting for slot in self._slots)
         try:
             self._waiting.append(
                 self._inbox.get(timeout=POLL_S if idle and not self._queued else 0)
@@ -307,81 +310,81 @@ class LabelPool:
     def _queued(self) -> bool:
         return bool(self._waiting or self._suspects)
 
-    def _wake(self) -> None:
+    def _requeue_delayed(self) -> None:
         """Queue again what has waited long enough after a transient error."""
         now = time.monotonic()
         self._waiting.extend(call for due, call in self._delayed if due <= now)
         self._delayed = [(due, call) for due, call in self._delayed if due > now]
 
-    def _launch(self) -> None:
-        for seat in self._seats:
-            if self._suspects and not seat.calls and seat.restarting is None:
-                self._start(seat, self._suspects.popleft())
+    def _dispatch(self) -> None:
+        for slot in self._slots:
+            if self._suspects and not slot.calls and slot.restarting is None:
+                self._start(slot, self._suspects.popleft())
         # While there are suspects one actor runs empty, or they would wait behind everybody.
-        open_seats = self._seats[1:] if self._suspects else self._seats
+        open_slots = self._slots[1:] if self._suspects else self._slots
         # First come those that have nothing to do, then a second call behind a first.
         for depth in range(CALLS_IN_FLIGHT):
-            for seat in open_seats:
-                if self._waiting and len(seat.calls) == depth and seat.takes_more:
-                    self._start(seat, self._waiting.popleft())
+            for slot in open_slots:
+                if self._waiting and len(slot.calls) == depth and slot.has_capacity:
+                    self._start(slot, self._waiting.popleft())
 
-    def _start(self, seat: _Seat, call: _Call) -> None:
+    def _start(self, slot: _Slot, call: _Call) -> None:
         if call.attempts == 0:
-            call.settled_before = self._num_settled
+            call.resolved_before = self._num_resolved
         call.attempts += 1
-        call.row, call.arrays = seat.actor.label.remote(call.image)
-        if not seat.calls:
-            seat.running_since = time.monotonic()
-        seat.calls.append(call)
+        call.row, call.arrays = slot.actor.label.remote(call.image)
+        if not slot.calls:
+            slot.running_since = time.monotonic()
+        slot.calls.append(call)
 
-    def _land(self) -> None:
+    def _collect(self) -> None:
         """Wait a little for a call or a restart to end, and deal with each that has."""
-        refs = {call.row: seat for seat in self._seats for call in seat.calls}
-        refs |= {seat.restarting: seat for seat in self._seats if seat.restarting is not None}
+        refs = {call.row: slot for slot in self._slots for call in slot.calls}
+        refs |= {slot.restarting: slot for slot in self._slots if slot.restarting is not None}
         if not refs:
             return
         ended, _ = ray.wait(list(refs), num_returns=1, timeout=POLL_S)
         for ref in ended:
-            seat = refs[ref]
-            if ref == seat.restarting:
-                self._finish_restart(seat)
+            slot = refs[ref]
+            if ref == slot.restarting:
+                self._finish_restart(slot)
             else:
-                self._finish(seat, next(call for call in seat.calls if call.row == ref))
+                self._finish(slot, next(call for call in slot.calls if call.row == ref))
 
-    def _finish(self, seat: _Seat, call: _Call) -> None:
+    def _finish(self, slot: _Slot, call: _Call) -> None:
         try:
             row = ray.get(call.row)
         except DEATHS as error:
-            self._bury(seat, error)
+            self._handle_actor_death(slot, error)
             return
         except RayTaskError as error:
-            self._leave(seat, call)
-            self._settle_error(call, _cause(error))
+            self._release(slot, call)
+            self._resolve_error(call, _cause(error))
             return
-        self._leave(seat, call)
-        self._settle(call, replace(row, attempts=call.attempts))
+        self._release(slot, call)
+        self._resolve(call, replace(row, attempts=call.attempts))
 
-    def _leave(self, seat: _Seat, call: _Call) -> None:
-        seat.calls.remove(call)
-        seat.running_since = time.monotonic()
+    def _release(self, slot: _Slot, call: _Call) -> None:
+        slot.calls.remove(call)
+        slot.running_since = time.monotonic()
 
-    def _settle(self, call: _Call, row: LabelRow) -> None:
-        self._num_settled += 1
+    def _resolve(self, call: _Call, row: LabelRow) -> None:
+        self._num_resolved += 1
         arrays = call.arrays if row.outcome.has_label else None
         call.future.set_result(LabelledImage(row, arrays))
 
-    def _settle_error(self, call: _Call, error: BaseException) -> None:
+    def _resolve_error(self, call: _Call, error: BaseException) -> None:
         if isinstance(error, TransientError):
-            self._try_later(call, error)
+            self._retry_later(call, error)
         elif isinstance(error, ConfigError):
             call.future.set_exception(error)
         else:
             self._fail(call, f"{type(error).__name__}: {error}")
 
-    def _try_later(self, call: _Call, error: TransientError) -> None:
+    def _retry_later(self, call: _Call, error: TransientError) -> None:
         if call.delays:
             self._delayed.append((time.monotonic() + call.delays.pop(0), call))
-        elif self._num_settled > call.settled_before:
+        elif self._num_resolved > call.resolved_before:
             self._fail(call, f"{error} (tried {call.attempts} times while others came through)")
         else:
             call.future.set_exception(error)
@@ -400,18 +403,18 @@ class LabelPool:
             attempts=call.attempts,
         )
         metrics.count(row)  # what an actor returns, it counts itself
-        self._settle(call, row)
+        self._resolve(call, row)
 
-    def _bury(self, seat: _Seat, error: BaseException) -> None:
+    def _handle_actor_death(self, slot: _Slot, error: BaseException) -> None:
         """Suspect every call of an actor whose process is gone."""
-        for call in self._vacate(seat):
+        for call in self._take_calls(slot):
             self._suspect(call, error)
 
-    def _vacate(self, seat: _Seat) -> list[_Call]:
-        """Take the calls from a seat, the running one first, and wait for its actor to be back."""
-        calls = list(seat.calls)
-        seat.calls.clear()
-        self._ask_ready(seat)
+    def _take_calls(self, slot: _Slot) -> list[_Call]:
+        """Empty a slot, the running call first, and wait for its actor to restart."""
+        calls = list(slot.calls)
+        slot.calls.clear()
+        self._load_again(slot)
         return calls
 
     def _suspect(self, call: _Call, error: BaseException) -> None:
@@ -422,49 +425,49 @@ class LabelPool:
         else:
             self._suspects.append(call)
 
-    def _finish_restart(self, seat: _Seat) -> None:
+    def _finish_restart(self, slot: _Slot) -> None:
         try:
-            ray.get(seat.restarting)
+            ray.get(slot.restarting)
         except DEATHS as error:
-            self._ask_again(seat, error)
+            self._poll_restart(slot, error)
             return
         except RayTaskError as error:
-            self._give_up(_cause(error))
-        seat.restarting = None
+            self._abort(_cause(error))
+        slot.restarting = None
 
-    def _ask_again(self, seat: _Seat, error: BaseException) -> None:
-        """Be patient: after the loss of a node, Ray says "unavailable" until it has noticed."""
-        if time.monotonic() - seat.running_since > RESTART_PATIENCE_S:
-            self._give_up(TransientError(DIED_LOADING.format(_first_line(error))))
+    def _poll_restart(self, slot: _Slot, error: BaseException) -> None:
+        """Ask again: after the loss of a node, Ray says "unavailable" until it has noticed."""
+        if time.monotonic() - slot.running_since > RESTART_PATIENCE_S:
+            self._abort(TransientError(DIED_LOADING.format(_first_line(error))))
             return
         time.sleep(POLL_S)
-        seat.restarting = seat.actor.ready.remote()
+        slot.restarting = slot.actor.ready.remote()
 
     def _end_overdue(self) -> None:
         """Kill what takes too long, and record it at once: Ray may need seconds to say it died."""
         now, limit = time.monotonic(), self._actors.image_timeout_s
-        for seat in self._seats:
-            if seat.calls and now - seat.running_since > limit:
-                ray.kill(seat.actor, no_restart=False)
-                overdue, *behind = self._vacate(seat)
+        for slot in self._slots:
+            if slot.calls and now - slot.running_since > limit:
+                ray.kill(slot.actor, no_restart=False)
+                overdue, *behind = self._take_calls(slot)
                 self._fail(overdue, f"took longer than {limit:g} s (run.actors.image_timeout_s)")
                 self._waiting.extendleft(reversed(behind))
 
-    def _give_up(self, error: BaseException) -> None:
+    def _abort(self, error: BaseException) -> None:
         """End the run: an actor that was there cannot be had again."""
         self._fatal = error
         self._closing.set()
 
     @property
     def _end(self) -> BaseException:
-        """What whoever still waits is told."""
+        """The error that calls still waiting end with."""
         return self._fatal or RunStopped("the run was stopped")
 
-    def _abandon(self) -> None:
-        """Tell everybody who still waits that nothing more will come, and why."""
-        self._take_in()
+    def _fail_waiting(self) -> None:
+        """End every call that still waits with the reason why nothing more will come."""
+        self._receive()
         waiting = [*self._waiting, *self._suspects, *(call for _, call in self._delayed)]
-        waiting += [call for seat in self._seats for call in seat.calls]
+        waiting += [call for slot in self._slots for call in slot.calls]
         for call in waiting:
             if not call.future.done():
                 call.future.set_exception(self._end)

@@ -10,6 +10,7 @@ from types import ModuleType
 import numpy as np
 
 from redepth.errors import ConfigError
+from redepth.exports.part import EncodedMap, ExportSettings, MapFacts, MapFormat
 from redepth.types import FloatMap
 
 _CHANNEL = "Y"  # luminance: the one that viewers and OpenCV show of a grey picture
@@ -49,3 +50,26 @@ def _openexr() -> ModuleType:
         ) from error
     module: ModuleType = OpenEXR
     return module
+
+
+def _check() -> None:
+    _openexr()
+
+
+def _encode(map_hw: FloatMap, facts: MapFacts, settings: ExportSettings) -> EncodedMap:
+    header = {"id": facts.image_id, "quantity": facts.quantity, "kind": str(facts.kind)}
+    return EncodedMap({"exr": encode(map_hw, header)})
+
+
+def _decode(files: Mapping[str, bytes]) -> FloatMap:
+    return decode(files["exr"])
+
+
+FORMAT = MapFormat(
+    name="exr",
+    files="`QUANTITY/NAME.exr`, channel `Y`; takes `redepth[exr]`",
+    check=_check,
+    suffixes=("exr",),
+    encode=_encode,
+    decode=_decode,
+)

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from redepth.exports.items import Item
+from redepth.exports.part import Contents, ExportSettings, ShardFormat
 from redepth.store.rows import SCHEMA
 from redepth.types import FloatMap
 
@@ -27,10 +28,10 @@ _OF_STORE = ("shard", "array_group", "array_index")
 
 
 def write_shard(
-    path: Path, items: Iterable[Item], quantities: Sequence[str], with_images: bool
+    path: Path, items: Iterable[Item], contents: Contents, settings: ExportSettings
 ) -> None:
     """Write a Parquet file, some images at a time."""
-    schema = _schema(quantities, with_images)
+    schema = _schema(contents)
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         remaining = iter(items)
         while group := list(islice(remaining, _IMAGES_PER_ROW_GROUP)):
@@ -46,10 +47,10 @@ def read_map(file: BinaryIO, image_id: str, quantity: str) -> FloatMap:
     return np.array(table[quantity][0].as_py(), dtype=np.float32)
 
 
-def _schema(quantities: Sequence[str], with_images: bool) -> pa.Schema:
+def _schema(contents: Contents) -> pa.Schema:
     fields = [field for field in SCHEMA if field.name not in _OF_STORE]
-    fields += [pa.field(quantity, _MAP) for quantity in quantities]
-    if with_images:
+    fields += [pa.field(quantity, _MAP) for quantity in contents.quantities]
+    if contents.with_images:
         fields.append(pa.field("image", _IMAGE))
     features = {field.name: _feature(field.type) for field in fields}
     metadata = {"huggingface": json.dumps({"info": {"features": features}})}
@@ -77,3 +78,12 @@ def _column(field: pa.Field, items: Sequence[Item]) -> pa.Array:
 
 def _nested(map_hw: FloatMap) -> list[FloatMap]:
     return list(map_hw)
+
+
+FORMAT = ShardFormat(
+    name="hf-parquet",
+    files="`shards/SHARD.parquet`, a row an image, a map as lists of float32",
+    suffix="parquet",
+    write_shard=write_shard,
+    read_map=read_map,
+)

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from pydantic import Field
 
+from redepth.exports.part import EncodedMap, ExportSettings, MapFacts, MapFormat
 from redepth.types import DepthKind, FloatMap
 
 INVALID = 0
@@ -73,18 +77,16 @@ def decode(content: bytes, sidecar: bytes) -> FloatMap:
     return Scaling(facts["scale"], facts["offset"]).decode(codes_hw)
 
 
-def sidecar(
-    image_id: str, described: dict[str, object], map_hw: FloatMap, scaling: Scaling
-) -> bytes:
-    """Return the JSON beside a PNG; `described` is what holds for all maps of the quantity."""
-    facts = {
-        "id": image_id,
-        **described,
+def sidecar(facts: MapFacts, scaling: Scaling, num_lost: int) -> bytes:
+    """Return the JSON beside a PNG: what holds for all maps of the quantity, and for this one."""
+    said = {
+        "id": facts.image_id,
+        **facts.described,
         **asdict(scaling),
         "precision": scaling.precision,
-        "num_out_of_range": count_lost(map_hw, scaling),
+        "num_out_of_range": num_lost,
     }
-    return (json.dumps(facts, indent=2) + "\n").encode()
+    return (json.dumps(said, indent=2) + "\n").encode()
 
 
 def count_lost(map_hw: FloatMap, scaling: Scaling) -> int:
@@ -96,3 +98,48 @@ def _spanning(low: float, high: float) -> Scaling:
     """Let the codes 1..65535 reach from `low` to `high`; a constant map has code 1 everywhere."""
     step = (high - low) / (_LAST - _FIRST) if high > low else abs(low) * 1e-7 or 1.0
     return Scaling(float(1 / step), float(low - _FIRST * step))
+
+
+class Png16Settings(ExportSettings):
+    """What may be chosen of 16-bit PNG."""
+
+    metric_scale: float = Field(
+        1000.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="of metric maps, codes a metre: 1000 is millimetres and ends at 65 m, 256 is "
+        "KITTI's and ends at 255 m",
+    )
+
+
+def describe(quantity: str) -> dict[str, Any]:
+    """Say what the codes of a quantity mean."""
+    return {
+        "type": "uint16",
+        "value": "code / scale + offset",
+        "scale": f"in {quantity}/NAME.json beside every {quantity}/NAME.png, offset too",
+        "invalid": INVALID,
+        "precision": "0.5 / scale",
+    }
+
+
+def _encode(map_hw: FloatMap, facts: MapFacts, settings: Png16Settings) -> EncodedMap:
+    scaling = choose_scaling(map_hw, facts.quantity, facts.kind, settings.metric_scale)
+    num_lost = count_lost(map_hw, scaling)
+    files = {"json": sidecar(facts, scaling, num_lost), "png": encode(map_hw, scaling)}
+    return EncodedMap(files, num_lost)
+
+
+def _decode(files: Mapping[str, bytes]) -> FloatMap:
+    return decode(files["png"], files["json"])
+
+
+FORMAT = MapFormat(
+    name="png16",
+    files="`QUANTITY/NAME.png`, and `.json` beside each: value = `code / scale + offset`",
+    settings=Png16Settings,
+    describe=describe,
+    suffixes=("json", "png"),
+    encode=_encode,
+    decode=_decode,
+)

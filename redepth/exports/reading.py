@@ -11,10 +11,8 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from redepth.errors import ConfigError, IntegrityError
-from redepth.exports import exr, hf_parquet, npy, png16, webdataset
-from redepth.exports.items import file_name
-from redepth.exports.pieces import SHARDS
-from redepth.exports.request import ExportFormat
+from redepth.exports import exporters
+from redepth.exports.part import ExportFormat
 from redepth.exports.writing import CATALOGUE, FACTS
 from redepth.store.layout import require_name
 from redepth.store.objects import Objects, open_objects
@@ -32,11 +30,8 @@ class Export:
     """
 
     facts: dict[str, Any]
+    _exporter: ExportFormat
     _root: Objects
-
-    @property
-    def format(self) -> ExportFormat:
-        return ExportFormat(self.facts["request"]["format"])
 
     @property
     def ids(self) -> list[str]:
@@ -52,22 +47,7 @@ class Export:
             FileNotFoundError: it is not written yet, or the quantity was not asked for.
         """
         shard = require_name("shard", self._shards[image_id])
-        suffix = self.format.suffix
-        if self.format.is_sharded:
-            content = self._root.read(f"{SHARDS}/{shard}.{suffix}")
-            file = io.BytesIO(content)
-            if self.format is ExportFormat.WEBDATASET:
-                return webdataset.read_map(file, image_id, quantity)
-            return hf_parquet.read_map(file, image_id, quantity)
-        stem = f"{quantity}/{file_name(image_id)}"
-        content = self._root.read(f"{stem}.{suffix}")
-        match self.format:
-            case ExportFormat.PNG16:
-                return png16.decode(content, self._root.read(f"{stem}.json"))
-            case ExportFormat.EXR:
-                return exr.decode(content)
-            case _:
-                return npy.decode(content)
+        return self._exporter.read(self._root, shard, image_id, quantity)
 
     @cached_property
     def _shards(self) -> dict[str, str]:
@@ -86,11 +66,11 @@ def open_export(url: str) -> Export:
     root = open_objects(url)
     try:
         facts = json.loads(root.read(FACTS, _MAX_FACTS_BYTES))
-        ExportFormat(facts["request"]["format"])
+        exporter = exporters[facts["request"]["format"]]
     except FileNotFoundError as error:
         raise ConfigError(f"no export at {url}: there is no {FACTS}") from error
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise IntegrityError(
             f"{url}/{FACTS} is not readable ({error!r}); export again, to another folder"
         ) from error
-    return Export(facts, root)
+    return Export(facts, exporter, root)

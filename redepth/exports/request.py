@@ -2,66 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from enum import StrEnum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
+from pydantic import ValidationError
+
 from redepth.errors import ConfigError
+from redepth.exports import exporters
+from redepth.exports.part import Contents, ExportFacts, ExportFormat, ExportSettings
 from redepth.store.layout import QUANTITIES
 from redepth.types import DepthKind
 
-MILLIMETRES = 1000.0
 
-
-class ExportFormat(StrEnum):
-    """Formats by the name the command line knows them by; none has 8 bits."""
-
-    PNG16 = "png16"
-    NPY = "npy"
-    EXR = "exr"
-    WEBDATASET = "webdataset"
-    HF_PARQUET = "hf-parquet"
-
-    @property
-    def suffix(self) -> str:
-        """The ending of its files, without a dot."""
-        return _SUFFIXES[self]
-
-    @property
-    def is_sharded(self) -> bool:
-        """Whether a file holds the images of a whole shard, and not one map."""
-        return self in (ExportFormat.WEBDATASET, ExportFormat.HF_PARQUET)
-
-
-_SUFFIXES = {
-    ExportFormat.PNG16: "png",
-    ExportFormat.NPY: "npy",
-    ExportFormat.EXR: "exr",
-    ExportFormat.WEBDATASET: "tar",
-    ExportFormat.HF_PARQUET: "parquet",
-}
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ExportRequest:
     """What to write; what an export was begun with, it goes on with.
 
     Attributes:
+        format: one of `redepth.exports.exporters` by name.
         quantities: of coarse, refined, spread, confidence.
         where: a condition in SQL over the catalogue, None for every label.
         with_images: the photographs too: upright 8-bit PNG at the label's size, pixel on pixel.
-        metric_scale: of metric maps in png16, codes a metre: 1000 is millimetres and ends at 65 m,
-            256 is KITTI's and ends at 255 m.
+        settings: of the format, by name; see `exporters[format].settings`.
 
     Raises:
-        ConfigError: an unknown quantity or none, a scale that is not positive.
+        ConfigError: an unknown format, quantity or setting, no quantity, or a setting that does
+            not validate; names those that are known.
     """
 
-    format: ExportFormat
+    format: str
     quantities: tuple[str, ...] = ("refined", "confidence")
     where: str | None = None
     with_images: bool = False
-    metric_scale: float = MILLIMETRES
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.quantities or not set(self.quantities) <= set(QUANTITIES):
@@ -69,29 +44,51 @@ class ExportRequest:
                 f"cannot export {', '.join(self.quantities) or 'nothing'}: expected some of "
                 f"{', '.join(QUANTITIES)}"
             )
-        if not 0 < self.metric_scale < float("inf"):
-            raise ConfigError(f"expected a scale above 0 codes a metre, got {self.metric_scale}")
+        _ = self.format_settings  # an unknown format or setting is said now
+
+    @cached_property
+    def exporter(self) -> ExportFormat:
+        """The format itself."""
+        try:
+            return exporters[self.format]
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+
+    @cached_property
+    def format_settings(self) -> ExportSettings:
+        """The settings as the format has them."""
+        try:
+            return self.exporter.settings.model_validate(dict(self.settings))
+        except ValidationError as error:
+            raise ConfigError(_explain(error, self.exporter)) from None
+
+    @property
+    def contents(self) -> Contents:
+        """What it holds of every image."""
+        return Contents(self.quantities, self.with_images)
+
+    def facts(self, kind: DepthKind) -> ExportFacts:
+        """Return what holds for every image of an export of labels of a kind."""
+        described = {name: describe_quantity(name, kind, self) for name in self.quantities}
+        return ExportFacts(self.contents, self.format_settings, described)
 
     def as_json(self) -> dict[str, Any]:
-        return {**asdict(self), "format": str(self.format), "quantities": list(self.quantities)}
+        """Return the request as export.json holds it, with every setting of the format."""
+        return {
+            "format": self.format,
+            "quantities": list(self.quantities),
+            "where": self.where,
+            "with_images": self.with_images,
+            "settings": self.format_settings.model_dump(mode="json"),
+        }
 
 
 def describe_quantity(quantity: str, kind: DepthKind, request: ExportRequest) -> dict[str, Any]:
     """Return what the sidecar says of one quantity: kind, unit, type, scale, invalid, precision."""
-    described: dict[str, Any] = {
+    return {
         "kind": _KINDS.get(quantity, str(kind)),
         "unit": "share, 0 to 1" if quantity == "confidence" else _unit(kind),
-    }
-    if request.format is not ExportFormat.PNG16:
-        exact = {"scale": 1.0, "offset": 0.0, "invalid": "NaN", "precision": "exact"}
-        return {**described, "type": "float32", **exact}
-    return {
-        **described,
-        "type": "uint16",
-        "value": "code / scale + offset",
-        "scale": f"in {quantity}/NAME.json beside every {quantity}/NAME.png, offset too",
-        "invalid": 0,
-        "precision": "0.5 / scale",
+        **request.exporter.describe(quantity),
     }
 
 
@@ -103,3 +100,12 @@ _KINDS = {
 
 def _unit(kind: DepthKind) -> str:
     return "m" if kind is DepthKind.METRIC_DEPTH else "none: scale and shift are unknown"
+
+
+def _explain(error: ValidationError, exporter: ExportFormat) -> str:
+    lines = [
+        f"  {'.'.join(map(str, detail['loc']))}: {detail['msg']} (got {detail['input']!r:.80})"
+        for detail in error.errors()
+    ]
+    known = ", ".join(exporter.settings.model_fields) or "none"
+    return "\n".join([f"settings of the format {exporter.name} (it has: {known}):", *lines])

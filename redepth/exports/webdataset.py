@@ -14,10 +14,13 @@ from typing import BinaryIO
 
 from redepth.exports import npy
 from redepth.exports.items import Item, file_name
+from redepth.exports.part import Contents, ExportSettings, ShardFormat
 from redepth.types import FloatMap
 
 
-def write_shard(path: Path, items: Iterable[Item]) -> None:
+def write_shard(
+    path: Path, items: Iterable[Item], contents: Contents, settings: ExportSettings
+) -> None:
     """Write a tar; the same items give the same bytes."""
     with tarfile.open(path, "w") as tar:
         for item in items:
@@ -41,3 +44,12 @@ def _members(item: Item) -> Iterator[tuple[str, bytes]]:
         yield f"{quantity}.npy", npy.encode(map_hw)
     if item.photograph is not None:
         yield "image.png", item.photograph
+
+
+FORMAT = ShardFormat(
+    name="webdataset",
+    files="`shards/SHARD.tar` of `KEY.json`, `KEY.QUANTITY.npy`",
+    suffix="tar",
+    write_shard=write_shard,
+    read_map=read_map,
+)

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import io
 import json
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -20,18 +18,16 @@ import pyarrow.parquet as pq
 from redepth import __version__
 from redepth.config import differences
 from redepth.errors import ConfigError
-from redepth.exports import exr, hf_parquet, npy, png16, webdataset
-from redepth.exports.items import Item, file_name, read_items
-from redepth.exports.pieces import IMAGES, Layout, outdated, pieces_of, places
-from redepth.exports.request import ExportFormat, ExportRequest, describe_quantity
+from redepth.exports.part import ExportFacts, OnImage
+from redepth.exports.pieces import outdated, pieces_of, places, written
+from redepth.exports.request import ExportRequest
+from redepth.exports.source import read_items
 from redepth.store.objects import Objects, open_objects
 from redepth.store.reader import Labels
 from redepth.types import DepthKind, LabelRow
 
 FACTS = "export.json"
 CATALOGUE = "catalogue.parquet"
-
-OnImage = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +36,14 @@ class ExportPlan:
 
     Attributes:
         labels: those it holds when it is done, each with maps.
+        facts: what holds for every image of it.
         pending: rows of the images whose pieces are not written yet, shard by shard.
     """
 
     url: str
     request: ExportRequest
     labels: Labels
+    facts: ExportFacts
     pending: tuple[LabelRow, ...]
 
     @property
@@ -64,126 +62,66 @@ def begin_export(labels: Labels, url: str, request: ExportRequest) -> ExportPlan
     Pieces of labels that changed since, or are gone, are removed first.
 
     Raises:
-        ConfigError: no label fulfils the condition, labels of two kinds, or another export lies
-            at `url`.
+        ConfigError: no label fulfils the condition, labels of two kinds, another export lies at
+            `url`, or a library that the format takes is not installed.
     """
     chosen = (labels if request.where is None else labels.where(request.where)).with_maps()
-    root, layout = open_objects(url), Layout(request)
-    facts = _facts(chosen, request)
-    _require_same(root, facts)
+    request.exporter.check()
+    facts = request.facts(_kind(chosen, request))
+    root = open_objects(url)
+    said = _said(chosen, request, facts)
+    _require_same(root, said)
     table = chosen.table()
-    written = _remove_outdated(root, layout, table)
-    root.put(FACTS, _encoded({**facts, "complete": False}))
+    there = _remove_outdated(root, request, table)
+    root.put(FACTS, _encoded({**said, "complete": False}))
     root.put(CATALOGUE, _parquet(table))
-    pieces = pieces_of(table, layout)
-    missing = {p for p in set(pieces) if not written.issuperset(layout.objects(p))}
+    pieces = pieces_of(table, request.exporter)
+    objects = request.exporter.objects
+    missing = {p for p in set(pieces) if not there.issuperset(objects(p, request.contents))}
     pending = [position for position, piece in enumerate(pieces) if piece in missing]
-    return ExportPlan(url, request, chosen, tuple(chosen.rows(pending)))
+    return ExportPlan(url, request, chosen, facts, tuple(chosen.rows(pending)))
 
 
 def write_pending(plan: ExportPlan, on_image: OnImage) -> int:
     """Write the missing pieces, and say that the export is complete.
 
     Returns:
-        Pixels of the pieces written here that 16 bits could not say at the request's scale.
+        Pixels of the pieces written here that the format cannot say.
 
     Raises:
         ImageRejected: a photograph is wanted and not there any more.
     """
     root = open_objects(plan.url)
-    write = _write_sharded if plan.request.format.is_sharded else _write_images
     num_lost = 0
     for shard, rows in groupby(plan.pending, key=lambda row: row.shard):
-        num_lost += write(root, plan, str(shard), list(rows), on_image)
-    facts = _facts(plan.labels, plan.request)
-    root.put(FACTS, _encoded({**facts, "complete": True}))
+        items = read_items(plan.labels, list(rows), plan.request.contents)
+        num_lost += plan.request.exporter.write(root, str(shard), items, plan.facts, on_image)
+    said = _said(plan.labels, plan.request, plan.facts)
+    root.put(FACTS, _encoded({**said, "complete": True}))
     return num_lost
 
 
-def _remove_outdated(root: Objects, layout: Layout, table: pa.Table) -> set[str]:
+def _remove_outdated(root: Objects, request: ExportRequest, table: pa.Table) -> set[str]:
     """Remove pieces that an earlier catalogue has otherwise; return the objects that are left."""
-    before, written = _catalogue(root), layout.written(root)
+    before, there = _catalogue(root), written(root, request)
     if before is not None:
-        for piece in outdated(places(before, layout), places(table, layout)):
-            for name in written.intersection(layout.objects(piece)):
+        exporter = request.exporter
+        for piece in outdated(places(before, exporter), places(table, exporter)):
+            for name in there.intersection(exporter.objects(piece, request.contents)):
                 root.delete(name)
-                written.remove(name)
-    return written
+                there.remove(name)
+    return there
 
 
-def _write_images(
-    root: Objects, plan: ExportPlan, shard: str, rows: Sequence[LabelRow], on_image: OnImage
-) -> int:
-    num_lost = 0
-    for item in read_items(plan.labels, rows, plan.request):
-        for name, content in _files(item, plan.request):
-            root.put(name, content)
-        num_lost += _num_lost(item, plan.request)
-        on_image()
-    return num_lost
-
-
-def _write_sharded(
-    root: Objects, plan: ExportPlan, shard: str, rows: Sequence[LabelRow], on_image: OnImage
-) -> int:
-    items = _counted(read_items(plan.labels, rows, plan.request), on_image)
-    request = plan.request
-    (name,) = Layout(request).objects(shard)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "shard")
-        if request.format is ExportFormat.WEBDATASET:
-            webdataset.write_shard(path, items)
-        else:
-            hf_parquet.write_shard(path, items, request.quantities, request.with_images)
-        root.put_file(name, path)
-    return 0
-
-
-def _num_lost(item: Item, request: ExportRequest) -> int:
-    """Count pixels beyond the reach of a fixed scale; that of other kinds reaches everywhere."""
-    kind = item.row.kind
-    if request.format is not ExportFormat.PNG16 or kind is not DepthKind.METRIC_DEPTH:
-        return 0
-    return sum(
-        png16.count_lost(m, png16.choose_scaling(m, name, kind, request.metric_scale))
-        for name, m in item.maps.items()
-    )
-
-
-def _files(item: Item, request: ExportRequest) -> Iterator[tuple[str, bytes]]:
-    """Yield an image's files; a PNG comes after what explains it."""
-    kind = item.row.kind
-    assert kind is not None, "a label has a kind"
-    piece = file_name(item.row.id)
-    for quantity, map_hw in item.maps.items():
-        described = describe_quantity(quantity, kind, request)
-        match request.format:
-            case ExportFormat.PNG16:
-                scaling = png16.choose_scaling(map_hw, quantity, kind, request.metric_scale)
-                facts = png16.sidecar(item.row.id, described, map_hw, scaling)
-                yield f"{quantity}/{piece}.json", facts
-                yield f"{quantity}/{piece}.png", png16.encode(map_hw, scaling)
-            case ExportFormat.EXR:
-                header = {"id": item.row.id, "quantity": quantity, "kind": str(kind)}
-                yield f"{quantity}/{piece}.exr", exr.encode(map_hw, header)
-            case _:
-                yield f"{quantity}/{piece}.npy", npy.encode(map_hw)
-    if item.photograph is not None:
-        yield f"{IMAGES}/{piece}.png", item.photograph
-
-
-def _counted(items: Iterator[Item], on_image: OnImage) -> Iterator[Item]:
-    for item in items:
-        yield item
-        on_image()
-
-
-def _facts(labels: Labels, request: ExportRequest) -> dict[str, Any]:
-    """Say what the export is: the sidecar of the whole."""
+def _kind(labels: Labels, request: ExportRequest) -> DepthKind:
     kinds = sorted(set(labels.table(["kind"])["kind"].to_pylist()))
     if len(kinds) != 1:
         raise ConfigError(_not_one_kind(labels, request, kinds))
-    kind = DepthKind(kinds[0])
+    return DepthKind(kinds[0])
+
+
+def _said(labels: Labels, request: ExportRequest, facts: ExportFacts) -> dict[str, Any]:
+    """Say what the export is: the sidecar of the whole."""
     image = "upright 8-bit sRGB PNG, at the label's size, pixel on pixel"
     return {
         "software": f"redepth {__version__}",
@@ -191,7 +129,7 @@ def _facts(labels: Labels, request: ExportRequest) -> dict[str, Any]:
         "recipe": labels.dataset.recipe_name,
         "recipe_digest": labels.dataset.recipe_digest,
         "request": request.as_json(),
-        "quantities": {name: describe_quantity(name, kind, request) for name in request.quantities},
+        "quantities": facts.described,
         "image": image if request.with_images else None,
         "num_images": len(labels),
     }

@@ -87,7 +87,7 @@ def _folder_below(folder: str, wanted: Wanted) -> Iterator[Found]:
     try:
         yield from walk_folder(folder, wanted)
     except FileNotFoundError:
-        logger.warning("%s was removed while it was listed: passed over", folder)
+        logger.warning("%s was removed while it was listed: passed over", shown(folder))
 
 
 def stat_file(path: str) -> Found:

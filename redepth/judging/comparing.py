@@ -85,7 +85,7 @@ class LabelComparison:
         images: those that both know, those that differ most first, without a label last.
         only_first, only_second: ids that one of them alone knows.
         correlation, difference: means over the images.
-        judgements: both against the truth, over the same images; None where none was given.
+        judgements: both against ground truth, over the same images; None where none was given.
     """
 
     first: ComparedSet
@@ -118,7 +118,7 @@ def compare_labels(
     """Compare two sets image by image, by id.
 
     Args:
-        judgements: of the two, where the truth is known.
+        judgements: of the two, where ground truth is known.
         on_compared: called after each image, for a progress bar.
 
     Raises:
@@ -186,7 +186,7 @@ def comparison_markdown(comparison: LabelComparison) -> str:
         parts.append(f"**{UNTRAINED}**")
     parts += [_sets_table(first, second), bullets(_lines(comparison))]
     if comparison.figures:
-        parts += ["## Against the truth", _figures_table(comparison)]
+        parts += ["## Against ground truth", _figures_table(comparison)]
     parts += ["## The images, those that differ most first", _images_table(comparison)]
     return "\n\n".join(parts) + "\n"
 

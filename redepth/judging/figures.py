@@ -1,4 +1,4 @@
-"""Every figure of one map against one truth."""
+"""Every figure of one map against one ground truth."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from redepth.datasets.ground_truth import BoolMap, GroundTruth, GroundTruthKind, Size
 from redepth.evaluation.alignments import Alignment, align_to_depth, align_to_disparity
 from redepth.evaluation.boundaries import boundary_metrics, depth_or_disparity_edges
 from redepth.evaluation.metrics import depth_metrics
 from redepth.evaluation.normals import mean_normal_angle_deg
-from redepth.truth.truth import BoolMap, Pinhole, Size, Truth, TruthKind
+from redepth.geometry.camera import Camera
 from redepth.types import DepthKind, FloatMap
 
 Doubles = npt.NDArray[np.float64]
@@ -24,14 +25,14 @@ HOLE_MARGIN_PX = 2  # what is invented in a hole shows this far beside it
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """How far an aligned map is from the truth; NaN for what the truth does not tell.
+    """How far an aligned map is from the ground truth; NaN for what it does not tell.
 
     Attributes:
         abs_rel, sq_rel, rmse, rmse_log, silog, log10, delta1, delta2, delta3, delta_1_05: see
-            `DepthMetrics`. For a truth that is a disparity they are of disparity.
+            `DepthMetrics`. For a disparity they are those of disparity.
         edge_accuracy_px, edge_completeness_px: DBE_acc and DBE_comp; see `BoundaryMetrics`.
         edge_precision, edge_recall, edge_f1: see `BoundaryMetrics`.
-        normal_deg: mean angle between the normals; needs a truth with a camera.
+        normal_deg: mean angle between the normals; needs a ground truth with a camera.
         share_scored: scored pixels over those that the protocol asks for. Below 1, some of the
             aligned map is at infinity or behind the camera and no figure counts it.
     """
@@ -82,22 +83,24 @@ def larger_is_better(figure: str) -> bool:
     return TITLES[figure].endswith("↑")
 
 
-def align_map(map_hw: FloatMap, kind: DepthKind, truth: Truth, alignment: Alignment) -> Doubles:
-    """Resize a map to the truth, align it there, and clamp it to what the protocol allows.
+def align_map(
+    map_hw: FloatMap, kind: DepthKind, truth: GroundTruth, alignment: Alignment
+) -> Doubles:
+    """Resize a map to the ground truth, align it there, and clamp it to what the protocol allows.
 
     Returns:
-        float64 [H, W] of the truth's kind and unit; NaN where the map says nothing that is
+        float64 [H, W] of the ground truth's kind and unit; NaN where the map has nothing that is
         positive and finite.
 
     Raises:
-        ConfigError: the alignment does not go with the map's kind or the truth's.
+        ConfigError: the alignment does not fit the map's kind or the ground truth's.
         ValueError: no pixel to align over.
     """
     resized_hw = resize_map(map_hw, truth.size_hw)
     mask_hw = truth.mask_hw & np.isfinite(resized_hw)
-    align = align_to_depth if truth.kind is TruthKind.DEPTH else align_to_disparity
+    align = align_to_depth if truth.kind is GroundTruthKind.DEPTH else align_to_disparity
     aligned_hw = align(resized_hw, kind, truth.map_hw, mask_hw, alignment)
-    clamped_hw = np.clip(aligned_hw, truth.lowest, truth.highest)
+    clamped_hw = np.clip(aligned_hw, truth.limits.lowest, truth.limits.highest)
     clamped_hw[~(np.isfinite(clamped_hw) & (clamped_hw > 0))] = np.nan
     return clamped_hw
 
@@ -112,7 +115,7 @@ def resize_map(map_hw: FloatMap, size_hw: Size) -> FloatMap:
     return np.asarray(image.resize(size_hw[::-1], how), dtype=np.float32)
 
 
-def measure(aligned_hw: Doubles, truth: Truth) -> Figures:
+def measure(aligned_hw: Doubles, truth: GroundTruth) -> Figures:
     """Measure an aligned map (see `align_map`) where the protocol asks for it.
 
     Raises:
@@ -154,7 +157,7 @@ class _EdgeFigures:
     normal_deg: float = math.nan
 
     @classmethod
-    def of(cls, aligned_hw: Doubles, truth: Truth) -> _EdgeFigures:
+    def of(cls, aligned_hw: Doubles, truth: GroundTruth) -> _EdgeFigures:
         """Compare both maps with their holes filled, and count nothing that lies beside a hole."""
         if not truth.has_edges:
             return cls()
@@ -178,7 +181,7 @@ class _EdgeFigures:
 
 
 def _normal_angle_deg(
-    depth_hw: Doubles, true_hw: Doubles, known_hw: BoolMap, camera: Pinhole | None
+    depth_hw: Doubles, true_hw: Doubles, known_hw: BoolMap, camera: Camera | None
 ) -> float:
     if camera is None or not known_hw.any():
         return math.nan

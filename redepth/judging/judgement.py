@@ -1,4 +1,4 @@
-"""One set of labels against the truth: every image, coarse and refined side by side."""
+"""One set of labels against ground truth: every image, coarse and refined side by side."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ import numpy.typing as npt
 import pyarrow.dataset as pads
 
 from redepth.confidence import Cue, cues_of, range_of
+from redepth.datasets.depth_file import DepthFile
+from redepth.datasets.finding import find_ground_truth
+from redepth.datasets.ground_truth import BoolMap, GroundTruth, GroundTruthKind
+from redepth.datasets.pairing import Pairing, pair
 from redepth.errors import ConfigError
 from redepth.evaluation.alignments import Alignment
 from redepth.evaluation.sparsification import NUM_STEPS, Sparsification, sparsify
 from redepth.judging.figures import Doubles, Figures, align_map, measure, resize_map
 from redepth.store.dataset import Dataset
 from redepth.store.reader import Labels, StoredLabel, open_labels
-from redepth.truth.layouts import find_truth
-from redepth.truth.pairing import Pairing, pair
-from redepth.truth.truth import BoolMap, Truth, TruthFile, TruthKind
 from redepth.types import DepthKind, Outcome
 
 Floats = npt.NDArray[np.float32]
@@ -45,8 +46,8 @@ class PixelSample:
 
 
 @dataclass(frozen=True, slots=True)
-class TrueRange:
-    """Smallest, median and largest value of the pixels that are scored, in the truth's unit."""
+class DepthRange:
+    """Smallest, median and largest ground truth of the pixels that are scored."""
 
     lowest: float
     median: float
@@ -58,7 +59,7 @@ class ImageJudgement:
     """One image.
 
     Attributes:
-        truth: the file that it was measured against.
+        ground_truth: the file that it was measured against.
         num_pixels: how many the protocol asks for.
         coarse, refined: figures of both maps; equal for an image that fell back.
         sparsification: of the refined map's AbsRel by the stored confidence; None without one.
@@ -68,10 +69,10 @@ class ImageJudgement:
     id: str
     uri: str
     outcome: Outcome
-    truth: str
-    truth_kind: TruthKind
+    ground_truth: str
+    kind: GroundTruthKind
     unit: str
-    true_range: TrueRange
+    depth_range: DepthRange
     num_pixels: int
     coarse: Figures
     refined: Figures
@@ -86,36 +87,36 @@ class ImageJudgement:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelJudgement:
-    """A set of labels against its truth.
+    """A set of labels against ground truth.
 
     Attributes:
         labels: URL of the output.
         recipe: its name.
         untrained: a model's weights came from a seed: the figures mean nothing.
-        layout, alignment: as asked for.
+        dataset_format, alignment: as asked for.
         within: the factor that the stored confidence speaks of, where it is a fitted probability;
             else 1.25.
         images: those that could be measured, in the output's order.
-        unmeasured: reason by id of those that have a truth and could not be measured.
-        alone: ids of labelled images without a truth.
+        unmeasured: reason by id of those that have ground truth and could not be measured.
+        unmatched: ids of labelled images without ground truth.
         num_without_label: images that were rejected or failed.
     """
 
     labels: str
     recipe: str
     untrained: bool
-    layout: str
+    dataset_format: str
     alignment: Alignment
     within: float
     images: tuple[ImageJudgement, ...]
     unmeasured: Mapping[str, str]
-    alone: tuple[str, ...]
+    unmatched: tuple[str, ...]
     num_without_label: int
 
     @property
-    def truth_kinds(self) -> tuple[TruthKind, ...]:
-        """The kinds of truth that occur; figures of different ones should not be averaged."""
-        return tuple(dict.fromkeys(image.truth_kind for image in self.images))
+    def kinds(self) -> tuple[GroundTruthKind, ...]:
+        """The kinds of ground truth; figures of different ones should not be averaged."""
+        return tuple(dict.fromkeys(image.kind for image in self.images))
 
     @property
     def units(self) -> tuple[str, ...]:
@@ -123,69 +124,70 @@ class LabelJudgement:
 
 
 @dataclass(frozen=True, slots=True)
-class TruthSelection:
-    """Which labels are measured against which truth: names alone, cheap to hand around.
+class EvaluationInput:
+    """Which labels are evaluated against which ground truth: only names, cheap to pass on.
 
     Attributes:
         labels: URL of an output.
-        truth: folder in the layout, or a list; see `find_truth`.
-        partial: whether labels without a truth are left out instead of refused.
+        ground_truth: a folder in the format, or a list; see `find_ground_truth`.
+        partial: whether labels without ground truth are left out instead of refused.
         where: a condition in SQL on the catalogue; the rest is as if it were not there.
     """
 
     labels: str
-    truth: Path
-    layout: str
+    ground_truth: Path
+    dataset_format: str
     partial: bool = False
     where: str | None = None
 
     @property
     def words(self) -> str:
-        return f"{self.labels} against {self.layout}"
+        return f"{self.labels} against {self.dataset_format}"
 
     def open(self) -> tuple[Labels, Pairing]:
-        """Open the output and find the truth of its labels.
+        """Open the output and find the ground truth of its labels.
 
         Raises:
-            ConfigError: no labels, no truth, or labels without truth; see `pair_labels`.
+            ConfigError: no labels, no ground truth, or labels without it; see `pair_labels`.
         """
         opened = open_labels(self.labels)
         chosen = opened if self.where is None else opened.where(self.where)
-        return chosen, pair_labels(chosen, find_truth(self.truth, self.layout), self.partial)
+        files = find_ground_truth(self.ground_truth, self.dataset_format)
+        return chosen, pair_labels(chosen, files, self.partial)
 
 
-def pair_labels(labels: Labels, files: Sequence[TruthFile], partial: bool) -> Pairing:
-    """Find the truth of every image that has a label.
+def pair_labels(labels: Labels, files: Sequence[DepthFile], partial: bool) -> Pairing:
+    """Find the ground truth of every image that has a label.
 
     Args:
-        partial: whether labels without a truth are left out instead of refused.
+        partial: whether labels without ground truth are left out instead of refused.
 
     Raises:
-        ConfigError: nothing pairs, or not everything does; names what is alone.
+        ConfigError: nothing pairs, or not everything does; names what has no match.
     """
     wanted = [outcome.value for outcome in Outcome if outcome.has_label]
     table = labels.table(["id", "uri"], pads.field("outcome").isin(wanted))
     uris = dict(zip(table["id"].to_pylist(), table["uri"].to_pylist(), strict=True))
     found = pair(uris, files)
-    if not found.pairs or (found.alone and not partial):
-        raise ConfigError(_what_is_alone(found, uris, files))
+    if not found.pairs or (found.unmatched and not partial):
+        raise ConfigError(_unmatched_words(found, uris, files))
     return found
 
 
 def judge_labels(
     labels: Labels,
     pairing: Pairing,
-    layout: str,
+    dataset_format: str,
     alignment: Alignment,
     on_judged: Callable[[], object] = lambda: None,
 ) -> LabelJudgement:
-    """Measure every image that has a truth, one after the other.
+    """Measure every image that has ground truth, one after the other.
 
     Args:
         on_judged: called after each image, for a progress bar.
 
     Raises:
-        ConfigError: a truth that cannot be read, or an alignment that has no meaning here.
+        ConfigError: ground truth that cannot be read, or an alignment that has no meaning here.
     """
     images, unmeasured = [], {}
     for image_id, file in pairing.pairs.items():
@@ -199,17 +201,17 @@ def judge_labels(
         labels=labels.url,
         recipe=labels.dataset.recipe_name,
         untrained=labels.dataset.untrained,
-        layout=layout,
+        dataset_format=dataset_format,
         alignment=alignment,
         within=_within(labels.dataset),
         images=tuple(images),
         unmeasured=unmeasured,
-        alone=pairing.alone,
+        unmatched=pairing.unmatched,
         num_without_label=sum(n for outcome, n in outcomes.items() if not outcome.has_label),
     )
 
 
-def judge_image(label: StoredLabel, file: TruthFile, alignment: Alignment) -> ImageJudgement:
+def judge_image(label: StoredLabel, file: DepthFile, alignment: Alignment) -> ImageJudgement:
     """Measure one image's maps.
 
     Raises:
@@ -221,7 +223,7 @@ def judge_image(label: StoredLabel, file: TruthFile, alignment: Alignment) -> Im
         raise ValueError("its catalogue row does not say what its map means")
     truth = file.read((row.image_height_px or 1, row.image_width_px or 1))
     if not truth.mask_hw.any():
-        raise ValueError("no pixel of its truth is known within crop and cap")
+        raise ValueError("no pixel of its ground truth is known within crop and cap")
     coarse_hw = align_map(label.coarse, row.kind, truth, alignment)
     refined_hw = align_map(label.refined, row.kind, truth, alignment)
     sparsification, pixels = _confidence_figures(label, refined_hw, truth)
@@ -229,10 +231,10 @@ def judge_image(label: StoredLabel, file: TruthFile, alignment: Alignment) -> Im
         id=row.id,
         uri=row.uri,
         outcome=row.outcome,
-        truth=str(file.path),
-        truth_kind=truth.kind,
+        ground_truth=str(file.path),
+        kind=truth.kind,
         unit=truth.unit,
-        true_range=_true_range(truth),
+        depth_range=_depth_range(truth),
         num_pixels=int(truth.mask_hw.sum()),
         coarse=measure(coarse_hw, truth),
         refined=measure(refined_hw, truth),
@@ -247,13 +249,13 @@ def _within(dataset: Dataset) -> float:
     return WITHIN if within is None else within
 
 
-def _true_range(truth: Truth) -> TrueRange:
+def _depth_range(truth: GroundTruth) -> DepthRange:
     low, middle, high = np.quantile(truth.map_hw[truth.mask_hw], (0.0, 0.5, 1.0))
-    return TrueRange(float(low), float(middle), float(high))
+    return DepthRange(float(low), float(middle), float(high))
 
 
 def _confidence_figures(
-    label: StoredLabel, refined_hw: Doubles, truth: Truth
+    label: StoredLabel, refined_hw: Doubles, truth: GroundTruth
 ) -> tuple[Sparsification | None, PixelSample | None]:
     """Compare the stored confidence with the error, where there is one."""
     if not np.isfinite(label.confidence).any():
@@ -270,7 +272,7 @@ def _confidence_figures(
 def _sample(
     label: StoredLabel,
     refined_hw: Doubles,
-    truth: Truth,
+    truth: GroundTruth,
     scored_hw: BoolMap,
 ) -> PixelSample | None:
     if not scored_hw.any() or not range_of(label.refined) > 0.0:
@@ -290,19 +292,21 @@ def _sample(
     )
 
 
-def _what_is_alone(found: Pairing, uris: Mapping[str, str], files: Sequence[TruthFile]) -> str:
-    shown = "\n".join(f"  {uris[image_id]}" for image_id in found.alone[:NAMES_SHOWN])
-    if len(found.alone) > NAMES_SHOWN:
-        shown += f"\n  ... and {len(found.alone) - NAMES_SHOWN} more"
+def _unmatched_words(found: Pairing, uris: Mapping[str, str], files: Sequence[DepthFile]) -> str:
+    shown = "\n".join(f"  {uris[image_id]}" for image_id in found.unmatched[:NAMES_SHOWN])
+    if len(found.unmatched) > NAMES_SHOWN:
+        shown += f"\n  ... and {len(found.unmatched) - NAMES_SHOWN} more"
     unused = next((file for file in files if file not in found.pairs.values()), None)
-    example = "" if unused is None else f"\na truth without a label, for example: {unused.path}"
+    example = (
+        "" if unused is None else f"\nground truth without a label, for example: {unused.path}"
+    )
     advice = (
-        "A truth is found by its image's file name and, where names repeat, by its folders; a .csv "
-        "with columns uri and truth as --truth says it outright"
+        "Ground truth is found by its image's file name and, where names repeat, by its folders; a "
+        ".csv with columns uri and ground_truth as --ground-truth states the pairs"
     )
     if found.pairs:
-        advice += "; --partial judges the others alone"
+        advice += "; --partial evaluates only the others"
     return (
-        f"{len(found.alone)} of {len(uris)} labelled images have no truth among {len(files)}:\n"
-        f"{shown}{example}\n{advice}"
+        f"{len(found.unmatched)} of {len(uris)} labelled images have no ground truth among "
+        f"{len(files)} files:\n{shown}{example}\n{advice}"
     )

@@ -1,4 +1,4 @@
-"""From what an ensemble's map tells to a probability, fitted on labels whose truth is known.
+"""From what an ensemble's map tells to a probability, fitted on labels whose depth is known.
 
 P(max(d / t, t / d) < within) = 1 / (1 + exp(-(intercept + sum_c weight_c ln(cue_c))))
 

@@ -52,7 +52,9 @@ def draw_reliability(named: Sequence[tuple[str, Reliability]]) -> bytes:
     axis.set_ylim(0, 1)
     axis.set_xlabel("probability")
     axis.set_ylabel("share of pixels that are right")
-    axis.set_title(f"right: within a factor of {named[0][1].within:g} of the truth", fontsize=9)
+    axis.set_title(
+        f"right: within a factor of {named[0][1].within:g} of the ground truth", fontsize=9
+    )
     axis.legend(fontsize=8)
     return _png(figure)
 

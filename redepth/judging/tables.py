@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from redepth.datasets.ground_truth import GroundTruthKind
 from redepth.evaluation.alignments import disparity_alignment
 from redepth.evaluation.bootstrap import MeanInterval
 from redepth.judging.figures import TITLES
@@ -22,7 +23,6 @@ from redepth.judging.summary import (
 )
 from redepth.printable import code_span, one_line
 from redepth.redaction import shown
-from redepth.truth.truth import TruthKind
 
 UNTRAINED = "UNTRAINED: these models have weights from a seed; the figures mean nothing."
 MAX_IMAGES_SHOWN = 50
@@ -48,7 +48,7 @@ def render(judgement: LabelJudgement, form: TableFormat) -> str:
 
 def as_markdown(judgement: LabelJudgement) -> str:
     """Return what was measured how, the set's figures and those of its first 50 images."""
-    parts = [f"# {code_span(judgement.recipe)} against {judgement.layout}"]
+    parts = [f"# {code_span(judgement.recipe)} against {judgement.dataset_format}"]
     if judgement.untrained:
         parts.append(f"**{UNTRAINED}**")
     parts.append(bullets(conditions(judgement, code_span)))
@@ -82,13 +82,13 @@ def as_latex(judgement: LabelJudgement) -> str:
 
 
 def as_json(judgement: LabelJudgement) -> str:
-    """Return everything, images and paths of their truths included; NaN is null."""
+    """Return everything, images and paths of their ground truth included; NaN is null."""
     reliability = stored_reliability(judgement.images, judgement.within)
     content = {
         "labels": judgement.labels,
         "recipe": judgement.recipe,
         "untrained": judgement.untrained,
-        "layout": judgement.layout,
+        "dataset_format": judgement.dataset_format,
         "alignment": judgement.alignment,
         "conditions": conditions(judgement),
         "figures": [_row_record(row) for row in figure_rows(judgement.images)],
@@ -96,7 +96,7 @@ def as_json(judgement: LabelJudgement) -> str:
         "reliability": None if reliability is None else asdict(reliability),
         "images": [_image_record(image) for image in judgement.images],
         "unmeasured": dict(judgement.unmeasured),
-        "without_truth": list(judgement.alone),
+        "without_ground_truth": list(judgement.unmatched),
     }
     return json.dumps(finite_json(content), indent=2, ensure_ascii=False) + "\n"
 
@@ -107,20 +107,21 @@ def conditions(judgement: LabelJudgement, quoted: Callable[[str], str] = one_lin
     Args:
         quoted: makes a line of a name that somebody chose.
     """
-    kinds = ", ".join(judgement.truth_kinds)
+    kinds = ", ".join(judgement.kinds)
     lines = [
         f"labels: {quoted(shown(judgement.labels))}",
-        f"truth: {kinds} in {', '.join(judgement.units)}; layout {judgement.layout}",
+        f"ground truth: {kinds} in {', '.join(judgement.units)}; format {judgement.dataset_format}",
         f"alignment: {_alignment_words(judgement)}",
         f"images: {len(judgement.images)} measured, {len(judgement.unmeasured)} not measurable, "
-        f"{len(judgement.alone)} without truth, {judgement.num_without_label} without label",
-        "labels are resized to the truth's size (bilinear) and aligned to each image by itself",
+        f"{len(judgement.unmatched)} without ground truth, "
+        f"{judgement.num_without_label} without label",
+        "labels are resized to the ground truth's size (bilinear); each image is aligned by itself",
         "in brackets: 95 % bootstrap interval over images; change = mean of refined - coarse",
     ]
-    if TruthKind.DISPARITY in judgement.truth_kinds:
+    if GroundTruthKind.DISPARITY in judgement.kinds:
         lines.append("a disparity without calibration: AbsRel, SqRel and RMSE are of disparity")
-    if len(judgement.truth_kinds) + len(judgement.units) > 2:
-        lines.append("kinds or units of truth are mixed: SqRel and RMSE have no unit here")
+    if len(judgement.kinds) + len(judgement.units) > 2:
+        lines.append("kinds or units of ground truth are mixed: SqRel and RMSE have no unit here")
     return lines
 
 
@@ -136,8 +137,8 @@ def confidence_lines(judgement: LabelJudgement) -> list[str]:
 def reliability_words(found: Reliability) -> str:
     """Say how well a confidence does as a probability."""
     return (
-        f"as a probability of lying within {found.within:g} of the truth: expected calibration "
-        f"error {found.ece:.3f}; {found.share_right:.1%} of the pixels do"
+        f"as a probability of lying within {found.within:g} of the ground truth: expected "
+        f"calibration error {found.ece:.3f}; {found.share_right:.1%} of the pixels do"
     )
 
 
@@ -205,13 +206,13 @@ def _set_table(rows: Sequence[FigureRow]) -> str:
 
 def _image_table(images: Sequence[ImageJudgement]) -> str:
     shown = [f for f in IMAGE_FIGURES if any(_known(image, f) for image in images)]
-    head = ["image", "outcome", "pixels", "truth min / median / max"]
+    head = ["image", "outcome", "pixels", "ground truth min / median / max"]
     head += [f"{TITLES[figure]} {which}" for figure in shown for which in ("coarse", "refined")]
     return markdown_table([*head, "AUSE"], [_image_row(image, shown) for image in images])
 
 
 def _image_row(image: ImageJudgement, figures: Sequence[str]) -> list[str]:
-    found = image.true_range
+    found = image.depth_range
     values = (found.lowest, found.median, found.highest)
     row = [code_span(image.id), image.outcome.words, str(image.num_pixels)]
     row.append(f"{' / '.join(f'{value:.4g}' for value in values)} {image.unit}")
@@ -243,10 +244,10 @@ def _image_record(image: ImageJudgement) -> dict[str, Any]:
         "id": image.id,
         "uri": image.uri,
         "outcome": image.outcome,
-        "truth": image.truth,
-        "truth_kind": image.truth_kind,
+        "ground_truth": image.ground_truth,
+        "kind": image.kind,
         "unit": image.unit,
-        "true_range": asdict(image.true_range),
+        "depth_range": asdict(image.depth_range),
         "num_pixels": image.num_pixels,
         "coarse": asdict(image.coarse),
         "refined": asdict(image.refined),
@@ -256,7 +257,7 @@ def _image_record(image: ImageJudgement) -> dict[str, Any]:
 
 def _alignment_words(judgement: LabelJudgement) -> str:
     asked = judgement.alignment
-    if TruthKind.DISPARITY not in judgement.truth_kinds:
+    if GroundTruthKind.DISPARITY not in judgement.kinds:
         return asked
     used = disparity_alignment(asked)
     return f"{used}, fitted to the disparity" + ("" if used is asked else f" (asked for: {asked})")

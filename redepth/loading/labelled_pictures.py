@@ -5,19 +5,18 @@ There is no truth among them: what stands in its place is the coarse map itself.
 
 from __future__ import annotations
 
-import numpy as np
-
 from redepth.config import Decoding
+from redepth.datasets.ground_truth import make_ground_truth
+from redepth.datasets.sample import Sample
 from redepth.errors import ConfigError
 from redepth.images.decode import read_image, resize
 from redepth.loading.coarse_maps import without_holes
 from redepth.store.reader import Labels
-from redepth.training.data import DepthExample
 from redepth.types import CoarseDepth, DepthKind, ImageRef
 
 
 class LabelledPictures:
-    """The images of a label output whose maps are metric: a `DepthData`, and its `CoarseMaps`."""
+    """The images of a label output whose maps are metric: `Samples`, and its `CoarseMaps`."""
 
     def __init__(self, labels: Labels, decoding: Decoding) -> None:
         """Take every image that has maps.
@@ -41,13 +40,13 @@ class LabelledPictures:
         self._labels = labels
         self._decoding = decoding
 
-    def read(self, number: int) -> DepthExample:
+    def read(self, number: int) -> Sample:
         """Read a photograph at its label's size, with its coarse map where truth would be."""
         label = self._labels[self.images[number]]
         image = read_image(ImageRef(label.row.id, label.row.uri), self._decoding)
         depth_hw = label.coarse
         rgb_hw3 = resize(image.rgb_hw3, *depth_hw.shape)
-        return DepthExample(rgb_hw3, depth_hw, np.isfinite(depth_hw) & (depth_hw > 0))
+        return Sample(label.row.id, rgb_hw3, make_ground_truth(depth_hw))
 
     def coarse_map(self, image: str) -> CoarseDepth:
         """Read the coarse map of an image."""

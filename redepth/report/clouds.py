@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from redepth.errors import ConfigError
-from redepth.geometry.points import PinholeView, PointCloud, point_cloud
+from redepth.geometry.camera import Pinhole
+from redepth.geometry.points import PointCloud, point_cloud
 from redepth.printable import one_line
 from redepth.report.pictures import DOTS_PER_INCH, UNTRAINED_WARNING, LabelPicture
 from redepth.types import ByteImage, FloatMap, LabelRow
@@ -46,21 +47,26 @@ def cloud_of(
     colours = picture.photograph_hw3
     if colours is None:
         colours = np.full((*depth_hw.shape, 3), _GREY, dtype=np.uint8)
-    return point_cloud(depth_hw, colours, _view_of(row, photograph_focal_px), keep_edges=keep_edges)
+    return point_cloud(
+        depth_hw, colours, _camera_of(row, photograph_focal_px), keep_edges=keep_edges
+    )
 
 
-def _view_of(row: LabelRow, photograph_focal_px: float | None) -> PinholeView:
+def _camera_of(row: LabelRow, photograph_focal_px: float | None) -> Pinhole:
     """Return the camera at the label's size: each side has a scale of its own."""
     assert row.width_px and row.height_px and row.image_width_px and row.image_height_px
+    size_hw = row.height_px, row.width_px
     by_width, by_height = row.width_px / row.image_width_px, row.height_px / row.image_height_px
     if photograph_focal_px is not None:
-        return PinholeView(photograph_focal_px * by_width, photograph_focal_px * by_height)
+        return Pinhole.centred(
+            photograph_focal_px * by_width, photograph_focal_px * by_height, size_hw
+        )
     if row.focal_px is None:
         raise ConfigError(
             f"nobody says the focal length of {row.id}: give --focal (in pixels of the upright "
             f"photograph, {row.image_width_px} px wide) or --fov (horizontal, in degrees)"
         )
-    return PinholeView(row.focal_px, row.focal_px * by_height / by_width)
+    return Pinhole.centred(row.focal_px, row.focal_px * by_height / by_width, size_hw)
 
 
 def draw_cloud(cloud: PointCloud, row: LabelRow) -> bytes:

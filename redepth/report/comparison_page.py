@@ -56,7 +56,7 @@ class ComparisonPage:
     Attributes:
         sets: lines of (what, first, second).
         settings: those in which the recipes differ, in words.
-        figures: lines of (figure, first, second, change), against the truth; empty without one.
+        figures: lines of (figure, first, second, change), against ground truth; empty without one.
         images: lines of the images that differ most.
     """
 

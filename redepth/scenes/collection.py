@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,10 @@ import numpy.typing as npt
 from PIL import Image
 
 from redepth.errors import ConfigError, IntegrityError
+from redepth.geometry.camera import Pinhole
 from redepth.images.data_files import read_npz, read_text
 from redepth.scenes.families import render_scene, require_family
-from redepth.scenes.scene import BoolMap, Camera, Scene, SceneKind, Split
+from redepth.scenes.scene import BoolMap, Scene, SceneKind, Split
 from redepth.types import FloatMap
 
 LIST_NAME = "list.csv"
@@ -57,7 +58,7 @@ class SceneTruth:
     normal_hw3: npt.NDArray[np.float32]
     mask_hw: BoolMap
     light_3: npt.NDArray[np.float32]
-    camera: Camera | None
+    camera: Pinhole | None
 
 
 def write_collection(
@@ -115,6 +116,23 @@ def read_truth(folder: Path, row: SceneRow) -> SceneTruth:
     return _read_truth(folder / row.truth)
 
 
+def read_depth(path: Path) -> tuple[FloatMap, Pinhole | None]:
+    """Return the exact depth in a scene's file, float32 [H, W], and its camera if it has one.
+
+    Raises:
+        ConfigError: no file of a scene.
+    """
+    stored = read_npz(path, ("depth", "camera"))
+    try:
+        return np.asarray(stored["depth"], dtype=np.float32), _camera(stored)
+    except (KeyError, ValueError, TypeError) as error:
+        raise ConfigError(f"{path} holds no depth of a rendered scene: {error!r}") from error
+
+
+def _camera(stored: Mapping[str, npt.NDArray[Any]]) -> Pinhole | None:
+    return Pinhole(*stored["camera"].tolist()) if "camera" in stored else None
+
+
 def _read_truth(path: Path) -> SceneTruth:
     stored = read_npz(path, ("depth", "normals", "mask", "light", "camera"))
     return SceneTruth(
@@ -122,7 +140,7 @@ def _read_truth(path: Path) -> SceneTruth:
         normal_hw3=stored["normals"].astype(np.float32),
         mask_hw=stored["mask"],
         light_3=stored["light"],
-        camera=Camera(*stored["camera"].tolist()) if "camera" in stored else None,
+        camera=_camera(stored),
     )
 
 
@@ -150,7 +168,7 @@ def _write_scene(folder: Path, scene: Scene) -> SceneRow:
     if scene.camera is not None:
         arrays["camera"] = np.asarray(astuple(scene.camera))
     np.savez_compressed(folder / truth, **arrays)
-    focal_px = None if scene.camera is None else scene.camera.focal_px
+    focal_px = None if scene.camera is None else scene.camera.focal_x_px
     return SceneRow(
         scene.id, image, scene.caption, scene.family, scene.seed, scene.split, scene.kind, truth,
         focal_px,

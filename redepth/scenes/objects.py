@@ -7,9 +7,10 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from redepth.geometry.camera import Pinhole
 from redepth.scenes.draws import chance, uniform
 from redepth.scenes.lights import encode, light_from, light_words, shade
-from redepth.scenes.scene import Array, Camera, Lighting, Scene, SceneKind, Split, scene_id
+from redepth.scenes.scene import Array, Lighting, Scene, SceneKind, Split, scene_id
 from redepth.scenes.stages import Stage
 from redepth.scenes.tracing import Sight, lit_by, look
 
@@ -46,10 +47,10 @@ def render_objects(
     )
 
 
-def camera_of(stage: Stage, size_px: int) -> Camera:
+def camera_of(stage: Stage, size_px: int) -> Pinhole:
     """Return the camera that sees the stage's field of view in a square picture."""
     focal_px = size_px / (2.0 * math.tan(math.radians(stage.field_of_view_deg) / 2.0))
-    return Camera(focal_px, (size_px - 1) / 2.0, (size_px - 1) / 2.0)
+    return Pinhole.centred(focal_px, focal_px, (size_px, size_px))
 
 
 def draw_objects_lighting(rng: np.random.Generator) -> Lighting:

@@ -4,7 +4,7 @@ Lighting frame, for every normal and light here: x to the left, y down, z toward
 the frame in which `geometry.normals` gives the true outward normal of a depth map (a surface that
 recedes to the right faces the right, and has n.x < 0), so that `geometry.relighting` with a scene's
 depth and light shades the surface as its picture is shaded.
-Camera frame, for points: x to the right, y down, z forward, metres.
+Camera frame, for points: that of `geometry.camera`, metres.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
+from redepth.geometry.camera import Pinhole
 from redepth.types import ByteImage, FloatMap
 
 Array = npt.NDArray[np.float64]
@@ -38,29 +39,6 @@ class SceneKind(StrEnum):
 
     RELIEF = "relief"
     OBJECTS = "objects"
-
-
-@dataclass(frozen=True, slots=True)
-class Camera:
-    """A pinhole camera with square pixels whose centres have whole coordinates (column, row)."""
-
-    focal_px: float
-    centre_x_px: float
-    centre_y_px: float
-
-    def rays(self, columns_px: Array, rows_px: Array) -> Array:
-        """Return the points at z = 1 m behind pixels, [..., 3]; times z-depth, the points seen."""
-        x = (columns_px - self.centre_x_px) / self.focal_px
-        y = (rows_px - self.centre_y_px) / self.focal_px
-        return np.stack((x, y, np.ones_like(x)), axis=-1)
-
-    def project(self, points_n3: Array) -> tuple[Array, Array]:
-        """Return the (columns, rows) in pixels at which points in the camera frame are seen."""
-        x, y, z = np.moveaxis(points_n3, -1, 0)
-        return (
-            self.focal_px * x / z + self.centre_x_px,
-            self.focal_px * y / z + self.centre_y_px,
-        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,7 +91,7 @@ class Scene:
     mask_hw: BoolMap
     albedo_hw3: npt.NDArray[np.float32]
     lighting: Lighting
-    camera: Camera | None
+    camera: Pinhole | None
     caption: str
 
     @property

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from redepth.geometry.camera import Pinhole
 from redepth.scenes.finishes import Finish
-from redepth.scenes.scene import Array, BoolMap, Camera
+from redepth.scenes.scene import Array, BoolMap
 from redepth.scenes.solids import NEVER, Solid, axes_along
 
 SHADOW_OFFSET_M = 1e-3
@@ -45,7 +46,7 @@ class Sight:
     gloss_n: Array
 
 
-def look(things: Sequence[Thing], camera: Camera, size_px: int, samples: int) -> Sight:
+def look(things: Sequence[Thing], camera: Pinhole, size_px: int, samples: int) -> Sight:
     """Cast samples x samples rays a pixel, evenly spread over it.
 
     Raises:
@@ -81,7 +82,7 @@ def lit_by(things: Sequence[Thing], sight: Sight, towards_light: Array) -> BoolM
 
 
 def _first_hits(
-    things: Sequence[Thing], camera: Camera, rays_hw3: Array, axis: Array
+    things: Sequence[Thing], camera: Pinhole, rays_hw3: Array, axis: Array
 ) -> tuple[Array, Array]:
     side = len(axis)
     depth_hw = np.full((side, side), NEVER)
@@ -98,7 +99,7 @@ def _first_hits(
     return depth_hw, thing_hw
 
 
-def _window(solid: Solid, camera: Camera, axis: Array) -> tuple[slice, slice]:
+def _window(solid: Solid, camera: Pinhole, axis: Array) -> tuple[slice, slice]:
     """Return the (rows, columns) that a sphere around the solid can touch."""
     radius = solid.radius_m
     nearest = solid.centre[2] - radius
@@ -106,10 +107,13 @@ def _window(solid: Solid, camera: Camera, axis: Array) -> tuple[slice, slice]:
         return slice(None), slice(None)
     x, y, z = solid.centre.tolist()
     bounds = []
-    for middle, centre in ((y, camera.centre_y_px), (x, camera.centre_x_px)):
+    for middle, focal_px, centre in (
+        (y, camera.focal_y_px, camera.centre_y_px),
+        (x, camera.focal_x_px, camera.centre_x_px),
+    ):
         low, high = middle - radius, middle + radius
-        first = camera.focal_px * low / (nearest if low < 0 else z + radius) + centre
-        last = camera.focal_px * high / (nearest if high > 0 else z + radius) + centre
+        first = focal_px * low / (nearest if low < 0 else z + radius) + centre
+        last = focal_px * high / (nearest if high > 0 else z + radius) + centre
         start, stop = np.searchsorted(axis, (first, last)).tolist()
         bounds.append(slice(start, stop))
     return bounds[0], bounds[1]

@@ -42,6 +42,7 @@ class CommittedImages:
         parts: int32 [n], positions in `shards`.
         shards: the committed shards, sorted.
         num_tries: how many tries each of them has committed.
+        tags: of the label parts that all this was read from; see `committed_tags`.
     """
 
     keys_n2: Keys
@@ -50,6 +51,12 @@ class CommittedImages:
     parts: pa.Array
     shards: tuple[str, ...]
     num_tries: tuple[int, ...]
+    tags: Mapping[str, str]
+
+
+def committed_tags(objects: Objects) -> dict[str, str]:
+    """Return a tag of each label part, which changes when the part does."""
+    return objects.list_tagged(layout.LABELS, layout.PARQUET)
 
 
 def part_names(objects: Objects) -> list[str]:
@@ -90,7 +97,7 @@ def committed_images(objects: Objects, *, keep_index: bool = False) -> Committed
     Args:
         keep_index: write the index anew where it has missed many parts.
     """
-    names = objects.list_tagged(layout.LABELS, layout.PARQUET)
+    names = committed_tags(objects)
     tags = {PurePosixPath(name).stem: tag for name, tag in names.items()}
     rows = part_index.read_index(objects, tags)
     indexed = set(rows["shard"].to_pylist())
@@ -110,6 +117,7 @@ def committed_images(objects: Objects, *, keep_index: bool = False) -> Committed
         pa.array(np.repeat(np.arange(len(rows), dtype=np.int32), lengths)),
         tuple(rows["shard"].to_pylist()),
         tuple(rows["num_tries"].to_pylist()),
+        names,
     )
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from redepth.config import Decoding, Ensemble, Recipe, Storage, differences
+from redepth.config import Decoding, Ensemble, Guard, Recipe, Storage, differences
 from redepth.errors import ConfigError, IntegrityError
+from redepth.settings import Compute
 from redepth.store.layout import DATASET, FORMAT_VERSION
 from redepth.store.objects import Objects, open_objects
 from redepth.types import ModelCard
@@ -33,16 +34,22 @@ class _Versioned(BaseModel):
 
 
 class Recorded(BaseModel):
-    """The settings of an output that readers ask for, typed.
+    """The settings an output was made with (`LabelSettings`), as readers use them.
 
-    Those of its coarse model and its refiner are not read: a package that brought such a part need
-    not be installed where its labels are.
+    Those of its coarse model and its refiner stay plain values: a package that brought such a part
+    need not be installed where its labels are read.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
+    seed: int
+    same_bytes: str
     decoding: Decoding
+    coarse: dict[str, Any]
+    refiner: dict[str, Any]
     ensemble: Ensemble
+    guard: Guard
+    compute: Compute
     storage: Storage
 
     @property

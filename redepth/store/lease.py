@@ -29,6 +29,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from redepth.config import LeaseSettings
 from redepth.errors import LeaseLost, OutputBusy, TransientError
+from redepth.printable import one_line
 from redepth.store.conditional_puts import Seen, put_if_unchanged, see
 from redepth.store.layout import LEASE
 from redepth.store.objects import Objects, open_objects
@@ -297,7 +298,9 @@ class _Watch:
 def _words(state: LeaseState, how: str) -> str:
     holder = state.holder
     assert holder is not None
-    return f"{holder.run} on {holder.host} (process {holder.pid}) has it since {state.since}, {how}"
+    # Whoever could write to the output could write these.
+    name, host, since = map(one_line, (holder.run, holder.host, state.since))
+    return f"{name} on {host} (process {holder.pid}) has it since {since}, {one_line(how)}"
 
 
 def _started(process: psutil.Process) -> float:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -83,28 +82,27 @@ class ShardPlan:
         return self.array_group != self.shard
 
 
-def write_manifest(objects: Objects, tables: Iterable[pa.Table]) -> str | None:
-    """Stream tables of SCHEMA into one new object; return its name, None if there are no rows."""
+def write_rows(path: Path, tables: Iterable[pa.Table]) -> str:
+    """Stream tables of SCHEMA into a local Parquet file; return the digest over their tries."""
     digest = hashlib.sha256()
-    num_rows = 0
-    with tempfile.TemporaryDirectory(prefix="redepth-manifest-") as folder:
-        path = Path(folder) / "manifest.parquet"
-        with pq.ParquetWriter(
-            path,
-            SCHEMA,
-            compression="zstd",
-            use_dictionary=["shard", "array_group"],
-            write_statistics=["shard_number"],
-        ) as writer:
-            for table in tables:
-                writer.write_table(table, row_group_size=ROWS_PER_GROUP)
-                digest.update("".join(table["array_group"].unique().to_pylist()).encode())
-                num_rows += len(table)
-        if num_rows == 0:
-            return None
-        name = _next_name(objects, digest.hexdigest()[:12])
-        objects.put_file(name, path)
-        return name
+    with pq.ParquetWriter(
+        path,
+        SCHEMA,
+        compression="zstd",
+        use_dictionary=["shard", "array_group"],
+        write_statistics=["shard_number"],
+    ) as writer:
+        for table in tables:
+            writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+            digest.update("".join(table["array_group"].unique().to_pylist()).encode())
+    return digest.hexdigest()[:12]
+
+
+def put_manifest(objects: Objects, path: Path, work: str) -> str:
+    """Put a file of `write_rows` as the newest manifest; return its name."""
+    name = _next_name(objects, work)
+    objects.put_file(name, path)
+    return name
 
 
 def read_shard_plans(manifest_url: str, start: int, stop: int) -> Iterator[ShardPlan]:

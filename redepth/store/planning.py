@@ -6,9 +6,12 @@ committed images, and eight bytes for each listed one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +27,7 @@ from redepth.store.catalogue import (
     CommittedImages,
     add_counts,
     committed_images,
+    committed_tags,
     committed_values,
     index_once,
     stamps,
@@ -42,7 +46,7 @@ class Plan:
     """What a plan found.
 
     Attributes:
-        manifest: URL of the manifest, None if nothing is left or nothing was to be written.
+        manifest: URL of the manifest, None if nothing is left or the plan is a draft.
         num_listed: images of the listing; all the counts below are of them.
         num_done: images that are committed and not planned again.
         num_changed: committed images whose photograph has another size or version by now.
@@ -68,6 +72,32 @@ class Plan:
     signed: SignedAddresses = field(default_factory=SignedAddresses, repr=False, compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A plan that the output does not know of yet: a look at it, or what a run begins with.
+
+    Attributes:
+        plan: what was found; its `manifest` is None.
+    """
+
+    plan: Plan
+    _objects: Objects
+    _rows: Path
+    _work: str
+    _seen: Mapping[str, str]
+
+    def is_current(self) -> bool:
+        """Whether nothing was committed to the output since."""
+        return committed_tags(self._objects) == self._seen
+
+    def publish(self) -> Plan:
+        """Put the manifest, if anything is left to do; return the plan that names it."""
+        if not self.plan.num_pending:
+            return self.plan
+        name = manifest.put_manifest(self._objects, self._rows, self._work)
+        return replace(self.plan, manifest=self._objects.full_url(name))
+
+
 def plan_labels(
     images: Iterable[ImageRef],
     out: str,
@@ -75,9 +105,24 @@ def plan_labels(
     retry: frozenset[Outcome] = frozenset(),
     *,
     collection: str | None = None,
-    write: bool = True,
 ) -> Plan:
-    """Find what is left to do and write it as a manifest.
+    """Find what is left to do and put it into the output as a manifest; see `draft_plan`."""
+    drafted = draft_plan(images, out, recipe, retry, collection=collection, keep_index=True)
+    with drafted as draft:
+        return draft.publish()
+
+
+@contextmanager
+def draft_plan(
+    images: Iterable[ImageRef],
+    out: str,
+    recipe: Recipe,
+    retry: frozenset[Outcome] = frozenset(),
+    *,
+    collection: str | None = None,
+    keep_index: bool = False,
+) -> Iterator[Draft]:
+    """Find what is left to do, in a file of this machine that goes with the context.
 
     Every listed image is either committed or in exactly one planned shard. Images that are not
     committed are cut into shards in listing order; images committed with an outcome of `retry`,
@@ -88,27 +133,37 @@ def plan_labels(
         images: the listing; consumed once, in batches.
         collection: what it is the whole listing of, as `list_images` takes it; None if it is not
             whole: then nothing is said of images that vanished.
-        write: False for a dry run: the same counts, no manifest.
+        keep_index: write the index of label parts anew where it has missed many.
 
     Raises:
         ConfigError: two listed images have the same id.
     """
     objects = open_objects(out)
-    committed = committed_images(objects, keep_index=write)
+    with tempfile.TemporaryDirectory(prefix="redepth-manifest-") as folder:
+        rows = Path(folder) / "manifest.parquet"
+        committed = committed_images(objects, keep_index=keep_index)
+        draft = _draft(objects, committed, images, recipe, retry, collection, rows)
+        del committed  # a run lasts for hours
+        yield draft
+
+
+def _draft(
+    objects: Objects,
+    committed: CommittedImages,
+    images: Iterable[ImageRef],
+    recipe: Recipe,
+    retry: frozenset[Outcome],
+    collection: str | None,
+    rows: Path,
+) -> Draft:
     relabels = recipe.run.changed == "relabel"
     survey = _Survey(committed, index_once(committed.keys_n2, objects), retry, relabels)
     cut = _Cut(recipe.labels.digest(), recipe.run.sharding.images_per_shard)
     signed = SignedAddresses()
-    shards = _planned_shards(survey, cut, signed.noting(images))
-    if write:
-        name = manifest.write_manifest(objects, shards)
-    else:
-        name = None
-        for _ in shards:
-            pass
+    work = manifest.write_rows(rows, _planned_shards(survey, cut, signed.noting(images)))
     vanished = [] if collection is None else _vanished(objects, survey, collection)
-    return Plan(
-        manifest=objects.full_url(name) if name else None,
+    plan = Plan(
+        manifest=None,
         num_listed=survey.num_listed,
         num_done=survey.num_listed - survey.num_pending,
         num_pending=survey.num_pending,
@@ -120,6 +175,7 @@ def plan_labels(
         vanished=tuple(sorted(vanished)[:_VANISHED_NAMED]),
         signed=signed,
     )
+    return Draft(plan, objects, rows, work, committed.tags)
 
 
 class _Survey:

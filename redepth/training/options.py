@@ -24,7 +24,7 @@ class DataOptions(Settings):
     """Data of one's own, with what a refiner starts from."""
 
     folder: str = Field(description="the data set's")
-    layout: Literal["hypersim", "virtual-kitti-2", "scenes"]
+    dataset_format: str = Field(description="a data set by name: redepth evaluate --help")
     labels: str = Field(description="output of redepth label on that folder: the coarse maps")
     init: str = Field(description="folder of Stable Diffusion, Marigold or a refiner")
     init_variant: str | None = Field(None, description='of its files, e.g. "fp16"')

@@ -10,12 +10,13 @@ import torch
 from diffusers import AutoencoderKL
 from transformers import DepthAnythingForDepthEstimation
 
+from redepth.datasets import dataset_named
+from redepth.datasets.sample import Samples
 from redepth.scenes.scene import Split
 from redepth.training import map_vae
 from redepth.training.betterdepth import BetterDepthTraining
 from redepth.training.cards import TrainedModel, write_card
-from redepth.training.data import CoarseMaps, DepthData, Layout, open_depth_data
-from redepth.training.data.source import DataSource
+from redepth.training.data import CoarseMaps, DataSource
 from redepth.training.mini_betterdepth import (
     DEFAULT_DENOISING_STEPS,
     MAPS,
@@ -39,7 +40,7 @@ MODELS = Path(__file__).resolve().parents[1] / "models" / "mini"
 _FEWEST_SCENES = 4
 _VALIDATION_SEEDS = 1
 _DEFAULT_STEPS = 50
-OpenCoarseMaps = Callable[[str, DepthData], CoarseMaps]
+OpenCoarseMaps = Callable[[str, Samples], CoarseMaps]
 
 
 def settings_of(options: RefinerTraining) -> BetterDepthTraining:
@@ -87,7 +88,7 @@ def train_on_data(
         ConfigError: the data, its coarse maps or the first weights are not there, or not whole.
     """
     run.prepare()
-    examples = open_depth_data(Path(data.folder), Layout(data.layout))
+    examples = dataset_named(data.dataset_format).open(Path(data.folder))
     coarse_maps = open_coarse_maps(data.labels, examples)
     parts = read_parts(Path(data.init), data.init_variant)
     source = DataSource(
@@ -105,7 +106,7 @@ def train_on_data(
     if kept_out is not None:
         check = new_validation(parts, kept_out, how.target, seed, run.validation)
     losses = {stage.name: run.train(stage, check)}
-    counts = {f"pictures of {data.layout}": len(examples.images)}
+    counts = {f"pictures of {data.dataset_format}": len(examples.images)}
     return _write(run, parts, how, losses, counts, _DEFAULT_STEPS)
 
 

@@ -7,14 +7,14 @@ from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
+from redepth.datasets.sample import Samples
 from redepth.refiners.latents.codec import DepthCodec
 from redepth.refiners.latents.gating import GatedNoise, GateNormaliser
 from redepth.refiners.latents.sharpening import MetricSharpener
 from redepth.scenes.scene import Split
 from redepth.training import mini_metric
 from redepth.training.cards import TrainedModel, write_card
-from redepth.training.data import CoarseMaps, DepthData
-from redepth.training.data.source import DataSource
+from redepth.training.data import CoarseMaps, DataSource
 from redepth.training.draws import Draws
 from redepth.training.metric_scenes import (
     MetricBatch,
@@ -46,7 +46,7 @@ METRIC = "metric"
 TEACHER_FOLDER = "teacher"
 _MODELS = Path(__file__).resolve().parents[1] / "models" / "mini"
 _FEWEST_SCENES = 4
-OpenPictures = Callable[[str], tuple[DepthData, CoarseMaps]]
+OpenPictures = Callable[[str], tuple[Samples, CoarseMaps]]
 
 
 def settings_of(options: SharpDepthOptions) -> SharpDepthTraining:

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 from ray import cloudpickle
 
-from redepth.cluster.pool import LabelledImage, LabelPool
+from redepth.cluster.pool import ActorPool, LabelledImage
 from redepth.cluster.session import ray_session
 from redepth.config import Actors, LabelSettings, Recipe, RunSettings
 from redepth.images.collection import list_images
@@ -133,7 +133,7 @@ def labels(
     plan = plan_labels(list_images(str(photos)), out, recipe)
     assert plan.manifest is not None and plan.num_shards == 1
     (shard,) = read_shard_plans(plan.manifest, 0, 1)
-    with ray_session(None, actors), LabelPool(recipe, Loader(begun)) as pool:
+    with ray_session(None, actors), ActorPool(recipe, Loader(begun)) as pool:
         begin(out, recipe, pool.cards)
         futures = []
         for image in shard.images:

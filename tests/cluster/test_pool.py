@@ -15,7 +15,7 @@ import pytest
 import ray
 from ray import cloudpickle
 
-from redepth.cluster.pool import NUM_WRITERS, LabelledImage, LabelPool
+from redepth.cluster.pool import NUM_WRITERS, ActorPool, LabelledImage
 from redepth.cluster.session import ray_session
 from redepth.config import Actors, LabelSettings, Recipe, RunSettings, Storage
 from redepth.errors import ConfigError, RunStopped, TransientError
@@ -115,17 +115,17 @@ def recipe(seed: int = 0, num_actors: int = 2) -> Recipe:
 
 
 @pytest.fixture
-def pool(tmp_path: Path) -> Iterator[LabelPool]:
-    with LabelPool(recipe(), Loader(tmp_path)) as pool:
+def pool(tmp_path: Path) -> Iterator[ActorPool]:
+    with ActorPool(recipe(), Loader(tmp_path)) as pool:
         yield pool
 
 
-def label(pool: LabelPool, *ids: str) -> dict[str, LabelledImage]:
+def label(pool: ActorPool, *ids: str) -> dict[str, LabelledImage]:
     futures = {image_id: pool.submit(ImageRef(image_id, f"/{image_id}")) for image_id in ids}
     return {image_id: future.result(timeout=60) for image_id, future in futures.items()}
 
 
-def test_many_images_each_get_their_own_label(pool: LabelPool) -> None:
+def test_many_images_each_get_their_own_label(pool: ActorPool) -> None:
     ids = [f"ok-{i}" for i in range(50)]
     done = label(pool, *ids)
     assert [done[i].row.id for i in ids] == ids
@@ -140,14 +140,14 @@ def test_an_actor_with_nothing_to_do_comes_before_a_second_call(tmp_path: Path) 
     patient = recipe()
     actors = patient.run.actors.model_copy(update={"image_timeout_s": 60.0})
     patient = patient.model_copy(update={"run": patient.run.model_copy(update={"actors": actors})})
-    with LabelPool(patient, Loader(tmp_path)) as pool:
+    with ActorPool(patient, Loader(tmp_path)) as pool:
         done = label(pool, "meet-0", "meet-1")
     assert {image.row.outcome for image in done.values()} == {Outcome.REFINED}
 
 
 def test_after_its_end_a_pool_commits_nothing(tmp_path: Path) -> None:
     out, plan = tmp_path / "out", ShardPlan("s", "s", (ImageRef("ok-1", "/ok-1"),))
-    with LabelPool(recipe(), Loader(tmp_path)) as pool:
+    with ActorPool(recipe(), Loader(tmp_path)) as pool:
         done = label(pool, "ok-1")
     with pytest.raises(RunStopped):
         pool.commit(str(out), plan, list(done.values()), Storage())
@@ -155,7 +155,7 @@ def test_after_its_end_a_pool_commits_nothing(tmp_path: Path) -> None:
 
 
 def test_image_that_kills_its_actor_fails_and_its_neighbours_do_not(
-    pool: LabelPool, tmp_path: Path
+    pool: ActorPool, tmp_path: Path
 ) -> None:
     neighbours = [f"slow-{i}" for i in range(8)]
     done = label(pool, *neighbours[:4], "crash-1", *neighbours[4:])
@@ -168,12 +168,12 @@ def test_image_that_kills_its_actor_fails_and_its_neighbours_do_not(
         assert len((tmp_path / name).read_text()) <= 2, "a neighbour is done again once at most"
 
 
-def test_image_whose_actor_dies_once_is_labelled(pool: LabelPool) -> None:
+def test_image_whose_actor_dies_once_is_labelled(pool: ActorPool) -> None:
     row = label(pool, "crashonce-1")["crashonce-1"].row
     assert (row.outcome, row.attempts) == (Outcome.REFINED, 2)
 
 
-def test_stuck_call_is_ended_in_time_and_the_actor_is_used_again(pool: LabelPool) -> None:
+def test_stuck_call_is_ended_in_time_and_the_actor_is_used_again(pool: ActorPool) -> None:
     started = time.monotonic()
     done = label(pool, "hang-1", "ok-1", "ok-2", "ok-3", "ok-4")
     took = time.monotonic() - started
@@ -184,7 +184,7 @@ def test_stuck_call_is_ended_in_time_and_the_actor_is_used_again(pool: LabelPool
     assert label(pool, "ok-5", "ok-6", "ok-7")["ok-7"].row.outcome is Outcome.REFINED
 
 
-def test_bug_in_the_refiner_is_the_images_own_failure(pool: LabelPool) -> None:
+def test_bug_in_the_refiner_is_the_images_own_failure(pool: ActorPool) -> None:
     done = label(pool, "bug-1", "ok-1")
     assert done["bug-1"].row.outcome is Outcome.FAILED
     assert done["bug-1"].row.reason == "ZeroDivisionError: one over nothing"
@@ -197,11 +197,11 @@ class TestTransientErrors:
     def impatience(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("redepth.cluster.pool.TRANSIENT_DELAYS_S", (0.1, 0.2, 0.3))
 
-    def test_passing_one_is_forgotten(self, pool: LabelPool) -> None:
+    def test_passing_one_is_forgotten(self, pool: ActorPool) -> None:
         assert label(pool, "flaky-1")["flaky-1"].row.attempts == 3
 
     def test_lasting_one_is_the_images_failure_while_others_come_through(
-        self, pool: LabelPool
+        self, pool: ActorPool
     ) -> None:
         done = label(pool, "dead-1", "ok-1", "ok-2")
         row = done["dead-1"].row
@@ -210,13 +210,13 @@ class TestTransientErrors:
         assert done["ok-2"].row.outcome is Outcome.REFINED
 
     def test_lasting_one_is_the_storages_failure_when_nothing_comes_through(
-        self, pool: LabelPool
+        self, pool: ActorPool
     ) -> None:
         with pytest.raises(TransientError, match="503 for ever"):
             label(pool, "dead-1")
 
 
-def test_config_error_ends_the_run_with_its_own_words(pool: LabelPool) -> None:
+def test_config_error_ends_the_run_with_its_own_words(pool: ActorPool) -> None:
     with pytest.raises(ConfigError, match="ask for them"):
         label(pool, "config-1")
 
@@ -224,7 +224,7 @@ def test_config_error_ends_the_run_with_its_own_words(pool: LabelPool) -> None:
 def test_models_that_do_not_load_end_the_run_before_it_starts(tmp_path: Path) -> None:
     with (
         pytest.raises(ConfigError, match="weights are not there"),
-        LabelPool(recipe(seed=13), Loader(tmp_path)),
+        ActorPool(recipe(seed=13), Loader(tmp_path)),
     ):
         pass
 
@@ -232,20 +232,20 @@ def test_models_that_do_not_load_end_the_run_before_it_starts(tmp_path: Path) ->
 def test_actor_that_dies_loading_ends_the_run_before_it_starts(tmp_path: Path) -> None:
     with (
         pytest.raises(ConfigError, match="died again and again while it loaded the models"),
-        LabelPool(recipe(seed=14, num_actors=1), Loader(tmp_path)),
+        ActorPool(recipe(seed=14, num_actors=1), Loader(tmp_path)),
     ):
         pass
 
 
 def test_actor_that_cannot_be_had_again_ends_the_run(tmp_path: Path) -> None:
     with (
-        LabelPool(recipe(seed=15, num_actors=1), Loader(tmp_path)) as pool,
+        ActorPool(recipe(seed=15, num_actors=1), Loader(tmp_path)) as pool,
         pytest.raises(ConfigError, match="removed meanwhile"),
     ):
         label(pool, "crash-1", "ok-1")
 
 
-def test_suspect_does_not_wait_behind_everybody(pool: LabelPool) -> None:
+def test_suspect_does_not_wait_behind_everybody(pool: ActorPool) -> None:
     futures = {
         image_id: pool.submit(ImageRef(image_id, f"/{image_id}"))
         for image_id in ("crashonce-1", *(f"slow-{i}" for i in range(60)))
@@ -255,7 +255,7 @@ def test_suspect_does_not_wait_behind_everybody(pool: LabelPool) -> None:
 
 
 def test_closing_frees_whoever_waits(tmp_path: Path) -> None:
-    with LabelPool(recipe(num_actors=1), Loader(tmp_path)) as pool:
+    with ActorPool(recipe(num_actors=1), Loader(tmp_path)) as pool:
         futures = [pool.submit(ImageRef(f"hang-{i}", "/x")) for i in range(5)]
         time.sleep(0.5)
     for future in futures:
@@ -264,7 +264,7 @@ def test_closing_frees_whoever_waits(tmp_path: Path) -> None:
         pool.submit(ImageRef("late", "/late")).result(timeout=1)
 
 
-def test_actor_killed_from_outside_costs_nothing(pool: LabelPool) -> None:
+def test_actor_killed_from_outside_costs_nothing(pool: ActorPool) -> None:
     futures = [pool.submit(ImageRef(f"slow-{i}", f"/slow-{i}")) for i in range(12)]
     time.sleep(0.7)
     ours = psutil.Process().children(recursive=True)
@@ -281,13 +281,13 @@ def writers() -> dict[int, psutil.Process]:
     return {p.pid: p for p in ours if "ray::ShardWriter" in " ".join(p.cmdline())}
 
 
-def commit(pool: LabelPool, out: Path, image_id: str) -> ShardCommit:
+def commit(pool: ActorPool, out: Path, image_id: str) -> ShardCommit:
     labelled = list(label(pool, image_id).values())
     plan = ShardPlan(image_id, image_id, (ImageRef(image_id, f"/{image_id}"),))
     return pool.commit(str(out), plan, labelled, Storage())
 
 
-def test_writers_stay_and_one_that_was_killed_is_replaced(pool: LabelPool, tmp_path: Path) -> None:
+def test_writers_stay_and_one_that_was_killed_is_replaced(pool: ActorPool, tmp_path: Path) -> None:
     out = tmp_path / "labels"
     for number in range(4):
         assert commit(pool, out, f"ok-{number}").outcomes[Outcome.REFINED] == 1

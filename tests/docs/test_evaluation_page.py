@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from redepth.datasets import datasets
 from redepth.evaluation.alignments import Alignment
 from redepth.judging.figures import TITLES
-from redepth.truth.layouts import LAYOUTS
+from scripts.write_dataset_table import with_table
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
 
@@ -18,8 +19,9 @@ def first_cells() -> set[str]:
     return {re.sub(r"`| \(default\)", "", cell) for cell in cells}
 
 
-def test_every_layout_has_its_line() -> None:
-    assert set(LAYOUTS) <= first_cells()
+def test_the_table_of_data_sets_is_up_to_date() -> None:
+    assert with_table(PAGE) == PAGE, "run: make docs"
+    assert set(datasets.own) <= first_cells()
 
 
 def test_every_alignment_has_its_line() -> None:

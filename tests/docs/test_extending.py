@@ -11,10 +11,10 @@ PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 
 
 def test_the_page_shows_the_files_of_the_example() -> None:
-    for language, name in (
-        ("python", "redepth_sketch/__init__.py"),
-        ("toml", "pyproject.toml"),
-        ("yaml", "sketch.yaml"),
+    for language, names in (
+        ("python", ("redepth_sketch/__init__.py", "redepth_sketch/pfm.py")),
+        ("toml", ("pyproject.toml",)),
+        ("yaml", ("sketch.yaml",)),
     ):
-        (shown,) = re.findall(rf"^```{language}\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
-        assert shown == (EXAMPLE / name).read_text(encoding="utf-8"), name
+        shown = re.findall(rf"^```{language}\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
+        assert shown == [(EXAMPLE / name).read_text(encoding="utf-8") for name in names]

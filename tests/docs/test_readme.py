@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import pytest
 import typer
@@ -27,6 +26,7 @@ from redepth.store.shards import write_shard
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/conventions.md",
+         "docs/labelling.md", "docs/guarantees.md", "docs/security.md", "docs/using-labels.md",
          "docs/recipes.md", "docs/weights.md", "docs/evaluation.md",
          "docs/operations.md", "docs/extending.md")  # fmt: skip
 PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in NAMES}
@@ -97,21 +97,18 @@ def label_without_engines(photographs: str, out: str) -> None:
 @pytest.mark.usefixtures("demo")
 def test_the_python_snippets_run_one_after_the_other(capsys: pytest.CaptureFixture[str]) -> None:
     snippets = blocks(README, "python")
-    assert len(snippets) >= 4, "open_labels, pyarrow, DuckDB, xarray"
+    assert snippets
     names: dict[str, Any] = {}
     for number, snippet in enumerate(snippets):
         exec(compile(snippet, f"README.md, snippet {number}", "exec"), names)
     said = capsys.readouterr().out
     assert "refined affine_invariant_disparity" in said
-    assert re.search(r"rocket\.jpg rejected \S", said)
-    assert names["refined"].shape == names["label"].refined.shape
-    np.testing.assert_array_equal(names["refined"], names["label"].refined)
 
 
-@pytest.mark.usefixtures("demo")
-@pytest.mark.parametrize("query", blocks(README, "sql"))
-def test_the_sql_runs(query: str) -> None:
-    assert len(duckdb.sql(query).fetchall()) == 3
+def test_the_readme_fits_on_three_screens() -> None:
+    lines = README.splitlines()
+    assert len(lines) <= 150
+    assert max(map(len, (line for line in lines if not line.startswith(("|", "!"))))) <= 120
 
 
 @pytest.mark.parametrize("arguments", REDEPTH_LINES)

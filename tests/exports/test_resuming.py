@@ -14,8 +14,9 @@ import pytest
 
 from redepth.config import Storage
 from redepth.errors import ConfigError, ImageRejected
+from redepth.exports import exporters
 from redepth.exports.reading import open_export
-from redepth.exports.request import ExportFormat, ExportRequest
+from redepth.exports.request import ExportRequest
 from redepth.exports.writing import begin_export, write_pending
 from redepth.store.manifest import ShardPlan
 from redepth.store.objects import Objects, open_objects
@@ -58,10 +59,10 @@ def files(out: Path) -> dict[str, bytes]:
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in found}
 
 
-@pytest.mark.parametrize("format", ExportFormat)
+@pytest.mark.parametrize("format", exporters.own)
 @pytest.mark.parametrize("images_before", [0, 1, 4])
 def test_a_killed_export_goes_on_and_comes_to_the_same(
-    format: ExportFormat, images_before: int, labels: Labels, tmp_path: Path, puts: list[str]
+    format: str, images_before: int, labels: Labels, tmp_path: Path, puts: list[str]
 ) -> None:
     request = ExportRequest(format)
     write_pending(begin_export(labels, str(tmp_path / "whole"), request), lambda: None)
@@ -87,7 +88,7 @@ def test_a_killed_export_goes_on_and_comes_to_the_same(
 
 
 def test_a_second_run_writes_no_piece(labels: Labels, tmp_path: Path, puts: list[str]) -> None:
-    request = ExportRequest(ExportFormat.PNG16)
+    request = ExportRequest("png16")
     write_pending(begin_export(labels, str(tmp_path / "out"), request), lambda: None)
     puts.clear()
     plan = begin_export(labels, str(tmp_path / "out"), request)
@@ -96,9 +97,9 @@ def test_a_second_run_writes_no_piece(labels: Labels, tmp_path: Path, puts: list
     assert set(puts) == {"export.json", "catalogue.parquet"}
 
 
-@pytest.mark.parametrize("format", ExportFormat)
+@pytest.mark.parametrize("format", exporters.own)
 def test_a_label_that_changed_is_exported_anew(
-    format: ExportFormat, labels: Labels, tmp_path: Path, puts: list[str]
+    format: str, labels: Labels, tmp_path: Path, puts: list[str]
 ) -> None:
     out = str(tmp_path / "out")
     write_pending(begin_export(labels, out, ExportRequest(format)), lambda: None)
@@ -109,9 +110,7 @@ def test_a_label_that_changed_is_exported_anew(
     write_pending(begin_export(again, out, ExportRequest(format)), lambda: None)
     np.testing.assert_allclose(open_export(out).read("f", "refined"), changed, atol=1e-3)
     pieces = [name for name in puts if "/" in name]
-    assert len(pieces) == {ExportFormat.PNG16: 4, ExportFormat.NPY: 2, ExportFormat.EXR: 2}.get(
-        format, 1
-    )
+    assert len(pieces) == {"png16": 4, "npy": 2, "exr": 2}.get(format, 1)
 
 
 def retry(url: str, shard: str, map_hw: np.ndarray) -> None:
@@ -123,23 +122,21 @@ def retry(url: str, shard: str, map_hw: np.ndarray) -> None:
 
 def test_images_that_are_gone_leave_the_export(labels: Labels, tmp_path: Path) -> None:
     out = str(tmp_path / "out")
-    write_pending(begin_export(labels, out, ExportRequest(ExportFormat.NPY)), lambda: None)
+    write_pending(begin_export(labels, out, ExportRequest("npy")), lambda: None)
     shard = labels["f"].row.shard
     gone = [i for i in IDS if labels[i].row.shard == shard]
     open_objects(labels.url).delete(f"labels/{shard}.parquet")
-    write_pending(
-        begin_export(open_labels(labels.url), out, ExportRequest(ExportFormat.NPY)), lambda: None
-    )
+    write_pending(begin_export(open_labels(labels.url), out, ExportRequest("npy")), lambda: None)
     assert set(open_export(out).ids) == set(IDS) - set(gone)
     assert len(list((tmp_path / "out" / "refined").iterdir())) == len(IDS) - len(gone)
 
 
 def test_another_export_in_the_same_place_is_refused(labels: Labels, tmp_path: Path) -> None:
     out = str(tmp_path / "out")
-    request = ExportRequest(ExportFormat.NPY)
+    request = ExportRequest("npy")
     begin_export(labels, out, request)
     for other in (
-        replace(request, format=ExportFormat.EXR),
+        replace(request, format="exr"),
         replace(request, quantities=("refined",)),
         replace(request, where="height_px > 6"),
     ):
@@ -153,7 +150,7 @@ def test_another_export_in_the_same_place_is_refused(labels: Labels, tmp_path: P
 
 
 def test_a_condition_chooses_what_is_exported(labels: Labels, tmp_path: Path) -> None:
-    request = ExportRequest(ExportFormat.NPY, where="height_px >= 9")
+    request = ExportRequest("npy", where="height_px >= 9")
     write_pending(begin_export(labels, str(tmp_path / "out"), request), lambda: None)
     chosen = [i for i, m in some_maps().items() if m.shape[0] >= 9]
     assert sorted(open_export(str(tmp_path / "out")).ids) == sorted(chosen)
@@ -164,14 +161,14 @@ def test_a_condition_chooses_what_is_exported(labels: Labels, tmp_path: Path) ->
 
 
 def test_a_photograph_that_is_gone_is_named(labels: Labels, tmp_path: Path) -> None:
-    request = ExportRequest(ExportFormat.NPY, with_images=True)
+    request = ExportRequest("npy", with_images=True)
     with pytest.raises(ImageRejected, match=r"kitchen-1: its photograph cannot be exported"):
         write_pending(begin_export(labels, str(tmp_path / "out"), request), lambda: None)
 
 
 def test_an_export_goes_to_any_storage(labels: Labels) -> None:
     out = "memory://exports/one"
-    for format in (ExportFormat.PNG16, ExportFormat.WEBDATASET):
+    for format in ("png16", "webdataset"):
         write_pending(begin_export(labels, f"{out}/{format}", ExportRequest(format)), lambda: None)
         read_hw = open_export(f"{out}/{format}").read("f", "refined")
         np.testing.assert_allclose(read_hw, labels["f"].refined, atol=1e-3)

@@ -20,11 +20,12 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from redepth.errors import ConfigError, IntegrityError
-from redepth.exports import exr, hf_parquet, npy, png16
+from redepth.exports import exporters, exr, hf_parquet, npy, png16
 from redepth.exports import webdataset as wds_format
 from redepth.exports.items import Item, file_name
+from redepth.exports.part import Contents, ExportSettings, MapFacts
 from redepth.exports.reading import Export, open_export
-from redepth.exports.request import ExportFormat, ExportRequest, describe_quantity
+from redepth.exports.request import ExportRequest
 from redepth.exports.writing import CATALOGUE, begin_export, write_pending
 from redepth.store.layout import QUANTITIES
 from redepth.store.reader import Labels
@@ -56,10 +57,9 @@ def assert_within(read_hw: FloatMap, map_hw: FloatMap, precision: float) -> None
 
 def png_round_trip(map_hw: FloatMap, quantity: str, kind: DepthKind) -> tuple[FloatMap, float]:
     scaling = png16.choose_scaling(map_hw, quantity, kind, metric_scale=1000.0)
-    request = ExportRequest(ExportFormat.PNG16, (quantity,))
-    facts = png16.sidecar("x", describe_quantity(quantity, kind, request), map_hw, scaling)
-    stated = json.loads(facts)["precision"]
-    return png16.decode(png16.encode(map_hw, scaling), facts), stated
+    sidecar = png16.sidecar(MapFacts("x", quantity, kind), scaling, num_lost=0)
+    stated = json.loads(sidecar)["precision"]
+    return png16.decode(png16.encode(map_hw, scaling), sidecar), stated
 
 
 @given(MAPS, st.sampled_from([DepthKind.AFFINE_DISPARITY, DepthKind.AFFINE_DEPTH]))
@@ -101,8 +101,8 @@ def test_shards_are_exact(maps: list[FloatMap], kind: DepthKind) -> None:
     ]
     with TemporaryDirectory() as folder:
         tar, parquet = Path(folder, "tar"), Path(folder, "parquet")
-        wds_format.write_shard(tar, items)
-        hf_parquet.write_shard(parquet, items, ("refined",), with_images=False)
+        for path, module in ((tar, wds_format), (parquet, hf_parquet)):
+            module.write_shard(path, items, Contents(("refined",)), ExportSettings())
         for path, module in ((tar, wds_format), (parquet, hf_parquet)):
             for i, map_hw in enumerate(maps):
                 with path.open("rb") as file:
@@ -124,8 +124,8 @@ def test_file_names_are_safe_and_distinct(one: str, other: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("format", ExportFormat)
-def test_an_output_comes_back(format: ExportFormat, kind: DepthKind, tmp_path: Path) -> None:
+@pytest.mark.parametrize("format", exporters.own)
+def test_an_output_comes_back(format: str, kind: DepthKind, tmp_path: Path) -> None:
     labels = write_labels(str(tmp_path / "labels"), some_maps(), kind)
     export = exported(labels, tmp_path / "export", ExportRequest(format, QUANTITIES))
     assert sorted(export.ids) == sorted(IDS)
@@ -134,7 +134,7 @@ def test_an_output_comes_back(format: ExportFormat, kind: DepthKind, tmp_path: P
         for quantity in QUANTITIES:
             stored = getattr(labels[image_id], quantity)
             precision = 0.0
-            if format is ExportFormat.PNG16:
+            if format == "png16":
                 sidecar = tmp_path / "export" / quantity / f"{file_name(image_id)}.json"
                 precision = json.loads(sidecar.read_text())["precision"]
             assert_within(export.read(image_id, quantity), stored, precision)
@@ -145,22 +145,22 @@ def exported(labels: Labels, out: Path, request: ExportRequest) -> Export:
     return open_export(str(out))
 
 
-@pytest.mark.parametrize("format", ExportFormat)
-def test_the_sidecar_says_what_the_numbers_are(format: ExportFormat, tmp_path: Path) -> None:
+@pytest.mark.parametrize("format", exporters.own)
+def test_the_sidecar_says_what_the_numbers_are(format: str, tmp_path: Path) -> None:
     labels = write_labels(str(tmp_path / "labels"), some_maps(), DepthKind.METRIC_DEPTH)
     facts = exported(labels, tmp_path / "export", ExportRequest(format)).facts["quantities"]
     assert set(facts) == {"refined", "confidence"}
     refined = facts["refined"]
     assert (refined["kind"], refined["unit"]) == ("metric_depth_m", "m")
-    assert refined["type"] == ("uint16" if format is ExportFormat.PNG16 else "float32")
-    assert refined["invalid"] == (0 if format is ExportFormat.PNG16 else "NaN")
+    assert refined["type"] == ("uint16" if format == "png16" else "float32")
+    assert refined["invalid"] == (0 if format == "png16" else "NaN")
     for described in facts.values():
         assert {"kind", "unit", "type", "scale", "invalid", "precision"} <= set(described)
 
 
 def test_other_readers_see_the_same_png_and_exr(tmp_path: Path) -> None:
     labels = write_labels(str(tmp_path / "labels"), some_maps(), DepthKind.METRIC_DEPTH)
-    for format in (ExportFormat.PNG16, ExportFormat.EXR):
+    for format in ("png16", "exr"):
         exported(labels, tmp_path / format, ExportRequest(format, ("refined",)))
     expected = labels["f"].refined
     with Image.open(tmp_path / "png16" / "refined" / "f.png") as picture:
@@ -176,12 +176,12 @@ def test_other_readers_see_the_same_png_and_exr(tmp_path: Path) -> None:
 def test_pixels_beyond_sixteen_bits_are_counted(tmp_path: Path) -> None:
     maps = {"near": np.full((2, 2), 60, np.float32), "far": np.full((2, 3), 70, np.float32)}
     labels = write_labels(str(tmp_path / "labels"), maps, DepthKind.METRIC_DEPTH)
-    request = ExportRequest(ExportFormat.PNG16, ("refined",))
+    request = ExportRequest("png16", ("refined",))
     assert write_pending(begin_export(labels, str(tmp_path / "mm"), request), lambda: None) == 6
     sidecar = json.loads((tmp_path / "mm" / "refined" / "far.json").read_text())
     assert sidecar["num_out_of_range"] == 6
     assert np.isnan(open_export(str(tmp_path / "mm")).read("far", "refined")).all()
-    kitti = ExportRequest(ExportFormat.PNG16, ("refined",), metric_scale=256)
+    kitti = ExportRequest("png16", ("refined",), settings={"metric_scale": "256"})
     assert write_pending(begin_export(labels, str(tmp_path / "kitti"), kitti), lambda: None) == 0
     assert_within(open_export(str(tmp_path / "kitti")).read("far", "refined"), maps["far"], 1 / 512)
 
@@ -189,7 +189,7 @@ def test_pixels_beyond_sixteen_bits_are_counted(tmp_path: Path) -> None:
 def test_datasets_reads_the_parquet_files(tmp_path: Path) -> None:
     write_photographs(tmp_path, len(IDS))
     labels = write_labels(str(tmp_path / "labels"), some_maps(), DepthKind.AFFINE_DEPTH)
-    request = ExportRequest(ExportFormat.HF_PARQUET, with_images=True)
+    request = ExportRequest("hf-parquet", with_images=True)
     exported(labels, tmp_path / "export", request)
     files = str(tmp_path / "export" / "shards" / "*.parquet")
     loaded = datasets.load_dataset(
@@ -207,7 +207,7 @@ def test_datasets_reads_the_parquet_files(tmp_path: Path) -> None:
 def test_webdataset_reads_the_tars(tmp_path: Path) -> None:
     write_photographs(tmp_path, len(IDS))
     labels = write_labels(str(tmp_path / "labels"), some_maps(), DepthKind.AFFINE_DEPTH)
-    request = ExportRequest(ExportFormat.WEBDATASET, with_images=True)
+    request = ExportRequest("webdataset", with_images=True)
     exported(labels, tmp_path / "export", request)
     files = sorted(str(path) for path in (tmp_path / "export" / "shards").glob("*.tar"))
     samples = list(webdataset.WebDataset(files, shardshuffle=False).decode("rgb8"))
@@ -222,13 +222,17 @@ def test_webdataset_reads_the_tars(tmp_path: Path) -> None:
     gc.collect()  # here, and not in another test that minds
 
 
-def test_an_unknown_quantity_or_scale_is_refused() -> None:
+def test_an_unknown_quantity_or_setting_is_refused() -> None:
     with pytest.raises(ConfigError, match="cannot export depth: expected some of coarse"):
-        ExportRequest(ExportFormat.NPY, ("depth",))
+        ExportRequest("npy", ("depth",))
     with pytest.raises(ConfigError, match="nothing"):
-        ExportRequest(ExportFormat.NPY, ())
-    with pytest.raises(ConfigError, match="above 0"):
-        ExportRequest(ExportFormat.PNG16, metric_scale=0)
+        ExportRequest("npy", ())
+    with pytest.raises(ConfigError, match=r"metric_scale: .*greater than 0 \(got 0\)"):
+        ExportRequest("png16", settings={"metric_scale": 0})
+    with pytest.raises(ConfigError, match=r"metric_scale: .*finite"):
+        ExportRequest("png16", settings={"metric_scale": "inf"})
+    with pytest.raises(ConfigError, match=r"(?s)format npy \(it has: none\):.*metric_scale"):
+        ExportRequest("npy", settings={"metric_scale": 256})
 
 
 def test_an_id_longer_than_a_disk_takes_has_a_name_of_its_own() -> None:

@@ -15,10 +15,10 @@ from flows.calibrate_labels import calibrate_labels
 from flows.cli import app
 from flows.compare_labels import compare_label_sets
 from redepth.confidence import Cue
+from redepth.datasets import datasets
 from redepth.errors import ConfigError
 from redepth.evaluation.alignments import Alignment
 from redepth.judging.mapping import read_mapping
-from redepth.truth.layouts import LAYOUTS
 from scripts.motorcycle_truth import write_motorcycle
 from tests.judging.judging_samples import planted_label, write_output, write_truth
 
@@ -44,20 +44,36 @@ def run(*words: object) -> str:
     return found.output
 
 
-def test_the_help_names_every_layout() -> None:
+def test_the_help_names_every_data_set() -> None:
     group: Any = typer.main.get_command(app)
     options = {option.name: option for option in group.commands["evaluate"].params}
-    named = re.findall(r"[a-z0-9-]+", options["layout"].help)
-    assert set(LAYOUTS) <= set(named)
+    named = re.findall(r"[a-z0-9-]+", options["dataset_format"].help)
+    assert set(datasets.own) <= set(named)
 
 
 @pytest.mark.parametrize("command", ["evaluate", "calibrate"])
 def test_what_is_wrong_is_said_before_an_engine_starts(folder: Path, command: str) -> None:
     rest = ["--out", folder / "mapping.json"] if command == "calibrate" else []
-    with pytest.raises(ConfigError, match="no layout"):
-        run(command, folder / "a", "--truth", folder / "truth", "--layout", "tumm", *rest)
+    with pytest.raises(ConfigError, match="no data set format is called"):
+        run(
+            command,
+            folder / "a",
+            "--ground-truth",
+            folder / "truth",
+            "--dataset-format",
+            "tumm",
+            *rest,
+        )
     with pytest.raises(ConfigError, match="no folder"):
-        run(command, folder / "a", "--truth", folder / "nothing", "--layout", "tum", *rest)
+        run(
+            command,
+            folder / "a",
+            "--ground-truth",
+            folder / "nothing",
+            "--dataset-format",
+            "tum",
+            *rest,
+        )
 
 
 def test_calibrate_writes_a_mapping_and_says_what_it_is_worth(
@@ -92,7 +108,7 @@ def test_compare_prints_and_writes_the_table(
     )
     said = capsys.readouterr().out
     assert "differs: `refiner.num_steps: 9 -> 5`" in said
-    assert "## Against the truth" in said
+    assert "## Against ground truth" in said
     content = json.loads((tmp_path / "c" / "comparison.json").read_text(encoding="utf-8"))
     assert len(content["images"]) == 4
     assert (tmp_path / "c" / "comparison.md").read_text(encoding="utf-8").strip() in said
@@ -104,7 +120,16 @@ def test_compare_needs_no_truth(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_evaluate_prints_the_table_and_writes_every_format(folder: Path, tmp_path: Path) -> None:
-    rest = ["--truth", folder / "truth", "--layout", "tum", "--out", tmp_path, "--format", "json"]
+    rest = [
+        "--ground-truth",
+        folder / "truth",
+        "--dataset-format",
+        "tum",
+        "--out",
+        tmp_path,
+        "--format",
+        "json",
+    ]
     run("evaluate", folder / "a", *rest)
     content = json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8"))
     assert content["figures"][0]["change"]["num_images"] == 4
@@ -119,12 +144,21 @@ def test_the_motorcycle_from_photograph_to_table(tmp_path: Path) -> None:
     settings = ("labels.refiner.num_steps=2", "labels.refiner.num_members=2")
     options = [word for setting in settings for word in ("--set", setting)]
     run("label", photographs, "--out", labels, "--recipe", "mini", "--actors", "1", *options)
-    run("evaluate", labels, "--truth", truth, "--layout", "middlebury", "--out", tmp_path / "e")
+    run(
+        "evaluate",
+        labels,
+        "--ground-truth",
+        truth,
+        "--dataset-format",
+        "middlebury",
+        "--out",
+        tmp_path / "e",
+    )
     text = (tmp_path / "e" / "evaluation.json").read_text(encoding="utf-8")
     (image,) = json.loads(text)["images"]
-    assert (image["truth_kind"], image["unit"]) == ("z-depth", "m")
-    assert image["true_range"]["lowest"] == pytest.approx(2.11, abs=0.01)
-    assert image["true_range"]["highest"] == pytest.approx(5.02, abs=0.01)
+    assert (image["kind"], image["unit"]) == ("z-depth", "m")
+    assert image["depth_range"]["lowest"] == pytest.approx(2.11, abs=0.01)
+    assert image["depth_range"]["highest"] == pytest.approx(5.02, abs=0.01)
     assert 0.0 < image["refined"]["abs_rel"] < 0.4
     assert image["refined"]["normal_deg"] > 0.0
     assert 0.9 < image["num_pixels"] / (500 * 741) < 0.95

@@ -48,7 +48,10 @@ def label(ref: ImageRef, depth_m: float) -> Label:
     [
         (("--quantity", "depth"), "cannot export depth"),
         (("--where", "depth > 3"), 'Referenced column "depth" not found'),
-        (("--metric-scale", "0"), "above 0 codes a metre"),
+        (("--set", "metric_scale=0", "--format", "png16"), "greater than 0"),
+        (("--set", "metric_scale=256"), "settings of the format npy (it has: none)"),
+        (("--set", "metric_scale"), "KEY=VALUE"),
+        (("--format", "jpeg"), "known: png16, npy, exr, webdataset, hf-parquet"),
     ],
 )
 def test_what_is_wrong_is_said_at_once(
@@ -74,7 +77,7 @@ def test_the_whole_way_and_again(labels: str, tmp_path: Path) -> None:
     out = tmp_path / "depth"
     said = redepth("export", labels, "--format", "png16", "--out", out, home=tmp_path)
     assert "3 images" in said
-    assert "24 pixels beyond the 16 bits" in said
+    assert "24 pixels beyond what the format can say" in said
     assert json.loads((out / "export.json").read_text())["complete"] is True
     np.testing.assert_allclose(open_export(str(out)).read("b", "refined"), 20.0, atol=0.0005)
     (out / "refined" / "a.png").unlink()

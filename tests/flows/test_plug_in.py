@@ -1,4 +1,4 @@
-"""A coarse model and a refiner of another package, installed, through the whole pipeline."""
+"""The parts of another package, installed, through the whole pipeline and out again."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from redepth.exports.items import file_name
 from redepth.store.reader import open_labels
 from redepth.types import Outcome
 
@@ -76,6 +77,14 @@ def test_parts_of_another_package_label_on_two_actors_until_they_are_gone(
     image_id = next(iter(labels))
     assert not np.allclose(labels[image_id].coarse, labels[image_id].refined)
 
+    export = ("export", "labels", "--format", "pfm", "--out", "depth", "--quantity", "refined")
+    done = run(python, *export, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in labels:
+        file = tmp_path / "depth" / "refined" / f"{file_name(name)}.pfm"
+        values = np.frombuffer(file.read_bytes().split(b"\n", 3)[3], "<f4")
+        np.testing.assert_array_equal(values, labels[name].refined[::-1].ravel())
+
     wrong = run(python, *label, "--set", "labels.refiner.amount=-1", cwd=tmp_path)
     assert wrong.returncode == 2
     assert "labels.refiner.amount" in wrong.stderr
@@ -85,3 +94,7 @@ def test_parts_of_another_package_label_on_two_actors_until_they_are_gone(
     assert "no coarse model is called 'brightness'" in gone.stderr
     assert "redepth.coarse_models" in gone.stderr
     assert "Traceback" not in gone.stderr
+    gone = run(python, *export, cwd=tmp_path)
+    assert gone.returncode == 2
+    assert "no export format is called 'pfm'" in gone.stderr
+    assert "redepth.exporters" in gone.stderr

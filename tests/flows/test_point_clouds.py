@@ -12,7 +12,7 @@ import trimesh
 from PIL import Image
 
 from redepth.config import Recipe
-from redepth.exports.request import ExportFormat, ExportRequest
+from redepth.exports.request import ExportRequest
 from redepth.exports.writing import export_labels
 from redepth.store.dataset import begin
 from redepth.store.manifest import read_shard_plans
@@ -139,7 +139,7 @@ def test_labels_with_holes_are_verified_read_and_exported(tmp_path: Path) -> Non
         refined = labels[name].refined
         assert refined.shape == size
         assert np.isnan(refined[:SKY_ROWS]).all() and np.isfinite(refined[SKY_ROWS:]).all()
-    request = ExportRequest(ExportFormat.PNG16, ("refined",))
+    request = ExportRequest("png16", ("refined",))
     num_lost = export_labels(labels, str(tmp_path / "png"), request)
     depth = labels["a"].refined
     with Image.open(tmp_path / "png/refined/a.png") as image:

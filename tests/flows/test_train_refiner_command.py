@@ -45,9 +45,9 @@ def test_on_data_with_the_coarse_maps_of_a_label_output(tmp_path: Path) -> None:
     data, labels, out = (tmp_path / name for name in ("data", "labels", "out"))
     redepth("scenes", "--out", data, "--count=3", "--size=64", "--family=coins", "--split=train")
     redepth("label", data / "images", "--out", labels, "--recipe=mini-coarse", "--actors=1")
-    train = ("train", "betterdepth", "--out", out, "--data", data, "--layout=scenes", "--labels",
-             labels, "--init", MINI / "betterdepth", "--init-variant=fp16", "--height=64",
-             "--width=64", *FEW)  # fmt: skip
+    train = ("train", "betterdepth", "--out", out, "--data", data,
+             "--dataset-format=scenes", "--labels", labels, "--init", MINI / "betterdepth",
+             "--init-variant=fp16", "--height=64", "--width=64", *FEW)  # fmt: skip
     redepth(*train)
     figures = [
         json.loads(line)

@@ -7,11 +7,12 @@ import math
 import numpy as np
 import pytest
 
-from redepth.geometry.points import PinholeView, flying_pixels, point_cloud
+from redepth.geometry.camera import Pinhole
+from redepth.geometry.points import flying_pixels, point_cloud
 from redepth.scenes.families import render_scene
 from redepth.scenes.scene import Split
 
-VIEW = PinholeView(100.0, 100.0)
+VIEW = Pinhole.centred(100.0, 100.0, (5, 7))
 
 
 def grey(depth_hw: np.ndarray) -> np.ndarray:
@@ -21,8 +22,7 @@ def grey(depth_hw: np.ndarray) -> np.ndarray:
 def test_points_of_a_scene_are_projected_to_their_pixels() -> None:
     scene = render_scene("solids", 0, 48, Split.TUNING)
     assert scene.camera is not None
-    view = PinholeView(scene.camera.focal_px, scene.camera.focal_px)
-    cloud = point_cloud(scene.depth_hw, scene.rgb_hw3, view, keep_edges=True)
+    cloud = point_cloud(scene.depth_hw, scene.rgb_hw3, scene.camera, keep_edges=True)
     columns, rows = scene.camera.project(cloud.xyz_n3.astype(np.float64))
     expected_rows, expected_columns = np.mgrid[:48, :48]
     np.testing.assert_allclose(columns, expected_columns.ravel(), atol=1e-3)
@@ -31,7 +31,7 @@ def test_points_of_a_scene_are_projected_to_their_pixels() -> None:
 
 
 def test_each_side_has_its_own_focal_length() -> None:
-    points = PinholeView(10.0, 20.0).unproject(np.full((3, 5), 4.0, np.float32))
+    points = Pinhole.centred(10.0, 20.0, (3, 5)).unproject(np.full((3, 5), 4.0, np.float32))
     assert points[0, 0].tolist() == pytest.approx([-2 / 10 * 4, -1 / 20 * 4, 4])
 
 
@@ -62,7 +62,7 @@ def test_a_thin_thing_before_a_wall_stays() -> None:
 @pytest.mark.parametrize(("tilt_deg", "flies"), [(80.0, False), (84.0, False), (87.0, True)])
 def test_a_wall_stays_up_to_85_degrees(tilt_deg: float, flies: bool) -> None:
     """A wall x = (z - 3) / tan(tilt), seen at its tilt in the middle of the picture."""
-    view = PinholeView(500.0, 500.0)
+    view = Pinhole.centred(500.0, 500.0, (5, 5))
     u = (np.arange(5) - 2) / 500.0
     z = 3.0 / (1.0 - u * math.tan(math.radians(tilt_deg)))
     depth = np.tile(z.astype(np.float32), (5, 1))

@@ -382,17 +382,19 @@ def test_pictures(kind: str, tmp_path: Path, said_of: Said) -> None:
 def test_a_folder_that_is_removed_while_it_is_listed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for name in ("a", "b", "c"):
+    forged = "b\nforged\x1b[2J"
+    for name in ("a", forged, "c"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "1.jpg").write_bytes(b"x")
     listing = list_images(str(tmp_path))
     first = next(listing)
-    (tmp_path / "b" / "1.jpg").unlink()
-    (tmp_path / "b").rmdir()
+    (tmp_path / forged / "1.jpg").unlink()
+    (tmp_path / forged).rmdir()
     assert [ref.uri for ref in (first, *listing)] == [
         f"{tmp_path}/a/1.jpg", f"{tmp_path}/c/1.jpg",
     ]  # fmt: skip
-    assert "was removed while it was listed" in caplog.text
+    (record,) = caplog.messages
+    assert "b forged\N{REPLACEMENT CHARACTER}[2J was removed while it was listed" in record
 
 
 def test_a_tar_that_shrinks_after_it_was_listed(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.slow
 # file, what is there, what is put in its place, words of the finding
 BREAKS = [
     ("docker/Dockerfile", "USER 10001\n", "", "not root"),
+    ("docker/Dockerfile", "    PYTHONSAFEPATH=1 \\\n", "", "PYTHONSAFEPATH"),
     ("docker/Dockerfile", "WORKDIR /src", "WORKDIR src", "DL3000"),
     ("docker/Dockerfile", "--no-install-recommends ", "", "DL3015"),
     ("compose/compose.yaml", "healthcheck:", "healthchek:", "healthchek"),
@@ -26,6 +27,17 @@ BREAKS = [
     ("compose/compose.yaml", "${RAY_TOKEN:?set it in .env}", "change-me", "RAY_AUTH_TOKEN"),
     ("compose/compose.yaml", "RAY_AUTH_MODE: token", "RAY_AUTH_MODE: disabled", "asks for no"),
     ("compose/compose.yaml", "  PREFECT_SERVER_API_AUTH_STRING", "  OTHER", "asks for no secret"),
+    ("compose/compose.yaml", "      POSTGRES_PASSWORD", "      OTHER", "asks for no secret"),
+    ("compose/compose.yaml", "METHOD: scram-sha-256", "METHOD: trust", "asks for no secret"),
+    ("compose/compose.yaml", "      ROOT_SECRET_KEY", "      OTHER", "asks for no secret"),
+    ("compose/compose.yaml", '"127.0.0.1:8265:8265"', '"127.0.0.1:8080:8080"', "metrics"),
+    ("compose/compose.yaml", '"127.0.0.1:8265:8265"', '"8265:8265"', "8265"),
+    (
+        "compose/compose.yaml",
+        "        ${POSTGRES_PASSWORD:?set it in .env}@",
+        "        prefect@",
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL is not",
+    ),
     ("compose/compose.yaml", '    user: "70"', '    user: "0:0"', "postgres runs as root"),
     ("compose/env.example", "RAY_TOKEN=", "RAY_TOKEN=change-me", "RAY_TOKEN has a value"),
     ("kuberay/raycluster.yaml", "ray.io/is-ray-node", "ray.io/cluster", "every pod of Ray"),
@@ -48,6 +60,7 @@ BREAKS = [
     ("ray/aws.yaml", "SpotInstanceType", "SpotInstancetype", "SpotInstancetype"),
     ("ray/aws.yaml", "      SecurityGroupIds: [sg-00000000000000000]\n", "", "all the world"),
     ("ray/aws.yaml", "RAY_AUTH_MODE=token RAY", "RAY", "without a token"),
+    ("ray/aws.yaml", "--dashboard-host=127.0.0.1", "--dashboard-host=0.0.0.0", "dashboard"),
     ("aws/labels-policy.json", '"s3:GetObject"]', '"s3:*"]', "s3:*"),
     ("aws/labels-policy.json", '"s3:DeleteObject"', '"s3:RemoveObject"', "RemoveObject"),
     ("aws/readers-policy.json", "arn:aws:s3:::LABELS-BUCKET/*", "*", "reaches *"),
@@ -56,6 +69,10 @@ BREAKS = [
     ("prefect.yaml", "collision_strategy: ENQUEUE", "collision_strategy: QUEUE", "QUEUE"),
     ("automations.yaml", "posture: Proactive", "posture: Active", "Proactive"),
     ("grafana/redepth.json", "ray_redepth_images_total", "ray_redepth_pictures_total", "pictures"),
+    ("prefect.yaml", '    PYTHONSAFEPATH: "1"', '    OTHER: "1"', "PYTHONSAFEPATH"),
+    ("postgres/up.sh", "--auth=scram-sha-256", "--auth=trust", "scram"),
+    ("postgres/up.sh", "listen_addresses=127.0.0.1", "listen_addresses=*", "127.0.0.1"),
+    ("s3/up.sh", "endpoint=127.0.0.1:", "endpoint=0.0.0.0:", "127.0.0.1"),
     ("postgres/up.sh", '"$bin/initdb" -D', "$bin/initdb -D", "SC2086"),
 ]
 

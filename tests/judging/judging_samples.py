@@ -1,4 +1,4 @@
-"""Outputs and truths with planted errors, written without any model or photograph."""
+"""Outputs and ground truth with planted errors, written without any model or photograph."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def write_output(out: Path, labels: list[Label], *, untrained: bool = False, ste
 
 
 def write_truth(root: Path, seeds: dict[str, int]) -> Path:
-    """Write truths in the layout of TUM, one a label, and return the folder."""
+    """Write depth files in the format of TUM, one a label, and return the folder."""
     (root / "depth").mkdir(parents=True)
     for image_id, seed in seeds.items():
         codes = np.round(true_depth(seed) * 5000).astype(np.uint16)

@@ -18,7 +18,7 @@ from redepth.judging.comparing import (
     comparison_json,
     comparison_markdown,
 )
-from redepth.judging.judgement import LabelJudgement, TruthSelection, judge_labels
+from redepth.judging.judgement import EvaluationInput, LabelJudgement, judge_labels
 from redepth.store.reader import open_labels
 from redepth.types import DepthKind, Label, LabelArrays, Outcome
 from tests.judging.judging_samples import planted_label, rejected, write_output, write_truth
@@ -57,7 +57,7 @@ def comparison(folder: Path) -> LabelComparison:
 def judge_both(folder: Path) -> tuple[LabelJudgement, LabelJudgement]:
     first, second = (
         judge_labels(
-            *TruthSelection(str(folder / name), folder / "truth", "tum", partial=False).open(),
+            *EvaluationInput(str(folder / name), folder / "truth", "tum", partial=False).open(),
             "tum",
             Alignment.REDEPTH,
         )
@@ -95,7 +95,7 @@ def test_the_sets_are_summed_up_over_what_both_know(comparison: LabelComparison)
     assert comparison.difference.num_images == 3
 
 
-def test_figures_against_the_truth_are_of_the_images_that_both_have(
+def test_figures_against_ground_truth_are_of_the_images_that_both_have(
     comparison: LabelComparison,
 ) -> None:
     rows = {row.figure: row for row in comparison.figures}
@@ -108,20 +108,20 @@ def test_the_tables(comparison: LabelComparison) -> None:
     assert "differs: `refiner.num_steps: 9 -> 5`" in text
     assert "4 images in both, 1 in the first alone, 1 in the second alone" in text
     assert "| `broken` | refined / rejected | - | - |" in text
-    assert "## Against the truth" in text
+    assert "## Against ground truth" in text
     content = json.loads(comparison_json(comparison), parse_constant=pytest.fail)
     assert content["images"][0]["id"] == "worse"
     assert content["images"][-1]["difference"] is None
     assert content["figures"][0]["figure"] == "abs_rel"
 
 
-def test_a_comparison_without_truth_has_no_figures(folder: Path) -> None:
+def test_a_comparison_without_ground_truth_has_no_figures(folder: Path) -> None:
     opened = open_labels(str(folder / "a")), open_labels(str(folder / "b"))
     done: list[int] = []
     found = compare_labels(*opened, on_compared=lambda: done.append(1))
     assert found.figures == ()
     assert len(done) == 4
-    assert "Against the truth" not in comparison_markdown(found)
+    assert "Against ground truth" not in comparison_markdown(found)
 
 
 def test_kinds_and_sizes_may_differ(tmp_path: Path) -> None:

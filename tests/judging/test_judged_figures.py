@@ -8,9 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from redepth.datasets.ground_truth import DepthLimits, GroundTruthKind, make_ground_truth
 from redepth.errors import ConfigError
 from redepth.evaluation.alignments import Alignment
 from redepth.evaluation.boundaries import depth_or_disparity_edges
+from redepth.geometry.camera import Pinhole
 from redepth.judging.figures import (
     TITLES,
     Figures,
@@ -22,7 +24,6 @@ from redepth.judging.figures import (
 from redepth.lab.scoring import score
 from redepth.scenes.families import render_scene
 from redepth.scenes.scene import Split
-from redepth.truth.truth import Pinhole, TruthKind, make_truth
 from redepth.types import DepthKind
 from tests.judging.judging_samples import KIND, erring_disparity, true_depth
 
@@ -31,7 +32,7 @@ CAMERA = Pinhole(40.0, 40.0, 16.0, 12.0)
 
 
 def test_an_exact_map_has_no_error_and_all_its_edges() -> None:
-    truth = make_truth(true_depth(0), has_edges=True, camera=CAMERA)
+    truth = make_ground_truth(true_depth(0), has_edges=True, camera=CAMERA)
     found = measure(align_map(erring_disparity(0, 0.0), KIND, truth, Alignment.REDEPTH), truth)
     assert found.abs_rel == pytest.approx(0.0, abs=1e-6)
     assert found.delta1 == found.delta_1_05 == found.share_scored == 1.0
@@ -40,7 +41,7 @@ def test_an_exact_map_has_no_error_and_all_its_edges() -> None:
 
 
 def test_a_known_factor_is_the_error_of_a_metric_map() -> None:
-    truth = make_truth(true_depth(0))
+    truth = make_ground_truth(true_depth(0))
     values = (1.1 * true_depth(0)).astype(np.float32)
     found = measure(align_map(values, METRIC, truth, Alignment.NONE), truth)
     assert found.abs_rel == pytest.approx(0.1, rel=1e-5)
@@ -49,11 +50,11 @@ def test_a_known_factor_is_the_error_of_a_metric_map() -> None:
 
 
 def test_figures_that_the_truth_does_not_tell_are_nan() -> None:
-    truth = make_truth(true_depth(0))
+    truth = make_ground_truth(true_depth(0))
     found = measure(align_map(erring_disparity(0, 0.1), KIND, truth, Alignment.REDEPTH), truth)
     assert math.isnan(found.edge_f1)
     assert math.isnan(found.normal_deg)
-    dense = make_truth(true_depth(0), has_edges=True)
+    dense = make_ground_truth(true_depth(0), has_edges=True)
     found = measure(align_map(erring_disparity(0, 0.1), KIND, dense, Alignment.REDEPTH), dense)
     assert math.isfinite(found.edge_recall)
     assert math.isnan(found.normal_deg)
@@ -63,13 +64,13 @@ def test_holes_make_no_edges() -> None:
     depth = np.full((24, 32), 3.0)
     known = np.ones(depth.shape, dtype=bool)
     known[8:16, 10:20] = False
-    truth = make_truth(depth, known, has_edges=True)
+    truth = make_ground_truth(depth, known, has_edges=True)
     found = measure(align_map(erring_disparity(0, 0.0), KIND, truth, Alignment.REDEPTH), truth)
     assert math.isnan(found.edge_f1), "a flat truth has no edges"
 
 
 def test_a_prediction_is_clamped_to_the_cap() -> None:
-    truth = make_truth(true_depth(0), within=(1e-3, 10.0))
+    truth = make_ground_truth(true_depth(0), limits=DepthLimits(1e-3, 10.0))
     values = np.full((24, 32), 40.0, dtype=np.float32)
     values[0, 0] = -3.0
     aligned = align_map(values, METRIC, truth, Alignment.NONE)
@@ -78,7 +79,7 @@ def test_a_prediction_is_clamped_to_the_cap() -> None:
 
 
 def test_without_a_cap_what_lies_behind_infinity_is_counted_as_not_scored() -> None:
-    truth = make_truth(true_depth(0))
+    truth = make_ground_truth(true_depth(0))
     values = true_depth(0).astype(np.float32)
     values[:12] = -1.0
     found = measure(align_map(values, METRIC, truth, Alignment.NONE), truth)
@@ -88,7 +89,7 @@ def test_without_a_cap_what_lies_behind_infinity_is_counted_as_not_scored() -> N
 
 def test_a_disparity_truth_is_measured_in_disparity() -> None:
     disparity = 20.0 / true_depth(0)
-    truth = make_truth(disparity, kind=TruthKind.DISPARITY, unit="px")
+    truth = make_ground_truth(disparity, kind=GroundTruthKind.DISPARITY, unit="px")
     values = (3.0 * disparity - 7.0).astype(np.float32)
     found = measure(align_map(values, KIND, truth, Alignment.REDEPTH), truth)
     assert found.rmse == pytest.approx(0.0, abs=1e-4)
@@ -103,7 +104,7 @@ def test_the_lab_measures_the_same(family: str, seed: int) -> None:
     disparity = (1.0 / (scene.depth_hw * noise)).astype(np.float32)
     whole = np.ones(scene.depth_hw.shape, dtype=bool)
     theirs = score(disparity, scene, whole)
-    truth = make_truth(scene.depth_hw)
+    truth = make_ground_truth(scene.depth_hw)
     ours = measure(align_map(disparity, KIND, truth, Alignment.REDEPTH), truth)
     assert ours.abs_rel == pytest.approx(theirs.abs_rel, rel=1e-5)
     assert ours.delta_1_05 == theirs.delta_1_05
@@ -126,7 +127,7 @@ def test_every_figure_has_a_title_that_says_which_way_is_better() -> None:
 
 
 def test_edges_of_the_prediction_do_not_depend_on_a_stray_pixel() -> None:
-    truth = make_truth(true_depth(0), has_edges=True)
+    truth = make_ground_truth(true_depth(0), has_edges=True)
     values = erring_disparity(0, 0.0)
     values[0, 0] = values.max() * 30
     stray = replace(truth, mask_hw=truth.mask_hw & (values < values.max()))
@@ -140,6 +141,6 @@ def test_an_edge_within_two_pixels_of_a_hole_does_not_count(gap: int, counts: bo
     column = int(np.flatnonzero(depth_or_disparity_edges(depth).any(axis=0))[0])
     known = np.ones(depth.shape, dtype=bool)
     known[:, column + gap : column + gap + 3] = False
-    truth = make_truth(depth, known, has_edges=True)
+    truth = make_ground_truth(depth, known, has_edges=True)
     found = measure(align_map(depth.astype(np.float32), METRIC, truth, Alignment.NONE), truth)
     assert math.isfinite(found.edge_f1) == counts

@@ -1,4 +1,4 @@
-"""A set of labels with planted errors against its truth, and what is said of what is missing."""
+"""A set of labels with planted errors against ground truth, and what is said of what is missing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from PIL import Image
 from redepth.errors import ConfigError
 from redepth.evaluation.alignments import Alignment
 from redepth.judging.formats import TableFormat
-from redepth.judging.judgement import LabelJudgement, TruthSelection, judge_labels
+from redepth.judging.judgement import EvaluationInput, LabelJudgement, judge_labels
 from redepth.judging.summary import figure_rows, mean_ause, mean_curves, stored_reliability
 from redepth.judging.tables import as_json, as_latex, as_markdown, conditions, render
 from redepth.judging.writing import write_judgement
@@ -33,7 +33,7 @@ SEEDS = {f"image-{seed}": seed for seed in range(6)}
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six labels, the last of which fell back, a rejected image, and six truths."""
+    """Six labels, the last of which fell back, a rejected image, and six depth files."""
     folder = tmp_path_factory.mktemp("judged")
     labels = [planted_label(image_id, seed) for image_id, seed in SEEDS.items()]
     labels[-1] = without_confidence(labels[-1])
@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def judgement(folder: Path) -> LabelJudgement:
-    labels, pairing = TruthSelection(
+    labels, pairing = EvaluationInput(
         str(folder / "labels"), folder / "truth", "tum", partial=False
     ).open()
     done: list[int] = []
@@ -59,8 +59,8 @@ def test_every_labelled_image_is_measured(judgement: LabelJudgement) -> None:
     assert not judgement.unmeasured
     first = judgement.images[0]
     assert first.num_pixels == 24 * 32
-    assert first.true_range.lowest == pytest.approx(1.5)
-    assert first.true_range.highest == pytest.approx(true_depth(0).max())
+    assert first.depth_range.lowest == pytest.approx(1.5)
+    assert first.depth_range.highest == pytest.approx(true_depth(0).max())
 
 
 def test_the_planted_errors_are_found(judgement: LabelJudgement) -> None:
@@ -71,7 +71,7 @@ def test_the_planted_errors_are_found(judgement: LabelJudgement) -> None:
     assert rows["abs_rel"].verdict == rows["delta_1_05"].verdict == "better"
     assert rows["abs_rel"].share_better == rows["delta_1_05"].share_better == 1.0
     assert rows["abs_rel"].relative_change == pytest.approx(-0.5, abs=0.1)
-    assert "edge_f1" not in rows, "a depth camera's truth has no edges"
+    assert "edge_f1" not in rows, "a depth camera's depth has no edges"
 
 
 def test_an_image_that_fell_back_has_two_equal_maps_and_no_confidence(
@@ -104,8 +104,8 @@ def test_a_confidence_is_judged_as_a_probability(judgement: LabelJudgement) -> N
 def test_the_markdown_says_how_it_was_measured(judgement: LabelJudgement) -> None:
     text = as_markdown(judgement)
     assert "alignment: redepth" in text
-    assert "z-depth in m; layout tum" in text
-    assert "6 measured, 0 not measurable, 0 without truth, 1 without label" in text
+    assert "z-depth in m; format tum" in text
+    assert "6 measured, 0 not measurable, 0 without ground truth, 1 without label" in text
     (row,) = [line for line in text.splitlines() if line.startswith("| AbsRel ↓ |")]
     assert "better |" in row
     assert row.count("[") == 3
@@ -138,7 +138,7 @@ def test_the_json_holds_everything_and_no_nan(judgement: LabelJudgement) -> None
     content = json.loads(as_json(judgement), parse_constant=pytest.fail)
     assert [image["id"] for image in content["images"]] == list(SEEDS)
     assert content["images"][0]["refined"]["edge_f1"] is None
-    assert content["images"][0]["truth"].endswith("image-0.png")
+    assert content["images"][0]["ground_truth"].endswith("image-0.png")
     assert content["figures"][0]["figure"] == "abs_rel"
     assert content["reliability"]["within"] == 1.05, "what the recipe's mapping was fitted for"
 
@@ -161,31 +161,31 @@ def test_all_formats_are_written_with_the_pictures(
     assert render(judgement, TableFormat.LATEX) == written[1].read_text(encoding="utf-8")
 
 
-def test_labels_without_truth_are_named(folder: Path, tmp_path: Path) -> None:
+def test_labels_without_ground_truth_are_named(folder: Path, tmp_path: Path) -> None:
     some = write_truth(tmp_path, {"image-0": 0, "other": 3})
     url = str(folder / "labels")
     with pytest.raises(
         ConfigError, match=r"(?s)5 of 6.*/photos/image-1\.png.*other\.png.*--partial"
     ):
-        TruthSelection(url, some, "tum", partial=False).open()
-    _, pairing = TruthSelection(url, some, "tum", partial=True).open()
+        EvaluationInput(url, some, "tum", partial=False).open()
+    _, pairing = EvaluationInput(url, some, "tum", partial=True).open()
     assert list(pairing.pairs) == ["image-0"]
-    assert len(pairing.alone) == 5
-    _, pairing = TruthSelection(url, some, "tum", partial=False, where="id = 'image-0'").open()
+    assert len(pairing.unmatched) == 5
+    _, pairing = EvaluationInput(url, some, "tum", partial=False, where="id = 'image-0'").open()
     assert list(pairing.pairs) == ["image-0"]
 
 
 def test_nothing_that_pairs_is_refused_even_in_part(folder: Path, tmp_path: Path) -> None:
     other = write_truth(tmp_path, {"other": 3})
     with pytest.raises(ConfigError, match="6 of 6"):
-        TruthSelection(str(folder / "labels"), other, "tum", partial=True).open()
+        EvaluationInput(str(folder / "labels"), other, "tum", partial=True).open()
 
 
 def test_an_image_without_a_known_pixel_is_said_and_left_out(tmp_path: Path) -> None:
     url = write_output(tmp_path / "labels", [planted_label(f"image-{i}", i) for i in range(2)])
     truth = write_truth(tmp_path / "truth", {"image-0": 0, "image-1": 1})
     Image.fromarray(np.zeros((24, 32), dtype=np.uint16)).save(truth / "depth" / "image-1.png")
-    labels, pairing = TruthSelection(url, truth, "tum", partial=False).open()
+    labels, pairing = EvaluationInput(url, truth, "tum", partial=False).open()
     found = judge_labels(labels, pairing, "tum", Alignment.REDEPTH)
     assert [image.id for image in found.images] == ["image-0"]
     assert "no pixel" in found.unmeasured["image-1"]
@@ -198,8 +198,8 @@ def test_disparity_and_untrained_models_are_said(tmp_path: Path) -> None:
     disparity = (20.0 / true_depth(0)).astype(np.float32)
     Image.fromarray(disparity).save(tmp_path / "exact.tif")
     pairs = tmp_path / "pairs.csv"
-    pairs.write_text("uri,truth\nim2.png,exact.tif\n", encoding="utf-8")
-    labels, pairing = TruthSelection(url, pairs, "middlebury", partial=False).open()
+    pairs.write_text("uri,ground_truth\nim2.png,exact.tif\n", encoding="utf-8")
+    labels, pairing = EvaluationInput(url, pairs, "middlebury", partial=False).open()
     found = judge_labels(labels, pairing, "middlebury", Alignment.REDEPTH)
     said = "\n".join(conditions(found))
     assert "scale_shift_disparity, fitted to the disparity (asked for: redepth)" in said
@@ -209,7 +209,7 @@ def test_disparity_and_untrained_models_are_said(tmp_path: Path) -> None:
 
 
 def test_an_alignment_without_meaning_is_refused(folder: Path) -> None:
-    labels, pairing = TruthSelection(
+    labels, pairing = EvaluationInput(
         str(folder / "labels"), folder / "truth", "tum", partial=False
     ).open()
     with pytest.raises(ConfigError, match="none does not go with"):

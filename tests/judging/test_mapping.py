@@ -14,7 +14,7 @@ from redepth.confidence import Cue, confidence_by_cues
 from redepth.config import ConfidenceMapping, load_recipe
 from redepth.errors import ConfigError
 from redepth.evaluation.alignments import Alignment
-from redepth.judging.judgement import ImageJudgement, PixelSample, TruthSelection, judge_labels
+from redepth.judging.judgement import EvaluationInput, ImageJudgement, PixelSample, judge_labels
 from redepth.judging.mapping import calibrate, mapping_json, read_mapping
 from tests.judging.judging_samples import planted_label, write_output, write_truth
 
@@ -32,7 +32,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> tuple[ImageJudgement, ..
     folder = tmp_path_factory.mktemp("calibrated")
     seeds = {f"image-{seed}": seed for seed in range(8)}
     url = write_output(folder / "labels", [planted_label(i, seed) for i, seed in seeds.items()])
-    labels, pairing = TruthSelection(
+    labels, pairing = EvaluationInput(
         url, write_truth(folder / "truth", seeds), "tum", partial=False
     ).open()
     return judge_labels(labels, pairing, "tum", Alignment.REDEPTH).images

@@ -11,7 +11,7 @@ import pytest
 
 from redepth.evaluation.alignments import Alignment, as_disparity
 from redepth.judging.comparing import compare_labels
-from redepth.judging.judgement import TruthSelection, judge_labels
+from redepth.judging.judgement import EvaluationInput, judge_labels
 from redepth.report.comparison_page import read_comparison, render_comparison
 from redepth.store.reader import open_labels
 from redepth.types import DepthKind, Label, LabelArrays
@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_metres_are_judged_as_they_are_where_they_are_known(folder: Path) -> None:
     for name, expected in (("one", 0.0), ("two", 0.1)):
-        selection = TruthSelection(str(folder / name), folder / "truth", "tum", partial=False)
+        selection = EvaluationInput(str(folder / name), folder / "truth", "tum", partial=False)
         judged = judge_labels(*selection.open(), "tum", Alignment.NONE)
         for image in judged.images:
             assert image.refined.abs_rel == pytest.approx(expected, abs=1e-5)

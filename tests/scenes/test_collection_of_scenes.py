@@ -32,7 +32,7 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
         assert np.array_equal(truth.mask_hw, scene.mask_hw)
         assert truth.light_3.tolist() == pytest.approx(scene.light_direction)
         assert truth.camera == scene.camera
-        assert row.focal_px == (None if scene.camera is None else scene.camera.focal_px)
+        assert row.focal_px == (None if scene.camera is None else scene.camera.focal_x_px)
 
 
 def test_a_list_of_before_says_no_focal_length(tmp_path: Path) -> None:

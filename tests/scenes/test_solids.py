@@ -7,15 +7,16 @@ import math
 import numpy as np
 import pytest
 
+from redepth.geometry.camera import Doubles, Pinhole
 from redepth.scenes.draws import scene_generator
 from redepth.scenes.finishes import plain_finish
-from redepth.scenes.scene import Array, Camera, Split
+from redepth.scenes.scene import Split
 from redepth.scenes.solids import Shape, Solid, axes_along
 from redepth.scenes.tracing import Thing, lit_by, look
 
 SIZE_PX = 65  # odd: the middle pixel looks along the optical axis
 MIDDLE = (SIZE_PX // 2, SIZE_PX // 2)
-CAMERA = Camera(60.0, SIZE_PX // 2, SIZE_PX // 2)
+CAMERA = Pinhole(60.0, 60.0, SIZE_PX // 2, SIZE_PX // 2)
 UPRIGHT = np.eye(3)
 FORWARD = axes_along(np.array([0.0, 0.0, 1.0]))
 FINISH = plain_finish(scene_generator("test", 0, Split.TRAIN), "", (0.5, 0.5, 0.5), 0.0)
@@ -30,7 +31,7 @@ def thing(shape: Shape, half: float | tuple[float, float, float], tube: float = 
     return Thing(Solid(shape, np.array([0.0, 0.0, 5.0]), UPRIGHT, sizes, tube), FINISH)
 
 
-def rays_of_all_pixels() -> Array:
+def rays_of_all_pixels() -> Doubles:
     """Return the camera's rays, [SIZE_PX, SIZE_PX, 3]."""
     along_px = np.arange(SIZE_PX, dtype=np.float64)
     return CAMERA.rays(*np.meshgrid(along_px, along_px))
@@ -109,7 +110,7 @@ def test_normals_are_those_of_the_depth(shape: Shape) -> None:
     turned = np.linalg.qr(scene_generator("axes", 1, Split.TRAIN).standard_normal((3, 3)))[0]
     half = np.ones(3) if shape is Shape.TORUS else np.array([0.9, 1.1, 0.7])
     solid = Thing(Solid(shape, np.array([0.0, 0.0, 5.0]), turned, half, 0.3), FINISH)
-    camera = Camera(800.0, 200.0, 200.0)
+    camera = Pinhole(800.0, 800.0, 200.0, 200.0)
     sight = look((WALL, solid), camera, 401, samples=1)
     points = sight.points_n3.reshape(401, 401, 3)
     normals, index = sight.normals_n3.reshape(401, 401, 3), sight.thing_n.reshape(401, 401)

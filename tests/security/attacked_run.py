@@ -63,7 +63,7 @@ class Run:
         """Return the processes whose command line has `part` in it."""
         return [process for process in self.tree if part in command_line(process)]
 
-    def wait_until(self, ready: Callable[[], object], patience_s: float = 120.0) -> None:
+    def wait_until(self, ready: Callable[[], object], patience_s: float = 300.0) -> None:
         deadline = time.monotonic() + patience_s
         while not ready():
             assert self.process.poll() is None, f"it ended too early: {self.ended().said}"

@@ -62,11 +62,11 @@ LABEL_ONE = """
 import os
 os.environ["PYTHONPATH"] = os.pathsep.join(["", "."])
 from redepth.config import load_recipe
-from redepth.cluster.pool import LabelPool
+from redepth.cluster.pool import ActorPool
 from redepth.cluster.session import ray_session
 from redepth.images.collection import list_images
 recipe = load_recipe("mini-coarse", ("labels.coarse.weights.seed=0",))
-with ray_session(None, recipe.run.actors), LabelPool(recipe) as pool:
+with ray_session(None, recipe.run.actors), ActorPool(recipe) as pool:
     for image in list_images(".", None):
         print(pool.submit(image).result(timeout=60).row.outcome.value)
 """

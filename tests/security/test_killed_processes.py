@@ -14,14 +14,15 @@ from tests.security.attacked_run import SLOW, Run, done, left_of, photographs, r
 
 pytestmark = [pytest.mark.security, pytest.mark.timeout(600)]
 
-NUM_PHOTOS = 24
+NUM_PHOTOS = 12  # in six shards: enough to be killed in the middle of
+STEPS = "--set=labels.refiner.num_steps=30"
 # Pages of Ray's own, and lines of its workers.
 RAY_S_WORDS = ("state-dump", "(raylet", "(pid=", "Traceback", "*** SIG", "ray.kill")
 
 
 def command(tmp_path: Path, name: str = "out") -> tuple[object, ...]:
     photos = photographs(tmp_path / "photos", NUM_PHOTOS)
-    return ("label", photos, "--out", tmp_path / name, *SLOW)
+    return ("label", photos, "--out", tmp_path / name, *SLOW, STEPS)
 
 
 def environ(tmp_path: Path) -> dict[str, str]:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
@@ -183,12 +184,26 @@ def test_serve_and_its_runs(trap: Trap, tmp_path: Path) -> None:
     out = tmp_path / "labels"
     with (
         prefect_server(trap, tmp_path),
-        started(trap, trap.folder, "redepth", "serve", *RECIPE, "--photos", ".", "--out", out),
+        started(
+            trap, trap.folder, "redepth", "serve", *RECIPE, "--photos", ".", "--out", out
+        ) as serving,
     ):
         wait_until(lambda: "mini-coarse" in trap.redepth("deploy", "list"), "not served")
+        assert listening(serving.pid) == [], "it asks the server, and nobody asks it"
         ended(trap.redepth("deploy", "run", "mini-coarse"), trap)
     assert list((out / "labels").glob("*.parquet"))
     assert not trap.ours
+
+
+def listening(pid: int) -> list[str]:
+    """Return where a process and those it started listen."""
+    me = psutil.Process(pid)
+    return [
+        f"{at.laddr.ip}:{at.laddr.port}"
+        for process in (me, *me.children(recursive=True))
+        for at in process.net_connections("inet")
+        if at.status == psutil.CONN_LISTEN
+    ]
 
 
 def ended(said: str, trap: Trap) -> None:

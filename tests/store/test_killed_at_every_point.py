@@ -96,12 +96,12 @@ def num_committed(out: Path) -> int:
         return 0
 
 
-EVERY_ONE = pytest.param(1, marks=[pytest.mark.slow, pytest.mark.timeout(1500)])
+EVERY_ONE = pytest.param(1, marks=[pytest.mark.chaos, pytest.mark.timeout(1500)])
 
 
 @pytest.mark.parametrize("step", [9, EVERY_ONE])
 def test_killed_before_an_operation(tmp_path: Path, quiet_digest: str, step: int) -> None:
-    """Every operation in the slow tests, every ninth in the fast ones."""
+    """Every operation with `make test-chaos`, every ninth in the fast tests."""
     seen_after_kill = set()
     for operation in range(0, 400, step):
         out = tmp_path / str(operation)

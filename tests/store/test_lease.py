@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -279,3 +280,18 @@ def test_a_lease_that_no_run_writes_is_that_of_an_unknown_run(changes: dict[str,
     assert state.holder is not None
     assert "unreadable" in state.holder.run
     assert not state.holder.is_known_dead
+
+
+def test_what_stands_in_a_lease_forges_no_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever could write to the output could write it; it is shown to who waits, and logged."""
+    hostile = "me\nerror: forged\x1b[2J"
+    holder = replace(Holder.here("a run"), run=hostile, host=hostile)
+    state = LeaseState(holder, hostile, hostile, 0.5)
+    open_objects(str(tmp_path)).put(LEASE, state.encode())
+    said: list[str] = []
+    with output_lease(str(tmp_path), WAIT, "second", said.append):
+        pass
+    assert len(said) == 1 and len(caplog.messages) == 1
+    assert all(line.isprintable() for line in (*said, *caplog.messages))

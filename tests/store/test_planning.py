@@ -18,7 +18,7 @@ from redepth.store.catalogue import part_names
 from redepth.store.dataset import begin
 from redepth.store.manifest import ShardPlan, read_shard_plans
 from redepth.store.objects import Objects, open_objects
-from redepth.store.planning import plan_labels
+from redepth.store.planning import Plan, draft_plan, plan_labels
 from redepth.store.reader import open_labels
 from redepth.store.shards import write_shard
 from redepth.types import ImageRef, Outcome
@@ -101,11 +101,35 @@ def test_a_shard_is_named_after_its_recipe_and_its_images_in_order() -> None:
     assert name not in {layout.shard_id(digest, ids) for digest, ids in others}
 
 
-def test_a_dry_plan_writes_nothing(out: str) -> None:
-    dry = plan_labels(images(10), out, recipe(), write=False)
-    assert dry.manifest is None
-    assert (dry.num_pending, dry.num_shards) == (10, 3)
-    assert open_objects(out).list(layout.MANIFESTS, "") == []
+def drafted(refs: list[ImageRef], out: str) -> Plan:
+    with draft_plan(refs, out, recipe()) as draft:
+        return draft.plan
+
+
+def test_a_draft_writes_nothing_until_it_is_published(out: str) -> None:
+    with draft_plan(images(10), out, recipe()) as draft:
+        assert draft.plan.manifest is None
+        assert (draft.plan.num_pending, draft.plan.num_shards) == (10, 3)
+        assert open_objects(out).list(layout.MANIFESTS, "") == []
+        published = draft.publish()
+    planned = plan_labels(images(10), out, recipe())
+    first, second = ([(s.shard, s.images) for s in shard_plans(p)] for p in (published, planned))
+    assert first == second
+
+
+def test_a_draft_knows_that_something_was_committed_since(out: str) -> None:
+    with draft_plan(images(10), out, recipe()) as draft:
+        assert draft.is_current()
+        commit_all(out, images(10)[:4], recipe())
+        assert not draft.is_current()
+
+
+def test_a_draft_with_nothing_to_do_is_no_manifest(out: str) -> None:
+    commit_all(out, images(4), recipe())
+    manifests = open_objects(out).list(layout.MANIFESTS, "")
+    with draft_plan(images(4), out, recipe()) as draft:
+        assert draft.publish().manifest is None
+    assert open_objects(out).list(layout.MANIFESTS, "") == manifests
 
 
 def test_one_id_twice_is_refused(out: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,12 +209,12 @@ def test_a_plan_reads_only_the_parts_that_no_index_knows(
         return real(self, names, max_bytes)
 
     monkeypatch.setattr(Objects, "read_many", read_many)
-    assert plan_labels(refs, out, recipe(), write=False).num_pending == 8
+    assert drafted(refs, out).num_pending == 8
     assert read == []
     commit_all(out, refs[16:20], recipe())
     commit_all(out, refs[:16], recipe(), retry=[Outcome.FAILED])
     read.clear()
-    plan = plan_labels(refs, out, recipe(), write=False)
+    plan = drafted(refs, out)
     assert len(read) == 2, "the new part and the one that was tried again"
     assert (plan.num_pending, plan.outcomes[Outcome.FAILED]) == (4, 0)
 
@@ -222,7 +246,7 @@ def test_an_index_of_a_part_that_is_gone_is_left_aside(
     commit_all(out, images(8), recipe())
     plan_labels(images(9), out, recipe())
     open_objects(out).delete(part_names(open_objects(out))[0])
-    assert plan_labels(images(8), out, recipe(), write=False).num_pending == 4
+    assert drafted(images(8), out).num_pending == 4
 
 
 def test_a_photograph_that_changed_is_planned_again_in_its_shard(out: str) -> None:

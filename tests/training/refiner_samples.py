@@ -10,9 +10,9 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from redepth.datasets.sample import Samples
 from redepth.scenes.collection import write_collection
 from redepth.scenes.scene import Split
-from redepth.training.data import DepthData
 from redepth.types import CoarseDepth, DepthKind
 
 MINI = Path(__file__).resolve().parents[2] / "redepth" / "models" / "mini"
@@ -49,13 +49,13 @@ def write_scenes(folder: Path, count: int = 3) -> Path:
     return folder
 
 
-def blurred_truth(data: DepthData) -> Callable[[str], CoarseDepth]:
+def blurred_truth(data: Samples) -> Callable[[str], CoarseDepth]:
     """Return coarse maps that are the truth at a quarter of its size."""
     numbers = {image: number for number, image in enumerate(data.images)}
 
     def coarse(image: str) -> CoarseDepth:
         found = data.read(numbers[image])
-        disparity = 1.0 / np.where(found.valid_hw, found.depth_hw, 1.0)
+        disparity = 1.0 / np.where(found.truth.mask_hw, found.truth.map_hw, 1.0)
         small = disparity[::4, ::4].repeat(4, 0).repeat(4, 1).astype(np.float32)
         return CoarseDepth(np.ascontiguousarray(small), DepthKind.AFFINE_DISPARITY)
 

@@ -15,12 +15,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from redepth.datasets import dataset_named
 from redepth.errors import ConfigError
 from redepth.refiners.latents.loading import load_betterdepth
 from redepth.settings import Compute, Weights
 from redepth.training.checkpoints import read_checkpoint
-from redepth.training.data import Layout, open_depth_data
-from redepth.training.data.source import DataSource
+from redepth.training.data import DataSource
 from redepth.training.draws import step_draws
 from redepth.training.options import RefinerTraining, read_options
 from redepth.training.refiner_parts import read_parts
@@ -49,8 +49,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def options(folder: Path | str, out: Path | str, **changes: object) -> dict[str, Any]:
-    data = {"folder": f"{folder}/data", "layout": "scenes", "labels": "", "init": f"{folder}/init",
-            "height_px": 32, "width_px": 32, "kept_out": 2}  # fmt: skip
+    data = {"folder": f"{folder}/data", "dataset_format": "scenes", "labels": "",
+            "init": f"{folder}/init", "height_px": 32, "width_px": 32, "kept_out": 2}  # fmt: skip
     few = {"num_steps": NUM_STEPS, "batch_size": 2, "save_every": 2, "validate_every": 4}
     return {"out": str(out), "data": data, "ema_decay": 0.9, "accumulate": 2, **few, **changes}
 
@@ -141,7 +141,7 @@ def test_stopped_anywhere_and_resumed_no_bit_differs(folder: Path, whole: Path) 
 
 
 def test_a_batch_is_a_function_of_its_draws(folder: Path) -> None:
-    data = open_depth_data(folder / "data", Layout.SCENES)
+    data = dataset_named("scenes").open(folder / "data")
 
     def drawn(num_threads: int) -> list[torch.Tensor]:
         source = DataSource(data, blurred_truth(data), (24, 28), CPU, num_threads, kept_out=2)
@@ -154,7 +154,7 @@ def test_a_batch_is_a_function_of_its_draws(folder: Path) -> None:
 
 
 def test_truth_and_coarse_map_are_cut_alike(folder: Path) -> None:
-    data = open_depth_data(folder / "data", Layout.SCENES)
+    data = dataset_named("scenes").open(folder / "data")
     source = DataSource(data, blurred_truth(data), (16, 16), CPU)
     batch = source(8, step_draws(0, "stage", 0, CPU))
 

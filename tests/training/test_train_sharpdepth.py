@@ -62,11 +62,11 @@ def options(folder: Path | str, out: Path | str, **changes: object) -> dict[str,
 
 
 def train(folder: Path | str, out: Path | str, pause_s: float = 0.0, **changes: object) -> Path:
-    from redepth.training.data import Layout, open_depth_data
+    from redepth.datasets import dataset_named
 
     told = read_options(SharpDepthOptions, options(folder, out, **changes))
     assert told.data is not None
-    data = open_depth_data(Path(told.data.labels), Layout.SCENES)
+    data = dataset_named("scenes").open(Path(told.data.labels))
     run = Run(told, CPU, advance=lambda *_: time.sleep(pause_s))
     (model,) = train_on_pictures(run, told.data, lambda _: (data, blurred_truth(data)))
     return model.folder
@@ -133,11 +133,11 @@ def test_stopped_anywhere_and_resumed_no_bit_differs(folder: Path, whole: Path) 
         if done == 3:
             raise Stopped
 
-    from redepth.training.data import Layout, open_depth_data
+    from redepth.datasets import dataset_named
 
     told = read_options(SharpDepthOptions, options(folder, out))
     assert told.data is not None
-    data = open_depth_data(folder / "data", Layout.SCENES)
+    data = dataset_named("scenes").open(folder / "data")
     with pytest.raises(Stopped):
         train_on_pictures(
             Run(told, CPU, advance=stop), told.data, lambda _: (data, blurred_truth(data))

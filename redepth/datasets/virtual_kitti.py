@@ -1,0 +1,66 @@
+"""Virtual KITTI 2: rendered drives, as published.
+
+    Scene01/15-deg-left/frames/rgb/Camera_0/rgb_00001.jpg
+    Scene01/15-deg-left/frames/depth/Camera_0/depth_00001.png
+
+Depth is along the optical axis, 16 bit, in centimetres; the sky is 65535.
+
+Source: Cabon et al. 2020. Depth from 80 m on is left out, as Marigold does.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from redepth.datasets.depth_file import DepthFile
+from redepth.datasets.files import first_matching, name_below, require_same_size
+from redepth.datasets.ground_truth import DepthLimits, GroundTruth, Size, make_ground_truth
+from redepth.datasets.part import DepthDataset
+from redepth.errors import ConfigError
+from redepth.images.data_files import read_pixels
+
+LIMITS = DepthLimits(0.0, 80.0)
+UNITS_PER_M = np.float32(100.0)
+SKY = 65535
+DEPTH = "Scene*/*/frames/depth/Camera_*/depth_*.png"
+PHOTOGRAPHS = "Scene*/*/frames/rgb/Camera_*/rgb_*.jpg"
+
+
+def list_virtual_kitti(root: Path) -> list[DepthFile]:
+    """List the depth files."""
+    found = []
+    for path in first_matching(root, (DEPTH,)):
+        photograph = _photograph_of(root, path)
+        name = name_below(root, root / photograph)
+        found.append(DepthFile(name, path, read_virtual_kitti, photograph))
+    return found
+
+
+def read_virtual_kitti(path: Path, image_hw: Size) -> GroundTruth:
+    """Read one frame, metres; the sky has no depth."""
+    depth_cm_hw = np.asarray(read_pixels(path))
+    if depth_cm_hw.dtype == np.uint8:
+        raise ConfigError(f"{path} has 8 bits, expected centimetres of 16 bits")
+    require_same_size(path, depth_cm_hw.shape, image_hw)
+    depth_hw = depth_cm_hw.astype(np.float32) / UNITS_PER_M
+    return make_ground_truth(depth_hw, depth_cm_hw != SKY, limits=LIMITS, has_edges=True)
+
+
+def _photograph_of(root: Path, depth: Path) -> str:
+    folder, _, name = depth.relative_to(root).as_posix().rpartition("/")
+    number = name.removeprefix("depth_").removesuffix(".png")
+    return f"{folder.replace('/frames/depth/', '/frames/rgb/')}/rgb_{number}.jpg"
+
+
+VIRTUAL_KITTI_2 = DepthDataset(
+    "virtual-kitti-2",
+    files=f"`{DEPTH}`, 16-bit, cm",
+    list_files=list_virtual_kitti,
+    read=read_virtual_kitti,
+    photographs=(PHOTOGRAPHS,),
+    scored="below 80 m",
+    has_edges=True,
+    is_complete=True,
+)

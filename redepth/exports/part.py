@@ -1,0 +1,237 @@
+"""What an export format is: its files, what it says of their numbers, its writer and its reader."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from redepth.exports.items import Item, file_name
+from redepth.settings import Settings
+from redepth.store.objects import Objects
+from redepth.types import DepthKind, FloatMap
+
+SHARDS = "shards"
+IMAGES = "image"
+
+OnImage = Callable[[], None]
+
+
+class ExportSettings(Settings):
+    """The settings of a format; a format that has some adds them to these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What an export holds of every image: these maps, and perhaps the photograph."""
+
+    quantities: tuple[str, ...]
+    with_images: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MapFacts:
+    """What may be written beside a map.
+
+    Attributes:
+        image_id, quantity: whose map, and which.
+        kind: what coarse and refined mean.
+        described: what export.json says of the quantity, for every image.
+    """
+
+    image_id: str
+    quantity: str
+    kind: DepthKind
+    described: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedMap:
+    """The files of one map.
+
+    Attributes:
+        files: content by suffix, in the order of `MapFormat.suffixes`.
+        num_lost: pixels with a value that the format cannot say.
+    """
+
+    files: Mapping[str, bytes]
+    num_lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFacts:
+    """What holds for every image of an export.
+
+    Attributes:
+        contents: what it holds of each.
+        settings: the format's, of the format's own type.
+        described: what export.json says, by quantity.
+    """
+
+    contents: Contents
+    settings: Any
+    described: Mapping[str, Mapping[str, Any]]
+
+
+def exact_float32(quantity: str) -> dict[str, Any]:
+    """Say that a format holds float32 as it is, NaN where invalid."""
+    return {"type": "float32", "scale": 1.0, "offset": 0.0, "invalid": "NaN", "precision": "exact"}
+
+
+def takes_nothing() -> None:
+    """Say that a format needs nothing that redepth does not bring."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportFormat(ABC):
+    """A format under the name that `redepth export --format` takes: a MapFormat or a ShardFormat.
+
+    Attributes:
+        name: of the format.
+        files: which files hold what, for the docs and the command line.
+        settings: what may be chosen of it.
+        describe: type, scale, offset, invalid value and precision of a quantity's numbers, as
+            export.json says them.
+        check: raises ConfigError, with the fix, where a library that it takes is not installed.
+    """
+
+    name: str
+    files: str
+    settings: type[ExportSettings] = ExportSettings
+    describe: Callable[[str], dict[str, Any]] = exact_float32
+    check: Callable[[], None] = takes_nothing
+
+    @abstractmethod
+    def piece_of(self, image_id: str, shard: str) -> str:
+        """Name the piece an image belongs to: what is written together."""
+
+    @abstractmethod
+    def objects(self, piece: str, contents: Contents) -> list[str]:
+        """Name a piece's objects below the export's root; it is whole when all are there."""
+
+    @abstractmethod
+    def write(
+        self,
+        root: Objects,
+        shard: str,
+        items: Iterable[Item],
+        export: ExportFacts,
+        on_image: OnImage,
+    ) -> int:
+        """Write images of one shard; return the pixels that the format cannot say."""
+
+    @abstractmethod
+    def read(self, root: Objects, shard: str, image_id: str, quantity: str) -> FloatMap:
+        """Read a map back, float32 [H, W], NaN where invalid. Raises KeyError: not in there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapFormat(ExportFormat):
+    """A format with a file for each map, QUANTITY/NAME.SUFFIX, and perhaps some that explain it.
+
+    Attributes:
+        suffixes: of a map's files without a dot, the map's own last.
+        encode: turns a map into their contents.
+        decode: turns their contents, by suffix, back into float32 [H, W].
+    """
+
+    suffixes: tuple[str, ...]
+    encode: Callable[[FloatMap, MapFacts, Any], EncodedMap]
+    decode: Callable[[Mapping[str, bytes]], FloatMap]
+
+    def piece_of(self, image_id: str, shard: str) -> str:
+        """Name an image: each is a piece of its own."""
+        return file_name(image_id)
+
+    def objects(self, piece: str, contents: Contents) -> list[str]:
+        """Name the files of every map, and the photograph."""
+        names = [f"{q}/{piece}.{suffix}" for q in contents.quantities for suffix in self.suffixes]
+        return [*names, f"{IMAGES}/{piece}.png"] if contents.with_images else names
+
+    def write(
+        self,
+        root: Objects,
+        shard: str,
+        items: Iterable[Item],
+        export: ExportFacts,
+        on_image: OnImage,
+    ) -> int:
+        """Write the files of each image; a map comes after what explains it."""
+        num_lost = 0
+        for item in items:
+            for quantity, map_hw in item.maps.items():
+                encoded = self.encode(map_hw, _facts_of(item, quantity, export), export.settings)
+                for suffix in self.suffixes:
+                    name = f"{quantity}/{file_name(item.row.id)}.{suffix}"
+                    root.put(name, encoded.files[suffix])
+                num_lost += encoded.num_lost
+            if item.photograph is not None:
+                root.put(f"{IMAGES}/{file_name(item.row.id)}.png", item.photograph)
+            on_image()
+        return num_lost
+
+    def read(self, root: Objects, shard: str, image_id: str, quantity: str) -> FloatMap:
+        """Read a map's files."""
+        stem = f"{quantity}/{file_name(image_id)}"
+        return self.decode({suffix: root.read(f"{stem}.{suffix}") for suffix in self.suffixes})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardFormat(ExportFormat):
+    """A format with a file for the images of a shard, shards/SHARD.SUFFIX.
+
+    Attributes:
+        suffix: of the files, without a dot.
+        write_shard: writes images, one after the other, to a path.
+        read_map: reads one map of a file back, float32 [H, W]; raises KeyError: not in there.
+    """
+
+    suffix: str
+    write_shard: Callable[[Path, Iterable[Item], Contents, Any], None]
+    read_map: Callable[[BinaryIO, str, str], FloatMap]
+
+    def piece_of(self, image_id: str, shard: str) -> str:
+        """Name the shard: its images are written together."""
+        return shard
+
+    def objects(self, piece: str, contents: Contents) -> list[str]:
+        """Name the shard's file."""
+        return [f"{SHARDS}/{piece}.{self.suffix}"]
+
+    def write(
+        self,
+        root: Objects,
+        shard: str,
+        items: Iterable[Item],
+        export: ExportFacts,
+        on_image: OnImage,
+    ) -> int:
+        """Write the shard beside, then put it under its name, whole."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "shard")
+            counted = _counted(items, on_image)
+            self.write_shard(path, counted, export.contents, export.settings)
+            (name,) = self.objects(shard, export.contents)
+            root.put_file(name, path)
+        return 0
+
+    def read(self, root: Objects, shard: str, image_id: str, quantity: str) -> FloatMap:
+        """Read a map out of its shard's file."""
+        content = root.read(f"{SHARDS}/{shard}.{self.suffix}")
+        return self.read_map(io.BytesIO(content), image_id, quantity)
+
+
+def _facts_of(item: Item, quantity: str, export: ExportFacts) -> MapFacts:
+    kind = item.row.kind
+    assert kind is not None, "a label has a kind"
+    return MapFacts(item.row.id, quantity, kind, export.described[quantity])
+
+
+def _counted(items: Iterable[Item], on_image: OnImage) -> Iterator[Item]:
+    for item in items:
+        yield item
+        on_image()

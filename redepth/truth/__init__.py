@@ -1,1 +1,0 @@
-"""Measured or rendered ground truth, read from the layouts it is published in."""
