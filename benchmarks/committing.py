@@ -22,6 +22,7 @@ import numpy as np
 
 from redepth.cluster.pool import NUM_WRITERS
 from redepth.config import Storage
+from redepth.quantities import ALWAYS
 from redepth.store.manifest import ShardPlan
 from redepth.store.objects import open_objects
 from redepth.store.shards import write_shard
@@ -35,7 +36,7 @@ def labels() -> list[Label]:
     """Return the labels of a shard, whose maps pack to two thirds."""
     draws = np.random.default_rng(0)
     smooth_hw = np.cumsum(draws.random((392, 518), np.float32), axis=0)
-    maps = LabelArrays(*(smooth_hw + np.float32(i) for i in range(4)))
+    maps = LabelArrays({one: smooth_hw + np.float32(i) for i, one in enumerate(ALWAYS)})
     return [
         Label(
             LabelRow(

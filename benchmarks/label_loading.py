@@ -104,7 +104,9 @@ def depth_like_arrays(rng: np.random.Generator) -> LabelArrays:
     relief = 30 * ndimage.gaussian_filter(coarse, 12) + 0.002 * ndimage.gaussian_filter(fine, 1.5)
     depth = (relief + np.linspace(0, 3, LABEL_HW[0])[:, None]).astype(np.float32)
     spread = (0.1 * np.abs(ndimage.gaussian_filter(fine, 3))).astype(np.float32)
-    return LabelArrays(depth, depth + 0.01 * spread, spread, np.exp(-spread / np.float32(0.05)))
+    return LabelArrays.of_depth(
+        depth, depth + 0.01 * spread, spread, np.exp(-spread / np.float32(0.05))
+    )
 
 
 def photograph(rng: np.random.Generator) -> bytes:

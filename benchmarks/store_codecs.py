@@ -125,6 +125,8 @@ def of_an_ensemble() -> dict[str, npt.NDArray[np.floating]]:
     from redepth.config import load_recipe
     from redepth.images.collection import list_images
     from redepth.pipeline import load_labeller
+    from redepth.quantities import ALWAYS
+    from redepth.store.arrays import as_stored
 
     labeller = load_labeller(load_recipe("mini", MEMBERS).labels)
     with tempfile.TemporaryDirectory() as folder:
@@ -134,10 +136,8 @@ def of_an_ensemble() -> dict[str, npt.NDArray[np.floating]]:
         labels = [labeller.label(ref) for ref in list_images(folder)]
     maps = [label.arrays for label in labels if label.arrays is not None]
     return {
-        "coarse": np.stack([one.coarse_hw for one in maps]),
-        "refined": np.stack([one.refined_hw for one in maps]),
-        "spread": np.stack([one.spread_hw for one in maps]).astype(np.float16),
-        "confidence": np.stack([one.confidence_hw for one in maps]).astype(np.float16),
+        quantity.name: np.stack([one[quantity.name] for one in maps]).astype(quantity.dtype)
+        for quantity in (as_stored(one, "float32") for one in ALWAYS)
     }
 
 

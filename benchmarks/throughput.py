@@ -45,7 +45,6 @@ NUM_ACTORS = 2
 BATCH = 16
 IMAGES_PER_SHARD = 32
 CPU_LOOK_S = 0.2
-QUANTITIES = {"coarse": "f4", "refined": "f4", "spread": "f2", "confidence": "f2"}
 RAY_DATA = ("Ray Data, 2 actors, to Parquet", "Ray Data, 2 actors, as redepth writes")
 
 
@@ -62,6 +61,7 @@ class RayDataLabeller:
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         from redepth.config import Storage
+        from redepth.quantities import QUANTITIES
         from redepth.store.arrays import narrowed
         from redepth.types import ImageRef
 
@@ -83,6 +83,8 @@ class ShardSink(Datasink[None]):
 
     def write(self, blocks: Iterable[Block], ctx: Any) -> None:
         from redepth.config import Storage
+        from redepth.quantities import QUANTITIES
+        from redepth.store.arrays import as_stored
         from redepth.store.layout import shard_id
         from redepth.store.manifest import ShardPlan
         from redepth.store.shards import write_shard
@@ -92,12 +94,14 @@ class ShardSink(Datasink[None]):
             labels = []
             for line in BlockAccessor.for_block(block).to_arrow().to_pylist():
                 row = pickle.loads(line["row"])  # noqa: S301  # what this process packed itself
-                shape = (row.height_px, row.width_px)
-                maps = [
-                    np.frombuffer(line[name], dtype).astype(np.float32).reshape(shape)
-                    for name, dtype in QUANTITIES.items()
-                ]
-                labels.append(Label(row, LabelArrays(*maps)))
+                size_hw = (row.height_px, row.width_px)
+                maps = {
+                    one: np.frombuffer(line[name], as_stored(one, "float32").dtype)
+                    .astype(one.in_memory)
+                    .reshape(one.shape(size_hw))
+                    for name, one in QUANTITIES.items()
+                }
+                labels.append(Label(row, LabelArrays(maps)))
             images = tuple(ImageRef(label.row.id, label.row.uri) for label in labels)
             shard = shard_id("", [image.id for image in images])
             write_shard(self.out, ShardPlan(shard, shard, images), labels, Storage())

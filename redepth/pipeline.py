@@ -23,6 +23,7 @@ from redepth.errors import ConfigError, ImageRejected, RefinementFailed
 from redepth.images.allowed import ANYTHING, Allowed
 from redepth.images.camera import Focal, known_focal
 from redepth.images.decode import read_image, resize
+from redepth.quantities import CONFIDENCE, SPREAD, VALID
 from redepth.reach import Reached, within_reach
 from redepth.redaction import recorded
 from redepth.refiners import refiners
@@ -31,6 +32,7 @@ from redepth.refiners.refiner import Refiner, Scene
 from redepth.settings import Compute
 from redepth.types import (
     DecodedImage,
+    Extra,
     FloatMap,
     FocalSource,
     ImageRef,
@@ -134,7 +136,11 @@ class Labeller:
         within = coarse.within(refined)
         if verdict.collapse is None and not np.isfinite(within.map_hw).any():
             verdict = replace(verdict, collapse="refined map has nothing within the far limit")
-        return _judge(row, coarse, within, verdict)
+        if verdict.collapse is not None:
+            return _fallen_back(row, coarse, members.extra, verdict.collapse)
+        row = replace(row, outcome=Outcome.REFINED)
+        valid_hw = coarse.validity(refined.map_hw, within.map_hw)
+        return _label(row, coarse, within, {**members.extra, VALID: valid_hw})
 
     def _blank_row(self, ref: ImageRef) -> LabelRow:
         """Start a row with what is known before a byte is read; failed until proved otherwise."""
@@ -228,13 +234,22 @@ def _with_members(row: LabelRow, members: Members, verdict: Verdict) -> LabelRow
     )
 
 
-def _judge(row: LabelRow, coarse: Reached, refined: RefinedDepth, verdict: Verdict) -> Label:
-    """Make the label: the refined map, or the coarse one with the reason why."""
-    kept = refined if verdict.collapse is None else _fallen_back(coarse.map_hw)
+def _fallen_back(row: LabelRow, coarse: Reached, extra: Extra, why: str) -> Label:
+    """Make the label of the coarse map: without spread, confidence and the refiner's extra maps."""
+    size_hw = (coarse.map_hw.shape[0], coarse.map_hw.shape[1])
+    row = replace(row, outcome=Outcome.FELL_BACK, reason=why)
+    kept = RefinedDepth(
+        coarse.map_hw, SPREAD.absent(size_hw), CONFIDENCE.absent(size_hw), num_members=0
+    )
+    valid_hw = coarse.validity(coarse.whole.map_hw, coarse.map_hw)
+    absent = {quantity: quantity.absent(size_hw) for quantity in extra}
+    return _label(row, coarse, kept, {**absent, VALID: valid_hw})
+
+
+def _label(row: LabelRow, coarse: Reached, kept: RefinedDepth, extra: Extra) -> Label:
+    """Put a label together: the maps that are kept, and what the row says of them."""
     row = replace(
         row,
-        outcome=Outcome.REFINED if verdict.collapse is None else Outcome.FELL_BACK,
-        reason=verdict.collapse,
         height_px=kept.map_hw.shape[0],
         width_px=kept.map_hw.shape[1],
         kind=coarse.whole.kind,
@@ -242,13 +257,8 @@ def _judge(row: LabelRow, coarse: Reached, refined: RefinedDepth, verdict: Verdi
         mean_spread=_mean(kept.spread_hw),
         far_share=coarse.far_share(kept.map_hw),
     )
-    return Label(row, LabelArrays(coarse.map_hw, kept.map_hw, kept.spread_hw, kept.confidence_hw))
-
-
-def _fallen_back(coarse_hw: FloatMap) -> RefinedDepth:
-    """Return the coarse map as the label, with no spread and no confidence to speak of."""
-    absent = np.full(coarse_hw.shape, np.nan, dtype=np.float32)
-    return RefinedDepth(coarse_hw, absent, absent, num_members=0)
+    maps = (coarse.map_hw, kept.map_hw, kept.spread_hw, kept.confidence_hw)
+    return Label(row, LabelArrays.of_depth(*maps, {**coarse.whole.extra, **extra}))
 
 
 def _mean(map_hw: FloatMap) -> float | None:

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from redepth.errors import RefinementFailed
-from redepth.types import CoarseDepth, FloatMap, Members, RefinedDepth
+from redepth.quantities import Validity
+from redepth.types import ByteMap, CoarseDepth, FloatMap, Members, RefinedDepth
 
 BoolMap = npt.NDArray[np.bool_]
 
@@ -50,6 +51,17 @@ class Reached:
             for of_hw in (refined.map_hw, refined.spread_hw, refined.confidence_hw)
         )
         return RefinedDepth(map_hw, spread_hw, confidence_hw, refined.num_members)
+
+    def validity(self, refined_hw: FloatMap, kept_hw: FloatMap) -> ByteMap:
+        """Say why each pixel of a label has a value or none: codes of `Validity`, uint8 [H, W].
+
+        Args:
+            refined_hw: the map before `within`.
+            kept_hw: the label's, after it.
+        """
+        cause_hw = np.where(self.is_known_hw, refined_hw, self.whole.map_hw)
+        absent_hw = np.where(cause_hw > 0, Validity.BEYOND_RANGE, Validity.HOLE)
+        return np.where(np.isfinite(kept_hw), Validity.VALID, absent_hw).astype(np.uint8)
 
     def far_share(self, map_hw: FloatMap) -> float | None:
         """Return the share of a metric label's pixels without a value; None of other kinds."""

@@ -8,6 +8,7 @@ Nothing here imports torch: arrays are NumPy, on the CPU.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -16,8 +17,23 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import SecretStr
 
+from redepth.quantities import (
+    ALWAYS,
+    COARSE,
+    CONFIDENCE,
+    QUANTITIES,
+    REFINED,
+    SPREAD,
+    AnyMap,
+    Quantity,
+    in_order,
+)
+
 FloatMap = npt.NDArray[np.float32]
 ByteImage = npt.NDArray[np.uint8]
+ByteMap = npt.NDArray[np.uint8]
+# Further maps of an image, [H, W] or [H, W, channels] as their quantity says.
+Extra = Mapping[Quantity, AnyMap]
 
 
 class DepthKind(StrEnum):
@@ -135,6 +151,7 @@ class CoarseDepth:
         features: the estimator's own intermediate state for this image (token maps), opaque here.
         focal_px: of a model that sees it in the picture: in pixels of the map's width.
         far_limit_m: of a metric model: the depth from which on the map says nothing.
+        extra: what else the model sees, stored with the label as it is (normals, ...).
     """
 
     map_hw: FloatMap
@@ -142,9 +159,11 @@ class CoarseDepth:
     features: object = field(default=None, repr=False)
     focal_px: float | None = None
     far_limit_m: float | None = None
+    extra: Extra = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _require_map(self.map_hw, "coarse map")
+        _require_extra(self.extra, self.map_hw.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +190,8 @@ class Members:
         scale_offsets: the optimised scalar o of each member (Re-Depth Anything), else empty.
         metric: how members became metric (SharpDepth), else None.
         refused: why the refiner itself would rather keep the coarse map, or None.
+        extra: what else belongs to the refined map (normals, bounds, ...), the same quantities for
+            every image. Stored as it is, or as absent where the label falls back.
     """
 
     maps_ehw: FloatMap
@@ -178,12 +199,14 @@ class Members:
     scale_offsets: tuple[float, ...] = ()
     metric: MetricFit | None = None
     refused: str | None = None
+    extra: Extra = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.maps_ehw.dtype != np.float32 or self.maps_ehw.ndim != 3 or not len(self.maps_ehw):
             raise ValueError(
                 f"expected float32 [E >= 1, H, W], got {self.maps_ehw.dtype} {self.maps_ehw.shape}"
             )
+        _require_extra(self.extra, self.maps_ehw.shape[1:])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -255,22 +278,57 @@ class LabelRow:
     array_index: int | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LabelArrays:
-    """The pixels of one label, all float32 [H, W] (see CoarseDepth and RefinedDepth)."""
+class LabelArrays(Mapping[str, AnyMap]):
+    """The pixels of one label: its maps by the name of their quantity, all of one size.
 
-    coarse_hw: FloatMap
-    refined_hw: FloatMap
-    spread_hw: FloatMap
-    confidence_hw: FloatMap
+    Attributes:
+        quantities: what each of the maps is, in the order of iteration.
+    """
 
-    def __post_init__(self) -> None:
-        for name in ("coarse_hw", "refined_hw", "spread_hw", "confidence_hw"):
-            _require_map(getattr(self, name), name)
-            if getattr(self, name).shape != self.coarse_hw.shape:
-                raise ValueError(
-                    f"{name} is {getattr(self, name).shape}, not {self.coarse_hw.shape}"
-                )
+    __slots__ = ("_maps", "quantities")
+
+    def __init__(self, maps: Extra) -> None:
+        """Hold the maps to what their quantities say.
+
+        Raises:
+            ValueError: one of `redepth.quantities.ALWAYS` is missing, a name comes twice, or a map
+                has another dtype, shape or size.
+        """
+        self.quantities = tuple(in_order(maps))
+        self._maps = {quantity.name: maps[quantity] for quantity in self.quantities}
+        missing = [one.name for one in ALWAYS if one not in maps]
+        if missing or len(self._maps) < len(maps):
+            names = [quantity.name for quantity in self.quantities]
+            raise ValueError(f"expected {[one.name for one in ALWAYS]}, each once, got {names}")
+        _require_size(maps, maps[COARSE].shape)
+
+    @classmethod
+    def of_depth(
+        cls,
+        coarse_hw: FloatMap,
+        refined_hw: FloatMap,
+        spread_hw: FloatMap,
+        confidence_hw: FloatMap,
+        extra: Extra | None = None,
+    ) -> LabelArrays:
+        """Put together what every label has (see CoarseDepth, RefinedDepth) and more of it."""
+        maps = {COARSE: coarse_hw, REFINED: refined_hw, SPREAD: spread_hw}
+        return cls({**maps, CONFIDENCE: confidence_hw, **(extra or {})})
+
+    def __getitem__(self, name: str) -> AnyMap:
+        return self._maps[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._maps)
+
+    def __len__(self) -> int:
+        return len(self._maps)
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Height and width of every map."""
+        height_px, width_px = self._maps[COARSE.name].shape[:2]
+        return height_px, width_px
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -315,3 +373,17 @@ class ModelCard:
 def _require_map(map_hw: FloatMap, name: str) -> None:
     if map_hw.dtype != np.float32 or map_hw.ndim != 2 or 0 in map_hw.shape:
         raise ValueError(f"{name}: expected float32 [H, W], got {map_hw.dtype} {map_hw.shape}")
+
+
+def _require_extra(maps: Extra, size_hw: tuple[int, ...]) -> None:
+    own = [quantity.name for quantity in maps if quantity.name in QUANTITIES]
+    if own:
+        raise ValueError(f"{own} of a label are redepth's to compute, and no extra maps")
+    _require_size(maps, size_hw)
+
+
+def _require_size(maps: Extra, size_hw: tuple[int, ...]) -> None:
+    for quantity, map_hw in maps.items():
+        quantity.require(map_hw)
+        if map_hw.shape[:2] != size_hw[:2]:
+            raise ValueError(f"{quantity.name} is {map_hw.shape}, not of the size {size_hw}")

@@ -12,12 +12,12 @@ import torch
 from diffusers import DDIMScheduler
 
 from redepth.geometry.alignment import fit_affine
-from redepth.refiners.latents.frame import whole_frame_of
-from redepth.refiners.latents.gating import GateNormaliser, Gating, latent_gate, mix
-from redepth.refiners.latents.sharpening import last_noised
+from redepth.refiners.latents.normalisation import minmax
+from redepth.refiners.sharpdepth.gating import GateNormaliser, Gating, blend, latent_gate
+from redepth.refiners.sharpdepth.pipeline import last_noised
 from redepth.training.sharpdepth import distillation_loss, reconstruction_loss
 
-RELEASED = Gating(GateNormaliser.MAX)
+RELEASED = Gating(normaliser=GateNormaliser.MAX)
 assert_close = partial(torch.testing.assert_close, rtol=1e-5, atol=1e-6)
 Recorded = Callable[[str], torch.Tensor]
 
@@ -38,11 +38,11 @@ def test_alignment(recorded: Recorded) -> None:
 
 def test_min_max_frame(recorded: Recorded) -> None:
     depth_bhw = recorded("minmax/d")[:, 0]
-    frame = whole_frame_of(depth_bhw)
+    frame = minmax(depth_bhw)
     torch.testing.assert_close(frame.low_b, recorded("minmax/min").flatten())
     torch.testing.assert_close(frame.high_b, recorded("minmax/max").flatten())
-    assert_close(frame.into(depth_bhw), recorded("minmax/norm")[:, 0])
-    assert_close(frame.back(frame.into(depth_bhw)), depth_bhw)
+    assert_close(frame.normalise(depth_bhw), recorded("minmax/norm")[:, 0])
+    assert_close(frame.denormalise(frame.normalise(depth_bhw)), depth_bhw)
 
 
 def test_gating_by_the_released_rule(recorded: Recorded) -> None:
@@ -54,7 +54,7 @@ def test_gating_by_the_released_rule(recorded: Recorded) -> None:
     scheduler = DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
     noised = last_noised(scheduler, recorded("gating/lotus_pred"), recorded("gating/noise"))
     assert_close(noised, recorded("gating/noisy_lotus"))
-    assert_close(mix(gate, noised, recorded("gating/ud_latent")), recorded("gating/mix"))
+    assert_close(blend(gate, noised, recorded("gating/ud_latent")), recorded("gating/mix"))
 
 
 def test_losses_and_their_gradients(recorded: Recorded) -> None:

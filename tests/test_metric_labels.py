@@ -89,7 +89,7 @@ def test_what_lies_at_the_far_limit_has_no_value(photograph: ImageRef) -> None:
     label = labelled(Told(with_sky()), photograph)
     assert label.arrays is not None
     assert label.row.outcome is Outcome.REFINED
-    for map_hw in (label.arrays.coarse_hw, label.arrays.refined_hw):
+    for map_hw in (label.arrays["coarse"], label.arrays["refined"]):
         assert np.isnan(map_hw[0]).all()
         assert np.array_equal(map_hw[1:], RAMP[1:])
     assert label.row.far_share == 1 / 6
@@ -103,10 +103,10 @@ def test_refining_may_lead_to_the_limit_but_not_back_from_it(photograph: ImageRe
     move[1, 0] = -100  # behind the camera
     label = labelled(Told(with_sky()), photograph, move)
     assert label.arrays is not None
-    unknown = np.isnan(label.arrays.refined_hw)
+    unknown = np.isnan(label.arrays["refined"])
     assert unknown[0].all() and unknown[5, 7] and unknown[1, 0]
     assert unknown.sum() == 10
-    assert np.isfinite(label.arrays.coarse_hw[[1, 5], [0, 7]]).all()
+    assert np.isfinite(label.arrays["coarse"][[1, 5], [0, 7]]).all()
     assert label.row.far_share == pytest.approx(10 / 48)
 
 
@@ -116,10 +116,10 @@ def test_an_ensemble_has_no_confidence_beyond_the_limit(photograph: ImageRef) ->
     for own in ({}, {"confidence_mapping": mapping}):
         label = labelled(Told(with_sky()), photograph, *moves, **own)
         assert label.arrays is not None and label.row.mean_confidence is not None
-        for map_hw in (label.arrays.spread_hw, label.arrays.confidence_hw):
+        for map_hw in (label.arrays["spread"], label.arrays["confidence"]):
             assert np.isnan(map_hw[0]).all()
             assert np.isfinite(map_hw[1:]).all()
-        known = label.arrays.confidence_hw[1:]
+        known = label.arrays["confidence"][1:]
         assert label.row.mean_confidence == pytest.approx(float(known.mean()), rel=1e-6)
 
 
@@ -132,7 +132,7 @@ def test_a_picture_of_the_sky_alone_gets_no_label(photograph: ImageRef) -> None:
 def test_a_map_that_loses_everything_falls_back(photograph: ImageRef) -> None:
     label = labelled(Told(RAMP), photograph, np.full_like(RAMP, 20))
     assert label.row.outcome is Outcome.FELL_BACK
-    assert label.arrays is not None and np.array_equal(label.arrays.refined_hw, RAMP)
+    assert label.arrays is not None and np.array_equal(label.arrays["refined"], RAMP)
     assert label.row.far_share == 0
 
 
@@ -149,7 +149,7 @@ def test_other_kinds_pass_untouched(photograph: ImageRef) -> None:
     estimator.map_hw[np.isinf(estimator.map_hw)] = -3
     label = labelled(estimator, photograph)
     assert label.arrays is not None
-    assert np.array_equal(label.arrays.coarse_hw, estimator.map_hw)
+    assert np.array_equal(label.arrays["coarse"], estimator.map_hw)
     assert label.row.far_share is None
 
 
@@ -246,4 +246,4 @@ def test_the_mini_metric_recipe_labels_in_metres(photograph: ImageRef) -> None:
     label = load_labeller(settings).label(photograph)
     assert label.arrays is not None and label.row.kind is DepthKind.METRIC_DEPTH
     assert label.row.untrained
-    assert 0 < np.nanmin(label.arrays.refined_hw) <= np.nanmax(label.arrays.refined_hw) < 9.8
+    assert 0 < np.nanmin(label.arrays["refined"]) <= np.nanmax(label.arrays["refined"]) < 9.8

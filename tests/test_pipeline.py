@@ -56,11 +56,11 @@ def test_identity_keeps_the_coarse_map_and_has_no_confidence(
     row, arrays = label.row, label.arrays
     assert arrays is not None
     assert row.outcome is Outcome.REFINED
-    assert np.array_equal(arrays.refined_hw, arrays.coarse_hw)
-    assert np.isnan(arrays.confidence_hw).all()
+    assert np.array_equal(arrays["refined"], arrays["coarse"])
+    assert np.isnan(arrays["confidence"]).all()
     assert (row.mean_confidence, row.mean_spread) == (None, None)
     assert (row.image_height_px, row.image_width_px) == (60, 90)
-    height_px, width_px = arrays.coarse_hw.shape
+    height_px, width_px = arrays["coarse"].shape
     assert (row.height_px, row.width_px) == (height_px, width_px)
     assert max(height_px, width_px) <= 56
     assert row.drift == pytest.approx(0.0, abs=1e-6)
@@ -85,13 +85,13 @@ def test_collapsed_refinement_falls_back_to_the_coarse_map(
 ) -> None:
     coarse = labeller.label(photograph).arrays
     assert coarse is not None
-    upside_down = Members(np.stack([-coarse.coarse_hw, -coarse.coarse_hw]))
+    upside_down = Members(np.stack([-coarse["coarse"], -coarse["coarse"]]))
     label = replace(labeller, refiner=Scripted(upside_down)).label(photograph)
     assert label.row.outcome is Outcome.FELL_BACK
     assert "depth order lost" in (label.row.reason or "")
     assert label.arrays is not None
-    assert np.array_equal(label.arrays.refined_hw, coarse.coarse_hw)
-    assert np.isnan(label.arrays.spread_hw).all()
+    assert np.array_equal(label.arrays["refined"], coarse["coarse"])
+    assert np.isnan(label.arrays["spread"]).all()
     assert label.row.rank_correlation == pytest.approx(-1.0)
 
 
@@ -109,7 +109,7 @@ def test_failed_refinement_is_recorded_with_what_is_known_of_the_file(
 def test_stopped_members_are_named_in_the_row(labeller: Labeller, photograph: ImageRef) -> None:
     coarse = labeller.label(photograph).arrays
     assert coarse is not None
-    members = Members(coarse.coarse_hw[None], stopped=("member 1: loss is nan at step 3",))
+    members = Members(coarse["coarse"][None], stopped=("member 1: loss is nan at step 3",))
     row = replace(labeller, refiner=Scripted(members)).label(photograph).row
     assert (row.num_members, row.members_stopped) == (1, "member 1: loss is nan at step 3")
 
@@ -122,7 +122,7 @@ def test_label_does_not_depend_on_what_was_labelled_before(
     labeller.label(ImageRef("other", str(tmp_path / "other.png")))
     again = labeller.label(photograph).arrays
     assert first is not None and again is not None
-    assert again.coarse_hw.tobytes() == first.coarse_hw.tobytes()
+    assert again["coarse"].tobytes() == first["coarse"].tobytes()
 
 
 def test_asking_for_a_gpu_that_is_not_there_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +159,7 @@ def test_files_with_the_same_bytes_are_refined_once_if_the_recipe_says_so(
     assert (copy.row.id, copy.row.version, copy.row.sha256) == ("b-2", "w", first.row.sha256)
     assert captioned.row.id == "c-3"
     assert first.arrays is not None and copy.arrays is not None
-    assert copy.arrays.refined_hw.tobytes() == first.arrays.refined_hw.tobytes()
+    assert copy.arrays["refined"].tobytes() == first.arrays["refined"].tobytes()
     assert copy.row.seconds is not None
 
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from redepth.errors import ConfigError
 from redepth.exports import exporters
 from redepth.exports.part import Contents, ExportFacts, ExportFormat, ExportSettings
-from redepth.store.layout import QUANTITIES
+from redepth.quantities import QUANTITIES
 from redepth.types import DepthKind
 
 

@@ -26,13 +26,14 @@ _CONCURRENT_READS = 8
 class LabelMaps(Dataset[Any]):
     """Labels by position, for samplers of one's own; those without maps are left out.
 
-    A sample has `id`, `kind`, the chosen quantities as float32 [H, W] and, if asked for, `image`
-    [3, H, W]. Units and ranges are those of `redepth.types`; NaN is invalid: confidence and spread
-    are NaN all over where the label fell back or comes from an ensemble of one.
+    A sample has `id`, `kind`, the chosen quantities as float32 [H, W] (of several channels
+    [C, H, W], of codes uint8) and, if asked for, `image` [3, H, W]. `labels.quantities` says units
+    and ranges; NaN is invalid: confidence and spread are NaN all over where the label fell back or
+    comes from an ensemble of one.
 
     Args:
         labels: opened labels, perhaps narrowed with `where`, or an output's URL.
-        quantities: of coarse, refined, spread, confidence.
+        quantities: of those that the labels hold, by name.
         images: "uint8" (0..255) or "float32" ([0, 1]) reads photographs from where the catalogue
             says they are; None reads none.
         resize_images: bring them to the label's size, as the models saw them.

@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from redepth.errors import ConfigError
 from redepth.images.decode import read_image, resize
 from redepth.loading.order import Positions, consecutive, numbered
-from redepth.store.layout import QUANTITIES
+from redepth.quantities import AnyMap
 from redepth.store.reader import Labels
 from redepth.types import ImageRef, LabelRow
 
@@ -28,29 +26,26 @@ class Contents:
     """What a sample holds beside `id` and `kind`.
 
     Attributes:
-        quantities: of coarse, refined, spread, confidence: float32 [H, W].
+        quantities: of those that the labels hold: float32 [H, W], or [C, H, W] of one with
+            channels; uint8 of codes.
         images: "uint8" or "float32" adds `image` [3, H, W], in 0..255 or [0, 1]; None does not.
         resize_images: to the label's size; else the photograph's own.
-
-    Raises:
-        ConfigError: an unknown quantity, or none at all.
     """
 
     quantities: tuple[str, ...]
     images: ImageType | None
     resize_images: bool
 
-    def __post_init__(self) -> None:
-        if not self.quantities or not set(self.quantities) <= set(QUANTITIES):
-            raise ConfigError(
-                f"expected some of {', '.join(QUANTITIES)}, got {list(self.quantities)}"
-            )
-
 
 class SampleReader:
-    """Reads samples by the positions of their labels, in any process it is taken to."""
+    """Reads samples by the positions of their labels, in any process it is taken to.
+
+    Raises:
+        ConfigError: the labels do not hold one of the quantities, or none is asked for.
+    """
 
     def __init__(self, labels: Labels, contents: Contents) -> None:
+        labels.require_quantities(contents.quantities)
         self._labels = labels.with_maps()
         self._contents = contents
         self._decoding = labels.dataset.recorded.decoding
@@ -106,8 +101,16 @@ def _distribute(
     samples: dict[int, Sample],
     run: Sequence[int],
     name: str,
-    maps: Sequence[npt.NDArray[np.floating[Any]]],
+    maps: Sequence[AnyMap],
 ) -> None:
     for at, map_hw in zip(run, maps, strict=True):
-        # torch widens a float16 ten times as fast as NumPy does.
-        samples[at][name] = torch.from_numpy(map_hw).float()
+        samples[at][name] = _as_tensor(map_hw)
+
+
+def _as_tensor(stored: AnyMap) -> torch.Tensor:
+    """Return a map as torch takes it: channels first, floats as float32, codes as they are."""
+    values = torch.from_numpy(stored)
+    if values.ndim == 3:
+        values = values.permute(2, 0, 1).contiguous()
+    # torch widens a float16 ten times as fast as NumPy does.
+    return values.float() if values.is_floating_point() else values

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from redepth.config import Decoding
 from redepth.errors import ConfigError, ImageRejected, TransientError
 from redepth.images.decode import read_image, resize
 from redepth.images.uris import is_local
-from redepth.report.pictures import LabelPicture
+from redepth.report.pictures import ALWAYS_DRAWN, LabelPicture
 from redepth.report.scene_errors import SceneErrors, scene_errors
 from redepth.scenes.collection import truth_beside
 from redepth.store.reader import StoredLabel
@@ -17,13 +17,22 @@ from redepth.types import ByteImage, ImageRef, LabelRow
 
 
 def fetch_picture(
-    label: StoredLabel, decoding: Decoding, photograph_px: int | None = None
+    label: StoredLabel,
+    decoding: Decoding,
+    photograph_px: int | None = None,
+    also: Collection[str] = (),
 ) -> LabelPicture:
     """Read a label's maps and its photograph, if it is still there.
 
     Args:
         photograph_px: longer side of the photograph, None for the label's; its own at most.
+        also: quantities to draw beside those that are drawn unasked.
     """
+    extra = {
+        quantity: label[name]
+        for name, quantity in label.quantities.items()
+        if name not in ALWAYS_DRAWN and (quantity.drawn or name in also)
+    }
     return LabelPicture(
         row=label.row,
         photograph_hw3=_photograph(label.row, decoding, photograph_px),
@@ -31,6 +40,7 @@ def fetch_picture(
         refined_hw=label.refined,
         confidence_hw=label.confidence,
         errors=_errors(label),
+        extra=extra,
     )
 
 

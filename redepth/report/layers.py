@@ -9,6 +9,8 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
+from redepth.quantities import AnyMap, Quantity
+from redepth.report.colouring import in_colours, limits_of
 from redepth.report.pictures import (
     CONFIDENCE_COLOURS,
     DEPTH_COLOURS,
@@ -25,7 +27,6 @@ CLOUD_PX = 96
 _LOSSLESS_UP_TO_PX = 128
 _PHOTOGRAPH_QUALITY = 78
 _MAP_QUALITY = 85
-_UNDEFINED_GREY = (128, 128, 128)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Layer:
     """One picture of a card.
 
     Attributes:
-        name: "photograph", "coarse", "refined", "confidence", "coarse error" or "refined error".
+        name: "photograph", "coarse error", "refined error", or a quantity's.
         uri: the picture itself, as a data URI.
         colours: name of the colour map, None for a photograph.
         low, high: what the two ends of the colours mean.
@@ -74,6 +75,7 @@ def layers_of(picture: LabelPicture) -> tuple[Layer, ...]:
                 "confidence", picture.confidence_hw, (0.0, 1.0), CONFIDENCE_COLOURS, ("0", "1")
             )
         )
+    layers += [_extra_layer(quantity, values) for quantity, values in picture.extra.items()]
     return (*layers, *_error_layers(picture))
 
 
@@ -129,19 +131,20 @@ def _error_layers(picture: LabelPicture) -> list[Layer]:
 
 def coloured(
     name: str,
-    map_hw: FloatMap,
+    map_hw: AnyMap,
     limits: tuple[float, float],
     colours: str,
     ends: tuple[str, str],
 ) -> Layer:
     """Return a map in colours, its limits being the two ends of them."""
-    import matplotlib
+    return Layer(name, _webp(in_colours(colours, map_hw, limits), _MAP_QUALITY), colours, *ends)
 
-    low, high = limits
-    share_hw = np.clip((map_hw - low) / max(high - low, 1e-12), 0.0, 1.0)
-    rgb_hw3 = matplotlib.colormaps[colours](np.nan_to_num(share_hw), bytes=True)[..., :3]
-    rgb_hw3 = np.where(np.isfinite(map_hw)[..., None], rgb_hw3, np.array(_UNDEFINED_GREY, np.uint8))
-    return Layer(name, _webp(rgb_hw3.astype(np.uint8), _MAP_QUALITY), colours, *ends)
+
+def _extra_layer(quantity: Quantity, values: AnyMap) -> Layer:
+    """Return a further quantity in colours of its own; three channels are red, green and blue."""
+    limits = limits_of(quantity, values)
+    ends = (f"{limits[0]:.3g}", f"{limits[1]:.3g}")
+    return coloured(quantity.name, values, limits, quantity.colour_map, ends)
 
 
 def _webp(rgb_hw3: ByteImage, quality: int) -> str:

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from redepth.printable import one_line
+from redepth.quantities import COARSE, CONFIDENCE, REFINED
+from redepth.report.colouring import in_colours, limits_of
 from redepth.report.scene_errors import SceneErrors
-from redepth.types import ByteImage, DepthKind, FloatMap, LabelRow
+from redepth.types import ByteImage, DepthKind, Extra, FloatMap, LabelRow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-DEPTH_COLOURS = "magma"
-CONFIDENCE_COLOURS = "viridis"
+DEPTH_COLOURS = REFINED.colour_map
+CONFIDENCE_COLOURS = CONFIDENCE.colour_map
 UNTRAINED_WARNING = "UNTRAINED models (weights from a seed): these maps mean nothing"
 ERROR_COLOURS = "inferno"
 UNDEFINED_COLOUR = "0.5"  # grey, which no colour map has
-COLUMNS = ("photograph", "coarse", "refined", "confidence")
+ALWAYS_DRAWN = (COARSE.name, REFINED.name, CONFIDENCE.name)
 ERROR_COLUMNS = ("coarse error", "refined error")
 ROW_HEIGHT_IN = 2.3
 COLUMN_WIDTH_IN = 3.0
@@ -46,6 +48,7 @@ class LabelPicture:
             if the file can no longer be read.
         coarse_hw, refined_hw, confidence_hw: float32 [H, W].
         errors: where the truth is known, as of rendered scenes.
+        extra: what else of the label is drawn.
     """
 
     row: LabelRow
@@ -54,13 +57,14 @@ class LabelPicture:
     refined_hw: FloatMap
     confidence_hw: FloatMap
     errors: SceneErrors | None = None
+    extra: Extra = field(default_factory=dict)
 
 
 def draw_label(picture: LabelPicture) -> bytes:
     """Return a PNG of one label, with colour bars and what the catalogue says of it."""
     columns = _columns([picture])
     figure, axes = _new_figure(1, columns, ROW_HEIGHT_IN * 1.9, COLUMN_WIDTH_IN * 1.5)
-    _draw_row(axes[0], picture, with_bars=True)
+    _draw_row(dict(zip(columns, axes[0], strict=True)), picture, with_bars=True)
     _head(figure, f"{picture.row.id}    {_facts(picture.row)}", [picture.row])
     return _png(figure)
 
@@ -70,15 +74,16 @@ def draw_contact_sheet(pictures: Sequence[LabelPicture], title: str) -> bytes:
     columns = _columns(pictures)
     figure, axes = _new_figure(len(pictures), columns, ROW_HEIGHT_IN, COLUMN_WIDTH_IN)
     for row_axes, picture in zip(axes, pictures, strict=True):
-        _draw_row(row_axes, picture, with_bars=False)
+        _draw_row(dict(zip(columns, row_axes, strict=True)), picture, with_bars=False)
         row_axes[0].set_ylabel(_side_note(picture.row), fontsize=7, parse_math=False)
     _head(figure, title, [picture.row for picture in pictures])
     return _png(figure)
 
 
 def _columns(pictures: Sequence[LabelPicture]) -> tuple[str, ...]:
-    known = any(picture.errors is not None for picture in pictures)
-    return (*COLUMNS, *ERROR_COLUMNS) if known else COLUMNS
+    extra = dict.fromkeys(quantity.name for picture in pictures for quantity in picture.extra)
+    errors = ERROR_COLUMNS if any(picture.errors is not None for picture in pictures) else ()
+    return ("photograph", *ALWAYS_DRAWN, *extra, *errors)
 
 
 def _new_figure(
@@ -101,16 +106,22 @@ def _new_figure(
     return figure, [list(row) for row in grid]
 
 
-def _draw_row(axes: Sequence[Axes], picture: LabelPicture, *, with_bars: bool) -> None:
-    _draw_photograph(axes[0], picture.photograph_hw3)
+def _draw_row(axes: Mapping[str, Axes], picture: LabelPicture, *, with_bars: bool) -> None:
+    """Draw a picture into axes by the name of their column."""
+    _draw_photograph(axes["photograph"], picture.photograph_hw3)
     low, high = shared_range(picture)
-    for axis, map_hw in ((axes[1], picture.coarse_hw), (axes[2], picture.refined_hw)):
-        axis.set_facecolor(UNDEFINED_COLOUR)
-        image = axis.imshow(map_hw, cmap=DEPTH_COLOURS, vmin=low, vmax=high)
+    for name, map_hw in ((COARSE.name, picture.coarse_hw), (REFINED.name, picture.refined_hw)):
+        axes[name].set_facecolor(UNDEFINED_COLOUR)
+        image = axes[name].imshow(map_hw, cmap=DEPTH_COLOURS, vmin=low, vmax=high)
         if with_bars:
-            axis.figure.colorbar(image, ax=axis, shrink=0.7)
-    _draw_confidence(axes[3], picture.confidence_hw, with_bars=with_bars)
-    _draw_errors(axes[4:], picture.errors, with_bars=with_bars)
+            axes[name].figure.colorbar(image, ax=axes[name], shrink=0.7)
+    _draw_confidence(axes[CONFIDENCE.name], picture.confidence_hw, with_bars=with_bars)
+    for quantity, values in picture.extra.items():
+        limits = limits_of(quantity, values)
+        axes[quantity.name].imshow(in_colours(quantity.colour_map, values, limits))
+        axes[quantity.name].set_xlabel(f"{limits[0]:.3g} to {limits[1]:.3g}", fontsize=7)
+    errors = [axes[name] for name in ERROR_COLUMNS if name in axes]
+    _draw_errors(errors, picture.errors, with_bars=with_bars)
 
 
 def _draw_photograph(axis: Axes, photograph_hw3: ByteImage | None) -> None:

@@ -1,39 +1,50 @@
 """Pixels of one shard: a Zarr v3 group, one array a quantity, one chunk an image.
 
-Each array [n, H, W] lies in ONE object (Zarr's sharding), H and W being the largest of its images;
-smaller ones are padded with NaN at the bottom and at the right. Storing an image alone would
-rewrite the whole object, so an array is encoded in memory and put as a whole. `chunks` packs the
-images into it and reads single ones out of it.
+Each array [n, H, W], or [n, H, W, C] of a quantity with C > 1 channels, lies in ONE object (Zarr's
+sharding), H and W being the largest of its images; smaller ones are padded at the bottom and at the
+right, with NaN, or 0 where the array holds codes. Storing an image alone would rewrite the whole
+object, so an array is encoded in memory and put as a whole. `chunks` packs the images into it and
+reads single ones out of it. The group states its quantities, and readers go by that alone.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import zarr
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 from zarr.storage import MemoryStore
 
 from redepth.config import Storage
 from redepth.errors import ConfigError, IntegrityError
+from redepth.quantities import AnyMap, Dtype, Quantity
 from redepth.store import chunks, layout
 from redepth.store.objects import Objects
-from redepth.types import FloatMap, LabelArrays
+from redepth.types import LabelArrays
 
-Maps = dict[str, npt.NDArray[np.floating[Any]]]
+Maps = dict[str, AnyMap]
 _Parsed = TypeVar("_Parsed")
 
 METADATA = "zarr.json"
 # An output may come from a stranger: what it may have is said before anything is read.
 MAX_METADATA_BYTES = 64 << 20
 MAX_IMAGES = 1 << 16
+_MAX_QUANTITIES = 64
 _MAX_MAP_BYTES = 1 << 30
-# Spread and confidence are estimates: the eleven bits of a float16 are more than they are worth.
-_ALWAYS_HALF = ("spread", "confidence")
+
+_Shape = Annotated[tuple[int, ...], Field(min_length=3, max_length=4)]
 
 
 class GroupFacts(BaseModel):
@@ -46,6 +57,18 @@ class GroupFacts(BaseModel):
     shard: str
     images: Annotated[list[str], Field(max_length=MAX_IMAGES)]
     sizes: Annotated[list[tuple[int, int]], Field(max_length=MAX_IMAGES)]
+    quantities: Annotated[list[Quantity], Field(max_length=_MAX_QUANTITIES)]
+
+    @model_validator(mode="after")
+    def _stated_once(self) -> GroupFacts:
+        if len(self.by_name) < len(self.quantities):
+            raise ValueError("a quantity is stated twice")
+        return self
+
+    @cached_property
+    def by_name(self) -> dict[str, Quantity]:
+        """The quantities of the group's arrays by name, in their order."""
+        return {quantity.name: quantity for quantity in self.quantities}
 
 
 class _GroupMetadata(BaseModel):
@@ -59,7 +82,7 @@ class _Named(BaseModel):
 
 
 class _Chunking(BaseModel):
-    chunk_shape: tuple[int, int, int]
+    chunk_shape: _Shape
 
 
 class _ChunkGrid(BaseModel):
@@ -81,8 +104,8 @@ class _Sharding(BaseModel):
 class _ArrayMetadata(BaseModel):
     zarr_format: Literal[3]
     node_type: Literal["array"]
-    shape: tuple[int, int, int]
-    data_type: Literal["float16", "float32"]
+    shape: _Shape
+    data_type: Dtype
     chunk_grid: _ChunkGrid
     codecs: tuple[_Sharding]
 
@@ -106,17 +129,16 @@ _ARRAY = TypeAdapter(_ArrayMetadata)
 
 @dataclass(frozen=True, slots=True)
 class ArrayFacts:
-    """Shape (n, H, W) and dtype of an array."""
+    """Shape (n, H, W) or (n, H, W, C) and dtype of an array."""
 
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
     @property
     def problem(self) -> str | None:
         """Say why there can be no such array, None if there can be."""
-        num_images, height_px, width_px = self.shape
-        num_bytes = height_px * width_px * self.dtype.itemsize
-        if min(self.shape) < 1 or num_images > MAX_IMAGES or num_bytes > _MAX_MAP_BYTES:
+        num_bytes = math.prod(self.shape[1:]) * self.dtype.itemsize
+        if min(self.shape) < 1 or self.shape[0] > MAX_IMAGES or num_bytes > _MAX_MAP_BYTES:
             return (
                 f"shape {self.shape}; expected at most {MAX_IMAGES} images of at most "
                 f"{_MAX_MAP_BYTES} bytes"
@@ -131,25 +153,36 @@ def narrowed(image_id: str, arrays: LabelArrays, storage: Storage) -> Maps:
         ConfigError: a finite value is too large for float16.
     """
     return {
-        quantity: _cast(image_id, quantity, getattr(arrays, f"{quantity}_hw"), storage)
-        for quantity in layout.QUANTITIES
+        quantity.name: _cast(image_id, as_stored(quantity, storage.dtype), arrays[quantity.name])
+        for quantity in arrays.quantities
     }
 
 
+def as_stored(quantity: Quantity, of_depth: Dtype) -> Quantity:
+    """Return a quantity as a group states it: maps of depth have the dtype `of_depth`."""
+    return replace(quantity, dtype=of_depth) if quantity.is_depth else quantity
+
+
 def encode_group(
-    maps: Sequence[Maps], attributes: Mapping[str, Any], compression_level: int
+    maps: Sequence[Maps],
+    quantities: Sequence[Quantity],
+    attributes: Mapping[str, Any],
+    compression_level: int,
 ) -> Iterator[tuple[str, bytes]]:
     """Yield a group's objects by name, a quantity at a time, the group's own metadata last.
 
     The same maps give the same bytes.
+
+    Args:
+        quantities: of each of the images, as `attributes` state them.
     """
-    for quantity in layout.QUANTITIES:
-        of_images = [image[quantity] for image in maps]
-        size_hw = _size_hw(of_images)
-        metadata = _array_metadata((len(maps), *size_hw), of_images[0].dtype, compression_level)
-        content = chunks.encode_chunks(of_images, size_hw, compression_level)
-        yield f"{quantity}/{chunks.OBJECT_NAME}", content
-        yield f"{quantity}/{METADATA}", metadata
+    for quantity in quantities:
+        of_images = [image[quantity.name] for image in maps]
+        shape = quantity.shape(_size_hw(of_images))
+        content = chunks.encode_chunks(of_images, shape, compression_level, quantity.padding)
+        yield f"{quantity.name}/{chunks.object_name(len(shape) + 1)}", content
+        metadata = _array_metadata((len(maps), *shape), quantity, compression_level)
+        yield f"{quantity.name}/{METADATA}", metadata
     objects: dict[str, Any] = {}
     zarr.create_group(MemoryStore(objects), attributes=dict(attributes))
     yield METADATA, objects[METADATA].to_bytes()
@@ -194,10 +227,18 @@ def read_array(objects: Objects, group: str, quantity: str) -> ArrayFacts:
     return facts
 
 
-def open_array(objects: Objects, group: str, quantity: str) -> chunks.Chunks:
-    """Open one array of a group for reading. Raises IntegrityError as `read_array`."""
-    facts = read_array(objects, group, quantity)
-    folder = f"{layout.group_folder(group)}/{quantity}"
+def open_array(objects: Objects, group: str, quantity: Quantity) -> chunks.Chunks:
+    """Open one array of a group for reading, as the group states its quantity.
+
+    Raises:
+        IntegrityError: as `read_array`, or the array is not what the group states.
+    """
+    facts = read_array(objects, group, quantity.name)
+    folder = f"{layout.group_folder(group)}/{quantity.name}"
+    expected = quantity.shape((facts.shape[1], facts.shape[2]))
+    if (facts.dtype, facts.shape[1:]) != (np.dtype(quantity.dtype), expected):
+        problem = f"{facts.dtype} {facts.shape}, and its group states {quantity.dtype} {expected}"
+        raise _not_ours(objects, folder, problem)
     return chunks.open_chunks(objects, folder, facts.shape, facts.dtype)
 
 
@@ -217,40 +258,34 @@ def _not_ours(objects: Objects, name: str, problem: str) -> IntegrityError:
     )
 
 
-def stored_dtype(quantity: str, of_depth: str) -> np.dtype[Any]:
-    """Return the dtype a quantity is stored in, coarse and refined maps in `of_depth`."""
-    return np.dtype(np.float16 if quantity in _ALWAYS_HALF else of_depth)
-
-
-def _cast(
-    image_id: str, quantity: str, map_hw: FloatMap, storage: Storage
-) -> npt.NDArray[np.floating[Any]]:
+def _cast(image_id: str, quantity: Quantity, map_hw: AnyMap) -> AnyMap:
     try:
         with np.errstate(over="raise"):
-            return map_hw.astype(stored_dtype(quantity, storage.dtype), copy=True)
+            return map_hw.astype(quantity.dtype, copy=True)
     except FloatingPointError:
         raise ConfigError(
-            f"{image_id}: {quantity} reaches {np.nanmax(np.abs(map_hw)):.4g}, which float16 cannot "
-            "hold (65504); set labels.storage.dtype to float32, or check the coarse model's unit"
+            f"{image_id}: {quantity.name} reaches {np.nanmax(np.abs(map_hw)):.4g}, which float16 "
+            "cannot hold (65504); set labels.storage.dtype to float32, or check the coarse model's "
+            "unit"
         ) from None
 
 
-def _size_hw(maps: Sequence[npt.NDArray[np.floating[Any]]]) -> tuple[int, int]:
+def _size_hw(maps: Sequence[AnyMap]) -> tuple[int, int]:
     """Return the height and the width that hold each of the maps."""
     return max(map_hw.shape[0] for map_hw in maps), max(map_hw.shape[1] for map_hw in maps)
 
 
-def _array_metadata(shape: tuple[int, int, int], dtype: np.dtype[Any], level: int) -> bytes:
+def _array_metadata(shape: tuple[int, ...], quantity: Quantity, level: int) -> bytes:
     objects: dict[str, Any] = {}
     zarr.create_array(
         MemoryStore(objects),
         shape=shape,
-        dtype=dtype,
+        dtype=np.dtype(quantity.dtype),
         chunks=(1, *shape[1:]),
         shards=shape,
         compressors=chunks.codec(level),
-        fill_value=float("nan"),
-        dimension_names=("image", "y", "x"),
+        fill_value=quantity.padding,
+        dimension_names=("image", "y", "x", "channel")[: len(shape)],
     )
     content: bytes = objects[METADATA].to_bytes()
     return content

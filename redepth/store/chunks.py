@@ -10,6 +10,7 @@ Source: Zarr v3, codec sharding_indexed 1.0.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,9 +23,8 @@ from numcodecs.checksum32 import CRC32C
 from zarr.codecs import BloscCodec
 
 from redepth.errors import IntegrityError
+from redepth.quantities import AnyMap
 from redepth.store.objects import Objects
-
-AnyFloats = npt.NDArray[np.floating[Any]]
 
 _ENTRY_BYTES, _CHECKSUM_BYTES = 16, 4
 # What a chunk that does not pack has more than its pixels: Blosc's header.
@@ -33,72 +33,77 @@ _OVERHEAD_BYTES = 16
 _MAX_READ_BYTES = 8 << 30
 # Of Blosc's header: bytes unpacked, and, behind the block size, bytes packed.
 _BLOSC_SIZES = struct.Struct("<4xI4xI")
-# The chunk of the only shard there is along each axis.
-OBJECT_NAME = "c/0/0/0"
+
+
+def object_name(num_axes: int) -> str:
+    """Name the object of an array: the only shard there is, along each axis."""
+    return "/".join(["c", *["0"] * num_axes])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chunks:
-    """The chunks of one array [n, H, W], an image each.
+    """The chunks of one array [n, H, W] or [n, H, W, C], an image each.
 
     Attributes:
         name: of the object that holds them all.
-        size_hw: (H, W) of every chunk, padding included.
+        shape: (H, W) or (H, W, C) of every chunk, padding included.
         index_n2: offset and length in bytes, uint64 [n, 2].
     """
 
     objects: Objects
     name: str
-    size_hw: tuple[int, int]
+    shape: tuple[int, ...]
     dtype: np.dtype[Any]
     index_n2: npt.NDArray[np.uint64]
 
-    def read(self, first: int, sizes: Sequence[tuple[int, int]]) -> list[AnyFloats]:
-        """Read consecutive images' [H, W] without their padding; `sizes` are (H, W).
+    def read(self, first: int, sizes: Sequence[tuple[int, int]]) -> list[AnyMap]:
+        """Read consecutive images' maps without their padding; `sizes` are (H, W).
 
         Raises:
             IntegrityError: the object is gone, or does not hold what its index says.
         """
         places = [(int(at), int(length)) for at, length in self.index_n2[first:][: len(sizes)]]
-        height_px, width_px = self.size_hw
+        height_px, width_px = self.shape[:2]
         is_inside = all(0 < h <= height_px and 0 < w <= width_px for h, w in sizes)
         if first < 0 or len(places) < len(sizes) or not is_inside:
             raise _damaged(self.objects, self.name)
-        if len(sizes) * height_px * width_px * self.dtype.itemsize > _MAX_READ_BYTES:
+        if len(sizes) * math.prod(self.shape) * self.dtype.itemsize > _MAX_READ_BYTES:
             raise IntegrityError(
                 f"{self.objects.url}: {len(sizes)} maps of {self.name} of {height_px} x {width_px} "
                 f"px take more than {_MAX_READ_BYTES} bytes at once; read fewer together"
             )
         start, stop = places[0][0], sum(places[-1])
         content = memoryview(_read_range(self.objects, self.name, start, stop))
-        block_nhw = np.empty((len(sizes), *self.size_hw), self.dtype)
-        for (at, length), chunk_hw in zip(places, block_nhw, strict=True):
-            self._unpack(content[at - start :][:length], chunk_hw)
-        return [map_hw[:h, :w] for map_hw, (h, w) in zip(block_nhw, sizes, strict=True)]
+        block = np.empty((len(sizes), *self.shape), self.dtype)
+        for (at, length), chunk in zip(places, block, strict=True):
+            self._unpack(content[at - start :][:length], chunk)
+        return [padded[:h, :w] for padded, (h, w) in zip(block, sizes, strict=True)]
 
-    def _unpack(self, packed: memoryview, chunk_hw: AnyFloats) -> None:
+    def _unpack(self, packed: memoryview, chunk: AnyMap) -> None:
         # Blosc believes its header and reads on, whatever there is: what it says is checked first.
         sizes = _BLOSC_SIZES.unpack_from(packed) if len(packed) >= _BLOSC_SIZES.size else ()
-        if sizes != (chunk_hw.nbytes, len(packed)):
+        if sizes != (chunk.nbytes, len(packed)):
             raise _damaged(self.objects, self.name)
-        blosc.decompress(packed, chunk_hw)
+        blosc.decompress(packed, chunk)
 
 
-def encode_chunks(maps: Sequence[AnyFloats], size_hw: tuple[int, int], level: int) -> bytes:
-    """Return the object that holds the maps, each padded to `size_hw` with NaN.
+def encode_chunks(
+    maps: Sequence[AnyMap], shape: tuple[int, ...], level: int, padding: float
+) -> bytes:
+    """Return the object that holds the maps, each padded to `shape`.
 
     The same maps give the same bytes, and those that Zarr would write with `codec(level)`.
 
     Args:
-        maps: of one dtype, none larger than `size_hw`.
+        maps: of one dtype, none larger than `shape`.
         level: Blosc's, of zstd: 1 to 9.
     """
-    padded_hw = np.empty(size_hw, maps[0].dtype)
+    padded = np.empty(shape, maps[0].dtype)
     packed, places, at = [], [], 0
     for map_hw in maps:
-        padded_hw.fill(np.nan)
-        padded_hw[: map_hw.shape[0], : map_hw.shape[1]] = map_hw
-        packed.append(blosc.compress(padded_hw, b"zstd", level, blosc.SHUFFLE))
+        padded.fill(padding)
+        padded[: map_hw.shape[0], : map_hw.shape[1]] = map_hw
+        packed.append(blosc.compress(padded, b"zstd", level, blosc.SHUFFLE))
         places.append((at, len(packed[-1])))
         at += len(packed[-1])
     index = CRC32C(location="end").encode(np.array(places, "<u8"))
@@ -111,15 +116,15 @@ def codec(level: int) -> BloscCodec:
 
 
 def open_chunks(
-    objects: Objects, folder: str, shape: tuple[int, int, int], dtype: np.dtype[Any]
+    objects: Objects, folder: str, shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> Chunks:
     """Read the index of the object below `folder` that holds an array.
 
     Raises:
         IntegrityError: the object is gone or damaged.
     """
-    name = f"{folder}/{OBJECT_NAME}"
-    num_images, height_px, width_px = shape
+    name = f"{folder}/{object_name(len(shape))}"
+    num_images = shape[0]
     num_bytes = num_images * _ENTRY_BYTES + _CHECKSUM_BYTES
     tail = _read_range(objects, name, -num_bytes, None)
     try:
@@ -129,12 +134,12 @@ def open_chunks(
     if len(index) != 2 * num_images:
         raise _damaged(objects, name)
     index_n2 = index.reshape(num_images, 2)
-    most = np.uint64(height_px * width_px * dtype.itemsize + _OVERHEAD_BYTES)
+    most = np.uint64(math.prod(shape[1:]) * dtype.itemsize + _OVERHEAD_BYTES)
     lengths_n = index_n2[:, 1]
     # One after the other from the beginning: a length that is not so would be read, and held.
     if (lengths_n > most).any() or (np.cumsum(lengths_n) - lengths_n != index_n2[:, 0]).any():
         raise _damaged(objects, name)
-    return Chunks(objects, name, (height_px, width_px), dtype, index_n2)
+    return Chunks(objects, name, shape[1:], dtype, index_n2)
 
 
 def _read_range(objects: Objects, name: str, start: int, stop: int | None) -> bytes:

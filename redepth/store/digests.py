@@ -10,12 +10,10 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from redepth.store.layout import QUANTITIES
+from redepth.quantities import AnyMap
 from redepth.types import DepthKind, LabelRow
 
 _GROUP_DIGITS = 16
@@ -31,13 +29,15 @@ _IF_KNOWN = (
 )  # fmt: skip
 
 
-def maps_digest(
-    image_id: str, kind: DepthKind | None, maps: Mapping[str, npt.NDArray[np.floating[Any]]]
-) -> bytes:
-    """Return sha256 over an image's id, its kind, and its maps as they are stored."""
+def maps_digest(image_id: str, kind: DepthKind | None, maps: Mapping[str, AnyMap]) -> bytes:
+    """Return sha256 over an image's id, its kind, and its maps as they are stored.
+
+    Each map is told with its quantity's name, dtype and shape, in the order of the mapping. So a
+    digest over some quantities alone is the same whatever else is stored beside them.
+    """
     digest = hashlib.sha256(f"{image_id}\n{kind}\n".encode())
-    for quantity in QUANTITIES:
-        map_hw = np.ascontiguousarray(maps[quantity])
+    for quantity, values in maps.items():
+        map_hw = np.ascontiguousarray(values)
         digest.update(f"{quantity} {map_hw.dtype.str} {map_hw.shape}\n".encode())
         digest.update(map_hw.data)
     return digest.digest()

@@ -1,4 +1,4 @@
-"""Names of the objects of an output, format version 2.
+"""Names of the objects of an output, format version 3.
 
 dataset.json                 recipe, models and software, written once
 manifest/<number>-<time>-<digest>.parquet    what a plan found to do
@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 from redepth.errors import IntegrityError
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 DATASET = "dataset.json"
 LEASE = "lease.json"
 TRIAL = ".redepth-doctor-"  # begins the names of the objects that `redepth doctor` tries with
@@ -28,7 +28,6 @@ ARRAYS = "arrays"
 LABELS = "labels"
 REPORTS = "reports"
 PARQUET = ".parquet"
-QUANTITIES = ("coarse", "refined", "spread", "confidence")
 # One segment of a path, without what a filesystem, fsspec or a shell takes for more than a letter.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _canonical = json.JSONEncoder(separators=(",", ":")).encode

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
 from redepth.errors import ConfigError, IntegrityError
-from redepth.store import arrays, catalogue, layout, manifest
+from redepth.quantities import QUANTITIES, AnyMap, Quantity
+from redepth.store import arrays, catalogue, manifest
 from redepth.store.chunks import Chunks
 from redepth.store.conditions import rows_where
 from redepth.store.dataset import Dataset, read_dataset
@@ -25,35 +24,50 @@ from redepth.store.rows import SCHEMA, Part, row_from_columns
 from redepth.types import FloatMap, LabelRow, Outcome
 
 _GROUPS_KEPT_OPEN = 64
+_ARRAYS_KEPT_OPEN = 256
 _CANDIDATES_SHOWN = 8
 
 
 @dataclass(frozen=True)
 class StoredLabel:
-    """One image of an output. Its maps are float32 [H, W], read when they are first asked for.
+    """One image of an output. Its maps are read when they are first asked for, and kept.
 
-    Units and ranges are those of `CoarseDepth` and `RefinedDepth`; `row.kind` says what coarse and
-    refined mean. Asking for a map of an image that has no label raises LookupError.
+    `label["refined"]` is the map of any quantity that is stored, float32 [H, W], [H, W, C] of one
+    with channels, uint8 of codes; `quantities` says which there are, with unit and range. What
+    every label has is an attribute as well. `row.kind` says what coarse and refined mean. Asking
+    for a map of an image that has no label raises LookupError.
     """
 
     row: LabelRow
     _labels: Labels
+    _read: dict[str, AnyMap] = field(default_factory=dict, compare=False, repr=False)
 
-    @cached_property
+    @property
+    def quantities(self) -> Mapping[str, Quantity]:
+        """What is stored of this image, as its array group states it; empty without a label."""
+        return self._labels.quantities_of(self.row)
+
+    def __getitem__(self, quantity: str) -> AnyMap:
+        """Return a map. Raises LookupError and IntegrityError as `Labels.read`."""
+        if quantity not in self._read:
+            self._read[quantity] = self._labels.read(self.row, quantity)
+        return self._read[quantity]
+
+    @property
     def coarse(self) -> FloatMap:
-        return self._labels.read(self.row, "coarse")
+        return self["coarse"]
 
-    @cached_property
+    @property
     def refined(self) -> FloatMap:
-        return self._labels.read(self.row, "refined")
+        return self["refined"]
 
-    @cached_property
+    @property
     def spread(self) -> FloatMap:
-        return self._labels.read(self.row, "spread")
+        return self["spread"]
 
-    @cached_property
+    @property
     def confidence(self) -> FloatMap:
-        return self._labels.read(self.row, "confidence")
+        return self["confidence"]
 
 
 class Labels(Mapping[str, StoredLabel]):
@@ -73,7 +87,7 @@ class Labels(Mapping[str, StoredLabel]):
         self._objects = objects
         self._selected = selected
         self._group = lru_cache(_GROUPS_KEPT_OPEN)(self._open_group)
-        self._chunks = lru_cache(_GROUPS_KEPT_OPEN * len(layout.QUANTITIES))(self._open_chunks)
+        self._chunks = lru_cache(_ARRAYS_KEPT_OPEN)(self._open_chunks)
         self._part = lru_cache(_GROUPS_KEPT_OPEN)(self._read_part)
 
     def __len__(self) -> int:
@@ -189,19 +203,45 @@ class Labels(Mapping[str, StoredLabel]):
             return str(found[0])
         raise ConfigError(self._not_one(text, found))
 
-    def read(self, row: LabelRow, quantity: str) -> FloatMap:
-        """Read one map of one row, float32 [height_px, width_px], without its padding.
+    @cached_property
+    def quantities(self) -> Mapping[str, Quantity]:
+        """What is stored of each label, as its first array group states it; empty without any."""
+        for groups in self._array_groups():
+            for group in groups.drop_null().to_pylist():
+                return self._group(group).by_name
+        return {}
+
+    def quantities_of(self, row: LabelRow) -> Mapping[str, Quantity]:
+        """Return what is stored of one row. Raises IntegrityError as `read`."""
+        return {} if row.array_group is None else self._group(row.array_group).by_name
+
+    def require_quantities(self, names: Sequence[str]) -> None:
+        """Refuse to go on where these labels do not have what somebody chose.
 
         Raises:
-            LookupError: the image ended without a label; says why.
+            ConfigError: an unknown quantity, or none at all.
+        """
+        held = self.quantities
+        if not names or (held and not set(names) <= set(held)):
+            raise ConfigError(
+                f"expected some of {', '.join(held or QUANTITIES)}, got "
+                f"{', '.join(names) or 'nothing'}: that is what {self._objects.url} holds"
+            )
+
+    def read(self, row: LabelRow, quantity: str) -> AnyMap:
+        """Read one map of one row, [height_px, width_px] (and its channels), without its padding.
+
+        Returns:
+            float32, or uint8 of codes.
+
+        Raises:
+            LookupError: the image ended without a label, or is stored without this quantity.
             IntegrityError: the pixels are not those of this row, or are not there.
         """
         (map_hw,) = self.read_run((row,), quantity)
-        return map_hw.astype(np.float32, copy=False)
+        return map_hw.astype(self.quantities_of(row)[quantity].in_memory, copy=False)
 
-    def read_run(
-        self, rows: Sequence[LabelRow], quantity: str
-    ) -> list[npt.NDArray[np.floating[Any]]]:
+    def read_run(self, rows: Sequence[LabelRow], quantity: str) -> list[AnyMap]:
         """Read one map of several rows that lie one after the other in one group, in one go.
 
         One request to the storage instead of one each.
@@ -210,8 +250,8 @@ class Labels(Mapping[str, StoredLabel]):
             rows: at least one; all of one `array_group`, `array_index` counting up by one.
 
         Returns:
-            [height_px, width_px] for each row, float16 or float32 as they are stored. They may
-            share memory.
+            [height_px, width_px] (and channels) for each row, in the dtype they are stored in.
+            They may share memory.
 
         Raises:
             LookupError, IntegrityError: as `read`.
@@ -222,6 +262,9 @@ class Labels(Mapping[str, StoredLabel]):
             _require_image(self._group(row.array_group), row)
         sizes = [(row.height_px or 0, row.width_px or 0) for row in rows]
         group, first = rows[0].array_group or "", rows[0].array_index or 0
+        if quantity not in self._group(group).by_name:
+            held = ", ".join(self._group(group).by_name)
+            raise LookupError(f"{rows[0].id} is stored with {held}, and without {quantity}")
         return self._chunks(group, quantity).read(first, sizes)
 
     def _rows(self) -> pa.Table:
@@ -263,7 +306,15 @@ class Labels(Mapping[str, StoredLabel]):
         return arrays.read_group(self._objects, name)
 
     def _open_chunks(self, group: str, quantity: str) -> Chunks:
-        return arrays.open_array(self._objects, group, quantity)
+        return arrays.open_array(self._objects, group, self._group(group).by_name[quantity])
+
+    def _array_groups(self) -> Iterator[pa.ChunkedArray]:
+        """Yield the array groups of the rows, as they come."""
+        if self._selected is not None:
+            yield self._selected["array_group"]
+            return
+        for part in catalogue.read_parts(self._objects, ("array_group",)):
+            yield part.table["array_group"]
 
     def _read_part(self, shard: str) -> Part:
         part = catalogue.read_part(self._objects, shard)

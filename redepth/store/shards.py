@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from redepth.config import Storage
-from redepth.errors import CommitConflict, IntegrityError
+from redepth.errors import CommitConflict, ConfigError, IntegrityError
+from redepth.quantities import Quantity
 from redepth.store import arrays, layout
 from redepth.store.arrays import Maps
 from redepth.store.catalogue import read_part
@@ -34,8 +35,9 @@ class _Received:
     """A label as it came: its row, its maps as they are stored, and their digest, being taken."""
 
     row: LabelRow
-    maps: Maps | None
-    digest: Future[bytes] | None
+    maps: Maps | None = None
+    digest: Future[bytes] | None = None
+    quantities: tuple[Quantity, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,8 @@ def write_shard(
         IntegrityError: a label is missing, came twice, was not planned, or contradicts its arrays.
         CommitConflict: the shard is not as it was when it was planned, or the output was planned
             again since.
-        ConfigError: a value does not fit the recipe's storage dtype.
+        ConfigError: a value does not fit the recipe's storage dtype, or two labels have other
+            quantities.
     """
     objects = open_objects(out)
     name = layout.label_part(plan.shard)
@@ -164,11 +167,11 @@ def _receive(
             problem = "came twice" if row.id in received else "was not planned"
             raise IntegrityError(f"shard {plan.shard}: a label for {row.id} {problem}")
         _require_size(label)
-        maps = digest = None
+        received[row.id] = _Received(row)
         if label.arrays is not None:
             maps = arrays.narrowed(row.id, label.arrays, storage)
             digest = digests.submit(maps_digest, row.id, row.kind, maps)
-        received[row.id] = _Received(row, maps, digest)
+            received[row.id] = _Received(row, maps, digest, label.arrays.quantities)
     missing = [image.id for image in plan.images if image.id not in received]
     if missing:
         raise IntegrityError(
@@ -181,7 +184,7 @@ def _receive(
 def _require_size(label: Label) -> None:
     if label.arrays is None:
         return
-    row, came = label.row, label.arrays.coarse_hw.shape
+    row, came = label.row, label.arrays.size_hw
     if came != (row.height_px, row.width_px):
         raise IntegrityError(
             f"{row.id}: the row says {row.height_px} x {row.width_px} px, its maps are {came}"
@@ -213,8 +216,13 @@ def _put_arrays(
     maps = [held for row in stored if (held := received[row.id].maps) is not None]
     if not maps:
         return 0
+    quantities = [
+        arrays.as_stored(quantity, storage.dtype)
+        for quantity in _same_quantities([received[row.id] for row in stored])
+    ]
     folder = layout.group_folder(stored[0].array_group or "")
-    encoded = arrays.encode_group(maps, _attributes(plan, stored), storage.compression_level)
+    attributes = _attributes(plan, stored, quantities)
+    encoded = arrays.encode_group(maps, quantities, attributes, storage.compression_level)
     num_bytes = 0
     with ThreadPoolExecutor(_PUTS_AT_ONCE, "put") as pool:
         puts: list[Future[None]] = []
@@ -228,7 +236,25 @@ def _put_arrays(
     return num_bytes
 
 
-def _attributes(plan: ShardPlan, stored: Sequence[LabelRow]) -> dict[str, object]:
+def _same_quantities(labels: Sequence[_Received]) -> tuple[Quantity, ...]:
+    """Return the quantities of a group's labels: each of them has an array, and so all images."""
+    first = labels[0]
+    for label in labels:
+        if label.quantities != first.quantities:
+            raise ConfigError(
+                f"{first.row.id} has the maps {_named(first)}, {label.row.id} has {_named(label)}: "
+                "coarse model and refiner must return the same extra maps for every image"
+            )
+    return first.quantities
+
+
+def _named(label: _Received) -> str:
+    return ", ".join(quantity.name for quantity in label.quantities)
+
+
+def _attributes(
+    plan: ShardPlan, stored: Sequence[LabelRow], quantities: Sequence[Quantity]
+) -> dict[str, object]:
     """Say what the group holds; readers check `images` and `sizes` against the rows."""
     kinds = {row.kind for row in stored}
     if len(kinds) != 1 or None in kinds:
@@ -242,6 +268,7 @@ def _attributes(plan: ShardPlan, stored: Sequence[LabelRow]) -> dict[str, object
         "images": [row.id for row in stored],
         # Of metric maps NaN alone does not tell where the padding begins.
         "sizes": [[row.height_px, row.width_px] for row in stored],
+        "quantities": [asdict(quantity) for quantity in quantities],
     }
 
 

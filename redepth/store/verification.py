@@ -1,8 +1,9 @@
 """Re-reading an output: every row and every pixel, held to what the format promises.
 
 Nothing is taken on trust: names are reckoned anew from what they are digests of, and counts, kinds,
-shapes and values are looked at. What an output holds comes out as one digest, equal for two outputs
-with the same labels, however they were cut, interrupted and placed.
+shapes and values are looked at, by what each array group states of its quantities. What an output
+holds comes out as one digest, equal for two outputs with the same labels, however they were cut,
+interrupted and placed.
 """
 
 from __future__ import annotations
@@ -10,24 +11,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from redepth.errors import IntegrityError, RedepthError
+from redepth.errors import ConfigError, IntegrityError, RedepthError
+from redepth.quantities import ALWAYS, QUANTITIES, AnyMap, Quantity, Validity
 from redepth.storage_faults import in_words
 from redepth.store import arrays, layout
 from redepth.store.catalogue import part_names, read_parts
 from redepth.store.dataset import Dataset, read_dataset
 from redepth.store.digests import content_digest, group_digest, maps_digest, row_digest
-from redepth.store.layout import FORMAT_VERSION, QUANTITIES
+from redepth.store.layout import FORMAT_VERSION
 from redepth.store.objects import Objects, open_objects
 from redepth.store.rows import Part
 from redepth.types import DepthKind, LabelRow, Outcome
 
 MAX_PROBLEMS = 100
-_Maps = Mapping[str, npt.NDArray[np.floating[Any]]]
+_Maps = Mapping[str, AnyMap]
 # A mean over a map is stored in full, the map in float16.
 _MEAN_TOLERANCE = 2e-3
 _SHARE_TOLERANCE = 1e-9
@@ -41,12 +41,14 @@ class Verification:
         outcomes: images by outcome.
         num_groups: array groups that were read.
         content_digest: sha256 over ids, rows and pixels, without the facts of the run.
+        quantities: whose pixels the digest covers; two outputs compare by the same ones.
         problems: what is wrong, in words; at most MAX_PROBLEMS of them, `num_problems` in all.
     """
 
     outcomes: Mapping[Outcome, int]
     num_groups: int
     content_digest: str
+    quantities: Sequence[str]
     problems: Sequence[str]
     num_problems: int
 
@@ -55,20 +57,26 @@ class Verification:
         return sum(self.outcomes.values())
 
 
-def verify_labels(out: str, on_part: Callable[[], None] = lambda: None) -> Verification:
+def verify_labels(
+    out: str,
+    on_part: Callable[[], None] = lambda: None,
+    quantities: Sequence[str] | None = None,
+) -> Verification:
     """Read every object that counts and say what is not as it should be.
 
     One shard is held at a time, and 100 bytes for each image.
 
     Args:
         on_part: called after each label part.
+        quantities: what the content digest covers, None for all that is stored; everything is read
+            and held to the format either way.
 
     Raises:
-        ConfigError: there are no labels at `out`.
+        ConfigError: there are no labels at `out`, or none of them has one of the quantities.
         CommitConflict: a label part vanished meanwhile.
     """
     objects = open_objects(out)
-    found = _Findings(read_dataset(out))
+    found = _Findings(read_dataset(out), quantities)
     for part in read_parts(objects, None):
         found.take_in(objects, part)
         on_part()
@@ -83,7 +91,9 @@ def count_parts(out: str) -> int:
 @dataclass(slots=True)
 class _Findings:
     dataset: Dataset
+    chosen: Sequence[str] | None
     outcomes: Counter[Outcome] = field(default_factory=Counter)
+    covered: dict[str, None] = field(default_factory=dict)
     digests: dict[str, bytes] = field(default_factory=dict)
     num_groups: int = 0
     problems: list[str] = field(default_factory=list)
@@ -98,7 +108,7 @@ class _Findings:
             members = [row for row in rows if row.array_group == name]
             self.num_groups += 1
             try:
-                self._note(_group_problems(objects, name, members, self.dataset, of_maps))
+                self._note(self._group_problems(objects, name, members, of_maps))
             except IntegrityError as error:
                 self._note([str(error)])
             except RedepthError:  # the storage, which says nothing of what is stored
@@ -110,11 +120,48 @@ class _Findings:
                 self._note([f"{row.id} is committed twice, the second time in shard {part.shard}"])
             self.digests[row.id] = row_digest(row, of_maps.get(row.id, b""))
 
+    def _group_problems(
+        self, objects: Objects, name: str, rows: Sequence[LabelRow], of_maps: dict[str, bytes]
+    ) -> Iterator[str]:
+        """Read a whole group; put the digest of each image's chosen maps into `of_maps`."""
+        where = f"arrays/{name}"
+        said = arrays.read_group(objects, name)
+        problem = _attribute_problem(said, rows, name) or _array_problem(
+            objects, name, said, self.dataset
+        )
+        if problem is not None:
+            yield f"{where}: {problem}"
+            return
+        covered = [one for one in said.by_name if self.chosen is None or one in self.chosen]
+        self.covered.update(dict.fromkeys(covered))
+        by_index = {row.array_index: row for row in rows}
+        digests = []
+        for index, padded in enumerate(_padded_maps(objects, name, said)):
+            height_px, width_px = said.sizes[index]
+            cut = {one: values[:height_px, :width_px] for one, values in padded.items()}
+            kind, image_id = DepthKind(said.kind), said.images[index]
+            digests.append(maps_digest(image_id, kind, cut))
+            row = by_index.get(index)
+            if row is not None:
+                chosen = {one: cut[one] for one in covered}
+                of_maps[row.id] = (
+                    maps_digest(image_id, kind, chosen) if self.chosen else digests[-1]
+                )
+                words = _map_problems(row, said.by_name, padded, cut)
+                yield from (f"{where}, {row.id}: {problem}" for problem in words)
+        expected = layout.digest_in(name)
+        if expected is not None and expected != group_digest(digests):
+            yield f"{where}: its pixels are not those that were committed (their digest differs)"
+
     def verification(self) -> Verification:
+        unknown = [one for one in self.chosen or () if one not in self.covered]
+        if unknown and self.num_groups:
+            raise ConfigError(f"no label here has a map called {', '.join(unknown)}")
         return Verification(
             {outcome: self.outcomes[outcome] for outcome in Outcome},
             self.num_groups,
             content_digest(self.digests.items()),
+            tuple(self.covered),
             tuple(self.problems),
             self.num_problems,
         )
@@ -151,45 +198,6 @@ def _row_problems(row: LabelRow, tries: Sequence[str]) -> Iterator[str]:
         yield f"its array group {row.array_group} is of no try that is committed"
 
 
-def _group_problems(
-    objects: Objects,
-    name: str,
-    rows: Sequence[LabelRow],
-    dataset: Dataset,
-    of_maps: dict[str, bytes],
-) -> Iterator[str]:
-    """Read a whole group; put the digest of each image's maps into `of_maps`."""
-    where = f"arrays/{name}"
-    said = arrays.read_group(objects, name)
-    images = said.images
-    problem = _attribute_problem(said, rows, name)
-    if problem is not None:
-        yield f"{where}: {problem}"
-        return
-    facts = {quantity: arrays.read_array(objects, name, quantity) for quantity in QUANTITIES}
-    wrong = {q: a for q, a in facts.items() if not _fits(q, a, said, facts["coarse"], dataset)}
-    if wrong:
-        shapes = {q: (a.dtype.name, a.shape) for q, a in wrong.items()}
-        yield f"{where}: arrays of another shape or dtype: {shapes}"
-        return
-    maps = {quantity: _whole_array(objects, name, quantity) for quantity in QUANTITIES}
-    by_index = {row.array_index: row for row in rows}
-    digests = []
-    for index, image_id in enumerate(images):
-        own = {quantity: maps[quantity][index] for quantity in QUANTITIES}
-        height_px, width_px = said.sizes[index]
-        cut = {quantity: map_hw[:height_px, :width_px] for quantity, map_hw in own.items()}
-        digests.append(maps_digest(image_id, DepthKind(said.kind), cut))
-        row = by_index.get(index)
-        if row is not None:
-            of_maps[row.id] = digests[-1]
-            words = _map_problems(row, own, cut)
-            yield from (f"{where}, {row.id}: {problem}" for problem in words)
-    expected = layout.digest_in(name)
-    if expected is not None and expected != group_digest(digests):
-        yield f"{where}: its pixels are not those that were committed (their digest differs)"
-
-
 def _attribute_problem(said: arrays.GroupFacts, rows: Sequence[LabelRow], name: str) -> str | None:
     if said.format_version != FORMAT_VERSION:
         return f"format version {said.format_version}, expected {FORMAT_VERSION}"
@@ -205,38 +213,79 @@ def _attribute_problem(said: arrays.GroupFacts, rows: Sequence[LabelRow], name: 
     return None
 
 
-def _whole_array(
-    objects: Objects, name: str, quantity: str
-) -> Sequence[npt.NDArray[np.floating[Any]]]:
-    """Read every map of an array, padding included."""
-    opened = arrays.open_array(objects, name, quantity)
-    return opened.read(0, [opened.size_hw] * len(opened.index_n2))
+def _array_problem(
+    objects: Objects, name: str, said: arrays.GroupFacts, dataset: Dataset
+) -> str | None:
+    """Hold the arrays to what the group states, and that to redepth's own quantities."""
+    missing = [one.name for one in ALWAYS if one.name not in said.by_name]
+    if missing:
+        return f"it states no {', '.join(missing)}"
+    facts = {one: arrays.read_array(objects, name, one) for one in said.by_name}
+    expected = (len(said.images), *facts["coarse"].shape[1:3])
+    wrong = {
+        one: (facts[one].dtype.name, facts[one].shape)
+        for one, quantity in said.by_name.items()
+        if facts[one].shape != (expected[0], *quantity.shape((expected[1], expected[2])))
+        or facts[one].dtype != np.dtype(quantity.dtype)
+        or not _is_own(quantity, dataset)
+    }
+    return f"arrays of another shape or dtype: {wrong}" if wrong else None
 
 
-def _fits(
-    quantity: str,
-    array: arrays.ArrayFacts,
-    said: arrays.GroupFacts,
-    coarse: arrays.ArrayFacts,
-    dataset: Dataset,
-) -> bool:
-    dtype = arrays.stored_dtype(quantity, dataset.recorded.storage.dtype)
-    return (array.dtype, array.shape) == (dtype, (len(said.images), *coarse.shape[1:]))
+def _is_own(quantity: Quantity, dataset: Dataset) -> bool:
+    """Whether a quantity of redepth's is stored as redepth does; those of others are free."""
+    own = QUANTITIES.get(quantity.name)
+    if own is None:
+        return True
+    stored = arrays.as_stored(own, dataset.recorded.storage.dtype)
+    return (quantity.dtype, quantity.channels) == (stored.dtype, stored.channels)
 
 
-def _map_problems(row: LabelRow, own: _Maps, cut: _Maps) -> Iterator[str]:
+def _padded_maps(objects: Objects, name: str, said: arrays.GroupFacts) -> Iterator[_Maps]:
+    """Yield the maps of image after image, padding included; a group's arrays are all held."""
+    columns = {}
+    for one, quantity in said.by_name.items():
+        opened = arrays.open_array(objects, name, quantity)
+        size_hw = (opened.shape[0], opened.shape[1])
+        columns[one] = opened.read(0, [size_hw] * len(said.images))
+    for index in range(len(said.images)):
+        yield {one: column[index] for one, column in columns.items()}
+
+
+def _map_problems(
+    row: LabelRow, quantities: Mapping[str, Quantity], padded: _Maps, cut: _Maps
+) -> Iterator[str]:
     if cut["coarse"].shape != (row.height_px, row.width_px):
         yield f"the row says {row.height_px} x {row.width_px} px, its map is {cut['coarse'].shape}"
         return
     yield from _reach_problems(row, cut)
-    for quantity in QUANTITIES:
-        padding = np.count_nonzero(~np.isnan(own[quantity]))
-        if padding > np.count_nonzero(~np.isnan(cut[quantity])):
-            yield f"{quantity} has values where its padding should be"
-    confidence = cut["confidence"]
-    if (confidence < 0).any() or (confidence > 1).any():
-        yield "confidence is not within [0, 1]"
-    yield from _mean_problem("mean_confidence", row.mean_confidence, confidence)
+    for name, quantity in quantities.items():
+        if _num_told(padded[name], quantity) > _num_told(cut[name], quantity):
+            yield f"{name} has values where its padding should be"
+        yield from _range_problem(quantity, cut[name])
+    if "valid" in cut:
+        yield from _validity_problem(cut["valid"], cut["refined"])
+    yield from _mean_problem("mean_confidence", row.mean_confidence, cut["confidence"])
+
+
+def _num_told(values: AnyMap, quantity: Quantity) -> int:
+    """Count what is not padding."""
+    told = values != 0 if quantity.padding == 0 else ~np.isnan(values)
+    return int(np.count_nonzero(told))
+
+
+def _range_problem(quantity: Quantity, values: AnyMap) -> Iterator[str]:
+    low, high = quantity.range
+    if (low is not None and (values < low).any()) or (high is not None and (values > high).any()):
+        ends = " to ".join("any" if end is None else f"{end:g}" for end in quantity.range)
+        yield f"{quantity.name} is not within its range, {ends}"
+
+
+def _validity_problem(valid_hw: AnyMap, refined_hw: AnyMap) -> Iterator[str]:
+    if ((valid_hw == Validity.VALID) != np.isfinite(refined_hw)).any():
+        yield "valid says otherwise than refined where there are values"
+    if (valid_hw == Validity.PADDING).any():
+        yield "valid has padding within the map"
 
 
 def _reach_problems(row: LabelRow, cut: _Maps) -> Iterator[str]:
@@ -257,9 +306,7 @@ def _reach_problems(row: LabelRow, cut: _Maps) -> Iterator[str]:
         yield f"far_share is {row.far_share} in the row and {share:.6g} in the map"
 
 
-def _mean_problem(
-    name: str, said: float | None, map_hw: npt.NDArray[np.floating[Any]]
-) -> Iterator[str]:
+def _mean_problem(name: str, said: float | None, map_hw: AnyMap) -> Iterator[str]:
     known_n = map_hw[np.isfinite(map_hw)].astype(np.float64)
     mean = float(known_n.mean()) if known_n.size else float("nan")
     if said is not None and not abs(said - mean) <= _MEAN_TOLERANCE * max(1.0, abs(said)):

@@ -13,8 +13,8 @@ import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 
+from redepth.refiners.betterdepth.target import Target
 from redepth.refiners.latents.codec import DepthCodec
-from redepth.refiners.latents.target import Target
 from redepth.training.coarse_errors import CoarseErrors, make_coarse
 from redepth.training.draws import Draws, step_draws
 from redepth.training.example_pairs import Pairing, latent_mask, pair

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from redepth.refiners.latents.frame import frame_of
+from redepth.refiners.latents.normalisation import quantile_range
 
 LEAST_CORRELATION = 0.1
 
@@ -60,14 +60,14 @@ def pair(truth_bhw: Tensor, coarse_bhw: Tensor, valid_bhw: Tensor, how: Pairing)
     if how.pre_align:
         coarse_bhw, rises_b = align(coarse_bhw, truth_bhw, valid_bhw)
         kept_bhw = kept_bhw & rises_b[:, None, None]
-    coarse_frame = frame_of(coarse_bhw)
-    truth_frame = frame_of(truth_bhw, valid_bhw)
+    coarse_frame = quantile_range(coarse_bhw)
+    truth_frame = quantile_range(truth_bhw, valid_bhw)
     if how.pre_align and how.coarse_frame:
         truth_frame = coarse_frame
     elif how.pre_align:
         coarse_frame = truth_frame
-    framed_truth_bhw = truth_frame.into(truth_bhw).masked_fill(~valid_bhw, 0.0)
-    framed_coarse_bhw = coarse_frame.into(coarse_bhw)
+    framed_truth_bhw = truth_frame.normalise(truth_bhw).masked_fill(~valid_bhw, 0.0)
+    framed_coarse_bhw = coarse_frame.normalise(coarse_bhw)
     if how.patch_mask:
         kept_bhw = kept_bhw & agreeing_patches(
             framed_truth_bhw, framed_coarse_bhw, valid_bhw, how.patch_px, how.patch_threshold

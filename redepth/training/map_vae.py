@@ -8,7 +8,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 
-from redepth.refiners.latents.target import Target, TargetKind
+from redepth.refiners.betterdepth.target import Target, TargetKind
 from redepth.training.coarse_errors import CoarseErrors, make_coarse
 from redepth.training.draws import Draws, step_draws
 from redepth.training.example_pairs import Pairing, pair
@@ -84,7 +84,7 @@ def _shown(
     batch = draw_examples(examples, shares, 2 * quarter, draws)
     coarse = make_coarse(batch.truth_bhw, batch.network_bhw, CoarseErrors(), draws)
     pairs = pair(batch.truth_bhw, coarse, batch.valid_bhw, _PAIRING)
-    residual = Target(TargetKind.RESIDUAL, target.clip, target.residual_scale, target.residual_clip)
+    residual = target.model_copy(update={"kind": TargetKind.RESIDUAL})
     maps = torch.cat(
         (
             target.condition(pairs.coarse_bhw[:quarter]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from redepth.refiners.latents.target import Target, TargetKind
+from redepth.refiners.betterdepth.target import Target, TargetKind
 from redepth.training.betterdepth import BetterDepthTraining, Source
 from redepth.training.coarse_errors import CoarseErrors
 from redepth.training.draws import Draws
@@ -17,7 +17,7 @@ _OBJECTS = ("solids", "fences", "plants")
 SHARES = dict.fromkeys(_RELIEFS, 0.6 / len(_RELIEFS)) | dict.fromkeys(_OBJECTS, 0.4 / len(_OBJECTS))
 NUM_SCENES = dict.fromkeys(_RELIEFS, 2500) | dict.fromkeys(_OBJECTS, 1500)
 # Its kind decides only what the VAE's latents are scaled by.
-MAPS = Target(TargetKind.RESIDUAL, clip=1.5, residual_scale=0.4, residual_clip=2.5)
+MAPS = Target(kind=TargetKind.RESIDUAL, clip=1.5, residual_scale=0.4, residual_clip=2.5)
 DEFAULT_DENOISING_STEPS = 2
 MINI = BetterDepthTraining(
     num_steps=2872,
@@ -25,7 +25,7 @@ MINI = BetterDepthTraining(
     learning_rate=5e-4,
     ema_decay=0.999,
     pairing=Pairing(coarse_frame=True, patch_threshold=0.25),
-    target=replace(MAPS, kind=TargetKind.DEPTH),
+    target=MAPS.model_copy(update={"kind": TargetKind.DEPTH}),
     errors=CoarseErrors(),
 )
 _RESIDUAL = replace(MINI, target=MAPS)

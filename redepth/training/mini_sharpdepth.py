@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from redepth.refiners.latents.gating import Gating
+from redepth.refiners.sharpdepth.gating import Gating
 from redepth.training.sharpdepth import SharpDepthTraining, TeacherTraining
 
 # Wires are never shown to any of the models.

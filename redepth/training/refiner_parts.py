@@ -11,14 +11,11 @@ from diffusers.models.attention_processor import AttnProcessor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from redepth.errors import ConfigError
+from redepth.refiners.betterdepth.pipeline import BetterDepthPipeline, target_config
+from redepth.refiners.betterdepth.target import Target
 from redepth.refiners.latents.codec import DepthCodec
 from redepth.refiners.latents.conditioning import expand_input
-from redepth.refiners.latents.pipeline import (
-    BetterDepthPipeline,
-    embed_empty_prompt,
-    target_settings,
-)
-from redepth.refiners.latents.target import Target
+from redepth.refiners.latents.pipeline import embed_empty_prompt
 from redepth.training.betterdepth import (
     NUM_CONDITIONS,
     BetterDepthTraining,
@@ -125,7 +122,7 @@ def save_parts(
         parts.text_encoder.cpu().half(),
         parts.tokenizer,
         parts.scheduler,
-        **target_settings(target),
+        **target_config(target),
         default_denoising_steps=default_steps,
     )
     pipeline.save_pretrained(folder, safe_serialization=True, variant=variant)

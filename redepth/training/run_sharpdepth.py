@@ -9,8 +9,8 @@ from pathlib import Path
 
 from redepth.datasets.sample import Samples
 from redepth.refiners.latents.codec import DepthCodec
-from redepth.refiners.latents.gating import GatedNoise, GateNormaliser
-from redepth.refiners.latents.sharpening import MetricSharpener
+from redepth.refiners.sharpdepth.gating import GatedNoise, GateNormaliser
+from redepth.refiners.sharpdepth.pipeline import SharpDepthPipeline
 from redepth.scenes.scene import Split
 from redepth.training import mini_metric
 from redepth.training.cards import TrainedModel, write_card
@@ -60,10 +60,11 @@ def settings_of(options: SharpDepthOptions) -> SharpDepthTraining:
         "reconstruction_weight": options.reconstruction_weight,
     }
     how = replace(how, **{k: v for k, v in told.items() if v is not None})  # type: ignore[arg-type]
-    gating = replace(
-        how.gating,
-        normaliser=GateNormaliser(options.gate_normaliser),
-        noise=GatedNoise(options.gated_noise),
+    gating = how.gating.model_copy(
+        update={
+            "normaliser": GateNormaliser(options.gate_normaliser),
+            "noise": GatedNoise(options.gated_noise),
+        }
     )
     return replace(
         how,
@@ -168,9 +169,7 @@ def _train_teacher(
     how = replace(TEACHER, num_steps=_scaled(run, TEACHER.num_steps))
     seed = run.options.seed
     stage = teacher_stage(denoiser, codec, source, how, seed, run.device)
-    check = sharpening_check(
-        run, MetricSharpener(codec, denoiser, parts.scheduler, MINI.gating), shown
-    )
+    check = sharpening_check(run, _pipeline(parts), MINI.gating, shown)
     losses = run.train(stage, check)
     folder = run.out / TEACHER_FOLDER
     trained = TrainedModel("sharpdepth-teacher", folder, seed, counts, {stage.name: losses})
@@ -200,8 +199,7 @@ def _train_student(
     )
     check = None
     if shown is not None:
-        sharpener = MetricSharpener(codec, student, parts.scheduler, how.gating)
-        check = sharpening_check(run, sharpener, shown)
+        check = sharpening_check(run, _pipeline(parts), how.gating, shown)
     losses = run.train(stage, check)
     folder = run.out / MODEL
     name = "sharpdepth-mini" if run.options.data is None else "sharpdepth"
@@ -210,6 +208,12 @@ def _train_student(
         save_one_step(parts, folder, VARIANT)
         write_card(trained)
     return trained
+
+
+def _pipeline(parts: RefinerParts) -> SharpDepthPipeline:
+    return SharpDepthPipeline(
+        parts.vae, parts.unet, parts.text_encoder, parts.tokenizer, parts.scheduler
+    )
 
 
 def _codec(run: Run[SharpDepthOptions], parts: RefinerParts) -> DepthCodec:

@@ -14,10 +14,10 @@ from diffusers import DDIMScheduler
 from torch import Tensor
 
 from redepth.refiners.latents.codec import DepthCodec
-from redepth.refiners.latents.frame import whole_frame_of
-from redepth.refiners.latents.gating import GatedNoise, Gating, latent_gate, mix
-from redepth.refiners.latents.one_step import OneStepDenoiser
-from redepth.refiners.latents.sharpening import last_noised
+from redepth.refiners.latents.normalisation import minmax
+from redepth.refiners.sharpdepth.gating import GatedNoise, Gating, blend, latent_gate
+from redepth.refiners.sharpdepth.one_step import OneStepDenoiser
+from redepth.refiners.sharpdepth.pipeline import last_noised
 from redepth.training.draws import Draws, step_draws
 from redepth.training.loop import Stage
 from redepth.training.metric_scenes import MetricBatch, MetricSource
@@ -82,7 +82,7 @@ def teacher_stage(
     def loss(step: int) -> Tensor:
         draws = step_draws(seed, TEACHER_STAGE, step, device)
         batch = source(how.batch_size, draws)
-        wanted_bhw = whole_frame_of(batch.depth_bhw).into(batch.depth_bhw)
+        wanted_bhw = minmax(batch.depth_bhw).normalise(batch.depth_bhw)
         picture = codec.encode(batch.image_b3hw * 2.0 - 1.0)
         wanted = codec.encode_maps(wanted_bhw)
         found = denoiser(picture, draws.normal(*picture.shape))
@@ -184,12 +184,12 @@ def _shown(
     how: SharpDepthTraining,
     draws: Draws,
 ) -> _Shown:
-    framed_bhw = whole_frame_of(batch.metric_bhw).into(batch.metric_bhw)
+    framed_bhw = minmax(batch.metric_bhw).normalise(batch.metric_bhw)
     picture = codec.encode(batch.image_b3hw * 2.0 - 1.0)
     sharp = teacher(picture, draws.normal(*picture.shape))
     gate_bhw = how.gating.gate(codec.decode_maps(sharp), framed_bhw)
     noise = draws.normal(*picture.shape)
     noised = noise if how.gating.noise is GatedNoise.PURE else last_noised(scheduler, sharp, noise)
-    gated = mix(latent_gate(gate_bhw, codec.factor), noised, codec.encode_maps(framed_bhw))
+    gated = blend(latent_gate(gate_bhw, codec.factor), noised, codec.encode_maps(framed_bhw))
     pure = draws.uniform(len(picture), 1, 1, 1) < how.pure_noise_share
     return _Shown(picture, torch.where(pure, noise, gated), framed_bhw, gate_bhw)

@@ -13,8 +13,9 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor
 
 from redepth.errors import ConfigError
-from redepth.refiners.latents.one_step import NUM_LATENTS, TASK_CHANNELS, OneStepDenoiser
-from redepth.refiners.latents.pipeline import SharpDepthPipeline, embed_empty_prompt
+from redepth.refiners.latents.pipeline import embed_empty_prompt
+from redepth.refiners.sharpdepth.one_step import NUM_LATENTS, TASK_CHANNELS, OneStepDenoiser
+from redepth.refiners.sharpdepth.pipeline import SharpDepthPipeline
 from redepth.training.refiner_parts import RefinerParts, read_pipeline
 
 

@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from redepth.refiners.latents.frame import whole_frame_of
-from redepth.refiners.latents.sharpening import MetricSharpener
+from redepth.refiners.latents.normalisation import minmax
+from redepth.refiners.sharpdepth.gating import Gating
+from redepth.refiners.sharpdepth.pipeline import SharpDepthPipeline
 from redepth.training.example_pairs import align
 from redepth.training.metric_scenes import MetricBatch
 from redepth.training.options import SharpDepthOptions
@@ -23,7 +24,7 @@ _AGREEMENT = 0.5
 
 
 def sharpening_check(
-    run: Run[SharpDepthOptions], sharpener: MetricSharpener, batch: MetricBatch
+    run: Run[SharpDepthOptions], pipeline: SharpDepthPipeline, gating: Gating, batch: MetricBatch
 ) -> Check:
     """Return what sharpens examples with the weights as they are after a step.
 
@@ -35,7 +36,7 @@ def sharpening_check(
 
     def check(step: int) -> None:
         seeds = range(run.options.seed, run.options.seed + len(batch.image_b3hw))
-        found = [_sharpened(sharpener, batch, i, seed) for i, seed in enumerate(seeds)]
+        found = [_sharpened(pipeline, gating, batch, i, seed) for i, seed in enumerate(seeds)]
         first = torch.stack([maps.first_hw for maps in found])
         sharp = torch.stack([maps.sharp_hw for maps in found])
         line = {
@@ -62,18 +63,22 @@ class _Maps:
 
 
 @torch.no_grad()
-def _sharpened(sharpener: MetricSharpener, batch: MetricBatch, number: int, seed: int) -> _Maps:
+def _sharpened(
+    pipeline: SharpDepthPipeline, gating: Gating, batch: MetricBatch, number: int, seed: int
+) -> _Maps:
     metric_1hw = batch.metric_bhw[number : number + 1]
-    frame = whole_frame_of(metric_1hw)
+    normalisation = minmax(metric_1hw)
     image = batch.image_b3hw[number : number + 1] * 2.0 - 1.0
-    encoded = sharpener.encode(image, frame.into(metric_1hw))
-    shape = sharpener.latent_shape(*metric_1hw.shape[-2:])
+    encoded = pipeline.encode_normalised(image, normalisation.normalise(metric_1hw))
+    shape = pipeline.latent_shape(*metric_1hw.shape[-2:])
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn((2, 1, *shape), generator=generator).to(metric_1hw.device)
-    found = sharpener.sharpen(encoded, noise)
+    found = pipeline.sharpen(encoded, noise, gating)
     agreeing = found.gate_bhw < _AGREEMENT
     sharp_1hw, _ = align(found.sharp_bhw, metric_1hw, agreeing)
-    return _Maps(frame.back(found.first_bhw)[0], sharp_1hw[0], float(agreeing.float().mean()))
+    return _Maps(
+        normalisation.denormalise(found.first_bhw)[0], sharp_1hw[0], float(agreeing.float().mean())
+    )
 
 
 def _delta1(found_bhw: Tensor, true_bhw: Tensor) -> float:

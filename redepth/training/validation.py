@@ -12,11 +12,9 @@ from diffusers import DDIMScheduler
 from PIL import Image
 from torch import Tensor
 
-from redepth.refiners.latents.codec import DepthCodec
-from redepth.refiners.latents.frame import frame_of
-from redepth.refiners.latents.pipeline import embed_empty_prompt
-from redepth.refiners.latents.sampling import RefinementSampler
-from redepth.refiners.latents.target import Target
+from redepth.refiners.betterdepth.pipeline import BetterDepthPipeline, target_config
+from redepth.refiners.betterdepth.target import Target
+from redepth.refiners.latents.normalisation import quantile_range
 from redepth.training.example_pairs import align
 from redepth.training.refiner_parts import RefinerParts
 from redepth.training.scene_examples import ExampleBatch
@@ -34,15 +32,20 @@ def new_validation(
     after least-squares alignment, of coarse and of refined maps) and validation-<step>.png:
     picture, coarse map, refined map, truth. It draws from a generator of its own.
     """
-    device = batch.image_b3hw.device
-    empty = embed_empty_prompt(parts.text_encoder, parts.tokenizer).to(device)
     scheduler = DDIMScheduler.from_config(parts.scheduler.config)
-    sampler = RefinementSampler(DepthCodec(parts.vae), parts.unet, scheduler, empty, target)
+    pipeline = BetterDepthPipeline(
+        parts.vae,
+        parts.unet,
+        parts.text_encoder,
+        parts.tokenizer,
+        scheduler,
+        **target_config(target),
+    )
     folder.mkdir(parents=True, exist_ok=True)
 
     def measure(step: int) -> None:
         refined = torch.cat(
-            [_refined(sampler, batch, i, seed) for i in range(len(batch.truth_bhw))]
+            [_refined(pipeline, batch, i, seed) for i in range(len(batch.truth_bhw))]
         )
         maps = [align(m, batch.truth_bhw, batch.valid_bhw)[0] for m in (batch.network_bhw, refined)]
         coarse_error, refined_error = (_error(m, batch) for m in maps)
@@ -55,15 +58,15 @@ def new_validation(
     return measure
 
 
-def _refined(sampler: RefinementSampler, batch: ExampleBatch, number: int, seed: int) -> Tensor:
+def _refined(pipeline: BetterDepthPipeline, batch: ExampleBatch, number: int, seed: int) -> Tensor:
     coarse_1hw = batch.network_bhw[number : number + 1]
-    frame = frame_of(coarse_1hw)
+    normalisation = quantile_range(coarse_1hw)
     image = batch.image_b3hw[number : number + 1] * 2.0 - 1.0
-    conditions = sampler.condition(image, frame.into(coarse_1hw))
-    shape = sampler.latent_shape(*coarse_1hw.shape[-2:])
+    conditions = pipeline.condition(image, normalisation.normalise(coarse_1hw))
+    shape = pipeline.latent_shape(*coarse_1hw.shape[-2:])
     generator = torch.Generator().manual_seed(seed + number)
     noise = torch.randn((1, *shape), generator=generator).to(coarse_1hw.device)
-    return frame.back(sampler.refine(conditions, noise, _NUM_STEPS))
+    return normalisation.denormalise(pipeline.denoise(conditions, noise, _NUM_STEPS))
 
 
 def _error(map_bhw: Tensor, batch: ExampleBatch) -> float:

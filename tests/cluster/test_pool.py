@@ -77,7 +77,7 @@ class ScriptedLabeller:
             width_px=3,
             kind=DepthKind.AFFINE_DISPARITY,
         )
-        return Label(row, LabelArrays(*maps))
+        return Label(row, LabelArrays.of_depth(maps[0], maps[1], maps[2], maps[3]))
 
     def attempts(self, image: ImageRef) -> int:
         return len((self.folder / image.id).read_text())
@@ -131,7 +131,7 @@ def test_many_images_each_get_their_own_label(pool: ActorPool) -> None:
     assert [done[i].row.id for i in ids] == ids
     assert {image.row.outcome for image in done.values()} == {Outcome.REFINED}
     arrays = ray.get(done["ok-7"].arrays)
-    assert np.array_equal(arrays.refined_hw, np.full((2, 3), 1, np.float32))
+    assert np.array_equal(arrays["refined"], np.full((2, 3), 1, np.float32))
     assert pool.cards == (CARD,)
 
 

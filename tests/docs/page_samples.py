@@ -74,7 +74,7 @@ def label(ref: ImageRef, outcome: Outcome) -> Label:
     row = replace(row, height_px=height_px, width_px=width_px, kind=DepthKind.AFFINE_DISPARITY)
     if outcome is Outcome.FELL_BACK:
         return Label(replace(row, reason="the order of depth was lost"), arrays)
-    confidence, spread = float(arrays.confidence_hw.mean()), float(arrays.spread_hw.mean())
+    confidence, spread = float(arrays["confidence"].mean()), float(arrays["spread"].mean())
     row = replace(row, drift=0.02, rank_correlation=0.98, num_members=3)
     return Label(replace(row, mean_confidence=confidence, mean_spread=spread), arrays)
 
@@ -86,6 +86,7 @@ def maps_of(ref: ImageRef, outcome: Outcome) -> LabelArrays:
     coarse_hw = np.asarray(grey, dtype=np.float32) / np.float32(255)
     if outcome is Outcome.FELL_BACK:
         absent = np.full_like(coarse_hw, np.nan)
-        return LabelArrays(coarse_hw, coarse_hw, absent, absent)
+        return LabelArrays.of_depth(coarse_hw, coarse_hw, absent, absent)
     spread_hw = (np.float32(1) - coarse_hw) / np.float32(20)
-    return LabelArrays(coarse_hw, coarse_hw**2, spread_hw, np.exp(-spread_hw * np.float32(4)))
+    confidence_hw = np.exp(-spread_hw * np.float32(4))
+    return LabelArrays.of_depth(coarse_hw, coarse_hw**2, spread_hw, confidence_hw)

@@ -27,12 +27,13 @@ from redepth.exports.part import Contents, ExportSettings, MapFacts
 from redepth.exports.reading import Export, open_export
 from redepth.exports.request import ExportRequest
 from redepth.exports.writing import CATALOGUE, begin_export, write_pending
-from redepth.store.layout import QUANTITIES
+from redepth.quantities import ALWAYS
 from redepth.store.reader import Labels
 from redepth.types import DepthKind, FloatMap, LabelRow, Outcome
 from tests.exports.export_samples import IDS, some_maps, write_labels, write_photographs
 
 KINDS = tuple(DepthKind)
+STORED = tuple(quantity.name for quantity in ALWAYS)
 SIZES = st.tuples(st.integers(1, 9), st.integers(1, 9))
 MAPS = SIZES.flatmap(
     lambda size: hnp.arrays(
@@ -127,12 +128,12 @@ def test_file_names_are_safe_and_distinct(one: str, other: str) -> None:
 @pytest.mark.parametrize("format", exporters.own)
 def test_an_output_comes_back(format: str, kind: DepthKind, tmp_path: Path) -> None:
     labels = write_labels(str(tmp_path / "labels"), some_maps(), kind)
-    export = exported(labels, tmp_path / "export", ExportRequest(format, QUANTITIES))
+    export = exported(labels, tmp_path / "export", ExportRequest(format, STORED))
     assert sorted(export.ids) == sorted(IDS)
     assert export.facts["complete"] is True
     for image_id in IDS:
-        for quantity in QUANTITIES:
-            stored = getattr(labels[image_id], quantity)
+        for quantity in STORED:
+            stored = labels[image_id][quantity]
             precision = 0.0
             if format == "png16":
                 sidecar = tmp_path / "export" / quantity / f"{file_name(image_id)}.json"

@@ -40,7 +40,7 @@ def label(ref: ImageRef, depth_m: float) -> Label:
         id=ref.id, uri=ref.uri, outcome=Outcome.REFINED, height_px=4, width_px=6,
         kind=DepthKind.METRIC_DEPTH, mean_confidence=0.5,
     )  # fmt: skip
-    return Label(row, LabelArrays(map_hw, map_hw, half_hw, half_hw))
+    return Label(row, LabelArrays.of_depth(map_hw, map_hw, half_hw, half_hw))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from PIL import Image
 from redepth.config import Recipe
 from redepth.exports.request import ExportRequest
 from redepth.exports.writing import export_labels
+from redepth.quantities import REFINED
 from redepth.store.dataset import begin
 from redepth.store.manifest import read_shard_plans
 from redepth.store.planning import plan_labels
@@ -52,7 +53,7 @@ def metric_label(ref: ImageRef, kind: DepthKind) -> Label:
         focal_source=FocalSource.EXIF if ref.id == "a" else None,
         far_share=SKY_ROWS / height_px if kind is DepthKind.METRIC_DEPTH else None,
     )  # fmt: skip
-    return Label(row, LabelArrays(column_hw, column_hw, absent, absent))
+    return Label(row, LabelArrays.of_depth(column_hw, column_hw, absent, absent))
 
 
 def write_output(folder: Path, kind: DepthKind = DepthKind.METRIC_DEPTH) -> Path:
@@ -156,13 +157,14 @@ def test_what_a_metric_label_must_not_have_is_found(tmp_path: Path) -> None:
     def spoil(label: Label, how: str) -> Label:
         arrays = label.arrays
         assert arrays is not None
-        refined = arrays.refined_hw.copy()
+        refined = arrays["refined"].copy()
         if how == "beyond":
             refined[0, 0] = 5
         if how == "behind":
             refined[-1, 0] = -1
         row = replace(label.row, far_share=0.9) if how == "share" else label.row
-        return Label(row, replace(arrays, refined_hw=refined))
+        maps = {quantity: arrays[quantity.name] for quantity in arrays.quantities}
+        return Label(row, LabelArrays({**maps, REFINED: refined}))
 
     for how, words in {
         "beyond": "beyond the far limit", "behind": "not above 0 m", "share": "far_share is 0.9",

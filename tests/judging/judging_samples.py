@@ -40,11 +40,11 @@ def planted_label(
     refined = erring_disparity(seed, refined_error)
     exact = erring_disparity(seed, 0.0)
     spread = np.abs(refined - exact) + np.float32(1e-4)
-    maps = LabelArrays(coarse, refined, spread, np.exp(-spread / 0.1).astype(np.float32))
+    maps = LabelArrays.of_depth(coarse, refined, spread, np.exp(-spread / 0.1).astype(np.float32))
     row = LabelRow(id=image_id, uri=f"/photos/{image_id}.png", outcome=Outcome.REFINED)
     row = replace(
         row, kind=KIND, height_px=HW[0], width_px=HW[1], image_height_px=HW[0],
-        image_width_px=HW[1], drift=0.05, mean_confidence=float(maps.confidence_hw.mean()),
+        image_width_px=HW[1], drift=0.05, mean_confidence=float(maps["confidence"].mean()),
         seconds=2.0,
     )  # fmt: skip
     return Label(row, maps)
@@ -53,7 +53,7 @@ def planted_label(
 def without_confidence(label: Label) -> Label:
     assert label.arrays is not None
     absent = np.full(HW, np.nan, dtype=np.float32)
-    arrays = LabelArrays(label.arrays.coarse_hw, label.arrays.coarse_hw, absent, absent)
+    arrays = LabelArrays.of_depth(label.arrays["coarse"], label.arrays["coarse"], absent, absent)
     row = replace(label.row, outcome=Outcome.FELL_BACK, reason="it collapsed", mean_confidence=None)
     return Label(row, arrays)
 

@@ -28,7 +28,8 @@ SEEDS = {"alike": 0, "rescaled": 1, "worse": 2}
 
 def with_refined(label: Label, refined: np.ndarray, kind: DepthKind | None = None) -> Label:
     assert label.arrays is not None
-    arrays = LabelArrays(*[refined.astype(np.float32)] * 4)
+    map_hw = refined.astype(np.float32)
+    arrays = LabelArrays.of_depth(map_hw, map_hw, map_hw, map_hw)
     row = replace(label.row, kind=kind or label.row.kind)
     return Label(replace(row, height_px=refined.shape[0], width_px=refined.shape[1]), arrays)
 
@@ -41,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, change in ((0, lambda x: x), (1, lambda x: 3.0 * x + 2.0)):
         arrays = first[number].arrays
         assert arrays is not None
-        second[number] = with_refined(first[number], change(arrays.refined_hw))
+        second[number] = with_refined(first[number], change(arrays["refined"]))
     write_output(folder / "a", [*first, planted_label("broken", 5), planted_label("only-a", 6)])
     write_output(folder / "b", [*second, rejected("broken"), rejected("only-b")], steps=5)
     write_truth(folder / "truth", {**SEEDS, "broken": 5, "only-a": 6})
@@ -127,7 +128,7 @@ def test_a_comparison_without_ground_truth_has_no_figures(folder: Path) -> None:
 def test_kinds_and_sizes_may_differ(tmp_path: Path) -> None:
     label = planted_label("one", 0)
     assert label.arrays is not None
-    depth = np.repeat(np.repeat(1.0 / (label.arrays.refined_hw + 1.0), 2, axis=0), 2, axis=1)
+    depth = np.repeat(np.repeat(1.0 / (label.arrays["refined"] + 1.0), 2, axis=0), 2, axis=1)
     second = with_refined(label, depth, DepthKind.METRIC_DEPTH)
     urls = [write_output(tmp_path / name, [one]) for name, one in (("a", label), ("b", second))]
     (found,) = compare_labels(open_labels(urls[0]), open_labels(urls[1])).images

@@ -32,7 +32,7 @@ def metric_label(image_id: str, seed: int, scale: float = 1.0) -> Label:
         mean_confidence=float(np.nanmean(sure)),
         far_share=4 / HW[0],
     )
-    return Label(row, LabelArrays(depth, depth, 1 - sure, sure))
+    return Label(row, LabelArrays.of_depth(depth, depth, 1 - sure, sure))
 
 
 @pytest.fixture(scope="module")

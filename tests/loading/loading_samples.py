@@ -59,7 +59,7 @@ def label(ref: ImageRef, *, is_labelled: bool) -> Label:
     seed = int(Path(ref.uri).stem)
     coarse_hw = resize(photograph(seed), 24, 32).mean(axis=2, dtype=np.float32) / 255
     confidence_hw = coarse_hw**0.5 * (1.0 if seed % 2 else 0.5)
-    arrays = LabelArrays(coarse_hw, coarse_hw * 2, 1 - confidence_hw, confidence_hw)
+    arrays = LabelArrays.of_depth(coarse_hw, coarse_hw * 2, 1 - confidence_hw, confidence_hw)
     row = replace(row, height_px=24, width_px=32, kind=DepthKind.AFFINE_DISPARITY)
     row = replace(row, image_height_px=PHOTO_HW[0], image_width_px=PHOTO_HW[1])
     return Label(replace(row, mean_confidence=float(confidence_hw.mean())), arrays)

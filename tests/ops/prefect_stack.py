@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -23,7 +24,7 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
-USER = ("admin", "redepth-test")
+USER = ("admin", secrets.token_hex(16))  # others on this machine reach the server too
 POOL = "tests"
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 

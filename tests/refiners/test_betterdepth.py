@@ -15,8 +15,9 @@ from redepth.config import LabelSettings, load_recipe
 from redepth.errors import ConfigError, RefinementFailed
 from redepth.lab.scoring import score
 from redepth.pipeline import Labeller, label_shard, load_labeller
+from redepth.refiners.betterdepth import BetterDepth
+from redepth.refiners.betterdepth.pipeline import BetterDepthPipeline
 from redepth.refiners.betterdepth.refiner import BetterDepthRefiner
-from redepth.refiners.latents.sampling import Conditions
 from redepth.refiners.refiner import Scene
 from redepth.scenes.families import render_scene
 from redepth.scenes.scene import Split
@@ -54,7 +55,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> list[ImageRef]:
 def maps(label: Label) -> tuple[bytes, ...]:
     assert label.arrays is not None
     arrays = label.arrays
-    return tuple(a.tobytes() for a in (arrays.refined_hw, arrays.spread_hw, arrays.confidence_hw))
+    return tuple(a.tobytes() for a in (arrays["refined"], arrays["spread"], arrays["confidence"]))
 
 
 def test_a_label_does_not_depend_on_its_neighbours(
@@ -74,7 +75,7 @@ def test_there_is_a_confidence_and_it_varies(
     label = labeller.label(photographs[1])
     assert label.arrays is not None
     assert label.row.num_members == 4
-    assert 0 <= label.arrays.confidence_hw.min() < label.arrays.confidence_hw.max() <= 1
+    assert 0 <= label.arrays["confidence"].min() < label.arrays["confidence"].max() <= 1
     assert not label.row.untrained
 
 
@@ -105,17 +106,21 @@ def test_it_needs_no_caption(labeller: Labeller, scene: Scene) -> None:
     assert labeller.refiner.caption(scene.rgb_hw3, "a face") is None
 
 
-def test_maps_that_are_not_finite_are_no_members(
-    labeller: Labeller, scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(conditions: Conditions, noise_bchw: Tensor, num_steps: int) -> Tensor:
-        return torch.full((len(noise_bchw), 64, 64), torch.nan)
+def test_maps_that_are_not_finite_are_no_members(labeller: Labeller, scene: Scene) -> None:
+    class Broken(BetterDepthPipeline):
+        def denoise(self, conditions: object, noise_bchw: Tensor, num_steps: int) -> Tensor:
+            return torch.full((len(noise_bchw), 64, 64), torch.nan)
 
-    refiner = labeller.refiner
-    assert isinstance(refiner, BetterDepthRefiner)
-    monkeypatch.setattr(refiner._sampler, "refine", broken)
+    own = settings().refiner
+    assert isinstance(own, BetterDepth)
+    broken = BetterDepthRefiner(
+        own,
+        0,
+        Broken.from_pretrained(MINI / "betterdepth", variant="fp16", local_files_only=True),
+        labeller.refiner.cards[0],
+    )
     with pytest.raises(RefinementFailed, match="member 0: its map is not finite; member 1"):
-        refiner.refine(scene)
+        broken.refine(scene)
 
 
 def test_over_either_coarse_model_normals_improve(labeller: Labeller) -> None:

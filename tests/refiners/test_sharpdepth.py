@@ -13,7 +13,7 @@ from redepth.config import LabelSettings, load_recipe
 from redepth.errors import ConfigError
 from redepth.pipeline import Labeller, load_labeller
 from redepth.refiners.refiner import Scene
-from redepth.refiners.sharpdepth.refiner import back_to_metres
+from redepth.refiners.sharpdepth.metres import to_metres
 from redepth.scenes.families import render_scene
 from redepth.scenes.scene import Split
 from redepth.types import CoarseDepth, DepthKind, ImageRef, Outcome
@@ -49,10 +49,10 @@ def test_a_label_is_in_metres_and_says_what_it_rests_on(labeller: Labeller, tmp_
     assert label.row.outcome is Outcome.REFINED
     assert label.row.kind is DepthKind.METRIC_DEPTH
     assert label.arrays is not None
-    refined, coarse = label.arrays.refined_hw, label.arrays.coarse_hw
+    refined, coarse = label.arrays["refined"], label.arrays["coarse"]
     assert np.median(refined / coarse) == pytest.approx(1.0, abs=0.1)
     assert not np.allclose(refined, coarse, rtol=1e-3)
-    assert np.isfinite(label.arrays.confidence_hw).all()
+    assert np.isfinite(label.arrays["confidence"]).all()
     assert label.row.metric_scale is not None and label.row.metric_scale > 0
     assert label.row.metric_shift is not None
     assert label.row.agreeing_share is not None and 0.3 < label.row.agreeing_share <= 1.0
@@ -90,7 +90,7 @@ def test_too_few_agreeing_pixels_fall_back_with_the_reason(tmp_path: Path) -> No
     assert label.row.reason is not None
     assert "of the pixels, below 100%: too few to take scale and shift from" in label.row.reason
     assert label.arrays is not None
-    np.testing.assert_array_equal(label.arrays.refined_hw, label.arrays.coarse_hw)
+    np.testing.assert_array_equal(label.arrays["refined"], label.arrays["coarse"])
     assert label.row.agreeing_share is not None
 
 
@@ -99,7 +99,7 @@ def test_scale_and_shift_come_from_the_pixels_that_agree() -> None:
     metric_hw = (3.0 * sharp_hw + 5.0).astype(np.float32)
     gate_hw = np.zeros((10, 10), dtype=np.float32)
     metric_hw[:3], gate_hw[:3] = 100.0, 0.9
-    member = back_to_metres(sharp_hw, gate_hw, metric_hw, agreement=0.5)
+    member = to_metres(sharp_hw, gate_hw, metric_hw, agreement=0.5)
     assert member.fit.scale == pytest.approx(3.0, rel=1e-5)
     assert member.fit.shift == pytest.approx(5.0, rel=1e-5)
     assert member.agreeing_share == pytest.approx(0.7)

@@ -43,7 +43,7 @@ def maps(seed: int, size_px: Sequence[int] = SIZE_PX) -> LabelArrays:
     coarse[height_px // 2 :] += 2 + seed
     noise = np.random.default_rng(seed).normal(0, 0.05, coarse.shape).astype(np.float32)
     confidence = np.exp(-10 * np.abs(noise)).astype(np.float32)
-    return LabelArrays(coarse, coarse + noise, np.abs(noise), confidence)
+    return LabelArrays.of_depth(coarse, coarse + noise, np.abs(noise), confidence)
 
 
 def _label_all(folder: Path, name: str, kind: DepthKind) -> str:
@@ -85,10 +85,10 @@ def _label(image: ImageRef, kind: DepthKind) -> Label:
         num_members=3,
         drift=0.01 * (seed + 1),
         rank_correlation=0.99,
-        mean_confidence=float(arrays.confidence_hw.mean()) - 0.05 * seed,
+        mean_confidence=float(arrays["confidence"].mean()) - 0.05 * seed,
     )
     if seed == 1:
         none = np.full(SIZE_PX, np.nan, np.float32)
         fell = replace(row, outcome=Outcome.FELL_BACK, reason="order lost", mean_confidence=None)
-        return Label(fell, LabelArrays(arrays.coarse_hw, arrays.coarse_hw, none, none))
+        return Label(fell, LabelArrays.of_depth(arrays["coarse"], arrays["coarse"], none, none))
     return Label(row, arrays)

@@ -21,7 +21,7 @@ def picture(kind: DepthKind = DepthKind.AFFINE_DISPARITY) -> LabelPicture:
     arrays = report_samples.maps(1)
     row = LabelRow(id="x", uri="x.png", outcome=Outcome.REFINED, kind=kind)
     photograph = np.zeros((900, 1350, 3), np.uint8)
-    return LabelPicture(row, photograph, arrays.coarse_hw, arrays.refined_hw, arrays.confidence_hw)
+    return LabelPicture(row, photograph, arrays["coarse"], arrays["refined"], arrays["confidence"])
 
 
 def pixels(uri: str) -> np.ndarray:
@@ -64,7 +64,7 @@ def test_a_relief_keeps_the_map_to_sixteen_bits() -> None:
 
 
 def test_a_relief_is_small_and_says_where_it_is_not_defined() -> None:
-    large = report_samples.maps(0, (400, 500)).coarse_hw.copy()
+    large = report_samples.maps(0, (400, 500))["coarse"].copy()
     large[:200, :250] = np.nan
     relief = nearness(reliefs_of(replace(picture(), coarse_hw=large))[0].uri)
     assert max(relief.shape) == CLOUD_PX

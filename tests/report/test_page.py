@@ -172,10 +172,10 @@ def test_pictures_have_words_and_ids_are_unique(html: str) -> None:
 
 def test_a_full_page_of_large_maps_is_a_few_megabytes() -> None:
     arrays = report_samples.maps(3, (518, 518))
-    photograph = (arrays.coarse_hw[..., None] * [20, 30, 40]).astype("uint8")
+    photograph = (arrays["coarse"][..., None] * [20, 30, 40]).astype("uint8")
     row = LabelRow(id="x", uri="x.png", outcome=Outcome.REFINED, kind=DepthKind.AFFINE_DISPARITY)
     picture = LabelPicture(
-        row, photograph, arrays.coarse_hw, arrays.refined_hw, arrays.confidence_hw
+        row, photograph, arrays["coarse"], arrays["refined"], arrays["confidence"]
     )
     uris = [layer.uri for layer in layers_of(picture)]
     uris += [relief.uri for relief in reliefs_of(picture)]

@@ -122,7 +122,8 @@ def running(
         stderr=subprocess.STDOUT,
         text=True,
         cwd=cwd,
-        env={**os.environ, **(environ or {})},
+        # Ray's workers are nice to others: on a busy machine a test would take minutes for it.
+        env={**os.environ, "RAY_worker_niceness": "0", **(environ or {})},
     )
     run = Run(process)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -24,6 +25,7 @@ from PIL import Image
 pytestmark = [pytest.mark.security, pytest.mark.timeout(600)]
 
 BIN = Path(sys.executable).parent
+USER = ("admin", secrets.token_hex(16))
 RECIPE = (
     "mini-coarse",
     "--set=labels.coarse.size_px=56",
@@ -110,6 +112,10 @@ def prefect_server(trap: Trap, folder: Path) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}/api"
+    trap.environment |= {
+        "PREFECT_API_AUTH_STRING": ":".join(USER),
+        "PREFECT_SERVER_API_AUTH_STRING": ":".join(USER),
+    }
     with started(trap, folder, "prefect", "server", "start", "--host", "127.0.0.1", "--port", port):
         wait_until(lambda: answers(f"{url}/health"), "the server does not answer")
         trap.environment["PREFECT_API_URL"] = url
@@ -118,7 +124,7 @@ def prefect_server(trap: Trap, folder: Path) -> Iterator[str]:
 
 def answers(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=5).is_success
+        return httpx.get(url, auth=USER, timeout=5).is_success
     except httpx.TransportError:
         return False
 
@@ -212,5 +218,9 @@ def ended(said: str, trap: Trap) -> None:
     assert found, said
     url = f"{trap.environment['PREFECT_API_URL']}/flow_runs/{found[0]}"
     final = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
-    wait_until(lambda: httpx.get(url, timeout=30).json()["state"]["type"] in final, "no end")
-    assert httpx.get(url, timeout=30).json()["state"]["type"] == "COMPLETED", trap.imported
+
+    def state() -> str:
+        return str(httpx.get(url, auth=USER, timeout=30).json()["state"]["type"])
+
+    wait_until(lambda: state() in final, "no end")
+    assert state() == "COMPLETED", trap.imported

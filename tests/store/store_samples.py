@@ -9,10 +9,20 @@ from dataclasses import replace
 import numpy as np
 
 from redepth.config import Recipe
+from redepth.quantities import REFINED
 from redepth.store.manifest import ShardPlan, read_shard_plans
 from redepth.store.planning import Plan, plan_labels
 from redepth.store.shards import ShardCommit, write_shard
-from redepth.types import DepthKind, ImageRef, Label, LabelArrays, LabelRow, ModelCard, Outcome
+from redepth.types import (
+    DepthKind,
+    FloatMap,
+    ImageRef,
+    Label,
+    LabelArrays,
+    LabelRow,
+    ModelCard,
+    Outcome,
+)
 
 CARD = ModelCard("coarse", "mini", "seed 0", None, "a" * 64, "Apache-2.0", untrained=True)
 
@@ -41,7 +51,7 @@ def maps(seed: int, height_px: int, width_px: int, *, single: bool = False) -> L
     coarse, refined, spread, confidence = rng.random((4, height_px, width_px), dtype=np.float32)
     if single:
         spread = confidence = np.full_like(coarse, np.nan)
-    return LabelArrays(coarse * 10, refined * 10, spread, confidence)
+    return LabelArrays.of_depth(coarse * 10, refined * 10, spread, confidence)
 
 
 def label(
@@ -68,6 +78,13 @@ def arrays_of(one: Label) -> LabelArrays:
     """Return the maps of a label that has some."""
     assert one.arrays is not None
     return one.arrays
+
+
+def with_refined(one: Label, refined_hw: FloatMap) -> Label:
+    """Return a label with another refined map."""
+    assert one.arrays is not None
+    maps = {quantity: one.arrays[quantity.name] for quantity in one.arrays.quantities}
+    return replace(one, arrays=LabelArrays({**maps, REFINED: refined_hw}))
 
 
 def shard_plans(plan: Plan) -> list[ShardPlan]:

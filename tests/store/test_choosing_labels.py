@@ -54,7 +54,7 @@ def test_what_is_chosen_is_a_collection_of_labels_itself(labels: Labels) -> None
     assert list(chosen.with_maps()) == [image(6).id] == list(chosen.where("height_px = 6"))
     again = pickle.loads(pickle.dumps(chosen))
     assert list(again) == list(chosen)
-    assert (again[image(6).id].coarse == arrays_of(label(image(6))).coarse_hw).all()
+    assert (again[image(6).id].coarse == arrays_of(label(image(6)))["coarse"]).all()
 
 
 def test_rows_and_maps_are_those_of_the_whole(labels: Labels) -> None:

@@ -12,28 +12,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redepth.errors import IntegrityError
-from redepth.store.arrays import encode_group
+from redepth.quantities import QUANTITIES, AnyMap, Dtype, Quantity
+from redepth.store.arrays import as_stored, encode_group
 from redepth.store.chunks import Chunks, codec, encode_chunks, open_chunks
-from redepth.store.layout import QUANTITIES
 from redepth.store.objects import Objects, open_objects
 
 SIZES = ((5, 9), (8, 4), (8, 9), (1, 1), (6, 6))
 NAME = "group/refined/c/0/0/0"
 
 
+NORMALS = Quantity(
+    "normals", "of the surface", "none", dtype="float16", channels=3, range=(-1.0, 1.0)
+)
+STORED = {one.name: as_stored(one, "float32") for one in (*QUANTITIES.values(), NORMALS)}
+
+
+def drawn(rng: np.random.Generator, quantity: Quantity, size_hw: tuple[int, int]) -> AnyMap:
+    return (4 * rng.random(quantity.shape(size_hw))).astype(quantity.dtype)
+
+
 def write_group(url: str) -> Objects:
     rng = np.random.default_rng(0)
-    maps = [
-        {name: rng.normal(size=size).astype(dtype) for name, dtype in TYPES.items()}
-        for size in SIZES
-    ]
+    maps = [{name: drawn(rng, one, size) for name, one in STORED.items()} for size in SIZES]
     objects = open_objects(url)
-    for name, content in encode_group(maps, {}, compression_level=5):
+    for name, content in encode_group(maps, list(STORED.values()), {}, compression_level=5):
         objects.put(f"group/{name}", content)
     return objects
-
-
-TYPES = dict(zip(QUANTITIES, ("f4", "f4", "f2", "f2"), strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +53,7 @@ def opened_chunks(objects: Objects) -> Chunks:
     return open_chunks(objects, "group/refined", (5, 8, 9), np.dtype("f4"))
 
 
-@given(st.sampled_from(QUANTITIES), st.integers(0, 4), st.integers(1, 5))
+@given(st.sampled_from(list(STORED)), st.integers(0, 4), st.integers(1, 5))
 def test_a_run_of_maps_is_what_zarr_reads(
     objects: Objects, quantity: str, first: int, num: int
 ) -> None:
@@ -58,30 +62,35 @@ def test_a_run_of_maps_is_what_zarr_reads(
     sizes = SIZES[first : first + num]
     for index, map_hw in enumerate(chunks.read(first, sizes), first):
         height, width = SIZES[index]
-        assert map_hw.dtype == TYPES[quantity]
+        assert map_hw.dtype == STORED[quantity].dtype
+        assert map_hw.shape == STORED[quantity].shape(SIZES[index])
         np.testing.assert_array_equal(map_hw, array[index, :height, :width])
 
 
-@pytest.mark.parametrize("dtype", ["f4", "f2"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "uint8"])
+@pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("level", [1, 2, 9])
-def test_what_is_written_is_what_zarr_writes(dtype: str, level: int) -> None:
+def test_what_is_written_is_what_zarr_writes(dtype: Dtype, channels: int, level: int) -> None:
     rng = np.random.default_rng(0)
-    maps = [rng.normal(size=size).astype(dtype) for size in (*SIZES, (0, 0))]
-    block = np.full((len(maps), 8, 9), np.nan, dtype)
-    for map_hw, whole_hw in zip(maps, block, strict=True):
-        whole_hw[: map_hw.shape[0], : map_hw.shape[1]] = map_hw
+    one = Quantity("one", "of whatever", dtype=dtype, channels=channels)
+    shape = one.shape((8, 9))
+    maps = [drawn(rng, one, size) for size in (*SIZES, (0, 0))]
+    block = np.full((len(maps), *shape), one.padding, dtype)
+    for values, padded in zip(maps, block, strict=True):
+        padded[: values.shape[0], : values.shape[1]] = values
     objects: dict[str, Any] = {}
     zarr.create_array(
         zarr.storage.MemoryStore(objects),
         shape=block.shape,
         dtype=block.dtype,
-        chunks=(1, 8, 9),
+        chunks=(1, *shape),
         shards=block.shape,
         compressors=codec(level),
-        fill_value=float("nan"),
+        fill_value=one.padding,
         config={"write_empty_chunks": True},
     )[:] = block
-    assert encode_chunks(maps, (8, 9), level) == objects["c/0/0/0"].to_bytes()
+    zarrs = objects["/".join("c" + "0" * block.ndim)].to_bytes()
+    assert encode_chunks(maps, shape, level, one.padding) == zarrs
 
 
 def test_neighbours_are_one_request(objects: Objects, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,7 @@ def test_other_weights_are_refused_by_model(out: str) -> None:
         (b"{", IntegrityError, "not readable"),
         (b"[]", IntegrityError, "not readable"),
         (b"{}", IntegrityError, "not readable"),
-        (json.dumps({"format_version": 3}).encode(), ConfigError, "format version 3"),
+        (json.dumps({"format_version": 2}).encode(), ConfigError, "format version 2"),
     ],
 )
 def test_a_dataset_that_cannot_be_read_says_so(

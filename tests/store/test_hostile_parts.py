@@ -37,7 +37,7 @@ ROW = LabelRow(
     array_group="s",
     array_index=0,
 )
-METADATA = {b"redepth.format_version": b"2", b"redepth.array_groups": b'["s"]'}
+METADATA = {b"redepth.format_version": b"3", b"redepth.array_groups": b'["s"]'}
 
 
 def part_of(table: pa.Table, metadata: dict[bytes, bytes] = METADATA) -> bytes:

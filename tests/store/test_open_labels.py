@@ -163,7 +163,7 @@ def test_xarray_reads_a_group(out: str, labels: Labels) -> None:
         ids = group.attrs["images"]
         assert ids == [image(0).id, image(1).id, image(3).id]
         np.testing.assert_array_equal(
-            group.refined[1].to_numpy()[:6, :9], arrays_of(label(image(1))).refined_hw
+            group.refined[1].to_numpy()[:6, :9], arrays_of(label(image(1)))["refined"]
         )
 
 
@@ -182,4 +182,4 @@ def test_duckdb_and_pyarrow_read_the_parts(out: str, labels: Labels) -> None:
         ("rejected", 1),
     ]
     metadata = pq.read_schema(objects.full_path(part_names(objects)[0])).metadata
-    assert metadata[b"redepth.format_version"] == b"2"
+    assert metadata[b"redepth.format_version"] == b"3"

@@ -73,5 +73,5 @@ def test_columns_that_came_later_are_null_in_a_part_that_lacks_them() -> None:
 def test_another_format_version_is_refused() -> None:
     sink = pa.BufferOutputStream()
     pa.parquet.write_table(SCHEMA.empty_table(), sink)
-    with pytest.raises(IntegrityError, match="format version none, expected 2"):
+    with pytest.raises(IntegrityError, match="format version none, expected 3"):
         decode_part("s", bytes(sink.getvalue()))

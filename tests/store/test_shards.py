@@ -34,6 +34,7 @@ from tests.store.store_samples import (
     maps,
     recipe,
     shard_plans,
+    with_refined,
 )
 
 OBJECTS_OF_A_SHARD = 10  # four arrays of two objects, the group, the label part
@@ -104,11 +105,11 @@ def _assert_same(stored: StoredLabel, one: Label, dtype: str) -> None:
         with pytest.raises(LookupError, match=one.row.reason):
             _ = stored.refined
         return
-    for quantity in layout.QUANTITIES:
-        expected = getattr(one.arrays, f"{quantity}_hw")
-        if quantity in ("spread", "confidence") or dtype == "float16":
-            expected = expected.astype(np.float16).astype(np.float32)
-        came = getattr(stored, quantity)
+    assert tuple(stored.quantities) == tuple(one.arrays)
+    for quantity, came_in in one.arrays.items():
+        is_half = quantity in ("spread", "confidence") or dtype == "float16"
+        expected = came_in.astype(np.float16).astype(np.float32) if is_half else came_in
+        came = stored[quantity]
         assert came.dtype == np.float32
         # Shape and all: nothing of the padding, which is NaN, is there.
         np.testing.assert_array_equal(came, expected)
@@ -119,7 +120,7 @@ def test_values_at_the_edge_of_float32_survive(out: str) -> None:
     plan = plan_of(1)
     one = label(plan.images[0], size=(2, 3))
     extreme = np.array([[-0.0, 1e-45, 3.4e38], [np.pi, -1e30, 7.0]], dtype=np.float32)
-    write_shard(out, plan, [Label(one.row, replace(arrays_of(one), refined_hw=extreme))], STORAGE)
+    write_shard(out, plan, [with_refined(one, extreme)], STORAGE)
     came = open_labels(out)[one.row.id].refined
     assert came.tobytes() == extreme.tobytes()
 
@@ -260,8 +261,7 @@ def test_labels_that_are_not_the_plans_are_refused(
 def test_a_value_too_large_for_float16_is_refused(out: str) -> None:
     plan = plan_of(1)
     one = label(plan.images[0], size=(2, 2))
-    too_large = np.full((2, 2), 7e4, np.float32)
-    large = Label(one.row, replace(arrays_of(one), refined_hw=too_large))
+    large = with_refined(one, np.full((2, 2), 7e4, np.float32))
     with pytest.raises(ConfigError, match=r"refined reaches 7e\+04, .* labels.storage.dtype"):
         write_shard(out, plan, [large], Storage(dtype="float16"))
 
@@ -287,7 +287,7 @@ def test_a_retry_replaces_failed_rows_and_keeps_good_ones(out: str) -> None:
     for name, content in bytes_before.items():
         if "/labels/" not in name:
             assert bytes_after[name] == content
-    np.testing.assert_array_equal(after[refs[1].id][1], arrays_of(label(refs[1])).refined_hw)
+    np.testing.assert_array_equal(after[refs[1].id][1], arrays_of(label(refs[1]))["refined"])
 
 
 def test_tries_without_a_label_count_as_tries(out: str) -> None:
@@ -337,7 +337,7 @@ def test_full_maps_are_let_go_as_they_come(out: str) -> None:
         for ref in plan.images:
             num_alive.append(sum(map_hw() is not None for map_hw in seen))
             one = label(ref)
-            seen.append(weakref.ref(arrays_of(one).refined_hw))
+            seen.append(weakref.ref(arrays_of(one)["refined"]))
             yield one
             del one
 
@@ -351,7 +351,7 @@ def test_maps_of_the_caller_are_not_kept(out: str) -> None:
 
     def one_buffer() -> Iterator[Label]:
         for i, ref in enumerate(plan.images):
-            shared.refined_hw[:] = i + 1
+            shared["refined"][:] = i + 1
             yield Label(label(ref).row, shared)
 
     begin(out, recipe(), [CARD])

@@ -35,6 +35,7 @@ from tests.store.store_samples import (
     label,
     recipe,
     shard_plans,
+    with_refined,
 )
 
 STORAGE = Storage()
@@ -49,10 +50,7 @@ def plan(out: str, per_shard: int = 4, retry: frozenset[Outcome] = frozenset()) 
 def other_labels(shard: ShardPlan) -> list[Label]:
     """Label the same images otherwise, as a run does in which one image failed."""
     ours = [label(ref) for ref in shard.images[1:]]
-    changed = [
-        replace(one, arrays=replace(arrays_of(one), refined_hw=arrays_of(one).refined_hw + 1))
-        for one in ours
-    ]
+    changed = [with_refined(one, arrays_of(one)["refined"] + 1) for one in ours]
     return [label(shard.images[0], Outcome.FAILED), *changed]
 
 
@@ -106,7 +104,7 @@ def test_who_commits_second_leaves_the_first_as_it_is(
     assert second.outcomes[Outcome.REFINED] == 4, "what counts is what the first one committed"
     labels = open_labels(out)
     for one in first:
-        np.testing.assert_array_equal(labels[one.row.id].refined, arrays_of(one).refined_hw)
+        np.testing.assert_array_equal(labels[one.row.id].refined, arrays_of(one)["refined"])
     assert verify_labels(out).problems == ()
 
 
@@ -118,8 +116,9 @@ def test_a_retry_that_comes_second_adds_nothing(out: str, monkeypatch: pytest.Mo
     before_label_part(monkeypatch, lambda: write_shard(out, shard, [winner], STORAGE))
     lost = write_shard(out, shard, [label(REFS[0], Outcome.FELL_BACK)], STORAGE)
     assert lost.outcomes[Outcome.REFINED] == 1
-    refined_hw = open_labels(out)[REFS[0].id].refined
-    np.testing.assert_array_equal(refined_hw, arrays_of(winner).refined_hw)
+    np.testing.assert_array_equal(
+        open_labels(out)[REFS[0].id].refined, arrays_of(winner)["refined"]
+    )
     assert verify_labels(out).problems == ()
 
 

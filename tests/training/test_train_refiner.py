@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from redepth.datasets import dataset_named
 from redepth.errors import ConfigError
-from redepth.refiners.latents.loading import load_betterdepth
+from redepth.refiners.betterdepth.pipeline import load_betterdepth
 from redepth.settings import Compute, Weights
 from redepth.training.checkpoints import read_checkpoint
 from redepth.training.data import DataSource
@@ -75,8 +75,8 @@ def whole(folder: Path) -> Path:
 
 def test_what_was_trained_is_a_refiners_weights(whole: Path) -> None:
     own = Weights(folder=str(whole), variant="fp16")
-    sampler, card = load_betterdepth(own, None, Compute(device="cpu"), CPU)
-    assert sampler.latent_shape(32, 32) == (4, 8, 8)
+    pipeline, card = load_betterdepth(own, None, Compute(device="cpu"), CPU)
+    assert pipeline.latent_shape(32, 32) == (4, 8, 8)
     assert not card.untrained
     assert "redepth train betterdepth" in (whole / "README.md").read_text()
 

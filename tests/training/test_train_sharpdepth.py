@@ -15,8 +15,7 @@ from diffusers import DDIMScheduler
 from safetensors.torch import load_file
 
 from redepth.errors import ConfigError
-from redepth.refiners.latents.gating import Gating
-from redepth.refiners.latents.loading import load_sharpener
+from redepth.refiners.sharpdepth.pipeline import load_sharpdepth
 from redepth.settings import Compute, Weights
 from redepth.training.checkpoints import read_checkpoint
 from redepth.training.options import SharpDepthOptions, read_options
@@ -85,8 +84,8 @@ def weights(model: Path) -> dict[str, torch.Tensor]:
 
 def test_what_was_trained_is_a_sharpeners_weights(folder: Path, whole: Path) -> None:
     own = Weights(folder=str(whole), variant="fp16")
-    sharpener, card = load_sharpener(own, None, Gating(), Compute(device="cpu"), CPU)
-    assert sharpener.latent_shape(32, 30) == (16, 8, 8)
+    pipeline, card = load_sharpdepth(own, None, Compute(device="cpu"), CPU)
+    assert pipeline.latent_shape(32, 30) == (16, 8, 8)
     assert not card.untrained
     before, after = weights(folder / "init"), weights(whole)
     assert any(not torch.equal(before[name], weight) for name, weight in after.items())

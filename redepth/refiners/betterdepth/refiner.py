@@ -16,10 +16,8 @@ from torch import Tensor
 
 from redepth.errors import RefinementFailed
 from redepth.refiners.betterdepth import PRESETS, BetterDepth
+from redepth.refiners.betterdepth.pipeline import BetterDepthPipeline, load_betterdepth
 from redepth.refiners.draws import generator
-from redepth.refiners.latents.frame import frame_of
-from redepth.refiners.latents.loading import load_betterdepth
-from redepth.refiners.latents.sampling import RefinementSampler
 from redepth.refiners.part import LoadContext
 from redepth.refiners.refiner import Scene
 from redepth.types import ByteImage, Members, ModelCard
@@ -32,15 +30,13 @@ class BetterDepthRefiner:
         self,
         settings: BetterDepth,
         seed: int,
-        sampler: RefinementSampler,
+        pipeline: BetterDepthPipeline,
         card: ModelCard,
-        device: torch.device,
     ) -> None:
         self._settings = settings
         self._seed = seed
-        self._sampler = sampler
+        self._pipeline = pipeline
         self._card = card
-        self._device = device
 
     @property
     def cards(self) -> tuple[ModelCard, ...]:
@@ -63,36 +59,31 @@ class BetterDepthRefiner:
         Raises:
             RefinementFailed: no member is finite.
         """
-        sign = 1.0 if scene.coarse.kind.grows_towards_camera else -1.0
-        coarse_1hw = torch.from_numpy(scene.coarse.map_hw).to(self._device)[None] * sign
-        frame = frame_of(coarse_1hw)
-        image = torch.from_numpy(scene.rgb_hw3).to(self._device, torch.float32) / 127.5 - 1.0
-        conditions = self._sampler.condition(
-            image.permute(2, 0, 1).unsqueeze(0).contiguous(), frame.into(coarse_1hw)
+        refined = self._pipeline(
+            scene.rgb_hw3,
+            scene.coarse.map_hw,
+            num_inference_steps=self._settings.num_steps,
+            batch_size=self._settings.members_per_batch,
+            latents=self._draw(scene),
+            larger_is_nearer=scene.coarse.kind.grows_towards_camera,
         )
-        maps = []
-        numbers = range(self._settings.num_members)
-        size = self._settings.members_per_batch
-        for first in range(0, len(numbers), size):
-            noise = self._draw(scene, numbers[first : first + size])
-            framed = self._sampler.refine(conditions, noise, self._settings.num_steps)
-            maps.append(sign * frame.back(framed).cpu().numpy())
-        return _finite_members(np.concatenate(maps).astype(np.float32))
+        return _finite_members(refined.members)
 
-    def _draw(self, scene: Scene, numbers: range) -> Tensor:
-        """Draw the noise of some members on the CPU: a function of (seed, image id, member)."""
-        shape = self._sampler.latent_shape(*scene.coarse.map_hw.shape)
+    def _draw(self, scene: Scene) -> Tensor:
+        """Draw every member's noise on the CPU: a function of (seed, image id, member)."""
+        shape = self._pipeline.latent_shape(*scene.coarse.map_hw.shape)
+        numbers = range(self._settings.num_members)
         generators = [generator(self._seed, scene.image_id, number, 0) for number in numbers]
-        return torch.stack([torch.randn(shape, generator=g) for g in generators]).to(self._device)
+        return torch.stack([torch.randn(shape, generator=g) for g in generators])
 
 
 def load_betterdepth_refiner(settings: BetterDepth, context: LoadContext) -> BetterDepthRefiner:
     """Load a trained BetterDepth. Raises ConfigError as `load_betterdepth`."""
     model = settings.model
-    sampler, card = load_betterdepth(
+    pipeline, card = load_betterdepth(
         model.weights, PRESETS[model.preset], context.compute, context.device
     )
-    return BetterDepthRefiner(settings, context.seed, sampler, card, context.device)
+    return BetterDepthRefiner(settings, context.seed, pipeline, card)
 
 
 def _finite_members(maps_ehw: np.ndarray) -> Members:

@@ -1,5 +1,5 @@
-"""Depth maps as latents of a diffusion model: what training and inference of refiners share.
+"""Depth maps as latents of a diffusion model: what the trained refiners share.
 
-Maps in a frame of about [-1, 1], a VAE's codec for pictures and maps, a UNet that takes several
-latents at once, and the folder all of it is saved in.
+Maps normalised to about [-1, 1], a VAE's codec for pictures and maps, a UNet that takes several
+latents side by side, the pipeline that holds all of it, and how a folder of it is read.
 """

@@ -1,4 +1,8 @@
-"""Load a trained refiner from a folder in diffusers' layout."""
+"""Read the parts of a trained refiner from a folder in diffusers' layout.
+
+Each part is read by the class that it must be, from safetensors alone: model_index.json of a folder
+has no say in which code runs.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,8 @@ from dataclasses import dataclass
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from redepth.errors import ConfigError
-from redepth.refiners.latents.codec import DepthCodec
-from redepth.refiners.latents.gating import Gating
-from redepth.refiners.latents.one_step import NUM_LATENTS as ONE_STEP_LATENTS
-from redepth.refiners.latents.one_step import TASK_CHANNELS, OneStepDenoiser
-from redepth.refiners.latents.pipeline import BetterDepthPipeline, embed_empty_prompt, target_of
-from redepth.refiners.latents.sampling import RefinementSampler
-from redepth.refiners.latents.sharpening import MetricSharpener
 from redepth.settings import Compute, PublishedWeights, Weights
 from redepth.types import ModelCard
 from redepth.weights import (
@@ -32,64 +27,41 @@ from redepth.weights import (
     weight_patterns,
 )
 
-_NUM_LATENTS = 3  # picture, coarse map, noisy target
 _STEMS = {"vae": DIFFUSERS_STEM, "unet": DIFFUSERS_STEM, "text_encoder": "model"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Parts:
-    """A refiner's networks on their device, frozen, and where they came from."""
+class PipelineParts:
+    """What a pipeline is made of; VAE and UNet on their device, frozen.
+
+    Attributes:
+        folder: where they came from.
+        card: of all weights that were read.
+    """
 
     vae: AutoencoderKL
     unet: UNet2DConditionModel
-    empty_1lc: Tensor
+    text_encoder: CLIPTextModel
+    tokenizer: CLIPTokenizer
     scheduler: DDIMScheduler
     folder: ResolvedFolder
     card: ModelCard
 
+    def channels(self, num_latents: int) -> tuple[int, int]:
+        """Return how many channels the UNet takes, and how many so many latents have."""
+        return int(self.unet.config.in_channels), num_latents * int(self.vae.config.latent_channels)
 
-def load_betterdepth(
+
+def read_pipeline_parts(
     own: Weights, published: PublishedWeights | None, compute: Compute, device: torch.device
-) -> tuple[RefinementSampler, ModelCard]:
-    """Load a trained BetterDepth; the UNet in the recipe's dtype, the VAE in float32.
+) -> PipelineParts:
+    """Read a folder's parts: the UNet in the recipe's dtype, the VAE in float32.
 
     A VAE of half precision would add a grain of its own to every map.
 
     Raises:
-        ConfigError: the weights cannot be had, are not whole, or are no BetterDepth's.
+        ConfigError: the weights cannot be had, or are not whole.
     """
-    parts = _read_parts(own, published, compute, device)
-    with reading("the settings", parts.folder.path):
-        config = BetterDepthPipeline.load_config(parts.folder.path, local_files_only=True)
-        target = target_of(config)
-    _require_betterdepth(parts)
-    codec = DepthCodec(parts.vae)
-    sampler = RefinementSampler(codec, parts.unet, parts.scheduler, parts.empty_1lc, target)
-    return sampler, parts.card
-
-
-def load_sharpener(
-    own: Weights,
-    published: PublishedWeights | None,
-    gating: Gating,
-    compute: Compute,
-    device: torch.device,
-) -> tuple[MetricSharpener, ModelCard]:
-    """Load a Lotus-G, or a SharpDepth that was trained from one; precision as `load_betterdepth`.
-
-    Raises:
-        ConfigError: the weights cannot be had, are not whole, or are no one-step depth model's.
-    """
-    parts = _read_parts(own, published, compute, device)
-    _require_one_step(parts)
-    last = int(parts.scheduler.config.num_train_timesteps) - 1
-    denoiser = OneStepDenoiser(parts.unet, parts.empty_1lc, last)
-    return MetricSharpener(DepthCodec(parts.vae), denoiser, parts.scheduler, gating), parts.card
-
-
-def _read_parts(
-    own: Weights, published: PublishedWeights | None, compute: Compute, device: torch.device
-) -> _Parts:
     quieten_libraries()
     variant = variant_of(own, published)
     folder = resolve_weights(own, published, _patterns(variant))
@@ -105,8 +77,8 @@ def _read_parts(
         tokenizer = CLIPTokenizer.from_pretrained(folder.path / "tokenizer", local_files_only=True)
         scheduler = DDIMScheduler.from_pretrained(folder.path / "scheduler", local_files_only=True)
     vae, unet = (part.to(device).eval().requires_grad_(False) for part in (vae, unet))
-    empty = embed_empty_prompt(text_encoder, tokenizer).to(device)
-    return _Parts(vae, unet, empty, scheduler, folder, folder.card("refiner", files))
+    card = folder.card("refiner", files)
+    return PipelineParts(vae, unet, text_encoder, tokenizer, scheduler, folder, card)
 
 
 def _patterns(variant: str | None) -> tuple[str, ...]:
@@ -117,34 +89,3 @@ def _patterns(variant: str | None) -> tuple[str, ...]:
         *(f"tokenizer/{name}" for name in TOKENIZER_FILES),
         "scheduler/scheduler_config.json",
     )
-
-
-def _require_betterdepth(parts: _Parts) -> None:
-    """Refuse what loads and would fail, or mislead, at the first step."""
-    channels, wanted = _channels(parts, _NUM_LATENTS)
-    prediction = parts.scheduler.config.prediction_type
-    if channels != wanted or prediction != "v_prediction":
-        raise ConfigError(
-            f"{parts.folder.source} is no BetterDepth model: its UNet takes {channels} channels "
-            f"and predicts {prediction}, expected {wanted} (picture, coarse map and noise of "
-            f"{wanted // _NUM_LATENTS} each) and v_prediction. Train one with redepth train "
-            "betterdepth"
-        )
-
-
-def _require_one_step(parts: _Parts) -> None:
-    channels, wanted = _channels(parts, ONE_STEP_LATENTS)
-    embedding = parts.unet.config.class_embed_type
-    task_channels = parts.unet.config.projection_class_embeddings_input_dim
-    if channels != wanted or (embedding, task_channels) != ("projection", TASK_CHANNELS):
-        raise ConfigError(
-            f"{parts.folder.source} is no one-step depth model: its UNet takes {channels} channels "
-            f"and a class embedding of {embedding} ({task_channels}), expected {wanted} (picture "
-            f"and noise of {wanted // ONE_STEP_LATENTS} each) and projection ({TASK_CHANNELS}), as "
-            "Lotus-G has. Train one with redepth train sharpdepth"
-        )
-
-
-def _channels(parts: _Parts, num_latents: int) -> tuple[int, int]:
-    """Return the UNet's input channels, and those of so many latents."""
-    return int(parts.unet.config.in_channels), num_latents * int(parts.vae.config.latent_channels)

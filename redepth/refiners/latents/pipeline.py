@@ -1,60 +1,28 @@
-"""The parts of a latent depth refiner as one diffusers pipeline: how they are saved and loaded."""
+"""What the pipelines of trained refiners share: their parts, the empty prompt, sizes of latents."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
+import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, DiffusionPipeline, UNet2DConditionModel
+from PIL import Image
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from redepth.refiners.latents.target import Target, TargetKind
+from redepth.refiners.latents.codec import DepthCodec
+from redepth.types import ByteImage, FloatMap
 
 
-class BetterDepthPipeline(DiffusionPipeline):  # type: ignore[misc] # diffusers is untyped
-    """Parts and settings of a trained refiner; `save_pretrained` writes them as one folder.
+class LatentDepthPipeline(DiffusionPipeline):  # type: ignore[misc] # diffusers is untyped
+    """A diffusion model whose latents are depth maps, conditioned on a picture and no prompt.
 
-    The folder is laid out as Stable Diffusion's and Marigold's are: vae/, unet/, text_encoder/,
-    tokenizer/, scheduler/, and model_index.json with what the weights were trained to mean.
-
-    Attributes:
-        config: target, clip, residual_scale, residual_clip (see `Target`), default_denoising_steps.
+    The folder that `save_pretrained` writes is laid out as Stable Diffusion's, Marigold's and
+    Lotus-G's are: vae/, unet/, text_encoder/, tokenizer/, scheduler/ and model_index.json.
     """
 
-    # diffusers saves single values that the signature names with a default.
-    def __init__(  # noqa: PLR0913, PLR0917
-        self,
-        vae: AutoencoderKL,
-        unet: UNet2DConditionModel,
-        text_encoder: CLIPTextModel,
-        tokenizer: CLIPTokenizer,
-        scheduler: DDIMScheduler,
-        target: str = TargetKind.DEPTH.value,
-        clip: float = 1.0,
-        residual_scale: float = 0.4,
-        residual_clip: float = 2.5,
-        default_denoising_steps: int = 50,
-    ) -> None:
-        super().__init__()
-        self.register_modules(
-            vae=vae,
-            unet=unet,
-            text_encoder=text_encoder,
-            tokenizer=tokenizer,
-            scheduler=scheduler,
-        )
-        self.register_to_config(
-            target=target,
-            clip=clip,
-            residual_scale=residual_scale,
-            residual_clip=residual_clip,
-            default_denoising_steps=default_denoising_steps,
-        )
-
-
-class SharpDepthPipeline(DiffusionPipeline):  # type: ignore[misc] # diffusers is untyped
-    """Parts of a one-step depth model, laid out as Lotus-G is."""
+    _optional_components = ("text_encoder", "tokenizer")
 
     def __init__(
         self,
@@ -72,30 +40,59 @@ class SharpDepthPipeline(DiffusionPipeline):  # type: ignore[misc] # diffusers i
             tokenizer=tokenizer,
             scheduler=scheduler,
         )
+        self._empty_1lc: Tensor | None = None
+
+    @property
+    def codec(self) -> DepthCodec:
+        """Pictures and maps to latents and back, through the pipeline's VAE."""
+        return DepthCodec(self.vae)
+
+    def latent_shape(self, height_px: int, width_px: int) -> tuple[int, int, int]:
+        """Return (channels, height, width) of the latents of a map: sides rounded up."""
+        codec = self.codec
+        return codec.num_channels, -(-height_px // codec.factor), -(-width_px // codec.factor)
+
+    def empty_prompt(self) -> Tensor:
+        """Return the states of the empty prompt [1, L, C], as the UNet takes them."""
+        if self._empty_1lc is None:
+            self._empty_1lc = embed_empty_prompt(self.text_encoder, self.tokenizer)
+        return self._empty_1lc.to(self.unet.device, self.unet.dtype)
+
+    def drop_text_encoder(self) -> None:
+        """Embed the empty prompt, and free the text encoder: nothing else needs it."""
+        self.empty_prompt()
+        self.register_modules(text_encoder=None, tokenizer=None)
+
+    def _draw(self, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
+        """Draw standard normal noise where the generator is; on the CPU without one."""
+        device = torch.device("cpu") if generator is None else generator.device
+        return torch.randn(shape, generator=generator, device=device)
+
+    def _image_and_map(
+        self, image: Image.Image | ByteImage, map_hw: FloatMap
+    ) -> tuple[Tensor, Tensor]:
+        """Return the picture in [-1, 1], [1, 3, H, W], and its map [1, H, W], on the UNet's device.
+
+        Raises:
+            ValueError: their sizes differ.
+        """
+        rgb_hw3 = np.asarray(image.convert("RGB") if isinstance(image, Image.Image) else image)
+        if rgb_hw3.shape != (*map_hw.shape, 3):
+            raise ValueError(
+                f"the picture is {rgb_hw3.shape}, expected (H, W, 3) of the map's size "
+                f"{map_hw.shape}: resize one of them"
+            )
+        device = self.unet.device
+        image_hw3 = torch.tensor(rgb_hw3).to(device, torch.float32) / 127.5 - 1.0
+        map_1hw = torch.tensor(map_hw, dtype=torch.float32).to(device)[None]
+        return image_hw3.permute(2, 0, 1).unsqueeze(0).contiguous(), map_1hw
 
 
-def target_settings(target: Target) -> dict[str, Any]:
-    """Return a target as the pipeline's settings."""
-    return {
-        "target": target.kind.value,
-        "clip": target.clip,
-        "residual_scale": target.residual_scale,
-        "residual_clip": target.residual_clip,
-    }
-
-
-def target_of(config: dict[str, Any]) -> Target:
-    """Return the target that a pipeline's settings state.
-
-    Raises:
-        KeyError, ValueError: they state none.
-    """
-    return Target(
-        TargetKind(config["target"]),
-        float(config["clip"]),
-        float(config["residual_scale"]),
-        float(config["residual_clip"]),
-    )
+def batches(count: int, size: int | None) -> Iterator[slice]:
+    """Yield slices that cut `count` members into batches of a size; one batch if it is None."""
+    step = size or count
+    for first in range(0, count, step):
+        yield slice(first, first + step)
 
 
 @torch.no_grad()

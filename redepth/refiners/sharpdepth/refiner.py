@@ -10,40 +10,24 @@ Source: SharpDepth (Pham et al. 2024). What differs from the release where a set
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from redepth.errors import RefinementFailed
-from redepth.geometry.alignment import Affine, fit_affine
 from redepth.refiners.draws import generator
-from redepth.refiners.latents.frame import whole_frame_of
-from redepth.refiners.latents.gating import GatedNoise, GateNormaliser, Gating
-from redepth.refiners.latents.loading import load_sharpener
-from redepth.refiners.latents.sharpening import EncodedMetric, MetricSharpener, Sharpened
 from redepth.refiners.part import LoadContext
 from redepth.refiners.refiner import Scene
 from redepth.refiners.sharpdepth import PRESETS, SharpDepth
-from redepth.types import ByteImage, FloatMap, Members, MetricFit, ModelCard
-
-_NUM_DRAWS = 2  # of a member: the first pass's noise and the gate's
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class MetricMember:
-    """One member in metres, and what its scale rests on.
-
-    Attributes:
-        map_hw: float32 [H, W], metres.
-        fit: from the frame [-1, 1] to metres.
-        agreeing_share: of the pixels, in [0, 1].
-    """
-
-    map_hw: FloatMap
-    fit: Affine
-    agreeing_share: float
+from redepth.refiners.sharpdepth.gating import GatedNoise, GateNormaliser, Gating
+from redepth.refiners.sharpdepth.metres import MetricMember
+from redepth.refiners.sharpdepth.pipeline import (
+    NUM_DRAWS,
+    SharpDepthPipeline,
+    Sharpened,
+    load_sharpdepth,
+)
+from redepth.types import ByteImage, Members, MetricFit, ModelCard
 
 
 class SharpDepthRefiner:
@@ -53,15 +37,18 @@ class SharpDepthRefiner:
         self,
         settings: SharpDepth,
         seed: int,
-        sharpener: MetricSharpener,
+        pipeline: SharpDepthPipeline,
         card: ModelCard,
-        device: torch.device,
     ) -> None:
         self._settings = settings
         self._seed = seed
-        self._sharpener = sharpener
+        self._pipeline = pipeline
         self._card = card
-        self._device = device
+        self._gating = Gating(
+            normaliser=GateNormaliser(settings.gate_normaliser),
+            quantile=settings.gate_quantile,
+            noise=GatedNoise(settings.gated_noise),
+        )
 
     @property
     def cards(self) -> tuple[ModelCard, ...]:
@@ -85,7 +72,14 @@ class SharpDepthRefiner:
         Raises:
             RefinementFailed: no member is finite.
         """
-        members = self._draw_members(scene)
+        members = self._pipeline(
+            scene.rgb_hw3,
+            scene.coarse.map_hw,
+            batch_size=self._settings.members_per_batch,
+            latents=self._draw(scene, range(self._settings.num_members)),
+            gating=self._gating,
+            agreement=self._settings.agreement,
+        ).members
         finite = [m for m in members if np.isfinite(m.map_hw).all()]
         if not finite:
             raise RefinementFailed("no member came through: none of their maps is finite")
@@ -107,33 +101,13 @@ class SharpDepthRefiner:
 
     def sharpen(self, scene: Scene, numbers: range) -> Sharpened:
         """Run both passes for some members, in one batch; nothing is brought back to metres."""
-        return self._sharpener.sharpen(self._encode(scene), self._draw(scene, numbers))
-
-    def _encode(self, scene: Scene) -> EncodedMetric:
-        metric_1hw = torch.from_numpy(scene.coarse.map_hw).to(self._device)[None]
-        image = torch.from_numpy(scene.rgb_hw3).to(self._device, torch.float32) / 127.5 - 1.0
-        return self._sharpener.encode(
-            image.permute(2, 0, 1).unsqueeze(0).contiguous(),
-            whole_frame_of(metric_1hw).into(metric_1hw),
-        )
-
-    def _draw_members(self, scene: Scene) -> list[MetricMember]:
-        encoded = self._encode(scene)
-        members = []
-        size = self._settings.members_per_batch
-        for first in range(0, self._settings.num_members, size):
-            numbers = range(first, min(first + size, self._settings.num_members))
-            found = self._sharpener.sharpen(encoded, self._draw(scene, numbers))
-            maps = found.sharp_bhw.cpu().numpy(), found.gate_bhw.cpu().numpy()
-            members += [
-                back_to_metres(sharp_hw, gate_hw, scene.coarse.map_hw, self._settings.agreement)
-                for sharp_hw, gate_hw in zip(*maps, strict=True)
-            ]
-        return members
+        encoded = self._pipeline.encode(scene.rgb_hw3, scene.coarse.map_hw)
+        noise = self._draw(scene, numbers).to(self._pipeline.unet.device)
+        return self._pipeline.sharpen(encoded, noise, self._gating)
 
     def _draw(self, scene: Scene, numbers: range) -> Tensor:
         """Draw on the CPU, [2, B, C, h, w]: a function of (seed, image id, member, pass)."""
-        shape = self._sharpener.latent_shape(*scene.coarse.map_hw.shape)
+        shape = self._pipeline.latent_shape(*scene.coarse.map_hw.shape)
         draws = [
             torch.stack(
                 [
@@ -141,9 +115,9 @@ class SharpDepthRefiner:
                     for n in numbers
                 ]
             )
-            for turn in range(_NUM_DRAWS)
+            for turn in range(NUM_DRAWS)
         ]
-        return torch.stack(draws).to(self._device)
+        return torch.stack(draws)
 
     def _rests_on_enough(self, member: MetricMember) -> bool:
         return member.agreeing_share >= self._settings.min_agreeing_share and member.fit.scale > 0
@@ -159,42 +133,12 @@ class SharpDepthRefiner:
 
 
 def load_sharpdepth_refiner(settings: SharpDepth, context: LoadContext) -> SharpDepthRefiner:
-    """Load a one-step depth model. Raises ConfigError as `load_sharpener`."""
+    """Load a one-step depth model. Raises ConfigError as `load_sharpdepth`."""
     model = settings.model
-    gating = Gating(
-        GateNormaliser(settings.gate_normaliser),
-        settings.gate_quantile,
-        GatedNoise(settings.gated_noise),
+    pipeline, card = load_sharpdepth(
+        model.weights, PRESETS[model.preset], context.compute, context.device
     )
-    sharpener, card = load_sharpener(
-        model.weights, PRESETS[model.preset], gating, context.compute, context.device
-    )
-    return SharpDepthRefiner(settings, context.seed, sharpener, card, context.device)
-
-
-def back_to_metres(
-    sharp_hw: FloatMap, gate_hw: FloatMap, metric_hw: FloatMap, agreement: float
-) -> MetricMember:
-    """Bring a map in the frame to metres by least squares over the pixels that agree.
-
-    Args:
-        sharp_hw: float32 [H, W], in the frame.
-        gate_hw: float32 [H, W] in [0, 1], how much the first pass differs from the metric map.
-        metric_hw: float32 [H, W], metres.
-        agreement: pixels with a smaller gate count.
-
-    Returns:
-        The member; its map is the metric one, with a scale of 0, where no pixel agrees.
-
-    Source: SharpDepth, alignment to the metric map where the difference is below 0.5.
-    """
-    agreeing_hw = gate_hw < agreement
-    share = float(agreeing_hw.mean())
-    if not share or not np.isfinite(sharp_hw).all():
-        return MetricMember(np.where(np.isfinite(sharp_hw), metric_hw, np.nan).astype(np.float32),
-                            Affine(0.0, 0.0), share)  # fmt: skip
-    fit = fit_affine(sharp_hw, metric_hw, agreeing_hw)
-    return MetricMember(fit.apply(sharp_hw).astype(np.float32), fit, share)
+    return SharpDepthRefiner(settings, context.seed, pipeline, card)
 
 
 def _mean_fit(members: list[MetricMember]) -> MetricFit:

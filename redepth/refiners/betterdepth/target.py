@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+from pydantic import Field
+
+from redepth.settings import Settings
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class TargetKind(StrEnum):
@@ -15,21 +20,21 @@ class TargetKind(StrEnum):
     RESIDUAL = "residual"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """How truth and coarse map, both in one frame, become the map that is denoised, and back.
+class Target(Settings):
+    """How truth and coarse map, both normalised alike, become the map that is denoised."""
 
-    Attributes:
-        kind: see `TargetKind`.
-        clip: maps are shown to the VAE within [-clip, clip]; 1 as published.
-        residual_scale: the part of the frame's unit that is 1 in a residual.
-        residual_clip: residuals are shown to the VAE within [-residual_clip, residual_clip].
-    """
-
-    kind: TargetKind = TargetKind.DEPTH
-    clip: float = 1.0
-    residual_scale: float = 0.4
-    residual_clip: float = 2.5
+    kind: TargetKind = Field(
+        TargetKind.DEPTH, description="the refined map, as published, or what the coarse one lacks"
+    )
+    clip: float = Field(
+        1.0, gt=0, description="the VAE sees maps within [-clip, clip]; 1 as published"
+    )
+    residual_scale: float = Field(
+        0.4, gt=0, description="share of the normalised unit that is 1 in a residual"
+    )
+    residual_clip: float = Field(
+        2.5, gt=0, description="the VAE sees residuals within [-residual_clip, residual_clip]"
+    )
 
     def condition(self, coarse_bhw: Tensor) -> Tensor:
         """Return the coarse map as the VAE is shown it."""
@@ -43,7 +48,7 @@ class Target:
         return residual_bhw.clamp(-self.residual_clip, self.residual_clip)
 
     def refine(self, decoded_bhw: Tensor, coarse_bhw: Tensor) -> Tensor:
-        """Return the refined map in the frame."""
+        """Return the normalised refined map."""
         if self.kind is TargetKind.DEPTH:
             return decoded_bhw
         return coarse_bhw + self.residual_scale * decoded_bhw

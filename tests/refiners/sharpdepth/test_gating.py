@@ -7,11 +7,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redepth.refiners.latents.frame import whole_frame_of
-from redepth.refiners.latents.gating import GateNormaliser, Gating, latent_gate, mix
-from redepth.refiners.latents.one_step import OneStepDenoiser
+from redepth.refiners.latents.normalisation import minmax
+from redepth.refiners.sharpdepth.gating import GateNormaliser, Gating, blend, latent_gate
+from redepth.refiners.sharpdepth.one_step import OneStepDenoiser
 
-RULES = [Gating(rule) for rule in GateNormaliser]
+RULES = [Gating(normaliser=rule) for rule in GateNormaliser]
 
 
 @pytest.mark.parametrize("gating", RULES)
@@ -51,15 +51,15 @@ def test_a_latent_takes_the_pixel_at_its_upper_left() -> None:
 
 def test_mixing_keeps_one_where_the_gate_is_shut() -> None:
     gate = torch.tensor([0.0, 1.0, 0.25]).view(1, 1, 1, 3)
-    mixed = mix(gate, torch.full((1, 2, 1, 3), 8.0), torch.zeros(1, 2, 1, 3))
+    mixed = blend(gate, torch.full((1, 2, 1, 3), 8.0), torch.zeros(1, 2, 1, 3))
     assert mixed[0, 0, 0].tolist() == [0.0, 8.0, 2.0]
 
 
 def test_a_flat_map_has_a_frame() -> None:
     flat = torch.full((1, 4, 4), 3.0)
-    frame = whole_frame_of(flat)
-    assert (frame.into(flat) == 0.0).all()
-    assert (frame.back(frame.into(flat)) == 3.0).all()
+    frame = minmax(flat)
+    assert (frame.normalise(flat) == 0.0).all()
+    assert (frame.denormalise(frame.normalise(flat)) == 3.0).all()
 
 
 def test_the_task_is_sines_and_cosines_of_1_0() -> None:

@@ -5,11 +5,17 @@ Source: SharpDepth, noise-aware gating.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+from pydantic import Field
+
+from redepth.settings import Settings
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_TINY = 2.0**-126  # the smallest normal float32: equal maps divide by it
 
 
 class GateNormaliser(StrEnum):
@@ -30,19 +36,19 @@ class GatedNoise(StrEnum):
     LATENT = "latent"
 
 
-@dataclass(frozen=True, slots=True)
-class Gating:
-    """How differences become a gate.
+class Gating(Settings):
+    """How the differences of a sharp and a metric map become a gate."""
 
-    Attributes:
-        normaliser: see `GateNormaliser`.
-        quantile: of the differences that becomes 1; read for QUANTILE alone.
-        noise: see `GatedNoise`.
-    """
-
-    normaliser: GateNormaliser = GateNormaliser.QUANTILE
-    quantile: float = 0.98
-    noise: GatedNoise = GatedNoise.PURE
+    normaliser: GateNormaliser = Field(
+        GateNormaliser.QUANTILE,
+        description="difference that shuts the gate; max is the released rule",
+    )
+    quantile: float = Field(
+        0.98, gt=0, le=1, description="of the differences that becomes 1, for quantile"
+    )
+    noise: GatedNoise = Field(
+        GatedNoise.PURE, description="pure as published, or the noised sharp latent as released"
+    )
 
     def gate(self, sharp_bhw: Tensor, metric_bhw: Tensor) -> Tensor:
         """Return the difference map, float32 [B, H, W] in [0, 1]; 0 where the two agree.
@@ -54,8 +60,8 @@ class Gating:
         if self.normaliser is GateNormaliser.MAX:
             whole_b = flat_bn.amax(dim=1)
         else:
-            whole_b = torch.quantile(flat_bn, self.quantile, dim=1)
-        whole_b = whole_b.clamp(min=torch.finfo(torch.float32).tiny)
+            whole_b = flat_bn.quantile(self.quantile, dim=1)
+        whole_b = whole_b.clamp(min=_TINY)
         return (difference_bhw / whole_b[:, None, None]).clamp(max=1.0)
 
 
@@ -69,6 +75,6 @@ def latent_gate(gate_bhw: Tensor, factor: int) -> Tensor:
     return gate_bhw[:, None, ::factor, ::factor]
 
 
-def mix(gate_b1hw: Tensor, noised_bchw: Tensor, metric_bchw: Tensor) -> Tensor:
+def blend(gate_b1hw: Tensor, noised_bchw: Tensor, metric_bchw: Tensor) -> Tensor:
     """Return gate * noised + (1 - gate) * metric, [B, C, h, w]."""
     return gate_b1hw * noised_bchw + (1.0 - gate_b1hw) * metric_bchw

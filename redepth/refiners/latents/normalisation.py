@@ -1,4 +1,4 @@
-"""The frame of about [-1, 1] in which a diffusion model sees depth maps."""
+"""Depth maps normalised to about [-1, 1], as a diffusion model sees them."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ import torch
 from torch import Tensor
 
 QUANTILES = 0.02, 0.98
-# Of the median of |map|: a map that varies less has no frame of its own.
+# Of the median of |map|: a map that varies less has no range of its own.
 _SMALLEST_RELATIVE_RANGE = 1e-4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Frame:
+class Normalisation:
     """What -1 and 1 stand for in each map of a batch: float32 [B] each, low < high."""
 
     low_b: Tensor
     high_b: Tensor
 
-    def into(self, map_bhw: Tensor) -> Tensor:
-        """Return maps in the frame: low becomes -1, high becomes 1, nothing is clipped."""
+    def normalise(self, map_bhw: Tensor) -> Tensor:
+        """Return normalised maps: low becomes -1, high becomes 1, nothing is clipped."""
         low_b11, high_b11 = self.low_b[:, None, None], self.high_b[:, None, None]
         return 2.0 * (map_bhw - low_b11) / (high_b11 - low_b11) - 1.0
 
-    def back(self, framed_bhw: Tensor) -> Tensor:
+    def denormalise(self, normalised_bhw: Tensor) -> Tensor:
         """Return maps in their own unit again."""
         low_b11, high_b11 = self.low_b[:, None, None], self.high_b[:, None, None]
-        return low_b11 + (framed_bhw + 1.0) / 2.0 * (high_b11 - low_b11)
+        return low_b11 + (normalised_bhw + 1.0) / 2.0 * (high_b11 - low_b11)
 
 
-def whole_frame_of(map_bhw: Tensor) -> Frame:
-    """Return the frame from each map's smallest to its largest value.
+def minmax(map_bhw: Tensor) -> Normalisation:
+    """Return the normalisation from each map's smallest to its largest value.
 
     A map without range gets one of a unit's width around it.
 
@@ -39,14 +39,16 @@ def whole_frame_of(map_bhw: Tensor) -> Frame:
     """
     low_b, high_b = map_bhw.flatten(1).aminmax(dim=1)
     flat_b = high_b <= low_b
-    return Frame(torch.where(flat_b, low_b - 0.5, low_b), torch.where(flat_b, high_b + 0.5, high_b))
+    return Normalisation(
+        torch.where(flat_b, low_b - 0.5, low_b), torch.where(flat_b, high_b + 0.5, high_b)
+    )
 
 
-def frame_of(map_bhw: Tensor, valid_bhw: Tensor | None = None) -> Frame:
-    """Return the frame from the 2 % to the 98 % quantile of each map's valid pixels.
+def quantile_range(map_bhw: Tensor, valid_bhw: Tensor | None = None) -> Normalisation:
+    """Return the normalisation from the 2 % to the 98 % quantile of each map's valid pixels.
 
-    A map without range, or without a valid pixel, gets a frame of a tiny or unit width around it,
-    in which it is 0: nothing divides by zero.
+    A map without range, or without a valid pixel, gets a tiny or unit width around it, in which it
+    is 0: nothing divides by zero.
 
     Args:
         map_bhw: float32 [B, H, W].
@@ -62,7 +64,7 @@ def frame_of(map_bhw: Tensor, valid_bhw: Tensor | None = None) -> Frame:
     middle_b = (low_b + high_b) / 2.0
     least_b = torch.where(middle_b == 0, 1.0, middle_b.abs() * _SMALLEST_RELATIVE_RANGE)
     flat_b = high_b - low_b < least_b
-    return Frame(
+    return Normalisation(
         torch.where(flat_b, middle_b - least_b, low_b),
         torch.where(flat_b, middle_b + least_b, high_b),
     )
