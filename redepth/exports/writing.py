@@ -95,13 +95,15 @@ def begin_export(
         allow: roots of photographs, as `Labels.photographs` takes them.
 
     Raises:
-        ConfigError: no label fulfils the condition, labels of two kinds, another export lies at
-            `url`, a library that the format takes is not installed, or photographs are wanted and
-            none of them may be read.
+        ConfigError: no label fulfils the condition, labels of two kinds or without one of the
+            quantities, another export lies at `url`, a library that the format takes is not
+            installed, or photographs are wanted and none of them may be read.
     """
     chosen = (labels if request.where is None else labels.where(request.where)).with_maps()
     request.exporter.check()
-    facts = request.facts(_kind(chosen, request))
+    kind = _kind(chosen, request)
+    chosen.require_quantities(request.quantities)
+    facts = request.facts(kind, chosen.quantities)
     root = open_objects(url)
     said = _said(chosen, request, facts)
     _require_same(root, said)
@@ -109,12 +111,12 @@ def begin_export(
     photographs = labels.photographs(allow)
     if request.with_images:
         _require_allowed(photographs.allowed, table)
-    there = _remove_outdated(root, request, table)
+    there = _remove_outdated(root, request, facts, table)
     root.put(FACTS, _encoded({**said, "complete": False}))
     root.put(CATALOGUE, _parquet(table))
     pieces = pieces_of(table, request.exporter)
     objects = request.exporter.objects
-    missing = {p for p in set(pieces) if not there.issuperset(objects(p, request.contents))}
+    missing = {p for p in set(pieces) if not there.issuperset(objects(p, facts.contents))}
     pending = [position for position, piece in enumerate(pieces) if piece in missing]
     rows = tuple(chosen.rows(pending))
     return ExportPlan(url, request, chosen, photographs, facts, rows)
@@ -134,7 +136,7 @@ def write_pending(plan: ExportPlan, on_image: OnImage) -> Exported:
     num_lost = 0
     for shard, rows in groupby(plan.pending, key=lambda row: row.shard):
         items = read_items(
-            plan.labels, list(rows), plan.request.contents, plan.photographs, leave_out
+            plan.labels, list(rows), plan.facts.contents, plan.photographs, leave_out
         )
         num_lost += plan.request.exporter.write(root, str(shard), items, plan.facts, on_image)
     counts = dict(Counter(left_out.values()))
@@ -164,7 +166,9 @@ def _require_allowed(allowed: Allowed, table: pa.Table) -> None:
             raise ConfigError(f"no photograph may be read: {error}") from error
 
 
-def _remove_outdated(root: Objects, request: ExportRequest, table: pa.Table) -> set[str]:
+def _remove_outdated(
+    root: Objects, request: ExportRequest, facts: ExportFacts, table: pa.Table
+) -> set[str]:
     """Remove pieces that an earlier catalogue has otherwise; return the objects that are left."""
     before, there = _catalogue(root), written(root, request)
     exporter, marks = request.exporter, root.list(LEFT_OUT, ".json")
@@ -172,7 +176,7 @@ def _remove_outdated(root: Objects, request: ExportRequest, table: pa.Table) -> 
     if before is not None:
         again |= set(outdated(places(before, exporter), places(table, exporter)))
     for piece in again:
-        for name in there.intersection(exporter.objects(piece, request.contents)):
+        for name in there.intersection(exporter.objects(piece, facts.contents)):
             root.delete(name)
             there.remove(name)
     for mark in marks:  # once what it speaks of is gone

@@ -9,12 +9,12 @@ from datetime import datetime
 
 import numpy as np
 
-from redepth.evaluation.alignments import as_disparity
-from redepth.evaluation.bootstrap import MeanInterval
+from redepth.evaluation.comparing import ComparedSet, ImageComparison, LabelComparison
+from redepth.evaluation.scores import TITLES, resize_map
+from redepth.evaluation.tables import NO_VALUE, change_words, interval_words
 from redepth.geometry.alignment import fit_affine
-from redepth.judging.comparing import ComparedSet, ImageComparison, LabelComparison
-from redepth.judging.figures import TITLES, resize_map
-from redepth.judging.tables import NO_VALUE, change_words, interval_words
+from redepth.metrics.alignments import as_disparity
+from redepth.metrics.bootstrap import MeanInterval
 from redepth.redaction import shown
 from redepth.report.cards import Card, ComparedGroup, Fact, Gallery, Scale, aspect_of, file_name
 from redepth.report.charts import Chart, share_chart, unit_chart
@@ -100,9 +100,9 @@ def read_comparison(
         sets=tuple(_sets(found.first, found.second)),
         settings=found.settings,
         figures=tuple(
-            (TITLES[row.figure], interval_words(row.coarse), interval_words(row.refined),
+            (TITLES[row.metric], interval_words(row.coarse), interval_words(row.refined),
              change_words(row))
-            for row in found.figures
+            for row in found.rows
         ),
         images=tuple(_line(image) for image in found.images[:MAX_IMAGES_SHOWN]),
         num_images=len(found.images),

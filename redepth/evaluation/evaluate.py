@@ -1,0 +1,313 @@
+"""One set of labels against ground truth: every image, coarse and refined side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.dataset as pads
+
+from redepth.confidence import Cue, cues_of, range_of
+from redepth.datasets.depth_file import DepthFile
+from redepth.datasets.finding import find_ground_truth
+from redepth.datasets.ground_truth import BoolMap, GroundTruth, GroundTruthKind
+from redepth.datasets.pairing import Pairing, pair
+from redepth.errors import ConfigError
+from redepth.evaluation.scores import Doubles, Scores, align_map, resize_map, score_depth
+from redepth.metrics.alignments import Alignment
+from redepth.metrics.depth import error_factor, relative_error
+from redepth.metrics.sparsification import NUM_STEPS, Sparsification, sparsify
+from redepth.store.dataset import Dataset
+from redepth.store.reader import Labels, StoredLabel, open_labels
+from redepth.types import DepthKind, Outcome
+
+Floats = npt.NDArray[np.float32]
+
+SAMPLE_PIXELS = 2000  # of an image, for reliability: neighbours say the same
+NAMES_SHOWN = 5
+WITHIN = 1.25
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PixelSample:
+    """Up to 2000 scored pixels of a refined map at even distances.
+
+    Attributes:
+        confidence_n: float32 [N] in [0, 1], as stored.
+        cues: float32 [N] >= 0 each; see `redepth.confidence`.
+        factor_n: float32 [N] >= 1, max(d / t, t / d) of the aligned map.
+    """
+
+    confidence_n: Floats
+    cues: Mapping[Cue, Floats]
+    factor_n: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class DepthRange:
+    """Smallest, median and largest ground truth of the pixels that are scored."""
+
+    lowest: float
+    median: float
+    highest: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageScores:
+    """One image.
+
+    Attributes:
+        ground_truth: the file that it was measured against.
+        num_pixels: how many the protocol asks for.
+        coarse, refined: scores of both maps; equal for an image that fell back.
+        sparsification: of the refined map's AbsRel by the stored confidence; None without one.
+        pixels: for reliability; None without confidence.
+    """
+
+    id: str
+    uri: str
+    outcome: Outcome
+    ground_truth: str
+    kind: GroundTruthKind
+    unit: str
+    depth_range: DepthRange
+    num_pixels: int
+    coarse: Scores
+    refined: Scores
+    sparsification: Sparsification | None = field(default=None, repr=False)
+    pixels: PixelSample | None = field(default=None, repr=False)
+
+    @property
+    def ause(self) -> float:
+        """Area under the sparsification error, 1 for a random order; NaN without confidence."""
+        return float("nan") if self.sparsification is None else self.sparsification.ause
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelScores:
+    """A set of labels against ground truth.
+
+    Attributes:
+        labels: URL of the output.
+        recipe: its name.
+        untrained: a model's weights came from a seed: the scores are meaningless.
+        dataset_format, alignment: as asked for.
+        within: the factor that the stored confidence speaks of, where it is a fitted probability;
+            else 1.25.
+        images: those that could be measured, in the output's order.
+        unmeasured: reason by id of those that have ground truth and could not be measured.
+        unmatched: ids of labelled images without ground truth.
+        num_without_label: images that were rejected or failed.
+    """
+
+    labels: str
+    recipe: str
+    untrained: bool
+    dataset_format: str
+    alignment: Alignment
+    within: float
+    images: tuple[ImageScores, ...]
+    unmeasured: Mapping[str, str]
+    unmatched: tuple[str, ...]
+    num_without_label: int
+
+    @property
+    def kinds(self) -> tuple[GroundTruthKind, ...]:
+        """The kinds of ground truth; scores of different ones should not be averaged."""
+        return tuple(dict.fromkeys(image.kind for image in self.images))
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(image.unit for image in self.images))
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationInput:
+    """Which labels are evaluated against which ground truth: only names, cheap to pass on.
+
+    Attributes:
+        labels: URL of an output.
+        ground_truth: a folder in the format, or a list; see `find_ground_truth`.
+        partial: whether labels without ground truth are left out instead of refused.
+        where: a condition in SQL on the catalogue; the rest is as if it were not there.
+    """
+
+    labels: str
+    ground_truth: Path
+    dataset_format: str
+    partial: bool = False
+    where: str | None = None
+
+    @property
+    def summary(self) -> str:
+        return f"{self.labels} against {self.dataset_format}"
+
+    def open(self) -> tuple[Labels, Pairing]:
+        """Open the output and find the ground truth of its labels.
+
+        Raises:
+            ConfigError: no labels, no ground truth, or labels without it; see `pair_labels`.
+        """
+        opened = open_labels(self.labels)
+        chosen = opened if self.where is None else opened.where(self.where)
+        files = find_ground_truth(self.ground_truth, self.dataset_format)
+        return chosen, pair_labels(chosen, files, self.partial)
+
+
+def pair_labels(labels: Labels, files: Sequence[DepthFile], partial: bool) -> Pairing:
+    """Find the ground truth of every image that has a label.
+
+    Args:
+        partial: whether labels without ground truth are left out instead of refused.
+
+    Raises:
+        ConfigError: nothing pairs, or not everything does; names what has no match.
+    """
+    wanted = [outcome.value for outcome in Outcome if outcome.has_label]
+    table = labels.table(["id", "uri"], pads.field("outcome").isin(wanted))
+    uris = dict(zip(table["id"].to_pylist(), table["uri"].to_pylist(), strict=True))
+    found = pair(uris, files)
+    if not found.pairs or (found.unmatched and not partial):
+        raise ConfigError(_unmatched_words(found, uris, files))
+    return found
+
+
+def score_labels(
+    labels: Labels,
+    pairing: Pairing,
+    dataset_format: str,
+    alignment: Alignment,
+    on_scored: Callable[[], object] = lambda: None,
+) -> LabelScores:
+    """Measure every image that has ground truth, one after the other.
+
+    Args:
+        on_scored: called after each image, for a progress bar.
+
+    Raises:
+        ConfigError: ground truth that cannot be read, or an alignment that has no meaning here.
+    """
+    images, unmeasured = [], {}
+    for image_id, file in pairing.pairs.items():
+        try:
+            images.append(score_image(labels[image_id], file, alignment))
+        except ValueError as error:
+            unmeasured[image_id] = str(error)
+        on_scored()
+    outcomes = labels.count_outcomes()
+    return LabelScores(
+        labels=labels.url,
+        recipe=labels.dataset.recipe_name,
+        untrained=labels.dataset.untrained,
+        dataset_format=dataset_format,
+        alignment=alignment,
+        within=_within(labels.dataset),
+        images=tuple(images),
+        unmeasured=unmeasured,
+        unmatched=pairing.unmatched,
+        num_without_label=sum(n for outcome, n in outcomes.items() if not outcome.has_label),
+    )
+
+
+def score_image(label: StoredLabel, file: DepthFile, alignment: Alignment) -> ImageScores:
+    """Measure one image's maps.
+
+    Raises:
+        ConfigError: see `score_labels`.
+        ValueError: no pixel is known within crop and cap, or none can be compared.
+    """
+    row = label.row
+    if row.kind is None:
+        raise ValueError("its catalogue row does not say what its map means")
+    truth = file.read((row.image_height_px or 1, row.image_width_px or 1))
+    if not truth.mask_hw.any():
+        raise ValueError("no pixel of its ground truth is known within crop and cap")
+    coarse_hw = align_map(label.coarse, row.kind, truth, alignment)
+    refined_hw = align_map(label.refined, row.kind, truth, alignment)
+    sparsification, pixels = _confidence_scores(label, refined_hw, truth)
+    return ImageScores(
+        id=row.id,
+        uri=row.uri,
+        outcome=row.outcome,
+        ground_truth=str(file.path),
+        kind=truth.kind,
+        unit=truth.unit,
+        depth_range=_depth_range(truth),
+        num_pixels=int(truth.mask_hw.sum()),
+        coarse=score_depth(coarse_hw, truth),
+        refined=score_depth(refined_hw, truth),
+        sparsification=sparsification,
+        pixels=pixels,
+    )
+
+
+def _within(dataset: Dataset) -> float:
+    """Return the factor of a recipe's fitted confidence, 1.25 where it has none."""
+    within = dataset.recorded.confidence_within
+    return WITHIN if within is None else within
+
+
+def _depth_range(truth: GroundTruth) -> DepthRange:
+    low, middle, high = np.quantile(truth.map_hw[truth.mask_hw], (0.0, 0.5, 1.0))
+    return DepthRange(float(low), float(middle), float(high))
+
+
+def _confidence_scores(
+    label: StoredLabel, refined_hw: Doubles, truth: GroundTruth
+) -> tuple[Sparsification | None, PixelSample | None]:
+    """Compare the stored confidence with the error, where there is one."""
+    if not np.isfinite(label.confidence).any():
+        return None, None
+    confidence_hw = resize_map(label.confidence, truth.size_hw)
+    scored_hw = truth.mask_hw & np.isfinite(refined_hw) & np.isfinite(confidence_hw)
+    error_n = relative_error(refined_hw[scored_hw], truth.map_hw[scored_hw])
+    curves = None
+    if error_n.size >= NUM_STEPS and error_n.any():
+        curves = sparsify(error_n, -confidence_hw[scored_hw])
+    return curves, _sample(label, refined_hw, truth, scored_hw)
+
+
+def _sample(
+    label: StoredLabel,
+    refined_hw: Doubles,
+    truth: GroundTruth,
+    scored_hw: BoolMap,
+) -> PixelSample | None:
+    if not scored_hw.any() or not range_of(label.refined) > 0.0:
+        return None
+    step = -(-int(scored_hw.sum()) // SAMPLE_PIXELS)
+
+    def sampled(map_hw: npt.NDArray[np.floating]) -> Floats:
+        return resize_map(map_hw.astype(np.float32), truth.size_hw)[scored_hw][::step]
+
+    is_metric = label.row.kind is DepthKind.METRIC_DEPTH
+    cues = cues_of(label.spread, label.refined, label.coarse, is_metric=is_metric)
+    depth_n, true_n = refined_hw[scored_hw][::step], truth.map_hw[scored_hw][::step]
+    return PixelSample(
+        confidence_n=np.clip(sampled(label.confidence), 0.0, 1.0),
+        cues={cue: sampled(cues[cue]) for cue in Cue},
+        factor_n=error_factor(depth_n, true_n).astype(np.float32),
+    )
+
+
+def _unmatched_words(found: Pairing, uris: Mapping[str, str], files: Sequence[DepthFile]) -> str:
+    shown = "\n".join(f"  {uris[image_id]}" for image_id in found.unmatched[:NAMES_SHOWN])
+    if len(found.unmatched) > NAMES_SHOWN:
+        shown += f"\n  ... and {len(found.unmatched) - NAMES_SHOWN} more"
+    unused = next((file for file in files if file not in found.pairs.values()), None)
+    example = (
+        "" if unused is None else f"\nground truth without a label, for example: {unused.path}"
+    )
+    advice = (
+        "Ground truth is found by its image's file name and, where names repeat, by its folders; a "
+        ".csv with columns uri and ground_truth as --ground-truth states the pairs"
+    )
+    if found.pairs:
+        advice += "; --partial evaluates only the others"
+    return (
+        f"{len(found.unmatched)} of {len(uris)} labelled images have no ground truth among "
+        f"{len(files)} files:\n{shown}{example}\n{advice}"
+    )
