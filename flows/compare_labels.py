@@ -52,12 +52,15 @@ def compare_label_sets(
     return found
 
 
-def write_page(found: LabelComparison, first: str, second: str, page: Path) -> None:
-    """Write the page of a comparison that was made."""
-    drawn = read_comparison(found, open_labels(first), open_labels(second), datetime.now(UTC))
+def write_page(
+    found: LabelComparison, first: str, second: str, page: Path, allow: Sequence[str] = ()
+) -> None:
+    """Write the page of a comparison that was made; `allow` as `Labels.photographs` takes it."""
+    opened = open_labels(first), open_labels(second)
+    drawn = read_comparison(found, *opened, datetime.now(UTC), allow)
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(render_comparison(drawn), encoding="utf-8")
-    terminal.print_report(page, drawn.num_images, len(drawn.gallery.cards))
+    terminal.print_report(page, drawn.num_images, drawn.gallery)
 
 
 def _score_both(

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from flows import terminal
 from redepth.exports.request import ExportRequest
+from redepth.exports.writing import Exported
 from redepth.images.collection import canonical_uri
 from tasks.write_export import write_export
 
@@ -31,16 +32,15 @@ def export_labels(
     where: str | None = None,
     with_images: bool = False,
     settings: Mapping[str, Any] | None = None,
-) -> tuple[int, int]:
+    allow: Sequence[str] = (),
+) -> Exported:
     """Export what `out` does not hold yet; see `redepth export --help`.
 
     Args:
         labels: an output of label-images.
         out: where the export goes; any fsspec URL.
         format, quantities, where, with_images, settings: see `ExportRequest`.
-
-    Returns:
-        Images of the export, and pixels that its format cannot say.
+        allow: roots of photographs, as `Labels.photographs` takes them.
     """
     request = ExportRequest(format, tuple(quantities), where, with_images, settings or {})
     columns = (
@@ -56,4 +56,5 @@ def export_labels(
             canonical_uri(out),
             request,
             lambda total, done: progress.update(bar, total=total, completed=done),
+            tuple(allow),
         )

@@ -166,7 +166,7 @@ def _run(
             _label(plan, out, recipe, pool, progress, lease)
         # Another run may have done what was left: its report is the one to stay.
         lease.require()
-        report = publish_report(out, recipe, plan, progress.outcomes)
+        report = publish_report(out, recipe, plan, progress.outcomes, allowed)
         page.end(report.page)
     return report
 

@@ -13,8 +13,10 @@ from rich.table import Table
 
 from redepth.config import Deployment, Recipe
 from redepth.costing import CostEstimate
+from redepth.exports.writing import Exported
 from redepth.printable import one_line
 from redepth.redaction import shown
+from redepth.report.cards import Gallery
 from redepth.store.cleaning import Leftover
 from redepth.store.planning import Plan
 from redepth.store.reader import OutputSummary
@@ -143,15 +145,16 @@ def print_status(where: str, summary: OutputSummary, troubles: Sequence[LabelRow
         out.print(UNTRAINED)
 
 
-def print_row(row: LabelRow, png: Path) -> None:
-    """Show one line of the catalogue, and where its picture was written."""
+def print_row(row: LabelRow, png: Path, unread: str | None = None) -> None:
+    """Show one line of the catalogue, where its picture was written, and what is not on it."""
     facts = []
     for field in fields(row):
         value = getattr(row, field.name)
         if value is not None:
             words = f"{value:.4g}" if isinstance(value, float) else str(value)
             facts.append((field.name, words))
-    _print_facts([*facts, ("picture", str(png))])
+    left_out = [] if unread is None else [("not shown", f"the photograph: {unread}")]
+    _print_facts([*facts, ("picture", str(png)), *left_out])
 
 
 def print_cloud(cloud: PointCloud, points: Path | None, view: Path | None) -> None:
@@ -163,16 +166,21 @@ def print_cloud(cloud: PointCloud, points: Path | None, view: Path | None) -> No
     _print_facts(facts)
 
 
-def print_export(where: str, num_images: int, num_lost: int) -> None:
-    """Say where an export is and what describes it, and what did not fit into it."""
+def print_export(where: str, exported: Exported) -> None:
+    """Say where an export is and what describes it, and what is not in it."""
     root = where.rstrip("/")
     facts = [
-        ("exported", f"{_images(num_images)} in {where}"),
+        ("exported", f"{_images(exported.num_images)} in {where}"),
         ("what it says", f"{root}/export.json: kind, unit, scale, invalid, precision"),
         ("catalogue", f"{root}/catalogue.parquet"),
     ]
-    if num_lost:
-        words = f"{_count(num_lost, 'pixel')} beyond what the format can say; another --set or"
+    for reason, number in exported.left_out.items():
+        words = f"{_images(number)}, the photograph {reason}: {root}/left-out; run again to retry"
+        facts.append(("left out", words))
+    if exported.num_lost:
+        words = (
+            f"{_count(exported.num_lost, 'pixel')} beyond what the format can say; another --set or"
+        )
         facts.append(("invalid", f"{words} --format (npy and exr are exact), and another --out"))
     _print_facts(facts)
 
@@ -211,11 +219,12 @@ def print_leftovers(where: str, leftovers: Sequence[Leftover], *, removed: bool)
         out.print(f"Nothing is left over in {_plain(where)}.")
 
 
-def print_report(page: Path, num_images: int, num_shown: int) -> None:
-    """Say where a page was written, and what is on it."""
-    size_bytes = page.stat().st_size
+def print_report(page: Path, num_images: int, gallery: Gallery) -> None:
+    """Say where a page was written, what is on it, and which photographs are not."""
+    size_bytes, num_shown = page.stat().st_size, len(gallery.cards)
     words = f"{_images(num_images)}, {_count(num_shown, 'picture')}, {size_bytes / 1e6:.1f} MB"
-    _print_facts([("report", str(page)), ("of", words)])
+    left_out = [] if gallery.unread is None else [("without", gallery.unread)]
+    _print_facts([("report", str(page)), ("of", words), *left_out])
 
 
 def print_deployed(name: str, wanted: Deployment) -> None:

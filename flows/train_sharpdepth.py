@@ -69,5 +69,5 @@ def _open_pictures(url: str) -> tuple[Samples, CoarseMaps]:
     from redepth.store.reader import open_labels
 
     labels = open_labels(url)
-    pictures = LabelledPictures(labels, labels.dataset.recorded.decoding)
+    pictures = LabelledPictures(labels, labels.photographs())
     return pictures, pictures.coarse_map

@@ -13,7 +13,25 @@ class ConfigError(RedepthError):
 
 
 class ImageRejected(RedepthError):
-    """This file is not a usable photograph: record the reason and go on with the others."""
+    """This file is not a usable photograph: record the reason and go on with the others.
+
+    Attributes:
+        summary: what a count of such files says.
+    """
+
+    summary = "cannot be read"
+
+
+class PhotographChanged(ImageRejected):
+    """Not the file that was labelled: its label says nothing of it. Label it again."""
+
+    summary = "changed since it was labelled"
+
+
+class PhotographNotAllowed(ImageRejected):
+    """It lies where nothing may be read: allow its root, or leave it out."""
+
+    summary = "lies where nothing may be read (--allow)"
 
 
 class RefinementFailed(RedepthError):

@@ -23,6 +23,7 @@ from redepth.errors import ConfigError, ImageRejected, RefinementFailed
 from redepth.images.allowed import ANYTHING, Allowed
 from redepth.images.camera import Focal, known_focal
 from redepth.images.decode import read_image, resize
+from redepth.images.locator import blank_row, relocated
 from redepth.quantities import CONFIDENCE, SPREAD, VALID
 from redepth.reach import Reached, within_reach
 from redepth.redaction import recorded
@@ -144,21 +145,13 @@ class Labeller:
 
     def _blank_row(self, ref: ImageRef) -> LabelRow:
         """Start a row with what is known before a byte is read; failed until proved otherwise."""
-        return LabelRow(
-            id=ref.id,
-            uri=ref.uri,
-            outcome=Outcome.FAILED,
-            size_bytes=ref.size_bytes,
-            version=ref.version,
-            device=self.device,
-            untrained=any(card.untrained for card in self.cards),
-        )
+        untrained = any(card.untrained for card in self.cards)
+        return replace(blank_row(ref, Outcome.FAILED), device=self.device, untrained=untrained)
 
 
 def _for_another(row: LabelRow, label: Label) -> Label:
     """Give a label to another file with the same bytes: all but what the file's own row says."""
-    own = {name: getattr(row, name) for name in ("id", "uri", "size_bytes", "version")}
-    return replace(label, row=replace(label.row, **own))
+    return replace(label, row=relocated(label.row, row))
 
 
 def load_labeller(settings: LabelSettings, allowed: Allowed = ANYTHING) -> Labeller:

@@ -248,6 +248,7 @@ class LabelRow:
     reason: str | None = None
     size_bytes: int | None = None
     version: str | None = None
+    offset_bytes: int | None = None
     sha256: str | None = None
     file_format: str | None = None
     decode_notes: str | None = None

@@ -19,6 +19,8 @@ from prefect.artifacts import (
 from prefect.cache_policies import NO_CACHE
 
 from redepth.config import Recipe
+from redepth.images.allowed import ANYTHING, Allowed
+from redepth.images.locator import Photographs
 from redepth.printable import code_span, one_line
 from redepth.redaction import shown
 from redepth.report.figures import CatalogueFigures, Group, read_figures
@@ -66,25 +68,36 @@ class RunReport:
     retries=2,
     retry_condition_fn=worth_retrying,
 )
-def publish_report(out: str, recipe: Recipe, plan: Plan, new: Mapping[Outcome, int]) -> RunReport:
-    """Count outcomes, write the report's page and a contact sheet, and publish what they say."""
+def publish_report(
+    out: str,
+    recipe: Recipe,
+    plan: Plan,
+    new: Mapping[Outcome, int],
+    allowed: Allowed = ANYTHING,
+) -> RunReport:
+    """Count outcomes, write the report's page and a contact sheet, and publish what they say.
+
+    Args:
+        allowed: what the run may read of photographs.
+    """
     if plan.manifest is None:
         with shown_if_possible():
             _publish_nothing_to_do(out, plan)
         return RunReport(plan.outcomes, new)
     committed_images(open_objects(out), keep_index=True)  # for the next plan
     # The output's own first: a server that is gone keeps the artifacts waiting, not the report.
-    html = _write_page(out, recipe, plan.manifest, new)
+    photographs = Photographs(recipe.labels.decoding, allowed)
+    html = _write_page(out, recipe, plan.manifest, new, photographs)
     page = store_report(out, plan.manifest, "index.html", html)
     labels, figures = open_labels(out), read_figures(out)
-    sheet = _draw_sheet(labels, recipe)
+    sheet = _draw_sheet(labels, recipe, photographs)
     contact_sheet = None
     if sheet is not None:
         contact_sheet = store_report(out, plan.manifest, "contact-sheet.png", sheet)
     with shown_if_possible():
         _publish_outcomes(figures)
         _publish_link(page)
-        _publish_worst(labels, figures, recipe)
+        _publish_worst(labels, figures, recipe, photographs)
         if sheet is not None:
             _publish_sheet(sheet, recipe, page)
     return RunReport(figures.outcomes, new, contact_sheet, page)
@@ -121,7 +134,9 @@ def _publish_link(page: str) -> None:
         create_link_artifact(page, link_text="The report", key="report")
 
 
-def _publish_worst(labels: Labels, figures: CatalogueFigures, recipe: Recipe) -> None:
+def _publish_worst(
+    labels: Labels, figures: CatalogueFigures, recipe: Recipe, photographs: Photographs
+) -> None:
     """Show the labels that a person should look at first."""
     sections = []
     for group in (Group.CHANGED, Group.UNSURE):
@@ -129,7 +144,7 @@ def _publish_worst(labels: Labels, figures: CatalogueFigures, recipe: Recipe) ->
         if group is Group.CHANGED and not figures.drift.total:
             continue
         ids = figures.chosen[group]["id"].to_pylist()[:NUM_WORST]
-        pictures = [fetch_picture(labels[image_id], recipe.labels.decoding) for image_id in ids]
+        pictures = [fetch_picture(labels[image_id], photographs) for image_id in ids]
         if pictures:
             sheet = _small(draw_contact_sheet(pictures, f"{recipe.name}: {group.words}"))
             sections.append(f"### {group.words.capitalize()}\n\n{_named(pictures)}\n\n{sheet}")
@@ -156,21 +171,27 @@ def _small(png: bytes) -> str:
     return f"![pictures](data:image/png;base64,{base64.b64encode(png).decode()})"
 
 
-def _write_page(out: str, recipe: Recipe, manifest: str, new: Mapping[Outcome, int]) -> bytes:
+def _write_page(
+    out: str,
+    recipe: Recipe,
+    manifest: str,
+    new: Mapping[Outcome, int],
+    photographs: Photographs,
+) -> bytes:
     """Make the page; a run lasts from its plan to here."""
     now = datetime.now(UTC)
     run = RunFacts(sum(new.values()), (now - planned_at(manifest)).total_seconds())
-    return render_page(read_page(out, recipe.run.cost, now, run)).encode()
+    return render_page(read_page(out, recipe.run.cost, now, run, photographs)).encode()
 
 
-def _draw_sheet(labels: Labels, recipe: Recipe) -> bytes | None:
+def _draw_sheet(labels: Labels, recipe: Recipe, photographs: Photographs) -> bytes | None:
     """Draw labels at even distances through the output; None where no image has one."""
     with_label = [outcome.value for outcome in Outcome if outcome.has_label]
     ids = labels.table(["id"], pads.field("outcome").isin(with_label))["id"].to_pylist()
     chosen = [labels[image_id] for image_id in spread_evenly(sorted(ids), NUM_PICTURES)]
     if not chosen:
         return None
-    pictures = [fetch_picture(label, recipe.labels.decoding) for label in chosen]
+    pictures = [fetch_picture(label, photographs) for label in chosen]
     return draw_contact_sheet(pictures, f"{recipe.name}: {len(chosen)} of {len(ids)} labels")
 
 

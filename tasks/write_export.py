@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.tasks import exponential_backoff
 
 from redepth.exports.request import ExportRequest
-from redepth.exports.writing import begin_export, write_pending
+from redepth.exports.writing import Exported, begin_export, write_pending
 from redepth.store.reader import open_labels
 from tasks.retrying import worth_retrying
 
@@ -26,14 +26,14 @@ OnProgress = Callable[[int, int], None]
     retry_condition_fn=worth_retrying,
 )
 def write_export(
-    labels: str, out: str, request: ExportRequest, on_progress: OnProgress
-) -> tuple[int, int]:
-    """Export labels into `out`; what an earlier attempt wrote is left alone.
-
-    Returns:
-        Images of the export, and pixels that its format cannot say.
-    """
-    plan = begin_export(open_labels(labels), out, request)
+    labels: str,
+    out: str,
+    request: ExportRequest,
+    on_progress: OnProgress,
+    allow: Sequence[str] = (),
+) -> Exported:
+    """Export labels into `out`; what an earlier attempt wrote is left alone."""
+    plan = begin_export(open_labels(labels), out, request, allow)
     total, done = len(plan.labels), plan.num_done
     on_progress(total, done)
 
@@ -42,6 +42,8 @@ def write_export(
         done += 1
         on_progress(total, done)
 
-    num_lost = write_pending(plan, count)
+    exported = write_pending(plan, count)
     get_run_logger().info("%d images, %d of them written now", total, len(plan.pending))
-    return total, num_lost
+    for reason, number in exported.left_out.items():
+        get_run_logger().warning("%d images are left out: the photograph %s", number, reason)
+    return exported

@@ -148,7 +148,7 @@ def test_a_value_beyond_the_stated_range_is_a_problem(labels: Labels, tmp_path: 
 @pytest.mark.parametrize("format", exporters.own)
 def test_every_export_takes_it(format: str, labels: Labels, tmp_path: Path) -> None:
     names = ("normals", "faces", "valid")
-    assert export_labels(labels, str(tmp_path), ExportRequest(format, names)) == 0
+    assert export_labels(labels, str(tmp_path), ExportRequest(format, names)).num_lost == 0
     export = open_export(str(tmp_path))
     described = export.facts["quantities"]["normals"]
     assert described["channels"] == 3 and described["kind"] == NORMALS.meaning
@@ -171,12 +171,13 @@ def test_torch_gets_channels_first_and_codes_as_they_are(labels: Labels) -> None
 
 
 def test_pictures_and_pages_show_it(labels: Labels) -> None:
-    decoding = labels.dataset.recorded.decoding
-    picture = fetch_picture(labels["a"], decoding)
+    photographs = labels.photographs(["/"])
+    picture = fetch_picture(labels["a"], photographs)
     assert {quantity.name for quantity in picture.extra} == {"normals", "faces"}
     shown = [layer.name for layer in layers_of(picture)]
     assert {"normals", "faces"} <= set(shown) and "valid" not in shown
-    assert "valid" in {q.name for q in fetch_picture(labels["a"], decoding, also=["valid"]).extra}
+    more = fetch_picture(labels["a"], photographs, also=["valid"])
+    assert [quantity.name for quantity in more.extra] == ["valid", "faces", "normals"]
     assert draw_label(picture).startswith(b"\x89PNG")
 
 

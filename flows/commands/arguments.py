@@ -71,6 +71,15 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; may be given again."),
 ]
+AllowPhotographs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow",
+        metavar="ROOT",
+        help="Where photographs may be read, beside files of this machine and the labels' own "
+        "bucket or host: s3://bucket/photos, https://example.org; may be given again.",
+    ),
+]
 Limit = Annotated[int | None, typer.Option(min=1, help="Look at the first N photographs only.")]
 RetryOption = Annotated[
     list[Retry] | None,

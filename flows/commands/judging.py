@@ -10,6 +10,7 @@ import typer
 from flows import terminal
 from flows.commands.arguments import (
     AlignOption,
+    AllowPhotographs,
     DatasetFormat,
     FirstLabelsUrl,
     GroundTruthPath,
@@ -123,10 +124,11 @@ def compare(
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A page of both, side by side.")
     ] = None,
+    allow: AllowPhotographs = None,
 ) -> None:
     """Compare two sets of labels of one collection, image by image."""
     from flows.compare_labels import compare_label_sets, write_page
 
     found = compare_label_sets(first, second, ground_truth, dataset_format, align, partial, out)
     if html is not None:
-        write_page(found, first, second, html)
+        write_page(found, first, second, html, allow or ())

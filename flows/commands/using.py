@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from flows import terminal
-from flows.commands.arguments import ExportOut, LabelsUrl, Overrides, values_of
+from flows.commands.arguments import AllowPhotographs, ExportOut, LabelsUrl, Overrides, values_of
 from flows.embedded_server import quieten_prefect, start_prefect_server
 from redepth.config import Cost, load_recipe, shipped_recipes
 from redepth.errors import ConfigError
@@ -79,6 +79,7 @@ def show(
     also: Annotated[
         str, typer.Option(metavar="NAMES", help="Further maps to draw, e.g. spread,valid.")
     ] = "",
+    allow: AllowPhotographs = None,
 ) -> None:
     """Draw one label: photograph, coarse, refined, confidence. Metric ones as points too."""
     from redepth.report.gallery import fetch_picture
@@ -90,10 +91,9 @@ def show(
     row = found.row
     if not row.outcome.has_label:
         raise ConfigError(f"{row.id} has no label to draw: {row.outcome.words}, {row.reason}")
-    decoding = opened.dataset.recorded.decoding
     names = tuple(name.strip() for name in also.split(",") if name.strip())
     opened.require_quantities(names or ("refined",))
-    picture = fetch_picture(found, decoding, also=names)
+    picture = fetch_picture(found, opened.photographs(allow or ()), also=names)
     if points is not None or view is not None:
         from redepth.exports.ply import write_ply
         from redepth.report.clouds import cloud_of, draw_cloud
@@ -106,7 +106,7 @@ def show(
             write_ply(points, cloud)
         terminal.print_cloud(cloud, points, view)
     png.write_bytes(draw_label(picture))
-    terminal.print_row(row, png)
+    terminal.print_row(row, png, None if picture.unread is None else picture.unread.reason)
 
 
 def _chosen_focal(focal_px: float | None, fov_deg: float | None, width_px: int) -> float | None:
@@ -143,19 +143,22 @@ def report(
         typer.Option("--recipe", "-r", help="Whose prices; default: the one of the labels."),
     ] = None,
     settings: Overrides = None,
+    allow: AllowPhotographs = None,
 ) -> None:
     """Write a page of the labels: figures, gallery, provenance. One file, opened by any browser."""
     from datetime import UTC, datetime
 
     from redepth.report.page import render_page
     from redepth.report.page_data import read_page
-    from redepth.store.dataset import read_dataset
+    from redepth.store.reader import open_labels
 
-    cost = _cost_settings(read_dataset(labels).recipe_name, recipe, tuple(settings or ()))
-    page = read_page(labels, cost, datetime.now(UTC))
+    opened = open_labels(labels)
+    cost = _cost_settings(opened.dataset.recipe_name, recipe, tuple(settings or ()))
+    photographs = opened.photographs(allow or ())
+    page = read_page(labels, cost, datetime.now(UTC), photographs=photographs)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(render_page(page), encoding="utf-8")
-    terminal.print_report(out, page.num_images, len(page.gallery.cards))
+    terminal.print_report(out, page.num_images, page.gallery)
 
 
 @app.command(
@@ -192,6 +195,7 @@ def export(
             "--set", metavar="KEY=VALUE", help=f"Of the format, may be given again: {_settings()}."
         ),
     ] = None,
+    allow: AllowPhotographs = None,
 ) -> None:
     """Write labels in another format. Run it again to go on: what is there is left alone."""
     from redepth.store.conditions import check_condition
@@ -207,10 +211,10 @@ def export(
     from flows.export_labels import export_labels
 
     start_prefect_server()
-    num_images, num_lost = export_labels(
-        labels, out, format, quantities, where, with_images, values
+    exported = export_labels(
+        labels, out, format, quantities, where, with_images, values, allow or ()
     )
-    terminal.print_export(out, num_images, num_lost)
+    terminal.print_export(out, exported)
 
 
 def _cost_settings(recorded: str, recipe: str | None, overrides: tuple[str, ...]) -> Cost:

@@ -46,6 +46,7 @@ from redepth.cluster.session import num_actors_that_fit
 from redepth.config import Recipe, Storage
 from redepth.errors import ConfigError, RunStopped, TransientError
 from redepth.images.allowed import ANYTHING, Allowed
+from redepth.images.locator import blank_row
 from redepth.redaction import recorded
 from redepth.store.manifest import ShardPlan
 from redepth.store.shards import ShardCommit
@@ -392,16 +393,7 @@ class ActorPool:
     def _fail(self, call: _Call, said: str) -> None:
         reason = recorded(said)
         logger.warning("image %s failed: %s", call.image.id, reason)
-        image = call.image
-        row = LabelRow(
-            id=image.id,
-            uri=image.uri,
-            outcome=Outcome.FAILED,
-            reason=reason,
-            size_bytes=image.size_bytes,
-            version=image.version,
-            attempts=call.attempts,
-        )
+        row = replace(blank_row(call.image, Outcome.FAILED), reason=reason, attempts=call.attempts)
         metrics.count(row)  # what an actor returns, it counts itself
         self._resolve(call, row)
 

@@ -3,35 +3,47 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
 from PIL import Image
 
-from redepth.config import Decoding
 from redepth.errors import ImageRejected
 from redepth.exports.items import Item
 from redepth.exports.part import Contents
-from redepth.images.decode import read_image, resize
+from redepth.images.decode import resize
+from redepth.images.locator import Photographs
 from redepth.store.reader import Labels
-from redepth.types import ImageRef, LabelRow
+from redepth.types import LabelRow
 
 _MAPS_PER_READ = 16
 
+OnLeftOut = Callable[[LabelRow, ImageRejected], None]
 
-def read_items(labels: Labels, rows: Sequence[LabelRow], contents: Contents) -> Iterator[Item]:
+
+def read_items(
+    labels: Labels,
+    rows: Sequence[LabelRow],
+    contents: Contents,
+    photographs: Photographs,
+    on_left_out: OnLeftOut,
+) -> Iterator[Item]:
     """Read rows' maps and photographs in their order, neighbours of a shard together.
 
-    Raises:
-        ImageRejected: a photograph is wanted and not there any more; names it.
+    Args:
+        on_left_out: is told of an image whose photograph is wanted and is not the one that was
+            labelled, or cannot be read; the image is left out.
     """
-    decoding = labels.dataset.recorded.decoding
     for run in _runs(rows):
         columns = [labels.read_run(run, quantity.name) for quantity in contents.quantities]
         for row, *stored in zip(run, *columns, strict=True):
             named = zip(contents.quantities, stored, strict=True)
             maps = {quantity: values.astype(quantity.in_memory) for quantity, values in named}
-            image = _photograph(row, decoding) if contents.with_images else None
+            try:
+                image = _photograph(row, photographs) if contents.with_images else None
+            except ImageRejected as error:
+                on_left_out(row, error)
+                continue
             yield Item(row, maps, image)
 
 
@@ -48,15 +60,8 @@ def _place(row: LabelRow) -> int:
     return row.array_index
 
 
-def _photograph(row: LabelRow, decoding: Decoding) -> bytes:
-    try:
-        image = read_image(ImageRef(row.id, row.uri), decoding)
-    except ImageRejected as error:
-        raise ImageRejected(
-            f"{row.id}: its photograph cannot be exported: {error}; export without images, "
-            "or leave it out by a condition"
-        ) from error
+def _photograph(row: LabelRow, photographs: Photographs) -> bytes:
     file = io.BytesIO()
-    rgb_hw3 = resize(image.rgb_hw3, row.height_px or 0, row.width_px or 0)
+    rgb_hw3 = resize(photographs.open(row).rgb_hw3, row.height_px or 0, row.width_px or 0)
     Image.fromarray(rgb_hw3).save(file, format="PNG")
     return file.getvalue()

@@ -1,33 +1,43 @@
 """Writing an export: what is there is left alone, and nothing is there before it is whole.
 
-export.json (incomplete) -> catalogue.parquet -> pieces -> export.json (complete)
+export.json (incomplete) -> catalogue.parquet -> pieces -> catalogue.parquet, export.json (complete)
+
+Where photographs are wanted, an image whose photograph is not the one that was labelled is left
+out. left-out/NAME.json says so before its piece is there; a later call tries such a piece again.
 """
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from redepth import __version__
 from redepth.config import differences
-from redepth.errors import ConfigError
-from redepth.exports.part import ExportFacts, OnImage
+from redepth.errors import ConfigError, ImageRejected, PhotographNotAllowed
+from redepth.exports.items import file_name
+from redepth.exports.part import ExportFacts, ExportFormat, OnImage
 from redepth.exports.pieces import outdated, pieces_of, places, written
 from redepth.exports.request import ExportRequest
 from redepth.exports.source import read_items
+from redepth.images.allowed import Allowed
+from redepth.images.locator import Photographs
 from redepth.store.objects import Objects, open_objects
 from redepth.store.reader import Labels
 from redepth.types import DepthKind, LabelRow
 
 FACTS = "export.json"
 CATALOGUE = "catalogue.parquet"
+LEFT_OUT = "left-out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +46,7 @@ class ExportPlan:
 
     Attributes:
         labels: those it holds when it is done, each with maps.
+        photographs: opens theirs.
         facts: what holds for every image of it.
         pending: rows of the images whose pieces are not written yet, shard by shard.
     """
@@ -43,6 +54,7 @@ class ExportPlan:
     url: str
     request: ExportRequest
     labels: Labels
+    photographs: Photographs
     facts: ExportFacts
     pending: tuple[LabelRow, ...]
 
@@ -51,20 +63,41 @@ class ExportPlan:
         return len(self.labels) - len(self.pending)
 
 
-def export_labels(labels: Labels, url: str, request: ExportRequest) -> int:
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What an export holds.
+
+    Attributes:
+        num_lost: pixels of the pieces written now that the format cannot say.
+        left_out: images whose photographs could not be read, by reason.
+    """
+
+    num_images: int
+    num_lost: int
+    left_out: Mapping[str, int]
+
+
+def export_labels(
+    labels: Labels, url: str, request: ExportRequest, allow: Sequence[str] = ()
+) -> Exported:
     """Write an export, or what an earlier call left of it; see `begin_export`, `write_pending`."""
-    return write_pending(begin_export(labels, url, request), lambda: None)
+    return write_pending(begin_export(labels, url, request, allow), lambda: None)
 
 
-def begin_export(labels: Labels, url: str, request: ExportRequest) -> ExportPlan:
+def begin_export(
+    labels: Labels, url: str, request: ExportRequest, allow: Sequence[str] = ()
+) -> ExportPlan:
     """Choose the labels, write what describes them, and find out what is left to do.
 
     Pieces of labels that changed since, or are gone, are removed first.
 
+    Args:
+        allow: roots of photographs, as `Labels.photographs` takes them.
+
     Raises:
         ConfigError: no label fulfils the condition, labels of two kinds or without one of the
-            quantities, another export lies at `url`, or a library that the format takes is not
-            installed.
+            quantities, another export lies at `url`, a library that the format takes is not
+            installed, or photographs are wanted and none of them may be read.
     """
     chosen = (labels if request.where is None else labels.where(request.where)).with_maps()
     request.exporter.check()
@@ -75,6 +108,9 @@ def begin_export(labels: Labels, url: str, request: ExportRequest) -> ExportPlan
     said = _said(chosen, request, facts)
     _require_same(root, said)
     table = chosen.table()
+    photographs = labels.photographs(allow)
+    if request.with_images:
+        _require_allowed(photographs.allowed, table)
     there = _remove_outdated(root, request, facts, table)
     root.put(FACTS, _encoded({**said, "complete": False}))
     root.put(CATALOGUE, _parquet(table))
@@ -82,26 +118,51 @@ def begin_export(labels: Labels, url: str, request: ExportRequest) -> ExportPlan
     objects = request.exporter.objects
     missing = {p for p in set(pieces) if not there.issuperset(objects(p, facts.contents))}
     pending = [position for position, piece in enumerate(pieces) if piece in missing]
-    return ExportPlan(url, request, chosen, facts, tuple(chosen.rows(pending)))
+    rows = tuple(chosen.rows(pending))
+    return ExportPlan(url, request, chosen, photographs, facts, rows)
 
 
-def write_pending(plan: ExportPlan, on_image: OnImage) -> int:
-    """Write the missing pieces, and say that the export is complete.
-
-    Returns:
-        Pixels of the pieces written here that the format cannot say.
-
-    Raises:
-        ImageRejected: a photograph is wanted and not there any more.
-    """
+def write_pending(plan: ExportPlan, on_image: OnImage) -> Exported:
+    """Write the missing pieces, and say that the export is complete."""
     root = open_objects(plan.url)
+    left_out: dict[str, str] = {}
+
+    def leave_out(row: LabelRow, error: ImageRejected) -> None:
+        said = {"id": row.id, "reason": error.summary, "error": str(error)}
+        root.put(f"{LEFT_OUT}/{file_name(row.id)}.json", _encoded(said))
+        left_out[row.id] = error.summary
+        on_image()
+
     num_lost = 0
     for shard, rows in groupby(plan.pending, key=lambda row: row.shard):
-        items = read_items(plan.labels, list(rows), plan.facts.contents)
+        contents = plan.facts.contents
+        items = read_items(plan.labels, list(rows), contents, plan.photographs, leave_out)
         num_lost += plan.request.exporter.write(root, str(shard), items, plan.facts, on_image)
+    counts = dict(Counter(left_out.values()))
+    num_images = len(plan.labels) - len(left_out)
+    _complete(root, plan, left_out, {"num_images": num_images, "left_out": counts})
+    return Exported(num_images, num_lost, counts)
+
+
+def _complete(
+    root: Objects, plan: ExportPlan, left_out: Mapping[str, str], held: Mapping[str, object]
+) -> None:
+    if left_out:
+        table = plan.labels.table()
+        is_out = pc.is_in(table["id"], value_set=pa.array(left_out, pa.string()))
+        root.put(CATALOGUE, _parquet(table.filter(pc.invert(is_out))))
     said = _said(plan.labels, plan.request, plan.facts)
-    root.put(FACTS, _encoded({**said, "complete": True}))
-    return num_lost
+    root.put(FACTS, _encoded({**said, **held, "complete": True}))
+
+
+def _require_allowed(allowed: Allowed, table: pa.Table) -> None:
+    """Refuse an export with photographs of which none may be read."""
+    uris = table["uri"].to_pylist()
+    if not any(allowed.allows(uri) for uri in uris):
+        try:
+            allowed.require(uris[0])
+        except PhotographNotAllowed as error:
+            raise ConfigError(f"no photograph may be read: {error}") from error
 
 
 def _remove_outdated(
@@ -109,13 +170,26 @@ def _remove_outdated(
 ) -> set[str]:
     """Remove pieces that an earlier catalogue has otherwise; return the objects that are left."""
     before, there = _catalogue(root), written(root, request)
+    exporter, marks = request.exporter, root.list(LEFT_OUT, ".json")
+    again = _left_out_before(exporter, table, marks)
     if before is not None:
-        exporter = request.exporter
-        for piece in outdated(places(before, exporter), places(table, exporter)):
-            for name in there.intersection(exporter.objects(piece, facts.contents)):
-                root.delete(name)
-                there.remove(name)
+        again |= set(outdated(places(before, exporter), places(table, exporter)))
+    for piece in again:
+        for name in there.intersection(exporter.objects(piece, facts.contents)):
+            root.delete(name)
+            there.remove(name)
+    for mark in marks:  # once what it speaks of is gone
+        root.delete(mark)
     return there
+
+
+def _left_out_before(exporter: ExportFormat, table: pa.Table, marks: Iterable[str]) -> set[str]:
+    """Name the pieces that an earlier call wrote without one of their images."""
+    names = {PurePosixPath(mark).stem for mark in marks}
+    if not names:
+        return set()
+    pieces = zip(table["id"].to_pylist(), pieces_of(table, exporter), strict=True)
+    return {piece for image_id, piece in pieces if file_name(image_id) in names}
 
 
 def _kind(labels: Labels, request: ExportRequest) -> DepthKind:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from redepth.errors import ConfigError, ImageRejected
+from redepth.errors import ConfigError, PhotographNotAllowed
 from redepth.images.list_files import is_list
 from redepth.images.opening import WEB, Host, web_hosts
 from redepth.images.uris import canonical_uri, has_wildcards, is_local, parent_uri, protocol_of
@@ -34,15 +34,19 @@ class Allowed:
     Attributes:
         roots: canonical folders, prefixes, origins (`https://host`) and schemes (`s3://`); None
             where redepth has found the names itself.
+        who: names what is read, for messages.
+        how: allows more, for messages.
     """
 
     roots: tuple[str, ...] | None
+    who: str = "a list"
+    how: str = "--allow ROOT, or in run.sources.allow"
 
     def require(self, uri: str) -> None:
         """Refuse a canonical uri that is not below a root, by every link of it.
 
         Raises:
-            ImageRejected: names the uri, the roots, and where to allow more.
+            PhotographNotAllowed: names the uri, the roots, and where to allow more.
         """
         if self.roots is None:
             return
@@ -50,17 +54,27 @@ class Allowed:
         for link in inside:
             protocol = link.partition("://")[0].lower()
             if protocol not in _INSIDE:
-                raise ImageRejected(
-                    f"{shown(uri)}: a list may name parts of {', '.join(_INSIDE)} files, and "
+                raise PhotographNotAllowed(
+                    f"{shown(uri)}: {self.who} may name parts of {', '.join(_INSIDE)} files, and "
                     f"{protocol!r} is none of them; name the file itself"
                 )
         if len(inside) > 1:
-            raise ImageRejected(f"{uri}: a list may name no archive within an archive; unpack one")
-        if not any(_lies_below(place, root) for root in self.roots):
-            raise ImageRejected(
-                f"{shown(uri)}: a list may name what lies below {', '.join(self.roots)}, and this "
-                "does not; allow where it lies with --allow ROOT, or in run.sources.allow"
+            raise PhotographNotAllowed(
+                f"{uri}: {self.who} may name no archive within an archive; unpack one"
             )
+        if not any(_lies_below(place, root) for root in self.roots):
+            raise PhotographNotAllowed(
+                f"{shown(uri)}: {self.who} may name what lies below {', '.join(self.roots)}, and "
+                f"this does not; allow where it lies with {self.how}"
+            )
+
+    def allows(self, uri: str) -> bool:
+        """Whether `require` lets a canonical uri pass."""
+        try:
+            self.require(uri)
+        except PhotographNotAllowed:
+            return False
+        return True
 
     def real_path(self, uri: str) -> str:
         """Return the path to open for a local uri: what was judged, links followed."""
@@ -91,6 +105,26 @@ def allowed_for(source: str, allow: Sequence[str] = ()) -> Allowed:
         return ANYTHING
     own = _own_root(canonical_uri(source))
     return Allowed((own, *(_root(text) for text in allow)))
+
+
+def allowed_for_labels(labels: str, allow: Sequence[str] = ()) -> Allowed:
+    """Return what may be read of the photographs that the rows of an output name.
+
+    Files of this machine, and what lies in the labels' own bucket or host. Whoever sent the labels
+    may have written any path into them; a local file is only compared with the sha256 of its row,
+    and what does not have it is never decoded. A request to another host is not made unasked.
+
+    Args:
+        labels: the output's URL.
+        allow: roots beside these.
+
+    Raises:
+        ConfigError: a root that is none.
+    """
+    url = canonical_uri(labels)
+    own = () if is_local(url) else (_own_root(url),)
+    roots = ("/", *own, *(_root(text) for text in allow))
+    return Allowed(roots, "labels", "--allow ROOT (in Python, allow=[ROOT])")
 
 
 def _own_root(list_uri: str) -> str:

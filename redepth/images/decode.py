@@ -87,18 +87,10 @@ class _Picture:
 def read_image(ref: ImageRef, settings: Decoding, allowed: Allowed = ANYTHING) -> DecodedImage:
     """Read and decode one listed image.
 
-    Args:
-        allowed: what may be read; what a list names beyond it is rejected, unread.
-
     Raises:
-        ImageRejected: it may not be read, is gone, unreadable for us, too large, or not a usable
-            picture; says which.
-        TransientError: the storage answered badly (connection, 5xx, time-out).
-        ConfigError: no image of this storage can be read (no credentials, package missing).
+        ImageRejected, TransientError, ConfigError: as `read_bytes`; or it is not a usable picture.
     """
-    if ref.size_bytes is not None:
-        _require_plausible_size(ref.size_bytes, settings)
-    return decode(_read_bytes(ref, settings, allowed), settings)
+    return decode(read_bytes(ref, settings, allowed), settings)
 
 
 def decode(data: bytes, settings: Decoding) -> DecodedImage:
@@ -139,7 +131,19 @@ def resize(rgb_hw3: ByteImage, height_px: int, width_px: int) -> ByteImage:
     return np.array(resized, dtype=np.uint8)
 
 
-def _read_bytes(ref: ImageRef, settings: Decoding, allowed: Allowed) -> bytes:
+def read_bytes(ref: ImageRef, settings: Decoding, allowed: Allowed) -> bytes:
+    """Read the bytes of one image.
+
+    Args:
+        allowed: what may be read; what is named beyond it is rejected, unread.
+
+    Raises:
+        ImageRejected: it may not be read, is gone, unreadable for us or too large; says which.
+        TransientError: the storage answered badly (connection, 5xx, time-out).
+        ConfigError: no image of this storage can be read (no credentials, package missing).
+    """
+    if ref.size_bytes is not None:
+        _require_plausible_size(ref.size_bytes, settings)
     if lost_password(ref.uri):
         raise ImageRejected(
             "its address has a user or a password in it, which nothing may store or show: leave it "

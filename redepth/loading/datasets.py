@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,8 +12,9 @@ import torch
 from torch import distributed
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
+from redepth.errors import ImageRejected
 from redepth.loading.order import Positions, Share, Shuffling, cut_runs
-from redepth.loading.samples import Contents, ImageType, Sample, SampleReader
+from redepth.loading.samples import Contents, ImageType, Sample, SampleReader, Unread
 from redepth.store.reader import Labels, open_labels
 
 # What it returns is what a DataLoader collates.
@@ -35,8 +36,12 @@ class LabelMaps(Dataset[Any]):
         labels: opened labels, perhaps narrowed with `where`, or an output's URL.
         quantities: of those that the labels hold, by name.
         images: "uint8" (0..255) or "float32" ([0, 1]) reads photographs from where the catalogue
-            says they are; None reads none.
+            says they are, and holds them to the sha256 of the bytes that were labelled; None reads
+            none.
         resize_images: bring them to the label's size, as the models saw them.
+        allow: roots of photographs beside files of this machine and the labels' own bucket or host.
+        unread: what becomes of a sample whose photograph has changed since, is gone or may not be
+            read: an error, or the sample is left out, counted in `skipped` and logged.
         transform: applied to every sample, e.g. to bring all of them to one size.
 
     Raises:
@@ -51,14 +56,21 @@ class LabelMaps(Dataset[Any]):
         images: ImageType | None = None,
         resize_images: bool = True,
         transform: Transform | None = None,
+        allow: Sequence[str] = (),
+        unread: Unread = "error",
     ) -> None:
         opened = open_labels(labels) if isinstance(labels, str) else labels
         contents = Contents(tuple(quantities), images, resize_images)
-        self._reader = SampleReader(opened, contents)
+        self._reader = SampleReader(opened, contents, opened.photographs(allow), unread)
         self._transform = transform
 
     def __len__(self) -> int:
         return len(self._reader)
+
+    @property
+    def skipped(self) -> Mapping[str, int]:
+        """Samples that this process has left out, by reason; a worker counts its own."""
+        return self._reader.skipped
 
     def __getitem__(self, position: int) -> Any:
         """Read one sample; positions count from 0, in the catalogue's order."""
@@ -66,12 +78,18 @@ class LabelMaps(Dataset[Any]):
         return sample
 
     def __getitems__(self, positions: Sequence[int]) -> list[Any]:
-        """Read a batch; a DataLoader calls this, and neighbours are read together."""
+        """Read a batch; a DataLoader calls this, and neighbours are read together.
+
+        Raises:
+            ImageRejected: a photograph cannot be read; with `unread="skip"` if none of them can.
+        """
         wanted = np.arange(len(self))[list(positions)]
-        unique, where = np.unique(wanted, return_inverse=True)
         with ThreadPoolExecutor(_CONCURRENT_READS) as executor:
-            samples = self._reader.read(unique, executor)
-        return [self._transformed(dict(samples[i])) for i in where]
+            samples = self._reader.read(np.unique(wanted), executor)
+        if not samples and len(wanted):
+            reasons = ", ".join(self.skipped)
+            raise ImageRejected(f"no photograph of a batch of {len(wanted)} can be used: {reasons}")
+        return [self._transformed(dict(samples[at])) for at in wanted.tolist() if at in samples]
 
     def order(self, shuffling: Shuffling | None, epoch: int) -> Positions:
         """Return the positions in the order of an epoch."""
@@ -83,7 +101,7 @@ class LabelMaps(Dataset[Any]):
         """Read run after run, the samples of one at a time."""
         with ThreadPoolExecutor(_CONCURRENT_READS) as executor:
             for run in runs:
-                for sample in self._reader.read(run, executor):
+                for sample in self._reader.read(run, executor).values():
                     yield self._transformed(sample)
 
     def _transformed(self, sample: Sample) -> Any:
@@ -102,7 +120,8 @@ class LabelDataset(IterableDataset[Any]):
       whatever the number of workers; the batches of R ranks, taken in turn, are those of one.
     - With another batch size the samples of an epoch are the same, their order is not.
 
-    A transform that draws random numbers is not part of the promise.
+    A transform that draws random numbers is not part of the promise, nor are samples that are left
+    out (`unread="skip"`): the batches after them have other samples.
 
     Args:
         maps: what a sample holds.

@@ -5,20 +5,20 @@ There is no truth among them: what stands in its place is the coarse map itself.
 
 from __future__ import annotations
 
-from redepth.config import Decoding
 from redepth.datasets.ground_truth import make_ground_truth
 from redepth.datasets.sample import Sample
 from redepth.errors import ConfigError
-from redepth.images.decode import read_image, resize
+from redepth.images.decode import resize
+from redepth.images.locator import Photographs
 from redepth.loading.coarse_maps import without_holes
 from redepth.store.reader import Labels
-from redepth.types import CoarseDepth, DepthKind, ImageRef
+from redepth.types import CoarseDepth, DepthKind
 
 
 class LabelledPictures:
     """The images of a label output whose maps are metric: `Samples`, and its `CoarseMaps`."""
 
-    def __init__(self, labels: Labels, decoding: Decoding) -> None:
+    def __init__(self, labels: Labels, photographs: Photographs) -> None:
         """Take every image that has maps.
 
         Raises:
@@ -38,12 +38,16 @@ class LabelledPictures:
             )
         self.images = sorted(row["id"] for row in rows)
         self._labels = labels
-        self._decoding = decoding
+        self._photographs = photographs
 
     def read(self, number: int) -> Sample:
-        """Read a photograph at its label's size, with its coarse map where truth would be."""
+        """Read a photograph at its label's size, with its coarse map where truth would be.
+
+        Raises:
+            ImageRejected: the photograph that was labelled cannot be read; says why.
+        """
         label = self._labels[self.images[number]]
-        image = read_image(ImageRef(label.row.id, label.row.uri), self._decoding)
+        image = self._photographs.open(label.row)
         depth_hw = label.coarse
         rgb_hw3 = resize(image.rgb_hw3, *depth_hw.shape)
         return Sample(label.row.id, rgb_hw3, make_ground_truth(depth_hw))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -11,14 +13,19 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from redepth.images.decode import read_image, resize
+from redepth.errors import ImageRejected
+from redepth.images.decode import resize
+from redepth.images.locator import Photographs
 from redepth.loading.order import Positions, consecutive, numbered
 from redepth.quantities import AnyMap
 from redepth.store.reader import Labels
-from redepth.types import ImageRef, LabelRow
+from redepth.types import LabelRow
 
 Sample = dict[str, Any]
 ImageType = Literal["uint8", "float32"]
+Unread = Literal["error", "skip"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +47,22 @@ class Contents:
 class SampleReader:
     """Reads samples by the positions of their labels, in any process it is taken to.
 
+    Attributes:
+        skipped: samples that this process has left out, by reason.
+
     Raises:
         ConfigError: the labels do not hold one of the quantities, or none is asked for.
     """
 
-    def __init__(self, labels: Labels, contents: Contents) -> None:
+    def __init__(
+        self, labels: Labels, contents: Contents, photographs: Photographs, unread: Unread
+    ) -> None:
         labels.require_quantities(contents.quantities)
         self._labels = labels.with_maps()
         self._contents = contents
-        self._decoding = labels.dataset.recorded.decoding
+        self._photographs = photographs
+        self._skips = unread == "skip"
+        self.skipped: Counter[str] = Counter()
         places = self._labels.table(["array_group", "array_index"])
         self.groups = numbered(places["array_group"].to_pylist())
         self.indices = places["array_index"].to_numpy().astype(np.int64)
@@ -58,11 +72,12 @@ class SampleReader:
     def __len__(self) -> int:
         return len(self.groups)
 
-    def read(self, positions: Positions, executor: Executor) -> list[Sample]:
-        """Read samples in the order of their positions.
+    def read(self, positions: Positions, executor: Executor) -> dict[int, Sample]:
+        """Read samples by their positions, in this order, less those that are skipped.
 
         Raises:
-            ImageRejected: a photograph is wanted and not there any more.
+            PhotographChanged: a photograph is wanted, and other bytes are there than were labelled.
+            ImageRejected: it is not there any more, or cannot be read for another reason.
             IntegrityError: pixels are not those of their row.
         """
         labels = self._labels_here()
@@ -78,8 +93,20 @@ class SampleReader:
         for (run, name), maps in zip(jobs, pending, strict=True):
             _distribute(samples, run, name, maps.result())
         for at, image in decoded.items():
-            samples[at]["image"] = image.result()
-        return list(samples.values())
+            try:
+                samples[at]["image"] = image.result()
+            except ImageRejected as error:
+                if not self._skips:
+                    raise
+                self._skip(error)
+                del samples[at]
+        return samples
+
+    def _skip(self, error: ImageRejected) -> None:
+        """Count a sample that is left out; the first of each reason is logged."""
+        if not self.skipped[error.summary]:
+            logger.warning("a sample is left out, its photograph %s: %s", error.summary, error)
+        self.skipped[error.summary] += 1
 
     def _labels_here(self) -> Labels:
         """Connections to a storage do not survive a fork: open anew in another process."""
@@ -90,7 +117,7 @@ class SampleReader:
         return self._labels
 
     def _image(self, row: LabelRow) -> torch.Tensor:
-        rgb_hw3 = read_image(ImageRef(row.id, row.uri), self._decoding).rgb_hw3
+        rgb_hw3 = self._photographs.open(row).rgb_hw3
         if self._contents.resize_images:
             rgb_hw3 = resize(rgb_hw3, row.height_px or 0, row.width_px or 0)
         image = torch.from_numpy(rgb_hw3).permute(2, 0, 1).contiguous()

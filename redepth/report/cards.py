@@ -109,6 +109,7 @@ class Gallery:
         up_to_scale: whether scale and shift of the shapes are unknown.
         intro: how the labels were chosen.
         change_words: the order by `Card.drift`.
+        unread: how many photographs are not shown, and why; None where all are.
     """
 
     cards: tuple[Card, ...]
@@ -119,6 +120,7 @@ class Gallery:
     up_to_scale: bool
     intro: str
     change_words: str = "largest drift"
+    unread: str | None = None
 
     @property
     def groups(self) -> tuple[Group | ComparedGroup, ...]:

@@ -19,7 +19,7 @@ from redepth.redaction import shown
 from redepth.report.cards import Card, ComparedGroup, Fact, Gallery, Scale, aspect_of, file_name
 from redepth.report.charts import Chart, share_chart, unit_chart
 from redepth.report.figures import histogram_of
-from redepth.report.gallery import fetch_picture, spread_evenly
+from redepth.report.gallery import fetch_picture, spread_evenly, unread_words
 from redepth.report.layers import (
     PICTURE_PX,
     Layer,
@@ -79,9 +79,17 @@ def render_comparison(page: ComparisonPage) -> str:
 
 
 def read_comparison(
-    found: LabelComparison, first: Labels, second: Labels, made: datetime
+    found: LabelComparison,
+    first: Labels,
+    second: Labels,
+    made: datetime,
+    allow: Sequence[str] = (),
 ) -> ComparisonPage:
-    """Draw a comparison: its figures, and the pictures of some images."""
+    """Draw a comparison: its figures, and the pictures of some images.
+
+    Args:
+        allow: roots of photographs, as `Labels.photographs` takes them.
+    """
     warnings = dict.fromkeys((*warnings_of(first.dataset), *warnings_of(second.dataset)))
     return ComparisonPage(
         titles=(title_of(first.url), title_of(second.url)),
@@ -98,7 +106,7 @@ def read_comparison(
         ),
         images=tuple(_line(image) for image in found.images[:MAX_IMAGES_SHOWN]),
         num_images=len(found.images),
-        gallery=_gallery(found, first, second),
+        gallery=_gallery(found, first, second, allow),
     )  # fmt: skip
 
 
@@ -183,14 +191,21 @@ def _words(value: float, form: str) -> str:
     return form.format(value) if math.isfinite(value) else NO_VALUE
 
 
-def _gallery(found: LabelComparison, first: Labels, second: Labels) -> Gallery:
+def _gallery(
+    found: LabelComparison, first: Labels, second: Labels, allow: Sequence[str]
+) -> Gallery:
     chosen = choose_images(found.images)
     by_id = {image.id: image for image in found.images}
-    cards, kinds = [], set()
+    cards, kinds, unread = [], set(), []
+    of_first, of_second = first.photographs(allow), second.photographs(allow)
     for image_id, group in chosen.items():
-        pictures = _fetch(first, image_id), _fetch(second, image_id)
+        pictures = (
+            fetch_picture(first[image_id], of_first, PICTURE_PX),
+            fetch_picture(second[image_id], of_second, PICTURE_PX),
+        )
         cards.append(_card(by_id[image_id], group, *pictures))
         kinds.add(_shown_kind(*pictures))
+        unread.append(pictures[0].unread)
     kind = min(kinds, default=DepthKind.AFFINE_DISPARITY)
     return Gallery(
         cards=tuple(cards),
@@ -200,13 +215,9 @@ def _gallery(found: LabelComparison, first: Labels, second: Labels) -> Gallery:
         confidence_words="agreement of the members or a fitted probability, by the recipe of each",
         up_to_scale=kind is not DepthKind.METRIC_DEPTH,
         intro="The images that differ most, and some of the others.",
+        unread=unread_words(unread),
         change_words="largest difference",
     )
-
-
-def _fetch(labels: Labels, image_id: str) -> LabelPicture:
-    decoding = labels.dataset.recorded.decoding
-    return fetch_picture(labels[image_id], decoding, PICTURE_PX)
 
 
 def _card(

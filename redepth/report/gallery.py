@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from redepth.config import Decoding
 from redepth.errors import ConfigError, ImageRejected, TransientError
-from redepth.images.decode import read_image, resize
+from redepth.images.decode import resize
+from redepth.images.locator import Photographs
 from redepth.images.uris import is_local
-from redepth.report.pictures import ALWAYS_DRAWN, LabelPicture
+from redepth.report.pictures import ALWAYS_DRAWN, LabelPicture, Unread
 from redepth.report.scene_errors import SceneErrors, scene_errors
 from redepth.scenes.collection import truth_beside
 from redepth.store.reader import StoredLabel
-from redepth.types import ByteImage, ImageRef, LabelRow
+from redepth.types import ByteImage, DecodedImage, LabelRow
 
 
 def fetch_picture(
     label: StoredLabel,
-    decoding: Decoding,
+    photographs: Photographs,
     photograph_px: int | None = None,
     also: Collection[str] = (),
 ) -> LabelPicture:
-    """Read a label's maps and its photograph, if it is still there.
+    """Read a label's maps and its photograph, if the one that was labelled is still there.
 
     Args:
         photograph_px: longer side of the photograph, None for the label's; its own at most.
@@ -33,15 +34,38 @@ def fetch_picture(
         for name, quantity in label.quantities.items()
         if name not in ALWAYS_DRAWN and (quantity.drawn or name in also)
     }
+    image, unread = _open(label.row, photographs)
     return LabelPicture(
         row=label.row,
-        photograph_hw3=_photograph(label.row, decoding, photograph_px),
+        photograph_hw3=None if image is None else _resized(image, label.row, photograph_px),
         coarse_hw=label.coarse,
         refined_hw=label.refined,
         confidence_hw=label.confidence,
-        errors=_errors(label),
+        errors=None if image is None else _errors(label),
         extra=extra,
+        unread=unread,
     )
+
+
+def unread_words(photographs: Iterable[Unread | None]) -> str | None:
+    """Say how many photographs are not shown, and why; None where all are."""
+    counts = Counter(unread.summary for unread in photographs if unread is not None)
+    if not counts:
+        return None
+    reasons = "; ".join(f"{number} {summary}" for summary, number in counts.most_common())
+    return f"Photographs not shown: {reasons}."
+
+
+def _open(
+    row: LabelRow, photographs: Photographs
+) -> tuple[DecodedImage, None] | tuple[None, Unread]:
+    try:
+        return photographs.open(row), None
+    except ImageRejected as error:
+        return None, Unread(error.summary, str(error))
+    except (TransientError, ConfigError) as error:
+        # Its storage may ask for credentials that who looks at labels does not have.
+        return None, Unread("cannot be read from here", str(error))
 
 
 def _errors(label: StoredLabel) -> SceneErrors | None:
@@ -66,11 +90,7 @@ def spread_evenly(ids: Sequence[str], number: int) -> list[str]:
     return [ids[round(i * (len(ids) - 1) / (number - 1))] for i in range(number)]
 
 
-def _photograph(row: LabelRow, decoding: Decoding, side_px: int | None) -> ByteImage | None:
-    try:
-        image = read_image(ImageRef(row.id, row.uri), decoding)
-    except (ImageRejected, TransientError, ConfigError):
-        return None  # its storage may ask for credentials that who looks at labels does not have
+def _resized(image: DecodedImage, row: LabelRow, side_px: int | None) -> ByteImage:
     assert row.height_px is not None and row.width_px is not None, "a label has a size"
     if side_px is None:
         return resize(image.rgb_hw3, row.height_px, row.width_px)

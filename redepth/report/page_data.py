@@ -12,6 +12,7 @@ from typing import Any
 
 from redepth.config import Cost
 from redepth.costing import estimate_cost
+from redepth.images.locator import Photographs
 from redepth.redaction import shown
 from redepth.report.cards import (
     Fact,
@@ -23,7 +24,7 @@ from redepth.report.cards import (
 )
 from redepth.report.charts import charts_of
 from redepth.report.figures import CatalogueFigures, Group, read_figures
-from redepth.report.gallery import fetch_picture
+from redepth.report.gallery import fetch_picture, unread_words
 from redepth.report.layers import PICTURE_PX
 from redepth.report.page import PageData, ReasonCount, Trouble
 from redepth.report.pictures import KIND_WORDS, UNTRAINED_WARNING, LabelPicture
@@ -44,12 +45,23 @@ class RunFacts:
     seconds: float
 
 
-def read_page(out: str, cost: Cost, made: datetime, run: RunFacts | None = None) -> PageData:
-    """Read an output's page: one pass over some columns, and the maps of some labels."""
+def read_page(
+    out: str,
+    cost: Cost,
+    made: datetime,
+    run: RunFacts | None = None,
+    photographs: Photographs | None = None,
+) -> PageData:
+    """Read an output's page: one pass over some columns, and the maps of some labels.
+
+    Args:
+        photographs: opens those of the labels; None reads what `Labels.photographs` allows.
+    """
     labels = open_labels(out)
     figures = read_figures(out)
     groups = _groups_by_id(figures)
-    pictures = list(_pictures(labels, figures, groups))
+    photographs = photographs or labels.photographs()
+    pictures = list(_pictures(labels, figures, groups, photographs))
     kind = next((p.row.kind for p in pictures if p.row.kind), DepthKind.AFFINE_DISPARITY)
     prompt = _usual_prompt(labels.dataset)
     return PageData(
@@ -70,6 +82,7 @@ def read_page(out: str, cost: Cost, made: datetime, run: RunFacts | None = None)
             confidence_words=confidence_words(labels.dataset.recorded.confidence_within),
             up_to_scale=kind is not DepthKind.METRIC_DEPTH,
             intro=_intro(len(pictures), figures.num_labels),
+            unread=unread_words(picture.unread for picture in pictures),
         ),
         reasons=_reasons(figures),
         troubles=tuple(_trouble(row) for row in figures.chosen[Group.TROUBLE].to_pylist()),
@@ -88,10 +101,12 @@ def _intro(num_shown: int, num_labels: int) -> str:
 
 
 def _pictures(
-    labels: Labels, figures: CatalogueFigures, groups: Mapping[str, tuple[Group, ...]]
+    labels: Labels,
+    figures: CatalogueFigures,
+    groups: Mapping[str, tuple[Group, ...]],
+    photographs: Photographs,
 ) -> Iterator[LabelPicture]:
     """Read the chosen labels, those of a shard together."""
-    decoding = labels.dataset.recorded.decoding
     chosen = {
         (line["shard"], line["id"])
         for group in Group
@@ -105,7 +120,7 @@ def _pictures(
         wanted = {image_id for _, image_id in pairs}
         for row in [] if part is None else part.rows():
             if row.id in wanted:
-                yield fetch_picture(StoredLabel(row, labels), decoding, PICTURE_PX)
+                yield fetch_picture(StoredLabel(row, labels), photographs, PICTURE_PX)
 
 
 def _groups_by_id(figures: CatalogueFigures) -> dict[str, tuple[Group, ...]]:

@@ -38,6 +38,19 @@ KIND_WORDS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Why a photograph is not shown.
+
+    Attributes:
+        summary: what a count of such photographs says.
+        reason: of this one.
+    """
+
+    summary: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelPicture:
     """One label ready to be drawn.
@@ -45,10 +58,11 @@ class LabelPicture:
     Attributes:
         row: its line of the catalogue.
         photograph_hw3: uint8 [h, w, 3], the same frame as the maps but not always their size; None
-            if the file can no longer be read.
+            if the file that was labelled cannot be read.
         coarse_hw, refined_hw, confidence_hw: float32 [H, W].
         errors: where the truth is known, as of rendered scenes.
         extra: what else of the label is drawn.
+        unread: why there is no photograph.
     """
 
     row: LabelRow
@@ -58,6 +72,7 @@ class LabelPicture:
     confidence_hw: FloatMap
     errors: SceneErrors | None = None
     extra: Extra = field(default_factory=dict)
+    unread: Unread | None = None
 
 
 def draw_label(picture: LabelPicture) -> bytes:
@@ -108,7 +123,7 @@ def _new_figure(
 
 def _draw_row(axes: Mapping[str, Axes], picture: LabelPicture, *, with_bars: bool) -> None:
     """Draw a picture into axes by the name of their column."""
-    _draw_photograph(axes["photograph"], picture.photograph_hw3)
+    _draw_photograph(axes["photograph"], picture)
     low, high = shared_range(picture)
     for name, map_hw in ((COARSE.name, picture.coarse_hw), (REFINED.name, picture.refined_hw)):
         axes[name].set_facecolor(UNDEFINED_COLOUR)
@@ -124,11 +139,12 @@ def _draw_row(axes: Mapping[str, Axes], picture: LabelPicture, *, with_bars: boo
     _draw_errors(errors, picture.errors, with_bars=with_bars)
 
 
-def _draw_photograph(axis: Axes, photograph_hw3: ByteImage | None) -> None:
-    if photograph_hw3 is None:
-        _say(axis, "the photograph\ncan no longer be read")
+def _draw_photograph(axis: Axes, picture: LabelPicture) -> None:
+    if picture.photograph_hw3 is None:
+        words = "cannot be read" if picture.unread is None else picture.unread.summary
+        _say(axis, f"the photograph\n{words}")
     else:
-        axis.imshow(photograph_hw3)
+        axis.imshow(picture.photograph_hw3)
 
 
 def _draw_confidence(axis: Axes, confidence_hw: FloatMap, *, with_bars: bool) -> None:

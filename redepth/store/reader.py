@@ -13,6 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
 from redepth.errors import ConfigError, IntegrityError
+from redepth.images.allowed import allowed_for_labels
+from redepth.images.locator import Photographs
 from redepth.quantities import QUANTITIES, AnyMap, Quantity
 from redepth.store import arrays, catalogue, manifest
 from redepth.store.chunks import Chunks
@@ -119,6 +121,17 @@ class Labels(Mapping[str, StoredLabel]):
     def url(self) -> str:
         """The output's root."""
         return self._objects.url
+
+    def photographs(self, allow: Sequence[str] = ()) -> Photographs:
+        """Return what opens the photographs of these labels' rows.
+
+        Args:
+            allow: roots that are read beside local files and the labels' own bucket or host.
+
+        Raises:
+            ConfigError: a root that is none.
+        """
+        return Photographs(self.dataset.recorded.decoding, allowed_for_labels(self.url, allow))
 
     def reopened(self) -> Labels:
         """Return the same labels behind connections of their own, as a forked process needs."""

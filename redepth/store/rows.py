@@ -26,6 +26,7 @@ SCHEMA = pa.schema(
         pa.field("reason", pa.string()),
         pa.field("size_bytes", pa.int64()),
         pa.field("version", pa.string()),
+        pa.field("offset_bytes", pa.int64()),
         pa.field("sha256", pa.string()),
         pa.field("file_format", pa.string()),
         pa.field("decode_notes", pa.string()),
@@ -211,6 +212,9 @@ def _require_place(values: Mapping[str, Any]) -> None:
             layout.require_name(what, name)
     for name in ("height_px", "width_px", "image_height_px", "image_width_px"):
         if values[name] is not None and not 0 < values[name] <= _MAX_SIDE_PX:
+            raise _no_such_row(values, f"{name} is {values[name]}")
+    for name in ("size_bytes", "offset_bytes"):
+        if values[name] is not None and values[name] < 0:
             raise _no_such_row(values, f"{name} is {values[name]}")
     index = values["array_index"]
     if index is not None and not 0 <= index < MAX_ROWS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -68,6 +69,8 @@ def label(ref: ImageRef, outcome: Outcome) -> Label:
     height_px, width_px = LABEL_HW
     row = LabelRow(id=ref.id, uri=ref.uri, outcome=outcome, seconds=1.5, size_bytes=ref.size_bytes)
     row = replace(row, image_height_px=PHOTO_HW[0], image_width_px=PHOTO_HW[1])
+    sha256 = hashlib.sha256(Path(ref.uri).read_bytes()).hexdigest()
+    row = replace(row, sha256=sha256)
     if not outcome.has_label:
         return Label(replace(row, reason=f"it {outcome.words}"))
     arrays = maps_of(ref, outcome)

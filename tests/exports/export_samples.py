@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -28,11 +29,20 @@ IDS = ("kitchen-1", "attic.0001", "a/b", "..", "grün~ %", "f", "last")
 
 
 def write_labels(
-    out: str, maps: Mapping[str, FloatMap], kind: DepthKind, shards: int = 2
+    out: str,
+    maps: Mapping[str, FloatMap],
+    kind: DepthKind,
+    shards: int = 2,
+    at: str | None = None,
 ) -> Labels:
-    """Commit a label for each id: `maps` refined, half of it coarse, and a made-up confidence."""
+    """Commit a label for each id: `maps` refined, half of it coarse, and a made-up confidence.
+
+    The photographs are the files 0.png, 1.png, ... of the folder that `out` lies in, or of `at`.
+    """
     begin(out, load_recipe("mini"), [])
-    refs = [ImageRef(image_id, f"{out}/../{i}.png") for i, image_id in enumerate(maps)]
+    refs = [
+        ImageRef(image_id, f"{at or Path(out).parent}/{i}.png") for i, image_id in enumerate(maps)
+    ]
     for number in range(shards):
         chosen = tuple(refs[number::shards])
         labels = [label(ref, maps[ref.id], kind) for ref in chosen]
@@ -48,9 +58,11 @@ def label(ref: ImageRef, refined_hw: FloatMap, kind: DepthKind) -> Label:
         refined_hw / np.float32(2), refined_hw, confidence_hw * np.float32(3), confidence_hw
     )
     height_px, width_px = refined_hw.shape
+    path = Path(ref.uri)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
     row = LabelRow(
         id=ref.id, uri=ref.uri, outcome=Outcome.REFINED, kind=kind, mean_confidence=0.5,
-        height_px=height_px, width_px=width_px, caption="a field",
+        height_px=height_px, width_px=width_px, caption="a field", sha256=sha256,
     )  # fmt: skip
     return Label(row, arrays)
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from redepth.config import Storage
-from redepth.errors import ConfigError, ImageRejected
+from redepth.errors import ConfigError
 from redepth.exports import exporters
 from redepth.exports.reading import open_export
 from redepth.exports.request import ExportRequest
@@ -158,12 +158,6 @@ def test_a_condition_chooses_what_is_exported(labels: Labels, tmp_path: Path) ->
     assert sorted(catalogue["id"].to_pylist()) == sorted(chosen)
     with pytest.raises(ConfigError, match=r"nothing to export: .* where height_px > 99"):
         begin_export(labels, str(tmp_path / "none"), replace(request, where="height_px > 99"))
-
-
-def test_a_photograph_that_is_gone_is_named(labels: Labels, tmp_path: Path) -> None:
-    request = ExportRequest("npy", with_images=True)
-    with pytest.raises(ImageRejected, match=r"kitchen-1: its photograph cannot be exported"):
-        write_pending(begin_export(labels, str(tmp_path / "out"), request), lambda: None)
 
 
 def test_an_export_goes_to_any_storage(labels: Labels) -> None:

@@ -26,7 +26,7 @@ from redepth.exports.items import Item, file_name
 from redepth.exports.part import Contents, ExportSettings, MapFacts
 from redepth.exports.reading import Export, open_export
 from redepth.exports.request import ExportRequest
-from redepth.exports.writing import CATALOGUE, begin_export, write_pending
+from redepth.exports.writing import CATALOGUE, begin_export, export_labels
 from redepth.quantities import ALWAYS, CONFIDENCE, REFINED, AnyMap, Quantity
 from redepth.store.reader import Labels
 from redepth.types import DepthKind, FloatMap, LabelRow, Outcome
@@ -142,7 +142,7 @@ def test_an_output_comes_back(format: str, kind: DepthKind, tmp_path: Path) -> N
 
 
 def exported(labels: Labels, out: Path, request: ExportRequest) -> Export:
-    write_pending(begin_export(labels, str(out), request), lambda: None)
+    export_labels(labels, str(out), request)
     return open_export(str(out))
 
 
@@ -178,12 +178,12 @@ def test_pixels_beyond_sixteen_bits_are_counted(tmp_path: Path) -> None:
     maps = {"near": np.full((2, 2), 60, np.float32), "far": np.full((2, 3), 70, np.float32)}
     labels = write_labels(str(tmp_path / "labels"), maps, DepthKind.METRIC_DEPTH)
     request = ExportRequest("png16", ("refined",))
-    assert write_pending(begin_export(labels, str(tmp_path / "mm"), request), lambda: None) == 6
+    assert export_labels(labels, str(tmp_path / "mm"), request).num_lost == 6
     sidecar = json.loads((tmp_path / "mm" / "refined" / "far.json").read_text())
     assert sidecar["num_out_of_range"] == 6
     assert np.isnan(open_export(str(tmp_path / "mm")).read("far", "refined")).all()
     kitti = ExportRequest("png16", ("refined",), settings={"metric_scale": "256"})
-    assert write_pending(begin_export(labels, str(tmp_path / "kitti"), kitti), lambda: None) == 0
+    assert export_labels(labels, str(tmp_path / "kitti"), kitti).num_lost == 0
     assert_within(open_export(str(tmp_path / "kitti")).read("far", "refined"), maps["far"], 1 / 512)
 
 

@@ -14,6 +14,7 @@ from flows import terminal
 from flows.progress_bar import progress_bar
 from redepth.config import Deployment, load_recipe
 from redepth.errors import ConfigError
+from redepth.exports.writing import Exported
 from redepth.store.cleaning import Leftover
 from redepth.store.dataset import Dataset, Recorded
 from redepth.store.planning import Plan
@@ -50,7 +51,7 @@ PRINTS: dict[str, Callable[[], None]] = {
     "summary": lambda: terminal.print_summary(HOSTILE, OUTCOMES, (CARD,), HOSTILE, HOSTILE),
     "status": lambda: terminal.print_status(HOSTILE, summary(), [ROW]),
     "row": lambda: terminal.print_row(ROW, Path("a.png")),
-    "export": lambda: terminal.print_export(HOSTILE, 1, 1),
+    "export": lambda: terminal.print_export(HOSTILE, Exported(1, 1, {HOSTILE: 1})),
     "verification": lambda: terminal.print_verification(
         HOSTILE, Verification(OUTCOMES, 1, "d", (HOSTILE,), (HOSTILE,), 1)
     ),

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from redepth.config import Storage, load_recipe
-from redepth.images.decode import resize
+from redepth.config import Decoding, Storage, load_recipe
+from redepth.images.decode import read_image, resize
 from redepth.images.uris import image_id
 from redepth.store.dataset import begin
 from redepth.store.manifest import ShardPlan
@@ -60,6 +60,7 @@ def label(ref: ImageRef, *, is_labelled: bool) -> Label:
     coarse_hw = resize(photograph(seed), 24, 32).mean(axis=2, dtype=np.float32) / 255
     confidence_hw = coarse_hw**0.5 * (1.0 if seed % 2 else 0.5)
     arrays = LabelArrays.of_depth(coarse_hw, coarse_hw * 2, 1 - confidence_hw, confidence_hw)
+    row = replace(row, sha256=read_image(ref, Decoding()).sha256)
     row = replace(row, height_px=24, width_px=32, kind=DepthKind.AFFINE_DISPARITY)
     row = replace(row, image_height_px=PHOTO_HW[0], image_width_px=PHOTO_HW[1])
     return Label(replace(row, mean_confidence=float(confidence_hw.mean())), arrays)

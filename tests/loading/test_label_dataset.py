@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader
 
-from redepth.errors import ConfigError, ImageRejected
+from redepth.errors import ConfigError, ImageRejected, PhotographChanged, PhotographNotAllowed
 from redepth.loading import LabelDataset, LabelMaps, Share, Shuffling
+from redepth.store.objects import open_objects
 from redepth.store.reader import Labels, open_labels
 from tests.loading.loading_samples import CONFIDENT, write_output
 
@@ -97,6 +100,53 @@ class TestSamples:
         Path(gone[next(iter(gone))].row.uri).unlink()
         with pytest.raises(ImageRejected, match="no longer there"):
             LabelMaps(gone, images="uint8")[0]
+
+
+class TestChangedPhotographs:
+    """A picture is never given beside the label of another one."""
+
+    @pytest.fixture
+    def changed(self, tmp_path: Path) -> Labels:
+        """Return 6 labels; the photographs of the first, third and last are others by now."""
+        labels = write_output(str(tmp_path), num_images=7)
+        for number in (0, 2, 6):
+            Image.new("RGB", (64, 48), "red").save(tmp_path / f"{number:04}.png")
+        return labels
+
+    def test_one_that_was_overwritten_is_an_error(self, changed: Labels) -> None:
+        maps = LabelMaps(changed, images="uint8")
+        with pytest.raises(PhotographChanged, match="not the file that was labelled"):
+            maps[0]
+        assert maps[1]["image"].shape[0] == 3
+        assert LabelMaps(changed, ["refined"])[0]["id"] == next(iter(changed)), "no image asked for"
+
+    def test_or_left_out_and_counted(
+        self, changed: Labels, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        maps = LabelMaps(changed, images="uint8", unread="skip")
+        batches = list(DataLoader(maps, batch_size=2, collate_fn=list))
+        ids = [sample["id"] for batch in batches for sample in batch]
+        assert len(ids) == len(maps) - 3
+        assert all((sample["image"] != 0).any() for batch in batches for sample in batch)
+        assert maps.skipped == {"changed since it was labelled": 3}
+        assert len(caplog.records) == 1, "once a reason, not once a sample"
+        assert [s["id"] for s in LabelDataset(maps, batch_size=2)] == ids
+
+    def test_a_batch_of_nothing_is_an_error(self, changed: Labels) -> None:
+        maps = LabelMaps(changed, images="uint8", unread="skip")
+        with pytest.raises(ImageRejected, match="no photograph of a batch of 2 can be used"):
+            maps.__getitems__([0, 2])
+
+    def test_somebody_elses_labels_make_no_request(self, tmp_path: Path) -> None:
+        labels = write_output(str(tmp_path), num_images=2)
+        table = labels.table()
+        place = table.schema.get_field_index("uri")
+        far = pa.array(["http://169.254.169.254/latest"] * len(table))
+        theirs = Labels(
+            open_objects(labels.url), labels.dataset, table.set_column(place, "uri", far)
+        )
+        with pytest.raises(PhotographNotAllowed, match="--allow ROOT"):
+            LabelMaps(theirs, images="uint8")[0]
 
 
 class TestOrder:

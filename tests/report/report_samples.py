@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -76,6 +77,7 @@ def _label(image: ImageRef, kind: DepthKind) -> Label:
     arrays = maps(seed)
     row = replace(
         row,
+        sha256=hashlib.sha256(Path(image.uri).read_bytes()).hexdigest(),
         kind=kind,
         height_px=SIZE_PX[0],
         width_px=SIZE_PX[1],

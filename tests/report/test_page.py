@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from redepth.config import Cost
 from redepth.redaction import shown
@@ -21,6 +22,8 @@ from redepth.report.layers import layers_of, reliefs_of
 from redepth.report.page import PageData, Trouble, render_page
 from redepth.report.page_data import RunFacts, read_page, title_of
 from redepth.report.pictures import LabelPicture
+from redepth.store.reader import open_labels
+from redepth.store.rows import decode_part, encode_part
 from redepth.types import DepthKind, LabelRow, Outcome
 from tests.report import report_samples
 
@@ -110,8 +113,39 @@ def test_a_label_without_confidence_has_no_such_layer(page: PageData) -> None:
 def test_a_photograph_that_is_gone_is_left_out(tmp_path: Path) -> None:
     out = report_samples.write_output(tmp_path, 3)
     (tmp_path / "photographs" / "02.png").unlink()
-    layers = {card.name: card.left for card in read_page(out, PRICED, MADE).gallery.cards}
+    page = read_page(out, PRICED, MADE)
+    layers = {card.name: card.left for card in page.gallery.cards}
     assert layers["02.png"] == "coarse"
+    assert page.gallery.unread == "Photographs not shown: 1 cannot be read."
+
+
+def test_a_photograph_that_was_overwritten_is_not_shown_beside_the_old_label(
+    tmp_path: Path,
+) -> None:
+    out = report_samples.write_output(tmp_path, 4)
+    for name in ("02.png", "03.png"):
+        Image.new("RGB", (120, 80), "red").save(tmp_path / "photographs" / name)
+    page = read_page(out, PRICED, MADE)
+    layers = {card.name: [layer.name for layer in card.layers] for card in page.gallery.cards}
+    assert "photograph" in layers["01.png"]
+    assert "photograph" not in layers["02.png"] + layers["03.png"]
+    assert "Photographs not shown: 2 changed since it was labelled." in render_page(page)
+
+
+def test_a_page_of_somebody_elses_labels_makes_no_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = report_samples.write_output(tmp_path, 2)
+    for part in (tmp_path / "labels" / "labels").glob("*.parquet"):
+        rows = decode_part(part.stem, part.read_bytes())
+        moved = [replace(row, uri="http://169.254.169.254/a.png") for row in rows.rows()]
+        part.write_bytes(encode_part(moved, rows.array_groups))
+    monkeypatch.setattr("redepth.images.decode.open_source", lambda *_: pytest.fail("asked"))
+    page = read_page(out, PRICED, MADE)
+    assert page.gallery.unread is not None and "--allow" in page.gallery.unread
+    allowed = open_labels(out).photographs(["http://169.254.169.254"])
+    with pytest.raises(pytest.fail.Exception, match="asked"):
+        read_page(out, PRICED, MADE, photographs=allowed)
 
 
 def test_licences_and_untrained_models_are_warned_of(page: PageData) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from flows import cli
 from redepth.store.manifest import planned_at
@@ -61,6 +62,24 @@ def test_two_sets_have_a_page(labels: str, tmp_path: Path, monkeypatch: pytest.M
     page = tmp_path / "both.html"
     assert run(monkeypatch, "compare", labels, labels, "--html", page) == 0
     assert "differs most" in page.read_text(encoding="utf-8")
+
+
+def test_what_was_overwritten_is_said_and_never_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = report_samples.write_output(tmp_path, 4)
+    Image.new("RGB", (120, 80), "red").save(tmp_path / "photographs" / "02.png")
+    page, png = tmp_path / "page.html", tmp_path / "label.png"
+    assert run(monkeypatch, "report", labels, "--out", page) == 0
+    assert "1 changed since it was labelled" in capsys.readouterr().out
+    assert run(monkeypatch, "show", labels, "02.png", "--png", png) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "02.png is not the file that was labelled" in said
+    with Image.open(png) as drawn:
+        colours = {colour for _, colour in drawn.convert("RGB").getcolors(2**24) or ()}
+    assert (255, 0, 0) not in colours
+    assert run(monkeypatch, "show", labels, "03.png", "--png", png) == 0
+    assert "not shown" not in capsys.readouterr().out
 
 
 def test_a_manifest_tells_when_it_was_planned() -> None:
