@@ -111,6 +111,7 @@ format: install ## Format the code and mend what ruff can mend
 docs: install ## Write what of the docs is made from the code
 	@$(BIN)/python scripts/write_recipe_reference.py docs/recipes.md
 	@$(BIN)/python scripts/write_export_formats.py docs/using-labels.md
+	@$(BIN)/python scripts/write_quantities.py docs/conventions.md
 	@$(BIN)/python scripts/write_dataset_table.py docs/evaluation.md
 
 # Where `make lab` writes; git ignores it.

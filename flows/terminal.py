@@ -187,7 +187,7 @@ def print_verification(where: str, found: Verification) -> None:
     _print_facts(
         [
             ("read again", f"{_images(found.num_images)}, {found.num_groups} array groups"),
-            ("content", f"sha256 {found.content_digest}"),
+            ("content", f"sha256 {found.content_digest} of {', '.join(found.quantities)}"),
             ("problems", str(found.num_problems or "none")),
         ]
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from redepth.exports import exporters
 from redepth.exports.part import ExportFormat
+from redepth.quantities import REFINED
 
 BEGIN = "<!-- Written by scripts/write_export_formats.py (make docs); do not edit. -->\n"
 END = "<!-- end -->\n"
@@ -27,7 +28,7 @@ def with_table(page: str) -> str:
 
 
 def _row(exporter: ExportFormat) -> str:
-    numbers = exporter.describe("refined")
+    numbers = exporter.describe(REFINED)
     settings = "; ".join(
         f"`{name}` ({field.default:g}): {field.description}"
         for name, field in exporter.settings.model_fields.items()

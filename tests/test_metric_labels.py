@@ -15,6 +15,7 @@ from redepth.config import ConfidenceMapping, Ensemble, Guard, LabelSettings
 from redepth.ensemble import guard, reduce_members
 from redepth.errors import RefinementFailed
 from redepth.pipeline import Labeller, load_labeller
+from redepth.quantities import Validity
 from redepth.reach import within_reach
 from redepth.refiners.identity import IdentityRefiner
 from redepth.refiners.refiner import Scene
@@ -107,6 +108,10 @@ def test_refining_may_lead_to_the_limit_but_not_back_from_it(photograph: ImageRe
     assert unknown[0].all() and unknown[5, 7] and unknown[1, 0]
     assert unknown.sum() == 10
     assert np.isfinite(label.arrays["coarse"][[1, 5], [0, 7]]).all()
+    codes = np.full(RAMP.shape, Validity.VALID)
+    codes[0] = codes[5, 7] = Validity.BEYOND_RANGE
+    codes[1, 0] = Validity.HOLE
+    np.testing.assert_array_equal(label.arrays["valid"], codes)
     assert label.row.far_share == pytest.approx(10 / 48)
 
 
@@ -133,7 +138,18 @@ def test_a_map_that_loses_everything_falls_back(photograph: ImageRef) -> None:
     label = labelled(Told(RAMP), photograph, np.full_like(RAMP, 20))
     assert label.row.outcome is Outcome.FELL_BACK
     assert label.arrays is not None and np.array_equal(label.arrays["refined"], RAMP)
+    assert (label.arrays["valid"] == Validity.VALID).all()
     assert label.row.far_share == 0
+
+
+def test_a_label_that_fell_back_says_why_the_coarse_map_has_holes(photograph: ImageRef) -> None:
+    coarse_hw = with_sky()
+    coarse_hw[2, 3] = -1
+    label = labelled(Told(coarse_hw), photograph, np.full_like(RAMP, 20))
+    assert label.row.outcome is Outcome.FELL_BACK and label.arrays is not None
+    codes = np.full(RAMP.shape, Validity.VALID)
+    codes[0], codes[2, 3] = Validity.BEYOND_RANGE, Validity.HOLE
+    np.testing.assert_array_equal(label.arrays["valid"], codes)
 
 
 @pytest.mark.parametrize("limit_m", [None, 10.0])
@@ -189,21 +205,27 @@ def test_the_guard_looks_at_what_is_known_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ref", "expected", "given"),
+    ("focal_px", "fov_deg", "expected_px", "source", "given_px"),
     [
-        ({"focal_px": 100.0}, (10.0, FocalSource.LIST), 10.0),
-        ({"fov_deg": 90.0}, (4.0, FocalSource.LIST), 4.0),
-        ({}, (7.5, FocalSource.MODEL), None),
+        (100.0, None, 10.0, FocalSource.LIST, 10.0),
+        (None, 90.0, 4.0, FocalSource.LIST, 4.0),
+        (None, None, 7.5, FocalSource.MODEL, None),
     ],
 )
 def test_the_focal_length_is_recorded_at_the_labels_size(
-    photograph: ImageRef, ref: dict[str, float], expected: tuple[float, FocalSource], given: float
+    photograph: ImageRef,
+    focal_px: float | None,
+    fov_deg: float | None,
+    expected_px: float,
+    source: FocalSource,
+    given_px: float | None,
 ) -> None:
     """80 px become 8."""
     estimator = Told(RAMP, sees_focal_px=7.5)
-    row = labelled(estimator, photograph._replace(**ref)).row
-    assert (row.focal_px, row.focal_source) == (pytest.approx(expected[0]), expected[1])
-    assert estimator.focal_lengths == [given if given is None else pytest.approx(given)]
+    row = labelled(estimator, photograph._replace(focal_px=focal_px, fov_deg=fov_deg)).row
+    assert row.focal_px == pytest.approx(expected_px)
+    assert row.focal_source is source
+    assert estimator.focal_lengths == [given_px if given_px is None else pytest.approx(given_px)]
 
 
 def test_the_list_goes_before_exif_and_exif_before_the_model(tmp_path: Path) -> None:

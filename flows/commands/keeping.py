@@ -17,8 +17,18 @@ PANEL = "Keep labels"
 app = typer.Typer()
 
 
-@app.command(rich_help_panel=PANEL, epilog="[bold]Example[/]\n\nredepth verify s3://labels/2026")
-def verify(labels: LabelsUrl) -> None:
+@app.command(
+    rich_help_panel=PANEL,
+    epilog="[bold]Examples[/]\n\nredepth verify s3://labels/2026\n\n"
+    "redepth verify labels/ --quantity coarse,refined",
+)
+def verify(
+    labels: LabelsUrl,
+    quantity: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="What the digest covers; default: all that is stored."),
+    ] = None,
+) -> None:
     """Read every row and pixel again, check them, and print one digest of the content.
 
     Two outputs with the same labels have the same digest, however their runs were cut, interrupted
@@ -27,7 +37,8 @@ def verify(labels: LabelsUrl) -> None:
     from redepth.store.verification import count_parts, verify_labels
 
     with progress_bar("reading", count_parts(labels)) as advance:
-        found = verify_labels(labels, advance)
+        names = None if quantity is None else tuple(part.strip() for part in quantity.split(","))
+        found = verify_labels(labels, advance, names)
     terminal.print_verification(labels, found)
     if found.num_problems:
         raise typer.Exit(EXIT_FAILED)

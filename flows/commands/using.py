@@ -21,6 +21,7 @@ from redepth.images.camera import (
     focal_of_fov,
     is_plausible,
 )
+from redepth.quantities import QUANTITIES
 
 PANEL = "Use labels"
 
@@ -75,6 +76,9 @@ def show(
     keep_edges: Annotated[
         bool, typer.Option("--keep-edges", help="Keep points that hang between two surfaces.")
     ] = False,
+    also: Annotated[
+        str, typer.Option(metavar="NAMES", help="Further maps to draw, e.g. spread,valid.")
+    ] = "",
 ) -> None:
     """Draw one label: photograph, coarse, refined, confidence. Metric ones as points too."""
     from redepth.report.gallery import fetch_picture
@@ -87,7 +91,9 @@ def show(
     if not row.outcome.has_label:
         raise ConfigError(f"{row.id} has no label to draw: {row.outcome.words}, {row.reason}")
     decoding = opened.dataset.recorded.decoding
-    picture = fetch_picture(found, decoding)
+    names = tuple(name.strip() for name in also.split(",") if name.strip())
+    opened.require_quantities(names or ("refined",))
+    picture = fetch_picture(found, decoding, also=names)
     if points is not None or view is not None:
         from redepth.exports.ply import write_ply
         from redepth.report.clouds import cloud_of, draw_cloud
@@ -172,7 +178,7 @@ def export(
     ],
     out: ExportOut,
     quantity: Annotated[
-        str, typer.Option(help="Of coarse, refined, spread, confidence; with commas.")
+        str, typer.Option(help=f"{', '.join(QUANTITIES)}, or what else is stored; with commas.")
     ] = "refined,confidence",
     where: Annotated[
         str | None, typer.Option(metavar="SQL", help="A condition on the catalogue's columns.")
@@ -189,12 +195,12 @@ def export(
 ) -> None:
     """Write labels in another format. Run it again to go on: what is there is left alone."""
     from redepth.store.conditions import check_condition
-    from redepth.store.dataset import read_dataset
+    from redepth.store.reader import open_labels
 
     quantities = tuple(name.strip() for name in quantity.split(","))
     values = values_of(settings)
     ExportRequest(format, quantities, where, with_images, values).exporter.check()
-    read_dataset(labels)
+    open_labels(labels).require_quantities(quantities)
     if where is not None:
         check_condition(where)
     quieten_prefect()

@@ -1,7 +1,8 @@
 """hf-parquet: a Parquet file a shard, one row an image, as Hugging Face `datasets` reads it.
 
-A map is a list of lists of float32, [H][W], NaN where invalid; `image` is the library's own image
-column. Everything else of the row is a column of its own.
+A map is a list of lists of float32, [H][W], or [H][W][C] of one with channels, NaN where invalid;
+codes are uint8. `image` is the library's own image column. Everything else of the row is a column
+of its own.
 """
 
 from __future__ import annotations
@@ -18,11 +19,10 @@ import pyarrow.parquet as pq
 
 from redepth.exports.items import Item
 from redepth.exports.part import Contents, ExportSettings, ShardFormat
+from redepth.quantities import AnyMap, Quantity
 from redepth.store.rows import SCHEMA
-from redepth.types import FloatMap
 
 _IMAGES_PER_ROW_GROUP = 16
-_MAP = pa.list_(pa.list_(pa.float32()))
 _IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 _OF_STORE = ("shard", "array_group", "array_index")
 
@@ -35,21 +35,23 @@ def write_shard(
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         remaining = iter(items)
         while group := list(islice(remaining, _IMAGES_PER_ROW_GROUP)):
-            columns = [_column(field, group) for field in schema]
+            columns = [*_row_columns(schema, group), *_map_columns(contents, group)]
+            if contents.with_images:
+                columns.append(_images(group))
             writer.write_table(pa.Table.from_arrays(columns, schema=schema))
 
 
-def read_map(file: BinaryIO, image_id: str, quantity: str) -> FloatMap:
+def read_map(file: BinaryIO, image_id: str, quantity: str) -> AnyMap:
     """Read one map of a shard back, bit for bit. Raises KeyError if it is not in there."""
     table = pq.read_table(file, columns=[quantity], filters=[("id", "=", image_id)])
     if not len(table):
         raise KeyError(image_id)
-    return np.array(table[quantity][0].as_py(), dtype=np.float32)
+    return np.array(table[quantity][0].as_py(), dtype=_numbers(table[quantity].type))
 
 
 def _schema(contents: Contents) -> pa.Schema:
     fields = [field for field in SCHEMA if field.name not in _OF_STORE]
-    fields += [pa.field(quantity, _MAP) for quantity in contents.quantities]
+    fields += [pa.field(one.name, _map_type(one)) for one in contents.quantities]
     if contents.with_images:
         fields.append(pa.field("image", _IMAGE))
     features = {field.name: _feature(field.type) for field in fields}
@@ -67,17 +69,40 @@ def _feature(type_: pa.DataType) -> dict[str, Any]:
     return {"dtype": names.get(str(type_), str(type_)), "_type": "Value"}
 
 
-def _column(field: pa.Field, items: Sequence[Item]) -> pa.Array:
-    if field.type == _IMAGE:
-        images = [{"bytes": item.photograph, "path": f"{item.row.id}.png"} for item in items]
-        return pa.array(images, _IMAGE)
-    if field.type == _MAP:
-        return pa.array([_nested(item.maps[field.name]) for item in items], _MAP)
-    return pa.array([getattr(item.row, field.name) for item in items], field.type)
+def _map_type(quantity: Quantity) -> pa.DataType:
+    """Return lists of lists of numbers, and of lists of these where there are channels."""
+    numbers = pa.from_numpy_dtype(quantity.in_memory)
+    return pa.list_(pa.list_(numbers if quantity.channels == 1 else pa.list_(numbers)))
 
 
-def _nested(map_hw: FloatMap) -> list[FloatMap]:
-    return list(map_hw)
+def _numbers(nested: pa.DataType) -> np.dtype[Any]:
+    """Return what the innermost lists hold."""
+    while pa.types.is_list(nested):
+        nested = nested.value_type
+    numbers: np.dtype[Any] = np.dtype(nested.to_pandas_dtype())
+    return numbers
+
+
+def _row_columns(schema: pa.Schema, items: Sequence[Item]) -> list[pa.Array]:
+    fields = [field for field in schema if field.name in SCHEMA.names]
+    return [pa.array([getattr(item.row, one.name) for item in items], one.type) for one in fields]
+
+
+def _map_columns(contents: Contents, items: Sequence[Item]) -> list[pa.Array]:
+    return [
+        pa.array([_nested(item.maps[one]) for item in items], _map_type(one))
+        for one in contents.quantities
+    ]
+
+
+def _images(items: Sequence[Item]) -> pa.Array:
+    images = [{"bytes": item.photograph, "path": f"{item.row.id}.png"} for item in items]
+    return pa.array(images, _IMAGE)
+
+
+def _nested(values: AnyMap) -> list[Any]:
+    """Return a map as lists whose innermost are arrays, which Arrow takes as they are."""
+    return list(values) if values.ndim == 2 else [list(row) for row in values]
 
 
 FORMAT = ShardFormat(

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import quote
 
-from redepth.types import FloatMap, LabelRow
+from redepth.quantities import AnyMap, Quantity
+from redepth.types import LabelRow
 
 _MAX_NAME_CHARS = 200  # a disk takes 255, with the suffix and what a temporary file's name adds
 _KEPT_CHARS = 160
@@ -17,10 +18,14 @@ _OF_STORE = ("shard", "array_group", "array_index")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Item:
-    """One image: its row, the chosen maps as float32 [H, W], its photograph as PNG or None."""
+    """One image: its row, the chosen maps, its photograph as PNG or None.
+
+    Attributes:
+        maps: by quantity: float32 [H, W], [H, W, C] of one with channels, uint8 of codes.
+    """
 
     row: LabelRow
-    maps: Mapping[str, FloatMap]
+    maps: Mapping[Quantity, AnyMap]
     photograph: bytes | None = None
 
     def facts(self) -> dict[str, Any]:

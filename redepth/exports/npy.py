@@ -1,4 +1,4 @@
-"""npy: a map as NumPy writes it, float32 [H, W], NaN where invalid."""
+"""npy: a map as NumPy writes it: float32 [H, W] or [H, W, C], NaN where invalid; codes uint8."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from collections.abc import Mapping
 import numpy as np
 
 from redepth.exports.part import EncodedMap, ExportSettings, MapFacts, MapFormat
-from redepth.types import FloatMap
+from redepth.quantities import AnyMap
 
 
-def encode(map_hw: FloatMap) -> bytes:
+def encode(values: AnyMap) -> bytes:
     """Return the bytes of an NPY file."""
     file = io.BytesIO()
-    np.save(file, np.ascontiguousarray(map_hw, dtype=np.float32), allow_pickle=False)
+    np.save(file, np.ascontiguousarray(values), allow_pickle=False)
     return file.getvalue()
 
 
-def decode(content: bytes) -> FloatMap:
+def decode(content: bytes) -> AnyMap:
     """Read a map back, bit for bit."""
-    map_hw: FloatMap = np.load(io.BytesIO(content), allow_pickle=False)
-    return map_hw
+    values: AnyMap = np.load(io.BytesIO(content), allow_pickle=False)
+    return values
 
 
-def _encode(map_hw: FloatMap, facts: MapFacts, settings: ExportSettings) -> EncodedMap:
-    return EncodedMap({"npy": encode(map_hw)})
+def _encode(values: AnyMap, facts: MapFacts, settings: ExportSettings) -> EncodedMap:
+    return EncodedMap({"npy": encode(values)})
 
 
-def _decode(files: Mapping[str, bytes]) -> FloatMap:
+def _decode(files: Mapping[str, bytes]) -> AnyMap:
     return decode(files["npy"])
 
 

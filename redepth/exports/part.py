@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from redepth.exports.items import Item, file_name
+from redepth.quantities import AnyMap, Quantity
 from redepth.settings import Settings
 from redepth.store.objects import Objects
-from redepth.types import DepthKind, FloatMap
+from redepth.types import DepthKind
 
 SHARDS = "shards"
 IMAGES = "image"
@@ -29,7 +30,7 @@ class ExportSettings(Settings):
 class Contents:
     """What an export holds of every image: these maps, and perhaps the photograph."""
 
-    quantities: tuple[str, ...]
+    quantities: tuple[Quantity, ...]
     with_images: bool = False
 
 
@@ -44,7 +45,7 @@ class MapFacts:
     """
 
     image_id: str
-    quantity: str
+    quantity: Quantity
     kind: DepthKind
     described: Mapping[str, Any] = field(default_factory=dict)
 
@@ -77,9 +78,11 @@ class ExportFacts:
     described: Mapping[str, Mapping[str, Any]]
 
 
-def exact_float32(quantity: str) -> dict[str, Any]:
-    """Say that a format holds float32 as it is, NaN where invalid."""
-    return {"type": "float32", "scale": 1.0, "offset": 0.0, "invalid": "NaN", "precision": "exact"}
+def exact(quantity: Quantity) -> dict[str, Any]:
+    """Say that a format holds a quantity as it is: float32 with NaN where invalid, or codes."""
+    invalid = "NaN" if quantity.in_memory.kind == "f" else None
+    said = {"type": quantity.in_memory.name, "scale": 1.0, "offset": 0.0}
+    return {**said, "invalid": invalid, "precision": "exact"}
 
 
 def takes_nothing() -> None:
@@ -102,7 +105,7 @@ class ExportFormat(ABC):
     name: str
     files: str
     settings: type[ExportSettings] = ExportSettings
-    describe: Callable[[str], dict[str, Any]] = exact_float32
+    describe: Callable[[Quantity], dict[str, Any]] = exact
     check: Callable[[], None] = takes_nothing
 
     @abstractmethod
@@ -125,8 +128,8 @@ class ExportFormat(ABC):
         """Write images of one shard; return the pixels that the format cannot say."""
 
     @abstractmethod
-    def read(self, root: Objects, shard: str, image_id: str, quantity: str) -> FloatMap:
-        """Read a map back, float32 [H, W], NaN where invalid. Raises KeyError: not in there."""
+    def read(self, root: Objects, shard: str, image_id: str, quantity: str) -> AnyMap:
+        """Read a map back, float32 with NaN where invalid. Raises KeyError: not in there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,12 +139,12 @@ class MapFormat(ExportFormat):
     Attributes:
         suffixes: of a map's files without a dot, the map's own last.
         encode: turns a map into their contents.
-        decode: turns their contents, by suffix, back into float32 [H, W].
+        decode: turns their contents, by suffix, back into the map.
     """
 
     suffixes: tuple[str, ...]
-    encode: Callable[[FloatMap, MapFacts, Any], EncodedMap]
-    decode: Callable[[Mapping[str, bytes]], FloatMap]
+    encode: Callable[[AnyMap, MapFacts, Any], EncodedMap]
+    decode: Callable[[Mapping[str, bytes]], AnyMap]
 
     def piece_of(self, image_id: str, shard: str) -> str:
         """Name an image: each is a piece of its own."""
@@ -149,7 +152,8 @@ class MapFormat(ExportFormat):
 
     def objects(self, piece: str, contents: Contents) -> list[str]:
         """Name the files of every map, and the photograph."""
-        names = [f"{q}/{piece}.{suffix}" for q in contents.quantities for suffix in self.suffixes]
+        folders = [quantity.name for quantity in contents.quantities]
+        names = [f"{folder}/{piece}.{suffix}" for folder in folders for suffix in self.suffixes]
         return [*names, f"{IMAGES}/{piece}.png"] if contents.with_images else names
 
     def write(
@@ -166,7 +170,7 @@ class MapFormat(ExportFormat):
             for quantity, map_hw in item.maps.items():
                 encoded = self.encode(map_hw, _facts_of(item, quantity, export), export.settings)
                 for suffix in self.suffixes:
-                    name = f"{quantity}/{file_name(item.row.id)}.{suffix}"
+                    name = f"{quantity.name}/{file_name(item.row.id)}.{suffix}"
                     root.put(name, encoded.files[suffix])
                 num_lost += encoded.num_lost
             if item.photograph is not None:
@@ -174,7 +178,7 @@ class MapFormat(ExportFormat):
             on_image()
         return num_lost
 
-    def read(self, root: Objects, shard: str, image_id: str, quantity: str) -> FloatMap:
+    def read(self, root: Objects, shard: str, image_id: str, quantity: str) -> AnyMap:
         """Read a map's files."""
         stem = f"{quantity}/{file_name(image_id)}"
         return self.decode({suffix: root.read(f"{stem}.{suffix}") for suffix in self.suffixes})
@@ -187,12 +191,12 @@ class ShardFormat(ExportFormat):
     Attributes:
         suffix: of the files, without a dot.
         write_shard: writes images, one after the other, to a path.
-        read_map: reads one map of a file back, float32 [H, W]; raises KeyError: not in there.
+        read_map: reads one map of a file back; raises KeyError: not in there.
     """
 
     suffix: str
     write_shard: Callable[[Path, Iterable[Item], Contents, Any], None]
-    read_map: Callable[[BinaryIO, str, str], FloatMap]
+    read_map: Callable[[BinaryIO, str, str], AnyMap]
 
     def piece_of(self, image_id: str, shard: str) -> str:
         """Name the shard: its images are written together."""
@@ -219,16 +223,16 @@ class ShardFormat(ExportFormat):
             root.put_file(name, path)
         return 0
 
-    def read(self, root: Objects, shard: str, image_id: str, quantity: str) -> FloatMap:
+    def read(self, root: Objects, shard: str, image_id: str, quantity: str) -> AnyMap:
         """Read a map out of its shard's file."""
         content = root.read(f"{SHARDS}/{shard}.{self.suffix}")
         return self.read_map(io.BytesIO(content), image_id, quantity)
 
 
-def _facts_of(item: Item, quantity: str, export: ExportFacts) -> MapFacts:
+def _facts_of(item: Item, quantity: Quantity, export: ExportFacts) -> MapFacts:
     kind = item.row.kind
     assert kind is not None, "a label has a kind"
-    return MapFacts(item.row.id, quantity, kind, export.described[quantity])
+    return MapFacts(item.row.id, quantity, kind, export.described[quantity.name])
 
 
 def _counted(items: Iterable[Item], on_image: OnImage) -> Iterator[Item]:

@@ -1,6 +1,7 @@
 """png16: a map as 16-bit grey PNG, with a scale that its sidecar states.
 
-value = code / scale + offset, code in 1..65535; code 0 is invalid
+value = code / scale + offset, code in 1..65535; code 0 is invalid. Channels lie one below the
+other: [H, W, C] is a picture of C H rows. What is a code itself (uint8) is stored as code + 1.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from PIL import Image
 from pydantic import Field
 
 from redepth.exports.part import EncodedMap, ExportSettings, MapFacts, MapFormat
-from redepth.types import DepthKind, FloatMap
+from redepth.quantities import AnyMap, Quantity
+from redepth.types import DepthKind
 
 INVALID = 0
 _FIRST, _LAST = 1, 65535
@@ -37,50 +39,57 @@ class Scaling:
     def precision(self) -> float:
         return 0.5 / self.scale
 
-    def encode(self, map_hw: FloatMap) -> npt.NDArray[np.uint16]:
+    def encode(self, values: AnyMap) -> npt.NDArray[np.uint16]:
         """Return codes; NaN, and what no code can say, become 0."""
-        codes_hw = np.rint((map_hw.astype(np.float64) - self.offset) * self.scale)
+        codes = np.rint((values.astype(np.float64) - self.offset) * self.scale)
         with np.errstate(invalid="ignore"):
-            fits_hw = (codes_hw >= _FIRST) & (codes_hw <= _LAST)
-        return np.where(fits_hw, codes_hw, INVALID).astype(np.uint16)
+            fits = (codes >= _FIRST) & (codes <= _LAST)
+        return np.where(fits, codes, INVALID).astype(np.uint16)
 
-    def decode(self, codes_hw: npt.NDArray[np.uint16]) -> FloatMap:
+    def decode(self, codes: npt.NDArray[np.uint16]) -> AnyMap:
         """Return float32 values, NaN where the code is 0."""
-        values_hw = codes_hw.astype(np.float64) / self.scale + self.offset
-        return np.where(codes_hw == INVALID, np.nan, values_hw).astype(np.float32)
+        values = codes.astype(np.float64) / self.scale + self.offset
+        return np.where(codes == INVALID, np.nan, values).astype(np.float32)
 
 
 def choose_scaling(
-    map_hw: FloatMap, quantity: str, kind: DepthKind, metric_scale: float
+    values: AnyMap, quantity: Quantity, kind: DepthKind, metric_scale: float
 ) -> Scaling:
-    """Return a fixed scale for metres and for shares, else the map's own minimum and maximum."""
-    if quantity == "confidence":
-        return _spanning(0.0, 1.0)
-    if kind is DepthKind.METRIC_DEPTH and quantity != "spread":
+    """Return a fixed scale for codes, metres and closed ranges, else the map's own two ends."""
+    low, high = quantity.range
+    if values.dtype == np.uint8:
+        return Scaling(1.0, -1.0)
+    if quantity.is_depth and kind is DepthKind.METRIC_DEPTH:
         return Scaling(metric_scale, 0.0)
-    finite = map_hw[np.isfinite(map_hw)].astype(np.float64)
+    if low is not None and high is not None:
+        return _spanning(low, high)
+    finite = values[np.isfinite(values)].astype(np.float64)
     return _spanning(finite.min(), finite.max()) if finite.size else Scaling(1.0, 0.0)
 
 
-def encode(map_hw: FloatMap, scaling: Scaling) -> bytes:
-    """Return the bytes of a PNG of 16 bits."""
+def encode(values: AnyMap, scaling: Scaling) -> bytes:
+    """Return the bytes of a PNG of 16 bits, channels one below the other."""
+    rows = values if values.ndim == 2 else np.concatenate(np.moveaxis(values, 2, 0))
     file = io.BytesIO()
-    Image.fromarray(scaling.encode(map_hw)).save(file, format="PNG")
+    Image.fromarray(scaling.encode(rows)).save(file, format="PNG")
     return file.getvalue()
 
 
-def decode(content: bytes, sidecar: bytes) -> FloatMap:
-    """Read a map back, float32 [H, W], from its PNG and its sidecar."""
+def decode(content: bytes, sidecar: bytes) -> AnyMap:
+    """Read a map back, float32 [H, W] or [H, W, C], from its PNG and its sidecar."""
     facts = json.loads(sidecar)
     with Image.open(io.BytesIO(content)) as image:
         codes_hw = np.asarray(image, dtype=np.uint16)
-    return Scaling(facts["scale"], facts["offset"]).decode(codes_hw)
+    values = Scaling(facts["scale"], facts["offset"]).decode(codes_hw)
+    channels = int(facts["channels"])
+    return values if channels == 1 else np.stack(np.split(values, channels), axis=2)
 
 
 def sidecar(facts: MapFacts, scaling: Scaling, num_lost: int) -> bytes:
     """Return the JSON beside a PNG: what holds for all maps of the quantity, and for this one."""
     said = {
         "id": facts.image_id,
+        "channels": facts.quantity.channels,
         **facts.described,
         **asdict(scaling),
         "precision": scaling.precision,
@@ -89,9 +98,9 @@ def sidecar(facts: MapFacts, scaling: Scaling, num_lost: int) -> bytes:
     return (json.dumps(said, indent=2) + "\n").encode()
 
 
-def count_lost(map_hw: FloatMap, scaling: Scaling) -> int:
+def count_lost(values: AnyMap, scaling: Scaling) -> int:
     """Count finite values that no code can say, and that are invalid in the PNG."""
-    return int((np.isfinite(map_hw) & (scaling.encode(map_hw) == INVALID)).sum())
+    return int((np.isfinite(values) & (scaling.encode(values) == INVALID)).sum())
 
 
 def _spanning(low: float, high: float) -> Scaling:
@@ -112,25 +121,25 @@ class Png16Settings(ExportSettings):
     )
 
 
-def describe(quantity: str) -> dict[str, Any]:
+def describe(quantity: Quantity) -> dict[str, Any]:
     """Say what the codes of a quantity mean."""
     return {
         "type": "uint16",
         "value": "code / scale + offset",
-        "scale": f"in {quantity}/NAME.json beside every {quantity}/NAME.png, offset too",
+        "scale": f"in {quantity.name}/NAME.json beside every {quantity.name}/NAME.png, offset too",
         "invalid": INVALID,
         "precision": "0.5 / scale",
     }
 
 
-def _encode(map_hw: FloatMap, facts: MapFacts, settings: Png16Settings) -> EncodedMap:
-    scaling = choose_scaling(map_hw, facts.quantity, facts.kind, settings.metric_scale)
-    num_lost = count_lost(map_hw, scaling)
-    files = {"json": sidecar(facts, scaling, num_lost), "png": encode(map_hw, scaling)}
+def _encode(values: AnyMap, facts: MapFacts, settings: Png16Settings) -> EncodedMap:
+    scaling = choose_scaling(values, facts.quantity, facts.kind, settings.metric_scale)
+    num_lost = count_lost(values, scaling)
+    files = {"json": sidecar(facts, scaling, num_lost), "png": encode(values, scaling)}
     return EncodedMap(files, num_lost)
 
 
-def _decode(files: Mapping[str, bytes]) -> FloatMap:
+def _decode(files: Mapping[str, bytes]) -> AnyMap:
     return decode(files["png"], files["json"])
 
 

@@ -14,9 +14,9 @@ from redepth.errors import ConfigError, IntegrityError
 from redepth.exports import exporters
 from redepth.exports.part import ExportFormat
 from redepth.exports.writing import CATALOGUE, FACTS
+from redepth.quantities import AnyMap
 from redepth.store.layout import require_name
 from redepth.store.objects import Objects, open_objects
-from redepth.types import FloatMap
 
 _MAX_FACTS_BYTES = 4 << 20
 
@@ -38,8 +38,8 @@ class Export:
         """Name the images, in the catalogue's order."""
         return list(self._shards)
 
-    def read(self, image_id: str, quantity: str) -> FloatMap:
-        """Read one map, float32 [H, W], NaN where invalid, within the format's precision.
+    def read(self, image_id: str, quantity: str) -> AnyMap:
+        """Read one map, float32 with NaN where invalid, within the format's precision.
 
         Raises:
             KeyError: no such image.

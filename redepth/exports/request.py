@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from redepth.errors import ConfigError
 from redepth.exports import exporters
 from redepth.exports.part import Contents, ExportFacts, ExportFormat, ExportSettings
-from redepth.quantities import QUANTITIES
+from redepth.quantities import QUANTITIES, Quantity
 from redepth.types import DepthKind
 
 
@@ -22,14 +22,14 @@ class ExportRequest:
 
     Attributes:
         format: one of `redepth.exports.exporters` by name.
-        quantities: of coarse, refined, spread, confidence.
+        quantities: of those that the labels hold, by name.
         where: a condition in SQL over the catalogue, None for every label.
         with_images: the photographs too: upright 8-bit PNG at the label's size, pixel on pixel.
         settings: of the format, by name; see `exporters[format].settings`.
 
     Raises:
-        ConfigError: an unknown format, quantity or setting, no quantity, or a setting that does
-            not validate; names those that are known.
+        ConfigError: an unknown format or setting, no quantity, or a setting that does not
+            validate; names those that are known.
     """
 
     format: str
@@ -39,11 +39,8 @@ class ExportRequest:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.quantities or not set(self.quantities) <= set(QUANTITIES):
-            raise ConfigError(
-                f"cannot export {', '.join(self.quantities) or 'nothing'}: expected some of "
-                f"{', '.join(QUANTITIES)}"
-            )
+        if not self.quantities:
+            raise ConfigError(f"nothing to export: expected some of {', '.join(QUANTITIES)}")
         _ = self.format_settings  # an unknown format or setting is said now
 
     @cached_property
@@ -62,15 +59,17 @@ class ExportRequest:
         except ValidationError as error:
             raise ConfigError(_explain(error, self.exporter)) from None
 
-    @property
-    def contents(self) -> Contents:
-        """What it holds of every image."""
-        return Contents(self.quantities, self.with_images)
+    def facts(self, kind: DepthKind, stored: Mapping[str, Quantity]) -> ExportFacts:
+        """Return what holds for every image of an export.
 
-    def facts(self, kind: DepthKind) -> ExportFacts:
-        """Return what holds for every image of an export of labels of a kind."""
-        described = {name: describe_quantity(name, kind, self) for name in self.quantities}
-        return ExportFacts(self.contents, self.format_settings, described)
+        Args:
+            kind: of the labels.
+            stored: what they hold; all of `quantities`.
+        """
+        chosen = tuple(stored[name] for name in self.quantities)
+        described = {one.name: describe_quantity(one, kind, self) for one in chosen}
+        contents = Contents(chosen, self.with_images)
+        return ExportFacts(contents, self.format_settings, described)
 
     def as_json(self) -> dict[str, Any]:
         """Return the request as export.json holds it, with every setting of the format."""
@@ -83,19 +82,16 @@ class ExportRequest:
         }
 
 
-def describe_quantity(quantity: str, kind: DepthKind, request: ExportRequest) -> dict[str, Any]:
+def describe_quantity(
+    quantity: Quantity, kind: DepthKind, request: ExportRequest
+) -> dict[str, Any]:
     """Return what the sidecar says of one quantity: kind, unit, type, scale, invalid, precision."""
     return {
-        "kind": _KINDS.get(quantity, str(kind)),
-        "unit": "share, 0 to 1" if quantity == "confidence" else _unit(kind),
+        "kind": str(kind) if quantity.is_depth else quantity.meaning,
+        "unit": _unit(kind) if quantity.unit is None else quantity.unit,
+        "channels": quantity.channels,
         **request.exporter.describe(quantity),
     }
-
-
-_KINDS = {
-    "spread": "standard deviation of the members, in the map's unit",
-    "confidence": "agreement of the members",
-}
 
 
 def _unit(kind: DepthKind) -> str:

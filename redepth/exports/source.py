@@ -6,7 +6,6 @@ import io
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-import numpy as np
 from PIL import Image
 
 from redepth.config import Decoding
@@ -28,11 +27,12 @@ def read_items(labels: Labels, rows: Sequence[LabelRow], contents: Contents) -> 
     """
     decoding = labels.dataset.recorded.decoding
     for run in _runs(rows):
-        columns = [labels.read_run(run, quantity) for quantity in contents.quantities]
-        for row, *maps in zip(run, *columns, strict=True):
-            widened = [map_hw.astype(np.float32) for map_hw in maps]
+        columns = [labels.read_run(run, quantity.name) for quantity in contents.quantities]
+        for row, *stored in zip(run, *columns, strict=True):
+            named = zip(contents.quantities, stored, strict=True)
+            maps = {quantity: values.astype(quantity.in_memory) for quantity, values in named}
             image = _photograph(row, decoding) if contents.with_images else None
-            yield Item(row, dict(zip(contents.quantities, widened, strict=True)), image)
+            yield Item(row, maps, image)
 
 
 def _runs(rows: Sequence[LabelRow]) -> Iterator[list[LabelRow]]:

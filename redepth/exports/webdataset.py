@@ -1,6 +1,6 @@
 """webdataset: a tar a shard; of each image KEY.json, KEY.QUANTITY.npy and perhaps KEY.image.png.
 
-NPY is float32 [H, W], NaN where invalid. The id is in the JSON; KEY is the id as a file name.
+NPY is as of the format npy. The id is in the JSON; KEY is the id as a file name.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import BinaryIO
 from redepth.exports import npy
 from redepth.exports.items import Item, file_name
 from redepth.exports.part import Contents, ExportSettings, ShardFormat
-from redepth.types import FloatMap
+from redepth.quantities import AnyMap
 
 
 def write_shard(
@@ -30,7 +30,7 @@ def write_shard(
                 tar.addfile(member, io.BytesIO(content))
 
 
-def read_map(file: BinaryIO, image_id: str, quantity: str) -> FloatMap:
+def read_map(file: BinaryIO, image_id: str, quantity: str) -> AnyMap:
     """Read one map of a shard back, bit for bit. Raises KeyError if it is not in there."""
     with tarfile.open(fileobj=file) as tar:
         member = tar.extractfile(f"{file_name(image_id)}.{quantity}.npy")
@@ -40,8 +40,8 @@ def read_map(file: BinaryIO, image_id: str, quantity: str) -> FloatMap:
 
 def _members(item: Item) -> Iterator[tuple[str, bytes]]:
     yield "json", json.dumps(item.facts()).encode()
-    for quantity, map_hw in item.maps.items():
-        yield f"{quantity}.npy", npy.encode(map_hw)
+    for quantity, values in item.maps.items():
+        yield f"{quantity.name}.npy", npy.encode(values)
     if item.photograph is not None:
         yield "image.png", item.photograph
 

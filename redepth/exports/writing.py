@@ -62,22 +62,25 @@ def begin_export(labels: Labels, url: str, request: ExportRequest) -> ExportPlan
     Pieces of labels that changed since, or are gone, are removed first.
 
     Raises:
-        ConfigError: no label fulfils the condition, labels of two kinds, another export lies at
-            `url`, or a library that the format takes is not installed.
+        ConfigError: no label fulfils the condition, labels of two kinds or without one of the
+            quantities, another export lies at `url`, or a library that the format takes is not
+            installed.
     """
     chosen = (labels if request.where is None else labels.where(request.where)).with_maps()
     request.exporter.check()
-    facts = request.facts(_kind(chosen, request))
+    kind = _kind(chosen, request)
+    chosen.require_quantities(request.quantities)
+    facts = request.facts(kind, chosen.quantities)
     root = open_objects(url)
     said = _said(chosen, request, facts)
     _require_same(root, said)
     table = chosen.table()
-    there = _remove_outdated(root, request, table)
+    there = _remove_outdated(root, request, facts, table)
     root.put(FACTS, _encoded({**said, "complete": False}))
     root.put(CATALOGUE, _parquet(table))
     pieces = pieces_of(table, request.exporter)
     objects = request.exporter.objects
-    missing = {p for p in set(pieces) if not there.issuperset(objects(p, request.contents))}
+    missing = {p for p in set(pieces) if not there.issuperset(objects(p, facts.contents))}
     pending = [position for position, piece in enumerate(pieces) if piece in missing]
     return ExportPlan(url, request, chosen, facts, tuple(chosen.rows(pending)))
 
@@ -94,20 +97,22 @@ def write_pending(plan: ExportPlan, on_image: OnImage) -> int:
     root = open_objects(plan.url)
     num_lost = 0
     for shard, rows in groupby(plan.pending, key=lambda row: row.shard):
-        items = read_items(plan.labels, list(rows), plan.request.contents)
+        items = read_items(plan.labels, list(rows), plan.facts.contents)
         num_lost += plan.request.exporter.write(root, str(shard), items, plan.facts, on_image)
     said = _said(plan.labels, plan.request, plan.facts)
     root.put(FACTS, _encoded({**said, "complete": True}))
     return num_lost
 
 
-def _remove_outdated(root: Objects, request: ExportRequest, table: pa.Table) -> set[str]:
+def _remove_outdated(
+    root: Objects, request: ExportRequest, facts: ExportFacts, table: pa.Table
+) -> set[str]:
     """Remove pieces that an earlier catalogue has otherwise; return the objects that are left."""
     before, there = _catalogue(root), written(root, request)
     if before is not None:
         exporter = request.exporter
         for piece in outdated(places(before, exporter), places(table, exporter)):
-            for name in there.intersection(exporter.objects(piece, request.contents)):
+            for name in there.intersection(exporter.objects(piece, facts.contents)):
                 root.delete(name)
                 there.remove(name)
     return there

@@ -225,7 +225,7 @@ class Labels(Mapping[str, StoredLabel]):
         if not names or (held and not set(names) <= set(held)):
             raise ConfigError(
                 f"expected some of {', '.join(held or QUANTITIES)}, got "
-                f"{', '.join(names) or 'nothing'}: that is what {self._objects.url} holds"
+                f"{', '.join(names) or 'nothing'}; {self._objects.url} holds no other maps"
             )
 
     def read(self, row: LabelRow, quantity: str) -> AnyMap:

@@ -40,6 +40,7 @@ from redepth.store.planning import Plan, plan_labels
 from redepth.store.reader import Labels, open_labels, summarise
 from redepth.store.shards import write_shard
 from redepth.types import Outcome
+from tasks.console import RunConsole
 from tasks.progress import RunProgress
 from tasks.publish_report import _named
 from tasks.run_page import LABELLING, RunPlace, page_markdown
@@ -241,9 +242,7 @@ def test_an_export_stays_in_its_folder(form: str, hostile: Labels, tmp_path: Pat
 
 def test_a_terminal_gets_letters(hostile: Labels, monkeypatch: pytest.MonkeyPatch) -> None:
     file = StringIO()
-    console = terminal.PrintableConsole(
-        file=file, highlight=False, soft_wrap=True, emoji=False, width=10_000
-    )
+    console = RunConsole(file=file, highlight=False, soft_wrap=True, emoji=False, width=10_000)
     monkeypatch.setattr(terminal, "out", console)
     rows = hostile.rows(range(len(hostile)))
     terminal.print_status(hostile.url, summarise(hostile.url), hostile.troubles(100))

@@ -28,7 +28,8 @@ SEEDS = {"alike": 0, "rescaled": 1, "worse": 2}
 
 def with_refined(label: Label, refined: np.ndarray, kind: DepthKind | None = None) -> Label:
     assert label.arrays is not None
-    arrays = LabelArrays.of_depth(*[refined.astype(np.float32)] * 4)
+    map_hw = refined.astype(np.float32)
+    arrays = LabelArrays.of_depth(map_hw, map_hw, map_hw, map_hw)
     row = replace(label.row, kind=kind or label.row.kind)
     return Label(replace(row, height_px=refined.shape[0], width_px=refined.shape[1]), arrays)
 
@@ -130,7 +131,7 @@ def test_kinds_and_sizes_may_differ(tmp_path: Path) -> None:
     depth = np.repeat(np.repeat(1.0 / (label.arrays["refined"] + 1.0), 2, axis=0), 2, axis=1)
     second = with_refined(label, depth, DepthKind.METRIC_DEPTH)
     urls = [write_output(tmp_path / name, [one]) for name, one in (("a", label), ("b", second))]
-    (found,) = compare_labels(*(open_labels(url) for url in urls)).images
+    (found,) = compare_labels(open_labels(urls[0]), open_labels(urls[1])).images
     assert found.correlation > 0.98
     assert found.difference < 0.03
 
@@ -138,4 +139,4 @@ def test_kinds_and_sizes_may_differ(tmp_path: Path) -> None:
 def test_sets_of_other_images_are_refused(tmp_path: Path) -> None:
     urls = [write_output(tmp_path / name, [planted_label(name, 0)]) for name in "ab"]
     with pytest.raises(ConfigError, match="no image in common"):
-        compare_labels(*(open_labels(url) for url in urls))
+        compare_labels(open_labels(urls[0]), open_labels(urls[1]))

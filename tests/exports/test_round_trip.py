@@ -27,7 +27,7 @@ from redepth.exports.part import Contents, ExportSettings, MapFacts
 from redepth.exports.reading import Export, open_export
 from redepth.exports.request import ExportRequest
 from redepth.exports.writing import CATALOGUE, begin_export, write_pending
-from redepth.quantities import ALWAYS
+from redepth.quantities import ALWAYS, CONFIDENCE, REFINED, AnyMap, Quantity
 from redepth.store.reader import Labels
 from redepth.types import DepthKind, FloatMap, LabelRow, Outcome
 from tests.exports.export_samples import IDS, some_maps, write_labels, write_photographs
@@ -56,7 +56,7 @@ def assert_within(read_hw: FloatMap, map_hw: FloatMap, precision: float) -> None
     assert np.all(difference <= precision * (1 + 1e-6) + 1.2e-7 * largest + 1e-45)
 
 
-def png_round_trip(map_hw: FloatMap, quantity: str, kind: DepthKind) -> tuple[FloatMap, float]:
+def png_round_trip(map_hw: AnyMap, quantity: Quantity, kind: DepthKind) -> tuple[AnyMap, float]:
     scaling = png16.choose_scaling(map_hw, quantity, kind, metric_scale=1000.0)
     sidecar = png16.sidecar(MapFacts("x", quantity, kind), scaling, num_lost=0)
     stated = json.loads(sidecar)["precision"]
@@ -65,7 +65,7 @@ def png_round_trip(map_hw: FloatMap, quantity: str, kind: DepthKind) -> tuple[Fl
 
 @given(MAPS, st.sampled_from([DepthKind.AFFINE_DISPARITY, DepthKind.AFFINE_DEPTH]))
 def test_png16_of_a_kind_without_a_unit_takes_any_value(map_hw: FloatMap, kind: DepthKind) -> None:
-    read_hw, precision = png_round_trip(map_hw, "refined", kind)
+    read_hw, precision = png_round_trip(map_hw, REFINED, kind)
     assert_within(read_hw, map_hw, precision)
     valid = map_hw[np.isfinite(map_hw)].astype(np.float64)
     if valid.size and np.ptp(valid) > 0:
@@ -74,7 +74,7 @@ def test_png16_of_a_kind_without_a_unit_takes_any_value(map_hw: FloatMap, kind: 
 
 @given(SIZES.flatmap(lambda s: hnp.arrays(np.float32, s, elements=st.floats(0, 80, width=32))))
 def test_png16_of_metres_is_in_millimetres(map_hw: FloatMap) -> None:
-    read_hw, precision = png_round_trip(map_hw, "refined", DepthKind.METRIC_DEPTH)
+    read_hw, precision = png_round_trip(map_hw, REFINED, DepthKind.METRIC_DEPTH)
     assert precision == 0.0005
     fits = (np.rint(map_hw.astype(np.float64) * 1000) >= 1) & (map_hw < 65.535)
     assert_within(read_hw, np.where(fits, map_hw, np.nan).astype(np.float32), precision)
@@ -82,7 +82,7 @@ def test_png16_of_metres_is_in_millimetres(map_hw: FloatMap) -> None:
 
 @given(SHARES, st.sampled_from(KINDS))
 def test_png16_of_confidence_has_one_scale(map_hw: FloatMap, kind: DepthKind) -> None:
-    read_hw, precision = png_round_trip(map_hw, "confidence", kind)
+    read_hw, precision = png_round_trip(map_hw, CONFIDENCE, kind)
     assert precision == pytest.approx(0.5 / 65534)
     assert_within(read_hw, map_hw, precision)
 
@@ -97,13 +97,13 @@ def test_npy_and_exr_are_exact(map_hw: FloatMap) -> None:
 @given(st.lists(MAPS, min_size=1, max_size=3), st.sampled_from(KINDS))
 def test_shards_are_exact(maps: list[FloatMap], kind: DepthKind) -> None:
     items = [
-        Item(LabelRow(id=f"{i}.x", uri="u", outcome=Outcome.REFINED, kind=kind), {"refined": m})
+        Item(LabelRow(id=f"{i}.x", uri="u", outcome=Outcome.REFINED, kind=kind), {REFINED: m})
         for i, m in enumerate(maps)
     ]
     with TemporaryDirectory() as folder:
         tar, parquet = Path(folder, "tar"), Path(folder, "parquet")
         for path, module in ((tar, wds_format), (parquet, hf_parquet)):
-            module.write_shard(path, items, Contents(("refined",)), ExportSettings())
+            module.write_shard(path, items, Contents((REFINED,)), ExportSettings())
         for path, module in ((tar, wds_format), (parquet, hf_parquet)):
             for i, map_hw in enumerate(maps):
                 with path.open("rb") as file:
@@ -223,9 +223,13 @@ def test_webdataset_reads_the_tars(tmp_path: Path) -> None:
     gc.collect()  # here, and not in another test that minds
 
 
-def test_an_unknown_quantity_or_setting_is_refused() -> None:
-    with pytest.raises(ConfigError, match="cannot export depth: expected some of coarse"):
-        ExportRequest("npy", ("depth",))
+def test_an_unknown_quantity_or_setting_is_refused(tmp_path: Path) -> None:
+    labels = write_labels(str(tmp_path / "labels"), some_maps(), DepthKind.AFFINE_DEPTH)
+    with pytest.raises(
+        ConfigError, match=r"expected some of coarse, .*, got depth; .* holds no other"
+    ):
+        begin_export(labels, str(tmp_path / "export"), ExportRequest("npy", ("depth",)))
+    assert not (tmp_path / "export").exists()
     with pytest.raises(ConfigError, match="nothing"):
         ExportRequest("npy", ())
     with pytest.raises(ConfigError, match=r"metric_scale: .*greater than 0 \(got 0\)"):

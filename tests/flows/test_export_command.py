@@ -46,7 +46,7 @@ def label(ref: ImageRef, depth_m: float) -> Label:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--quantity", "depth"), "cannot export depth"),
+        (("--quantity", "depth"), "got depth; "),
         (("--where", "depth > 3"), 'Referenced column "depth" not found'),
         (("--set", "metric_scale=0", "--format", "png16"), "greater than 0"),
         (("--set", "metric_scale=256"), "settings of the format npy (it has: none)"),

@@ -14,6 +14,7 @@ from PIL import Image
 from redepth.config import Recipe
 from redepth.exports.request import ExportRequest
 from redepth.exports.writing import export_labels
+from redepth.quantities import REFINED
 from redepth.store.dataset import begin
 from redepth.store.manifest import read_shard_plans
 from redepth.store.planning import plan_labels
@@ -162,7 +163,8 @@ def test_what_a_metric_label_must_not_have_is_found(tmp_path: Path) -> None:
         if how == "behind":
             refined[-1, 0] = -1
         row = replace(label.row, far_share=0.9) if how == "share" else label.row
-        return Label(row, replace(arrays, refined_hw=refined))
+        maps = {quantity: arrays[quantity.name] for quantity in arrays.quantities}
+        return Label(row, LabelArrays({**maps, REFINED: refined}))
 
     for how, words in {
         "beyond": "beyond the far limit", "behind": "not above 0 m", "share": "far_share is 0.9",

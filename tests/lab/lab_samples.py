@@ -54,20 +54,19 @@ FACTS = RunFacts(
 )
 
 
-def measurement(family: str, abs_rel: dict[Condition, float], **changes: object) -> Measurement:
+def measurement(family: str, abs_rel: dict[Condition, float]) -> Measurement:
     """Make one of a held-out scene whose figures differ in AbsRel alone."""
     scores = {
         condition: dict.fromkeys(Region, replace(SCORES, abs_rel=value))
         for condition, value in abs_rel.items()
     }
     depth = np.full((SIZE_PX, SIZE_PX), 2.0, dtype=np.float32)
-    made = Measurement(
+    return Measurement(
         Subject(family, 0, Split.HELD_OUT, GROUP.conditions),
         f"a {family}, light from above",
         scores,
         {Condition.COARSE: depth, Condition.FULL: depth + 0.1},
     )
-    return replace(made, **changes)
 
 
 def two_images() -> LabResult:

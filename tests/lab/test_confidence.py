@@ -75,7 +75,8 @@ def test_cues_do_not_change_with_scale_and_shift_of_the_map() -> None:
 
 
 def test_errors_are_those_of_the_aligned_depth() -> None:
-    refined = RefinedDepth(*np.random.default_rng(0).random((3, 8, 8), dtype=np.float32), 2)
+    map_hw, spread_hw, confidence_hw = np.random.default_rng(0).random((3, 8, 8), np.float32)
+    refined = RefinedDepth(map_hw, spread_hw, confidence_hw, 2)
     truth_hw = np.full((8, 8), 2.0, dtype=np.float32)
     depth_hw = np.full((8, 8), 1.6)
     depth_hw[0, 0] = -1.0
