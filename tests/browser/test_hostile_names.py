@@ -161,9 +161,9 @@ def artifacts(labels: Labels) -> Iterator[str]:
     plan = Plan("m", 1, 0, 1, 1, 0, dict.fromkeys(Outcome, 0), 0, len(names), names)
     place = RunPlace(names[0], names[1], KNOWN[3], f"http://host/)![]({EVIL}/f)")
     yield page_markdown(place, RECIPE, plan, progress.figures(), LABELLING)
-    decoding = RECIPE.labels.decoding
+    photographs = labels.photographs()
     with_label = [row.id for row in rows if row.outcome.has_label]
-    yield _named([fetch_picture(labels[image_id], decoding) for image_id in with_label])
+    yield _named([fetch_picture(labels[image_id], photographs) for image_id in with_label])
 
 
 def as_html(texts: list[str]) -> str:
@@ -218,9 +218,9 @@ def test_every_image_has_an_outcome(hostile: Labels) -> None:
 
 
 def test_every_label_is_drawn(hostile: Labels) -> None:
-    decoding = RECIPE.labels.decoding
+    photographs = hostile.photographs()
     rows = [row for row in hostile.rows(range(len(hostile))) if row.outcome.has_label]
-    pictures = [fetch_picture(hostile[row.id], decoding) for row in rows]
+    pictures = [fetch_picture(hostile[row.id], photographs) for row in rows]
     assert all(draw_label(picture).startswith(b"\x89PNG") for picture in pictures)
     assert draw_contact_sheet(pictures, RECIPE.name).startswith(b"\x89PNG")
 

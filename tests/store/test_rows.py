@@ -36,6 +36,7 @@ _PLACES = {
     **dict.fromkeys(_SIDES, st.none() | st.integers(1, 1 << 20)),
     **dict.fromkeys(("shard", "array_group"), st.none() | st.from_regex(r"\A[0-9a-f]{16}\Z")),
     "array_index": st.none() | st.integers(0, (1 << 16) - 1),
+    **dict.fromkeys(("size_bytes", "offset_bytes"), st.none() | st.integers(0, 2**63 - 1)),
 }
 any_row = st.builds(
     LabelRow,
