@@ -59,9 +59,12 @@ class Reached:
             refined_hw: the map before `within`.
             kept_hw: the label's, after it.
         """
-        cause_hw = np.where(self.is_known_hw, refined_hw, self.whole.map_hw)
-        absent_hw = np.where(cause_hw > 0, Validity.BEYOND_RANGE, Validity.HOLE)
-        return np.where(np.isfinite(kept_hw), Validity.VALID, absent_hw).astype(np.uint8)
+        known_hw = np.isfinite(kept_hw)
+        codes_hw = np.full(kept_hw.shape, Validity.VALID, dtype=np.uint8)
+        if not known_hw.all():
+            cause_hw = np.where(self.is_known_hw, refined_hw, self.whole.map_hw)[~known_hw]
+            codes_hw[~known_hw] = np.where(cause_hw > 0, Validity.BEYOND_RANGE, Validity.HOLE)
+        return codes_hw
 
     def far_share(self, map_hw: FloatMap) -> float | None:
         """Return the share of a metric label's pixels without a value; None of other kinds."""

@@ -30,7 +30,9 @@ from redepth.metrics.bootstrap import MeanInterval, bootstrap_mean
 from redepth.printable import code_span
 from redepth.redaction import shown
 from redepth.store.reader import Labels, StoredLabel
-from redepth.types import DepthKind, Outcome
+from redepth.types import DepthKind, FloatMap, Outcome
+
+Kinds = tuple[DepthKind | None, DepthKind | None]
 
 RANGE_QUANTILES = 0.02, 0.98  # those of the catalogue's drift
 MAX_IMAGES_SHOWN = 50
@@ -163,9 +165,9 @@ def compare_images(first: StoredLabel, second: StoredLabel) -> ImageComparison:
     """Compare one image's refined maps; of different kinds, as disparities."""
     correlation = difference = math.nan
     if first.row.outcome.has_label and second.row.outcome.has_label:
-        are_metric = all(label.row.kind is DepthKind.METRIC_DEPTH for label in (first, second))
-        maps = _common_maps(first, second)
-        correlation, difference = _map_differences(*maps, are_metric=are_metric)
+        kinds = first.row.kind, second.row.kind
+        maps = common_maps((first.refined, second.refined), kinds)
+        correlation, difference = _map_differences(maps, kinds)
     rows = first.row, second.row
     return ImageComparison(
         id=first.row.id,
@@ -176,6 +178,27 @@ def compare_images(first: StoredLabel, second: StoredLabel) -> ImageComparison:
         confidence=(_or_nan(rows[0].mean_confidence), _or_nan(rows[1].mean_confidence)),
         drift=(_or_nan(rows[0].drift), _or_nan(rows[1].drift)),
     )
+
+
+def common_maps(maps: tuple[FloatMap, FloatMap], kinds: Kinds) -> tuple[Doubles, Doubles]:
+    """Return two maps on the first one's grid, float64; of different kinds, both as disparities."""
+    first_hw, second_hw = maps[0], resize_map(maps[1], (maps[0].shape[0], maps[0].shape[1]))
+    if kinds[0] == kinds[1] or kinds[0] is None or kinds[1] is None:
+        return first_hw.astype(np.float64), second_hw.astype(np.float64)
+    return as_disparity(first_hw, kinds[0]), as_disparity(second_hw, kinds[1])
+
+
+def align_second(maps: tuple[Doubles, Doubles], kinds: Kinds) -> Doubles:
+    """Return the second map with the scale and shift that bring it closest to the first.
+
+    Two metric maps are compared as they are. Pixels that one of the maps lacks are left out of the
+    fit; without any other the map is returned as it is.
+    """
+    first_hw, second_hw = maps
+    both_hw = np.isfinite(first_hw) & np.isfinite(second_hw)
+    if all(kind is DepthKind.METRIC_DEPTH for kind in kinds) or not both_hw.any():
+        return second_hw
+    return fit_affine(second_hw, first_hw, both_hw).apply(second_hw)
 
 
 def comparison_markdown(comparison: LabelComparison) -> str:
@@ -208,27 +231,11 @@ def comparison_json(comparison: LabelComparison) -> str:
     return json.dumps(finite_json(content), indent=2, ensure_ascii=False) + "\n"
 
 
-def _common_maps(first: StoredLabel, second: StoredLabel) -> tuple[Doubles, Doubles]:
-    """Return both refined maps on the first one's grid and of one kind."""
-    kinds = first.row.kind, second.row.kind
-    maps = (
-        first.refined,
-        resize_map(second.refined, (first.refined.shape[0], first.refined.shape[1])),
-    )
-    if kinds[0] == kinds[1] or kinds[0] is None or kinds[1] is None:
-        return maps[0].astype(np.float64), maps[1].astype(np.float64)
-    return as_disparity(maps[0], kinds[0]), as_disparity(maps[1], kinds[1])
-
-
-def _map_differences(
-    first_hw: Doubles, second_hw: Doubles, *, are_metric: bool
-) -> tuple[float, float]:
-    """Return rank correlation and relative difference; NaN where a map has no range.
-
-    Pixels beyond the far limit of either are left out; two metric maps are not aligned.
-    """
+def _map_differences(maps: tuple[Doubles, Doubles], kinds: Kinds) -> tuple[float, float]:
+    """Return rank correlation and relative difference; NaN where a map has no range."""
     from scipy.stats import spearmanr
 
+    first_hw, second_hw = maps
     both_hw = np.isfinite(first_hw) & np.isfinite(second_hw)
     first_n, second_n = first_hw[both_hw], second_hw[both_hw]
     if not first_n.size:
@@ -236,8 +243,8 @@ def _map_differences(
     low, high = np.quantile(first_n, RANGE_QUANTILES)
     if not high > low or not np.ptp(second_n) > 0:
         return math.nan, math.nan
-    aligned_n = second_n if are_metric else fit_affine(second_n, first_n).apply(second_n)
-    difference = float(np.mean(np.abs(aligned_n - first_n)) / (high - low))
+    apart_n = np.abs(align_second(maps, kinds)[both_hw] - first_n)
+    difference = float(np.mean(apart_n) / (high - low))
     return float(spearmanr(first_n, second_n).statistic), difference
 
 

@@ -135,9 +135,8 @@ def write_pending(plan: ExportPlan, on_image: OnImage) -> Exported:
 
     num_lost = 0
     for shard, rows in groupby(plan.pending, key=lambda row: row.shard):
-        items = read_items(
-            plan.labels, list(rows), plan.facts.contents, plan.photographs, leave_out
-        )
+        contents = plan.facts.contents
+        items = read_items(plan.labels, list(rows), contents, plan.photographs, leave_out)
         num_lost += plan.request.exporter.write(root, str(shard), items, plan.facts, on_image)
     counts = dict(Counter(left_out.values()))
     num_images = len(plan.labels) - len(left_out)

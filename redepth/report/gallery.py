@@ -29,12 +29,12 @@ def fetch_picture(
         photograph_px: longer side of the photograph, None for the label's; its own at most.
         also: quantities to draw beside those that are drawn unasked.
     """
-    image, unread = _open(label.row, photographs)
     extra = {
         quantity: label[name]
         for name, quantity in label.quantities.items()
         if name not in ALWAYS_DRAWN and (quantity.drawn or name in also)
     }
+    image, unread = _open(label.row, photographs)
     return LabelPicture(
         row=label.row,
         photograph_hw3=None if image is None else _resized(image, label.row, photograph_px),

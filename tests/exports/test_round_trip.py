@@ -26,7 +26,7 @@ from redepth.exports.items import Item, file_name
 from redepth.exports.part import Contents, ExportSettings, MapFacts
 from redepth.exports.reading import Export, open_export
 from redepth.exports.request import ExportRequest
-from redepth.exports.writing import CATALOGUE, export_labels
+from redepth.exports.writing import CATALOGUE, begin_export, export_labels
 from redepth.quantities import ALWAYS, CONFIDENCE, REFINED, AnyMap, Quantity
 from redepth.store.reader import Labels
 from redepth.types import DepthKind, FloatMap, LabelRow, Outcome
@@ -228,7 +228,7 @@ def test_an_unknown_quantity_or_setting_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"expected some of coarse, .*, got depth; .* holds no other"
     ):
-        export_labels(labels, str(tmp_path / "export"), ExportRequest("npy", ("depth",)))
+        begin_export(labels, str(tmp_path / "export"), ExportRequest("npy", ("depth",)))
     assert not (tmp_path / "export").exists()
     with pytest.raises(ConfigError, match="nothing"):
         ExportRequest("npy", ())

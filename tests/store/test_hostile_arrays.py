@@ -91,6 +91,46 @@ def test_a_group_that_redepth_does_not_write_is_not_opened(labels: Path, content
     assert verify_labels(str(labels)).num_problems >= 1
 
 
+def stated(**changes: object) -> Callable[[dict[str, Any]], object]:
+    """Change what a group states of its refined map."""
+    return lambda v: v["attributes"]["quantities"][1].update(changes)
+
+
+STATEMENTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "a path": (stated(name="../../coarse"), "names no quantity"),
+    "a name twice": (stated(name="coarse"), "stated twice"),
+    "objects": (stated(dtype="object"), "dtype"),
+    "many channels": (stated(channels=10**9), "channels"),
+    "no colours": (stated(colour_map="__import__('os')"), "colour map"),
+    "endless words": (stated(meaning="x" * 10**6), "longer than"),
+    "no range": (stated(range=[0.0]), "range"),
+    "no list": (lambda v: v["attributes"].update(quantities=7), "quantities"),
+    "nothing": (lambda v: v["attributes"].pop("quantities"), "quantities"),
+    "another dtype": (stated(dtype="uint8"), "its group states uint8"),
+    "three channels": (stated(channels=3), r"its group states float32 \(6, 9, 3\)"),
+}
+
+
+@pytest.mark.parametrize(("change", "said"), STATEMENTS.values(), ids=STATEMENTS.keys())
+def test_what_a_stranger_states_of_a_quantity_is_not_believed(
+    labels: Path, change: Callable[[dict[str, Any]], object], said: str
+) -> None:
+    (metadata,) = labels.glob("arrays/*/zarr.json")
+    change_json(metadata, change)
+    with pytest.raises(IntegrityError, match=said):
+        _ = open_labels(str(labels))[REFS[0].id].refined
+    assert verify_labels(str(labels)).num_problems >= 1
+
+
+def test_a_map_that_a_group_does_not_state_is_not_looked_for(labels: Path) -> None:
+    (metadata,) = labels.glob("arrays/*/zarr.json")
+    change_json(metadata, lambda v: v["attributes"]["quantities"].pop(1))
+    with pytest.raises(LookupError, match="stored with coarse, spread, confidence, and without"):
+        _ = open_labels(str(labels))[REFS[0].id].refined
+    (problem,) = verify_labels(str(labels)).problems
+    assert "it states no refined" in problem
+
+
 def with_index(content: bytes, change: Callable[[Any], None]) -> bytes:
     index = np.frombuffer(CRC32C(location="end").decode(content[-(3 * 16 + 4) :]), "<u8").copy()
     change(index.reshape(3, 2))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from redepth.config import Storage
+from redepth.quantities import ALWAYS
 from redepth.store import layout
 from redepth.store.catalogue import part_names
 from redepth.store.dataset import begin
@@ -48,6 +49,15 @@ def test_the_digest_is_of_the_labels_and_not_of_the_run(new_output: Callable[[],
     assert verify_labels(retried).content_digest != one.content_digest
     commit_all(retried, images(10), recipe(), ENDED, retry=[Outcome.FAILED])
     assert verify_labels(retried).content_digest == one.content_digest
+
+
+def test_the_digest_over_four_quantities_is_that_of_format_version_2(out: str) -> None:
+    """Recorded of the same labels before a group could state any quantity but these."""
+    before = "0d0054dcca1d94755c7afa5d5683e2acadccab713a74e0f6a63c460216b9b381"
+    assert written(out).content_digest == before
+    names = [quantity.name for quantity in ALWAYS]
+    assert verify_labels(out, quantities=names).content_digest == before
+    assert verify_labels(out, quantities=names[:2]).content_digest != before
 
 
 def test_one_pixel_makes_another_digest(new_output: Callable[[], str]) -> None:
