@@ -95,7 +95,7 @@ class DepthDataset:
                 f"{_shown(missing)}"
             )
         needed = [*(root / name for name in pairs), *(file.path for file in pairs.values())]
-        gone = sorted(str(path.relative_to(root)) for path in needed if not path.is_file())
+        gone = sorted(str(path) for path in needed if not path.is_file())
         if gone:
             raise ConfigError(f"{root} lacks {len(gone)} files of its samples: {_shown(gone)}")
 

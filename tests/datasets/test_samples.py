@@ -220,7 +220,7 @@ def test_a_missing_picture_is_named(tmp_path: Path) -> None:
 def test_missing_depth_of_a_scene_is_named_before_anything_is_read(tmp_path: Path) -> None:
     rows = write_collection(tmp_path, ("coins",), 2, 16, Split.TRAIN)
     (tmp_path / rows[1].truth).unlink()
-    with pytest.raises(ConfigError, match=rf"lacks 1 files of its samples: {rows[1].truth}"):
+    with pytest.raises(ConfigError, match=rf"lacks 1 files of its samples: .*{rows[1].truth}"):
         opened(tmp_path, "scenes")
 
 
