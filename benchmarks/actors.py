@@ -49,7 +49,7 @@ class SleepingPool(ActorPool):
     """Sleeping actors, all at work before the run begins: a pool begins with the first."""
 
     def __init__(self, recipe: Recipe) -> None:
-        super().__init__(recipe, load_sleeper)  # type: ignore[arg-type]
+        super().__init__(recipe, load_sleeper)
 
     def __enter__(self) -> Self:
         super().__enter__()

@@ -20,7 +20,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,10 @@ import numpy as np
 
 from redepth.config import load_recipe
 from redepth.ensemble import reduce_members
-from redepth.evaluation.paired import paired_change
+from redepth.evaluation.tables import finite_json
 from redepth.lab.bench import other_image
 from redepth.lab.scoring import score
+from redepth.metrics.paired import paired_change
 from redepth.pipeline import Labeller, load_labeller
 from redepth.refiners.refiner import Scene as Judged
 from redepth.scenes.families import render_scene
@@ -114,7 +115,7 @@ def reduce(labeller: Labeller, judged: Judged) -> np.ndarray:
 
 def figures(map_hw: np.ndarray, scene: Scene) -> dict[str, float | None]:
     """Return the figures of a map over the whole picture."""
-    scores = score(map_hw, scene, np.ones(map_hw.shape, dtype=bool)).as_json()
+    scores = finite_json(asdict(score(map_hw, scene, np.ones(map_hw.shape, dtype=bool))))
     return {name: scores[name] for name in FIGURES}
 
 

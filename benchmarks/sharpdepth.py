@@ -23,10 +23,10 @@ import torch
 
 from redepth.config import load_recipe
 from redepth.ensemble import reduce_members
-from redepth.evaluation.boundaries import boundary_metrics, depth_or_disparity_edges
-from redepth.evaluation.metrics import depth_metrics
-from redepth.evaluation.paired import paired_change
 from redepth.geometry.alignment import fit_affine
+from redepth.metrics.boundaries import boundary_metrics, depth_or_disparity_edges
+from redepth.metrics.depth import depth_metrics
+from redepth.metrics.paired import paired_change
 from redepth.pipeline import Labeller, load_labeller
 from redepth.refiners.refiner import Scene as Judged
 from redepth.refiners.sharpdepth.refiner import SharpDepthRefiner

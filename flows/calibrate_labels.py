@@ -8,11 +8,11 @@ from pathlib import Path
 from flows import terminal
 from flows.progress_bar import progress_bar
 from redepth.confidence import Cue
-from redepth.evaluation.alignments import Alignment
-from redepth.judging.judgement import EvaluationInput, judge_labels
-from redepth.judging.mapping import Calibration, calibrate, mapping_json
-from redepth.judging.pictures import draw_reliability
-from redepth.judging.tables import UNTRAINED, reliability_words
+from redepth.evaluation.calibrate import Calibration, calibrate, mapping_json
+from redepth.evaluation.evaluate import EvaluationInput, score_labels
+from redepth.evaluation.pictures import draw_reliability
+from redepth.evaluation.tables import UNTRAINED, reliability_words
+from redepth.metrics.alignments import Alignment
 
 
 def calibrate_labels(
@@ -31,10 +31,10 @@ def calibrate_labels(
         ConfigError: nothing to fit on.
     """
     opened, pairing = EvaluationInput(labels, ground_truth, dataset_format, partial).open()
-    with progress_bar("measuring", len(pairing.pairs)) as on_judged:
-        judgement = judge_labels(opened, pairing, dataset_format, alignment, on_judged)
+    with progress_bar("measuring", len(pairing.pairs)) as on_scored:
+        scores = score_labels(opened, pairing, dataset_format, alignment, on_scored)
     dataset = opened.dataset
-    found = calibrate(judgement.images, within, cues)
+    found = calibrate(scores.images, within, cues)
     out.parent.mkdir(parents=True, exist_ok=True)
     text = mapping_json(found.mapping, dataset.recipe_name, dataset.recipe_digest)
     out.write_text(text, encoding="utf-8")
@@ -47,7 +47,7 @@ def calibrate_labels(
 
 def _say(found: Calibration, untrained: bool) -> None:
     lines = [
-        f"fitted on {found.num_fitted} images, judged on {found.num_held_out} others",
+        f"fitted on {found.num_fitted} images, tested on {found.num_held_out} others",
         f"before: {reliability_words(found.before)}",
         f"after:  {reliability_words(found.after)}",
         *(f"do not use it: {warning}" for warning in found.warnings),

@@ -10,15 +10,15 @@ from flows import terminal
 from flows.progress_bar import progress_bar
 from redepth.datasets.finding import find_ground_truth
 from redepth.datasets.pairing import Pairing
-from redepth.evaluation.alignments import Alignment
-from redepth.judging.comparing import (
+from redepth.evaluation.comparing import (
     LabelComparison,
     common_ids,
     compare_labels,
     comparison_json,
     comparison_markdown,
 )
-from redepth.judging.judgement import LabelJudgement, judge_labels, pair_labels
+from redepth.evaluation.evaluate import LabelScores, pair_labels, score_labels
+from redepth.metrics.alignments import Alignment
 from redepth.report.comparison_page import read_comparison, render_comparison
 from redepth.store.reader import Labels, open_labels
 
@@ -39,13 +39,13 @@ def compare_label_sets(
     """
     opened = open_labels(first), open_labels(second)
     shared = common_ids(*opened)
-    judgements = None
+    scores = None
     if ground_truth is not None:
         files = find_ground_truth(ground_truth, dataset_format)
         pairings = [pair_labels(labels, files, partial) for labels in opened]
-        judgements = _judge_both(opened, pairings, dataset_format, alignment)
+        scores = _score_both(opened, pairings, dataset_format, alignment)
     with progress_bar("comparing", len(shared)) as on_compared:
-        found = compare_labels(*opened, judgements, on_compared)
+        found = compare_labels(*opened, scores, on_compared)
     terminal.out.print(comparison_markdown(found), markup=False)
     if out is not None:
         _write(found, out)
@@ -63,15 +63,15 @@ def write_page(
     terminal.print_report(page, drawn.num_images, drawn.gallery)
 
 
-def _judge_both(
+def _score_both(
     opened: tuple[Labels, Labels],
     pairings: Sequence[Pairing],
     dataset_format: str,
     alignment: Alignment,
-) -> tuple[LabelJudgement, LabelJudgement]:
-    with progress_bar("measuring", sum(len(found.pairs) for found in pairings)) as on_judged:
+) -> tuple[LabelScores, LabelScores]:
+    with progress_bar("measuring", sum(len(found.pairs) for found in pairings)) as on_scored:
         first, second = (
-            judge_labels(labels, pairing, dataset_format, alignment, on_judged)
+            score_labels(labels, pairing, dataset_format, alignment, on_scored)
             for labels, pairing in zip(opened, pairings, strict=True)
         )
     return first, second

@@ -1,6 +1,6 @@
 """Flow `evaluate-labels`: labels and ground truth become tables.
 
-pair -> judge -> tables
+pair -> score -> tables
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from pathlib import Path
 from prefect import flow
 
 from flows.progress_bar import progress_bar
-from redepth.evaluation.alignments import Alignment
-from redepth.judging.formats import TableFormat
-from redepth.judging.judgement import EvaluationInput
-from tasks.judge_labels import EvaluationReport, evaluate_selection
+from redepth.evaluation.evaluate import EvaluationInput
+from redepth.evaluation.formats import TableFormat
+from redepth.metrics.alignments import Alignment
+from tasks.evaluate_labels import EvaluationReport, evaluate_selection
 
 
 @flow(
@@ -38,16 +38,16 @@ def evaluate_labels(
         labels: an output of label-images.
         ground_truth: a folder in the format, or a list with columns uri and ground_truth.
         dataset_format: how its files lie, by name.
-        alignment: how labels are brought to the truth.
+        alignment: how labels are aligned to ground truth.
         out: folder for tables in every format and pictures; None writes nothing.
         form: of the table that is returned.
         partial: leave out images without ground truth instead of refusing.
         where: a condition in SQL on the catalogue.
 
     Raises:
-        ConfigError: something to mend before anything can be measured.
+        ConfigError: something to fix before anything can be measured.
     """
     selection = EvaluationInput(labels, ground_truth, dataset_format, partial, where)
     _, pairing = selection.open()
-    with progress_bar("measuring", len(pairing.pairs)) as on_judged:
-        return evaluate_selection(selection, alignment, out, form, on_judged)
+    with progress_bar("measuring", len(pairing.pairs)) as on_scored:
+        return evaluate_selection(selection, alignment, out, form, on_scored)

@@ -13,8 +13,10 @@ def prepare_environment(environment: MutableMapping[str, str] = os.environ) -> N
 
     A folder of photographs may hold a `numpy.py`. `python -m` puts the working directory first on
     the path of modules; PYTHONSAFEPATH says not to. A proxy cannot reach this machine's loopback
-    interface, where a run's own servers listen.
+    interface, where a run's own servers listen. RAY_CLIENT_MODE makes `import ray` the client of a
+    cluster that nobody has named yet.
     """
+    environment.pop("RAY_CLIENT_MODE", None)
     environment["PYTHONSAFEPATH"] = "1"
     for name in ("NO_PROXY", "no_proxy"):
         environment[name] = _with_loopback(environment.get(name, ""))

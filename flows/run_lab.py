@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from flows import terminal
 from redepth.config import LabelSettings, differences, load_recipe
 from redepth.errors import ConfigError
-from redepth.lab.experiments import DEAR_CONTROLS, Condition, Subject, groups_of, plan_subjects
+from redepth.lab.experiments import EXPENSIVE_CONTROLS, Condition, Subject, groups_of, plan_subjects
 from redepth.lab.measurement import Measurement
 from redepth.lab.results import LabResult, RunFacts, as_json
 from redepth.lab.running import measure_subjects
@@ -27,7 +27,7 @@ from redepth.report.lab_page import headline, lab_page
 
 NUM_PROCESSES = 2
 TRIAL_STEPS = 6
-ONE_MEMBER = (Condition.FULL, *DEAR_CONTROLS)
+ONE_MEMBER = (Condition.FULL, *EXPENSIVE_CONTROLS)
 
 
 @dataclass(frozen=True, slots=True)

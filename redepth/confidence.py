@@ -1,7 +1,7 @@
 """Confidence: what an ensemble's map tells about where it is wrong.
 
 Either a stated function of the spread alone, or a probability from cues whose weights were fitted
-where the truth is known (docs/lab.md).
+where the true depth is known (docs/lab.md).
 """
 
 from __future__ import annotations

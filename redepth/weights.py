@@ -321,7 +321,7 @@ def _hub_folder(
 def _snapshot(repo: str, revision: str, patterns: Sequence[str]) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # exported lazily
+    from huggingface_hub.utils import httpx
 
     quieten_libraries()
     try:

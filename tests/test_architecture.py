@@ -96,6 +96,12 @@ def test_every_module_has_a_docstring() -> None:
     assert _relative(bare) == []
 
 
+def test_every_module_is_type_checked() -> None:
+    checked = PYPROJECT["tool"]["mypy"]["files"]
+    modules = [path.relative_to(ROOT) for path in _files("*.py")]
+    assert [str(path) for path in modules if path.parts[0] not in checked] == []
+
+
 def test_no_file_names_a_folder_of_one_machine() -> None:
     home = re.compile(rb"(?<![\w.])/(?:home|Users|root|work)/[\w.]")
     named = [path for path in _files("*") if home.search(path.read_bytes())]

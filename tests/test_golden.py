@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from redepth.evaluation.metrics import depth_metrics
 from redepth.geometry.alignment import align_disparity_then_depth
 from redepth.geometry.letterbox import letterbox, letterbox_box
 from redepth.geometry.normals import orthographic_normals
 from redepth.geometry.relighting import Light, light_direction, relight, to_linear, to_srgb
 from redepth.geometry.smoothness import smoothness
+from redepth.metrics.depth import depth_metrics
 from redepth.refiners.redepth_anything.score_distillation import (
     Weighting,
     add_noise,
@@ -148,17 +148,17 @@ def test_evaluation_alignment_and_metrics(recorded: Callable[[str], Tensor]) -> 
     ):
         assert ours == pytest.approx(recorded(f"align_eval/{key}").item(), rel=RELATIVE)
     assert_agrees(torch.from_numpy(aligned.depth_hw).float(), recorded("align_eval/depth2"))
-    ours = depth_metrics(aligned.depth_hw, truth, mask)
+    metrics = depth_metrics(aligned.depth_hw, truth, mask)
     theirs = {
-        "abs_rel": ours.abs_rel,
-        "sq_rel": ours.sq_rel,
-        "rmse": ours.rmse,
-        "rmse_log": ours.rmse_log,
-        "silog": ours.silog,
-        "log_10": ours.log10,
-        "a1": ours.delta1,
-        "a2": ours.delta2,
-        "a3": ours.delta3,
+        "abs_rel": metrics.abs_rel,
+        "sq_rel": metrics.sq_rel,
+        "rmse": metrics.rmse,
+        "rmse_log": metrics.rmse_log,
+        "silog": metrics.silog,
+        "log_10": metrics.log10,
+        "a1": metrics.delta1,
+        "a2": metrics.delta2,
+        "a3": metrics.delta3,
     }
     for key, value in theirs.items():
         expected = recorded(f"align_eval/m_{key}").item()

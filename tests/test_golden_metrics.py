@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from redepth.evaluation.boundaries import boundary_metrics, depth_or_disparity_edges
-from redepth.evaluation.metrics import depth_metrics
+from redepth.metrics.boundaries import boundary_metrics, depth_or_disparity_edges
+from redepth.metrics.depth import depth_metrics
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from redepth.refiners.sharpdepth.pipeline import last_noised
 from redepth.training.sharpdepth import distillation_loss, reconstruction_loss
 
 RELEASED = Gating(normaliser=GateNormaliser.MAX)
-CLOSE = {"rtol": 1e-5, "atol": 1e-6}
+assert_close = partial(torch.testing.assert_close, rtol=1e-5, atol=1e-6)
 Recorded = Callable[[str], torch.Tensor]
 
 
@@ -40,22 +41,20 @@ def test_min_max_frame(recorded: Recorded) -> None:
     frame = minmax(depth_bhw)
     torch.testing.assert_close(frame.low_b, recorded("minmax/min").flatten())
     torch.testing.assert_close(frame.high_b, recorded("minmax/max").flatten())
-    torch.testing.assert_close(frame.normalise(depth_bhw), recorded("minmax/norm")[:, 0], **CLOSE)
-    torch.testing.assert_close(frame.denormalise(frame.normalise(depth_bhw)), depth_bhw, **CLOSE)
+    assert_close(frame.normalise(depth_bhw), recorded("minmax/norm")[:, 0])
+    assert_close(frame.denormalise(frame.normalise(depth_bhw)), depth_bhw)
 
 
 def test_gating_by_the_released_rule(recorded: Recorded) -> None:
     sharp, metric = (recorded(f"gating/{k}")[:, 0] for k in ("lotus_depth", "norm_ud"))
     gate_bhw = RELEASED.gate(sharp, metric)
-    torch.testing.assert_close(gate_bhw, recorded("gating/l1_error")[:, 0], **CLOSE)
+    assert_close(gate_bhw, recorded("gating/l1_error")[:, 0])
     gate = latent_gate(gate_bhw, 8)
-    torch.testing.assert_close(gate, recorded("gating/latent_mask"), **CLOSE)
+    assert_close(gate, recorded("gating/latent_mask"))
     scheduler = DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
     noised = last_noised(scheduler, recorded("gating/lotus_pred"), recorded("gating/noise"))
-    torch.testing.assert_close(noised, recorded("gating/noisy_lotus"), **CLOSE)
-    torch.testing.assert_close(
-        blend(gate, noised, recorded("gating/ud_latent")), recorded("gating/mix"), **CLOSE
-    )
+    assert_close(noised, recorded("gating/noisy_lotus"))
+    assert_close(blend(gate, noised, recorded("gating/ud_latent")), recorded("gating/mix"))
 
 
 def test_losses_and_their_gradients(recorded: Recorded) -> None:
@@ -63,12 +62,12 @@ def test_losses_and_their_gradients(recorded: Recorded) -> None:
     variance = float(recorded("losses/sigma")) ** 2
     distilled = distillation_loss(found, recorded("losses/teacher"), variance)
     distilled.backward()
-    torch.testing.assert_close(distilled.detach(), recorded("losses/sds"), **CLOSE)
+    assert_close(distilled.detach(), recorded("losses/sds"))
     torch.testing.assert_close(found.grad, recorded("losses/sds_grad"), rtol=1e-5, atol=1e-9)
     depth = recorded("losses/pred_depth").requires_grad_()
     kept = reconstruction_loss(depth, recorded("losses/norm_ud"), recorded("losses/mask"))
     kept.backward()
-    torch.testing.assert_close(kept.detach(), recorded("losses/depth_loss"), **CLOSE)
+    assert_close(kept.detach(), recorded("losses/depth_loss"))
     torch.testing.assert_close(depth.grad, recorded("losses/depth_grad"), rtol=1e-5, atol=1e-10)
     total = distilled.detach() + 0.4 * kept.detach()
-    torch.testing.assert_close(total, recorded("losses/total_w04"), **CLOSE)
+    assert_close(total, recorded("losses/total_w04"))

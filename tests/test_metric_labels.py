@@ -205,21 +205,27 @@ def test_the_guard_looks_at_what_is_known_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ref", "expected", "given"),
+    ("focal_px", "fov_deg", "expected_px", "source", "given_px"),
     [
-        ({"focal_px": 100.0}, (10.0, FocalSource.LIST), 10.0),
-        ({"fov_deg": 90.0}, (4.0, FocalSource.LIST), 4.0),
-        ({}, (7.5, FocalSource.MODEL), None),
+        (100.0, None, 10.0, FocalSource.LIST, 10.0),
+        (None, 90.0, 4.0, FocalSource.LIST, 4.0),
+        (None, None, 7.5, FocalSource.MODEL, None),
     ],
 )
 def test_the_focal_length_is_recorded_at_the_labels_size(
-    photograph: ImageRef, ref: dict[str, float], expected: tuple[float, FocalSource], given: float
+    photograph: ImageRef,
+    focal_px: float | None,
+    fov_deg: float | None,
+    expected_px: float,
+    source: FocalSource,
+    given_px: float | None,
 ) -> None:
     """80 px become 8."""
     estimator = Told(RAMP, sees_focal_px=7.5)
-    row = labelled(estimator, photograph._replace(**ref)).row
-    assert (row.focal_px, row.focal_source) == (pytest.approx(expected[0]), expected[1])
-    assert estimator.focal_lengths == [given if given is None else pytest.approx(given)]
+    row = labelled(estimator, photograph._replace(focal_px=focal_px, fov_deg=fov_deg)).row
+    assert row.focal_px == pytest.approx(expected_px)
+    assert row.focal_source is source
+    assert estimator.focal_lengths == [given_px if given_px is None else pytest.approx(given_px)]
 
 
 def test_the_list_goes_before_exif_and_exif_before_the_model(tmp_path: Path) -> None:

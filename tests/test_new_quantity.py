@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -231,6 +232,6 @@ def test_a_label_has_what_every_label_has_each_once() -> None:
     ],
     ids=str,
 )
-def test_a_quantity_that_cannot_be_stored_is_refused(changes: dict[str, object]) -> None:
+def test_a_quantity_that_cannot_be_stored_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"names no|channels|longer"):
         replace(NORMALS, **changes)

@@ -133,7 +133,7 @@ def test_a_model_of_another_method_does_not_validate(recipe: str, preset: str) -
 
 def test_every_refiner_refuses_or_takes_every_coarse_model() -> None:
     for part in refiners.own.values():
-        settings = part.settings()
+        settings = part.settings.model_validate({})
         for model in coarse_models.own.values():
             try:
                 part.check(settings, model)

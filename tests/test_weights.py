@@ -210,7 +210,7 @@ def test_patterns_fetch_one_variant_of_one_model(variant: str | None, fetched: l
         "vae/m.safetensors",
     ]
     patterns = weight_patterns("m", variant, "unet")
-    assert list(filter_repo_objects(repository, allow_patterns=patterns)) == fetched
+    assert list(filter_repo_objects(repository, allow_patterns=[*patterns])) == fetched
 
 
 def test_whole_file_wins_over_shards(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import typer
 
 from redepth.datasets import datasets
 from redepth.errors import ConfigError
-from redepth.evaluation.alignments import Alignment
+from redepth.metrics.alignments import Alignment
 from redepth.redaction import refuse_secrets
 
 DEFAULT_RECIPE = "redepth-anything-fast"

@@ -1,4 +1,4 @@
-"""Judge labels against ground truth and one another: evaluate, calibrate, compare."""
+"""Evaluate labels against ground truth and one another: evaluate, calibrate, compare."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from flows.commands.arguments import (
 )
 from flows.embedded_server import quieten_prefect, start_prefect_server
 from redepth.confidence import Cue
-from redepth.evaluation.alignments import Alignment
-from redepth.judging.formats import TableFormat
+from redepth.evaluation.formats import TableFormat
+from redepth.metrics.alignments import Alignment
 
-PANEL = "Judge labels"
+PANEL = "Evaluate labels"
 
 app = typer.Typer()
 
@@ -55,7 +55,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Measure labels against ground truth: coarse and refined side by side, and the confidence."""
-    from redepth.judging.judgement import EvaluationInput
+    from redepth.evaluation.evaluate import EvaluationInput
 
     # A look takes no engine: what is wrong with the arguments is said before one is started.
     EvaluationInput(labels, ground_truth, dataset_format, partial, where).open()
@@ -95,7 +95,7 @@ def calibrate(
     align: AlignOption = Alignment.REDEPTH,
     partial: Partial = False,
 ) -> None:
-    """Fit what a spread means: the probability that a pixel is near the truth."""
+    """Fit what a spread means: the probability that a pixel is near the true depth."""
     from flows.calibrate_labels import calibrate_labels
 
     calibrate_labels(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import ray
 
@@ -14,12 +14,24 @@ from redepth.images.allowed import Allowed
 from redepth.types import ImageRef, Label, LabelArrays, LabelRow, ModelCard
 
 if TYPE_CHECKING:
-    from redepth.pipeline import Labeller
     from redepth.store.manifest import ShardPlan
     from redepth.store.shards import ShardCommit
 
 
-LoadLabeller = Callable[[LabelSettings], "Labeller"]
+class ImageLabeller(Protocol):
+    """What an actor holds: a `redepth.pipeline.Labeller`, or what stands in for one."""
+
+    @property
+    def cards(self) -> tuple[ModelCard, ...]:
+        """Every model that was loaded, the coarse one first."""
+        ...
+
+    def label(self, ref: ImageRef, /) -> Label:
+        """Label one image; what is wrong with the image itself becomes its outcome."""
+        ...
+
+
+LoadLabeller = Callable[[LabelSettings], ImageLabeller]
 
 
 class LabelActor:
@@ -37,7 +49,7 @@ class LabelActor:
         self._load = load
 
     @cached_property
-    def _labeller(self) -> Labeller:
+    def _labeller(self) -> ImageLabeller:
         if self._load is not None:
             return self._load(self._settings)
         from redepth.pipeline import load_labeller

@@ -1,4 +1,4 @@
-"""Depth that was measured or rendered, to judge labels with and to train on: a file a data set."""
+"""Depth that was measured or rendered, to evaluate labels and to train on: a file a data set."""
 
 from __future__ import annotations
 

@@ -19,8 +19,8 @@ _NUM_SHOWN = 3
 class DepthDataset:
     """A data set with depth under the name that `--dataset-format` takes.
 
-    One that judges labels trains refiners as well: `find` gives depth files, which are paired with
-    labels; `samples` reads photographs and depth from one folder.
+    Evaluation and training share it: `find` gives depth files, which are paired with labels;
+    `samples` reads photographs and depth from one folder.
 
     Attributes:
         name: of the format, e.g. "kitti".

@@ -1,1 +1,1 @@
-"""How good a depth map is, against measured or exact truth."""
+"""Evaluate labels: against ground truth, and one set of labels against another."""

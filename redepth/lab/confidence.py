@@ -1,58 +1,29 @@
-"""From cues to a probability: fitted on tuning scenes, judged on held-out ones.
+"""What an ensemble's cues know of the error: fitted on tuning scenes, tested on held-out ones.
 
-P(max(d/t, t/d) < w) = 1 / (1 + exp(-(intercept + sum_c weight_c ln(cue_c))))
+The probability and its fit are those of `redepth calibrate` (`redepth.evaluation.calibrate`).
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from redepth.confidence import SMALLEST_CUE, Cue
-from redepth.evaluation.calibration import (
-    Logistic,
-    ReliabilityBin,
-    expected_calibration_error,
-    fit_logistic,
-    reliability_bins,
-)
-from redepth.evaluation.paired import PairedChange, paired_change
-from redepth.evaluation.sparsification import Sparsification, sparsify
+from redepth.confidence import Cue, confidence_by_cues
+from redepth.config import ConfidenceMapping
+from redepth.evaluation.calibrate import fit_mapping
+from redepth.evaluation.summary import Reliability, mean_curves, reliability
 from redepth.lab.measurement import Floats, PixelCues
+from redepth.metrics.paired import PairedChange, paired_change
+from redepth.metrics.sparsification import Sparsification, sparsify
 
 Doubles = npt.NDArray[np.float64]
 
 WITHINS = 1.25, 1.05
 GOAL_AUSE = 0.6
 GOAL_ECE = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class ConfidenceFit:
-    """A mapping from cues to the probability that a pixel's depth is within a factor of the truth.
-
-    Attributes:
-        within: the factor w.
-        cues: which are read, in the order of the weights.
-        intercept, weights: see the module.
-    """
-
-    within: float
-    cues: tuple[Cue, ...]
-    intercept: float
-    weights: tuple[float, ...]
-
-    def probability(self, cues: Mapping[Cue, Floats]) -> Doubles:
-        """Return the probability of each pixel, float64 [N] in [0, 1]."""
-        return Logistic(self.intercept, self.weights).probability(_logarithms(cues, self.cues))
-
-    def as_json(self) -> str:
-        """Return the mapping as JSON text with its formula's numbers."""
-        return json.dumps(asdict(self), indent=2) + "\n"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,13 +46,16 @@ class Ranking:
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
-    """A fit judged on held-out pixels: its error and its reliability bins."""
+class FittedCues:
+    """A mapping from some cues to a probability, and what it is worth on held-out pixels."""
 
-    fit: ConfidenceFit
-    ece: float
-    share_within: float
-    bins: tuple[ReliabilityBin, ...]
+    cues: tuple[Cue, ...]
+    mapping: ConfidenceMapping
+    reliability: Reliability
+
+    @property
+    def name(self) -> str:
+        return " + ".join(self.cues)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,54 +64,62 @@ class ConfidenceReport:
 
     Attributes:
         num_tuning, num_held_out: images.
-        calibrations: of each set of cues and each factor.
+        fits: of each set of cues and each factor.
         rankings: the orders by each cue and by the probabilities, `slope` among them.
     """
 
     num_tuning: int
     num_held_out: int
-    calibrations: tuple[Calibration, ...]
+    fits: tuple[FittedCues, ...]
     rankings: tuple[Ranking, ...]
 
 
 CUE_SETS = ((Cue.SPREAD,), (Cue.SLOPE,), (Cue.SPREAD, Cue.SLOPE, Cue.DRIFT))
 
 
-def judge_confidence(
+def report_confidence(
     tuning: Sequence[PixelCues], held_out: Sequence[PixelCues]
 ) -> ConfidenceReport | None:
-    """Fit every set of cues on tuning images and judge it on held-out ones; None without images."""
+    """Fit every set of cues on tuning images and test it on held-out ones; None without images."""
     if not tuning or not held_out:
         return None
-    fits = [fit_confidence(tuning, cues, within) for within in WITHINS for cues in CUE_SETS]
+    fits = [_fit(tuning, held_out, cues, within) for within in WITHINS for cues in CUE_SETS]
     orders: dict[str, Sequence[npt.NDArray[np.floating]]] = {}
     orders |= {cue.value: [image.cues[cue] for image in held_out] for cue in Cue}
     for fit in fits:
-        if fit.within == WITHINS[-1] and len(fit.cues) > 1:
-            orders[_name(fit.cues)] = [-fit.probability(image.cues) for image in held_out]
+        if fit.mapping.within == WITHINS[-1] and len(fit.cues) > 1:
+            orders[fit.name] = [-probability(image, fit.mapping) for image in held_out]
     return ConfidenceReport(
         num_tuning=len(tuning),
         num_held_out=len(held_out),
-        calibrations=tuple(_calibrate(fit, held_out) for fit in fits),
+        fits=tuple(fits),
         rankings=_rank(orders, held_out),
     )
 
 
 def fit_confidence(
     images: Sequence[PixelCues], cues: tuple[Cue, ...], within: float
-) -> ConfidenceFit:
-    """Return the logistic regression of "within" on the cues' logarithms, all pixels alike."""
-    rows = np.concatenate([_logarithms(image.cues, cues) for image in images])
-    right = np.concatenate([image.ratio_n < within for image in images])
-    found = fit_logistic(rows, right)
-    return ConfidenceFit(within, cues, found.intercept, found.weights)
+) -> ConfidenceMapping:
+    """Return the probability of "within" from some cues, fitted to all pixels alike."""
+    joined = {cue: np.concatenate([image.cues[cue] for image in images]) for cue in cues}
+    return fit_mapping(joined, _factors(images), within, cues)
 
 
-def _calibrate(fit: ConfidenceFit, images: Sequence[PixelCues]) -> Calibration:
-    probability = np.concatenate([fit.probability(image.cues) for image in images])
-    right = np.concatenate([image.ratio_n < fit.within for image in images])
-    bins = reliability_bins(probability, right)
-    return Calibration(fit, expected_calibration_error(bins), float(right.mean()), bins)
+def probability(image: PixelCues, mapping: ConfidenceMapping) -> Doubles:
+    """Return the probability of each pixel, float64 [N] in [0, 1]."""
+    cues = {cue: values_n.astype(np.float64) for cue, values_n in image.cues.items()}
+    return confidence_by_cues(cues, mapping)
+
+
+def _fit(
+    tuning: Sequence[PixelCues],
+    held_out: Sequence[PixelCues],
+    cues: tuple[Cue, ...],
+    within: float,
+) -> FittedCues:
+    mapping = fit_confidence(tuning, cues, within)
+    probability_n = np.concatenate([probability(image, mapping) for image in held_out])
+    return FittedCues(cues, mapping, reliability(probability_n, _factors(held_out), within))
 
 
 def _rank(
@@ -153,20 +135,16 @@ def _rank(
 
 def _ranking(name: str, images: Sequence[Sparsification], slope: Sequence[float]) -> Ranking:
     values = [image.ause for image in images]
+    curves = mean_curves(images)
+    assert curves is not None, "images are held out"
     return Ranking(
         name=name,
         ause=float(np.nanmean(values)),
-        curve_k=np.mean([image.curve_k for image in images], axis=0),
-        oracle_k=np.mean([image.oracle_k for image in images], axis=0),
+        curve_k=curves.curve_k,
+        oracle_k=curves.oracle_k,
         against_slope=None if name == Cue.SLOPE else paired_change(slope, values),
     )
 
 
-def _name(cues: Iterable[Cue]) -> str:
-    return " + ".join(cue.value for cue in cues)
-
-
-def _logarithms(cues: Mapping[Cue, Floats], names: Sequence[Cue]) -> Doubles:
-    """Return ln of the cues, float64 [N, C]; a cue of 0 counts as 1e-6."""
-    columns = [np.log(np.maximum(cues[name].astype(np.float64), SMALLEST_CUE)) for name in names]
-    return np.column_stack(columns)
+def _factors(images: Sequence[PixelCues]) -> Floats:
+    return np.concatenate([image.factor_n for image in images])

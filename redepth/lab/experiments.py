@@ -36,7 +36,7 @@ class Condition(StrEnum):
     FAMILY_MEAN = "family_mean"
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         """The condition as a person reads it."""
         return self.value.replace("_", " ")
 
@@ -44,7 +44,7 @@ class Condition(StrEnum):
 METHOD = (Condition.COARSE, Condition.FULL)
 # Those that need no prior cost next to nothing.
 CHEAP_CONTROLS = (Condition.SMOOTHNESS_ONLY, Condition.FAMILY_MEAN)
-DEAR_CONTROLS = (Condition.UNTRAINED_PRIOR, Condition.WRONG_CAPTION, Condition.OTHER_IMAGE)
+EXPENSIVE_CONTROLS = (Condition.UNTRAINED_PRIOR, Condition.WRONG_CAPTION, Condition.OTHER_IMAGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Group:
     """Families that are measured together, and under which conditions."""
 
     name: str
-    words: str
+    summary: str
     families: tuple[str, ...]
     conditions: tuple[Condition, ...]
 
@@ -67,7 +67,7 @@ CANONICAL = Group(
     "canonical",
     "out of distribution, with a canonical form",
     ("faces", "coins"),
-    (*METHOD, Condition.SMOOTHNESS_ONLY, *DEAR_CONTROLS, Condition.FAMILY_MEAN),
+    (*METHOD, Condition.SMOOTHNESS_ONLY, *EXPENSIVE_CONTROLS, Condition.FAMILY_MEAN),
 )
 RELIEFS = Group(
     "reliefs",
@@ -89,7 +89,7 @@ OBJECTS = Group(
     (*METHOD, *CHEAP_CONTROLS),
 )
 GROUPS = {group.name: group for group in (CANONICAL, RELIEFS, IN_DISTRIBUTION, OBJECTS)}
-# Where an ensemble is run and its confidence judged.
+# Where an ensemble is run and its confidence tested.
 CONFIDENCE = RELIEFS
 
 
@@ -132,9 +132,9 @@ def plan_subjects(
     found: dict[tuple[str, int], Subject] = {}
     for group in groups:
         for family in group.families:
-            judged = group.seeds(family, count // 2) if num_members > 1 else range(0)
+            with_ensemble = group.seeds(family, count // 2) if num_members > 1 else range(0)
             for seed in group.seeds(family, count):
-                left_out = () if seed in judged else (Condition.ENSEMBLE,)
+                left_out = () if seed in with_ensemble else (Condition.ENSEMBLE,)
                 wanted = tuple(c for c in group.conditions if c not in left_out)
                 old = found.get((family, seed))
                 conditions = dict.fromkeys((*(old.conditions if old else ()), *wanted))

@@ -8,8 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from redepth.confidence import Cue, cues_of
+from redepth.evaluation.scores import Scores
 from redepth.lab.experiments import Condition, Subject
-from redepth.lab.scoring import Region, Scores
+from redepth.lab.scoring import Region
+from redepth.metrics.depth import error_factor, relative_error
 from redepth.types import FloatMap, RefinedDepth
 
 Floats = npt.NDArray[np.float32]
@@ -22,12 +24,12 @@ class PixelCues:
     Attributes:
         cues: float32 [N] >= 0 each, larger is less sure.
         error_n: float32 [N], |d - t| / t of the aligned depth.
-        ratio_n: float32 [N] >= 1, max(d / t, t / d); infinite where d is not positive.
+        factor_n: float32 [N] >= 1, max(d / t, t / d); infinite where d is not positive.
     """
 
     cues: dict[Cue, Floats]
     error_n: Floats
-    ratio_n: Floats
+    factor_n: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,15 +62,13 @@ def pixel_cues(
     """Gather cues and errors of an ensemble's map, all pixels.
 
     Args:
-        depth_hw: what the refined map means in the truth's unit, after alignment.
+        depth_hw: what the refined map means in the scene's unit, after alignment.
     """
     cues = cues_of(refined.spread_hw, refined.map_hw, coarse_hw)
-    positive = np.maximum(depth_hw, np.finfo(np.float64).tiny)
-    ratio_hw = np.where(depth_hw > 0, np.maximum(positive / truth_hw, truth_hw / positive), np.inf)
     return PixelCues(
         cues={cue: _flat(values_hw) for cue, values_hw in cues.items()},
-        error_n=_flat(np.abs(depth_hw - truth_hw) / truth_hw),
-        ratio_n=_flat(ratio_hw),
+        error_n=_flat(relative_error(depth_hw, truth_hw)),
+        factor_n=_flat(error_factor(depth_hw, truth_hw)),
     )
 
 

@@ -6,17 +6,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-import numpy as np
-
-from redepth.evaluation.paired import PairedChange, paired_change
-from redepth.lab.confidence import ConfidenceReport, judge_confidence
+from redepth.evaluation.scores import Scores, larger_is_better
+from redepth.evaluation.tables import finite_json
+from redepth.lab.confidence import ConfidenceReport, report_confidence
 from redepth.lab.experiments import CONFIDENCE, Condition, Group
 from redepth.lab.measurement import Measurement
-from redepth.lab.scoring import Region, Scores
+from redepth.lab.scoring import Region
+from redepth.metrics.bootstrap import RatioInterval, bootstrap_ratio
+from redepth.metrics.paired import PairedChange, paired_change
 from redepth.scenes.scene import Split
 from redepth.types import ModelCard
-
-NUM_BOOTSTRAP = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +65,10 @@ class LabResult:
         ]
 
     def confidence(self) -> ConfidenceReport | None:
-        """Fit and judge the confidence; None without its group or with an ensemble of 1."""
+        """Fit and test the confidence; None without its group or with an ensemble of 1."""
         tuning = [m.pixels for m in self.measurements if m.subject.split is Split.TUNING]
         held_out = [m.pixels for m in self.of_group(CONFIDENCE)]
-        return judge_confidence(
+        return report_confidence(
             [pixels for pixels in tuning if pixels], [pixels for pixels in held_out if pixels]
         )
 
@@ -93,39 +92,22 @@ def change(
     if not pairs:
         return None
     first, second = zip(*pairs, strict=True)
-    return paired_change(first, second, larger_is_better=_larger_is_better(figure))
+    return paired_change(first, second, larger_is_better=larger_is_better(figure))
 
 
-@dataclass(frozen=True, slots=True)
-class KeptShare:
-    """What share of the method's gain in AbsRel a control keeps, with its 95 % interval."""
-
-    share: float
-    low: float
-    high: float
-
-
-def kept_share(measurements: Sequence[Measurement], control: Condition) -> KeptShare | None:
-    """Return gain of the control / gain of the method, by 2000 bootstrap draws over images.
+def kept_share(measurements: Sequence[Measurement], control: Condition) -> RatioInterval | None:
+    """Return what share of the method's gain in AbsRel a control keeps, with its interval.
 
     None where the method has no gain to share: its mean change is not below 0.
     """
-    table_n2 = np.array(
-        [
-            [_abs_rel(m, Condition.COARSE) - _abs_rel(m, c) for c in (Condition.FULL, control)]
-            for m in measurements
-            if control in m.scores and Condition.FULL in m.scores
-        ]
+    both = [m for m in measurements if control in m.scores and Condition.FULL in m.scores]
+    kept, full = (
+        [_abs_rel(m, Condition.COARSE) - _abs_rel(m, condition) for m in both]
+        for condition in (control, Condition.FULL)
     )
-    if not len(table_n2):
+    if not both or sum(full) <= 0:
         return None
-    full, kept = table_n2.mean(axis=0)
-    if full <= 0:
-        return None
-    rng = np.random.default_rng(0)
-    drawn = table_n2[rng.integers(len(table_n2), size=(NUM_BOOTSTRAP, len(table_n2)))].mean(axis=1)
-    low, high = np.quantile(drawn[:, 1] / drawn[:, 0], (0.025, 0.975))
-    return KeptShare(float(kept / full), float(low), float(high))
+    return bootstrap_ratio(kept, full)
 
 
 def hurt_families(measurements: Sequence[Measurement], figure: str) -> list[str]:
@@ -162,7 +144,7 @@ def _image_json(measurement: Measurement) -> dict[str, object]:
         "caption": measurement.caption,
         "seconds": round(measurement.seconds, 2),
         "scores": {
-            condition.value: {region.value: s.as_json() for region, s in regions.items()}
+            condition.value: {region.value: finite_json(asdict(s)) for region, s in regions.items()}
             for condition, regions in measurement.scores.items()
         },
     }
@@ -173,7 +155,10 @@ def _confidence_json(report: ConfidenceReport) -> dict[str, object]:
         "num_tuning": report.num_tuning,
         "num_held_out": report.num_held_out,
         "ause_over_random": {ranking.name: ranking.ause for ranking in report.rankings},
-        "calibrations": [asdict(calibration) for calibration in report.calibrations],
+        "fits": [
+            {"cues": fit.cues, **fit.mapping.model_dump(), **asdict(fit.reliability)}
+            for fit in report.fits
+        ],
     }
 
 
@@ -184,7 +169,3 @@ def _abs_rel(measurement: Measurement, condition: Condition) -> float:
 def _figure(scores: Scores, name: str) -> float:
     value: float = getattr(scores, name)
     return value
-
-
-def _larger_is_better(figure: str) -> bool:
-    return figure.startswith("delta") or figure in ("edge_precision", "edge_recall", "edge_f1")

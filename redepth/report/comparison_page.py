@@ -9,12 +9,16 @@ from datetime import datetime
 
 import numpy as np
 
-from redepth.evaluation.alignments import as_disparity
-from redepth.evaluation.bootstrap import MeanInterval
-from redepth.geometry.alignment import fit_affine
-from redepth.judging.comparing import ComparedSet, ImageComparison, LabelComparison
-from redepth.judging.figures import TITLES, resize_map
-from redepth.judging.tables import NO_VALUE, change_words, interval_words
+from redepth.evaluation.comparing import (
+    ComparedSet,
+    ImageComparison,
+    LabelComparison,
+    align_second,
+    common_maps,
+)
+from redepth.evaluation.scores import TITLES
+from redepth.evaluation.tables import NO_VALUE, change_words, interval_words
+from redepth.metrics.bootstrap import MeanInterval
 from redepth.redaction import shown
 from redepth.report.cards import Card, ComparedGroup, Fact, Gallery, Scale, aspect_of, file_name
 from redepth.report.charts import Chart, share_chart, unit_chart
@@ -100,9 +104,9 @@ def read_comparison(
         sets=tuple(_sets(found.first, found.second)),
         settings=found.settings,
         figures=tuple(
-            (TITLES[row.figure], interval_words(row.coarse), interval_words(row.refined),
+            (TITLES[row.metric], interval_words(row.coarse), interval_words(row.refined),
              change_words(row))
-            for row in found.figures
+            for row in found.rows
         ),
         images=tuple(_line(image) for image in found.images[:MAX_IMAGES_SHOWN]),
         num_images=len(found.images),
@@ -271,19 +275,9 @@ def _common_scale(first: LabelPicture, second: LabelPicture) -> tuple[FloatMap, 
 
     Of two metric maps to its grid alone.
     """
-    own_kind, other_kind = first.row.kind, second.row.kind
-    assert own_kind is not None and other_kind is not None, "a label has a kind"
-    own = first.refined_hw
-    other = resize_map(second.refined_hw, (own.shape[0], own.shape[1]))
-    if own_kind is not other_kind:
-        own = as_disparity(own, own_kind).astype(np.float32)
-        other = as_disparity(other, other_kind).astype(np.float32)
-    if own_kind.is_metric and other_kind.is_metric:
-        return own, other
-    both_hw = np.isfinite(own) & np.isfinite(other)
-    if not both_hw.any():
-        return own, other
-    return own, fit_affine(other, own, both_hw).apply(other).astype(np.float32)
+    kinds = first.row.kind, second.row.kind
+    maps = common_maps((first.refined_hw, second.refined_hw), kinds)
+    return maps[0].astype(np.float32), align_second(maps, kinds).astype(np.float32)
 
 
 def _facts(image: ImageComparison) -> Iterator[Fact]:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from redepth.evaluation.paired import PairedChange
 from redepth.lab.confidence import (
     GOAL_AUSE,
     GOAL_ECE,
-    Calibration,
     ConfidenceReport,
+    FittedCues,
     Ranking,
 )
 from redepth.lab.experiments import Condition, Group
 from redepth.lab.measurement import Measurement
 from redepth.lab.results import LabResult, change, hurt_families, kept_share
 from redepth.lab.scoring import Region
+from redepth.metrics.paired import PairedChange
 
 UNTRAINED = "**UNTRAINED models (weights from a seed): these figures mean nothing.**"
 NUM_WORST = 5
@@ -70,16 +70,16 @@ def _head(result: LabResult) -> str:
 
 
 def _group_section(group: Group, measurements: Sequence[Measurement]) -> str:
-    parts = [f"## {group.name}: {group.words}", headline(group, measurements)]
+    parts = [f"## {group.name}: {group.summary}", headline(group, measurements)]
     for region in Region:
         rows = [_condition_row(c, measurements, region) for c in group.conditions]
         title = "Whole picture" if region is Region.WHOLE else "The thing that the caption names"
         parts.append(f"{title}:\n\n{_table(TABLE_HEAD, [row for row in rows if row])}")
-    dear = Condition.OTHER_IMAGE in group.conditions
-    share = kept_share(measurements, Condition.OTHER_IMAGE) if dear else None
+    expensive = Condition.OTHER_IMAGE in group.conditions
+    share = kept_share(measurements, Condition.OTHER_IMAGE) if expensive else None
     if share is not None:
         parts.append(
-            f"The gain in AbsRel that remains over another image of the family: {share.share:.0%} "
+            f"The gain in AbsRel that remains over another image of the family: {share.ratio:.0%} "
             f"[{share.low:.0%}, {share.high:.0%}]."
         )
     rows = [_family_row(family, measurements) for family in group.families]
@@ -91,7 +91,7 @@ def _group_section(group: Group, measurements: Sequence[Measurement]) -> str:
 def _condition_row(
     condition: Condition, measurements: Sequence[Measurement], region: Region
 ) -> tuple[str, ...]:
-    names = ("abs_rel", "rmse", "delta_1_25", "delta_1_05", "normal_deg", "edge_f1",
+    names = ("abs_rel", "rmse", "delta1", "delta_1_05", "normal_deg", "edge_f1",
              "edge_accuracy_px", "edge_completeness_px")  # fmt: skip
     found = {name: change(measurements, condition, name, region) for name in names}
     error, normals = found["abs_rel"], found["normal_deg"]
@@ -99,13 +99,13 @@ def _condition_row(
         return ()
     itself = condition is Condition.COARSE
     return (
-        condition.words,
+        condition.summary,
         str(error.num_images),
         f"{error.after:.4f}",
         "" if itself else _interval(error),
         "" if itself else f"{error.share_better:.0%}",
         _after(found["rmse"], "{:.4f}"),
-        _after(found["delta_1_25"], "{:.3f}"),
+        _after(found["delta1"], "{:.3f}"),
         _after(found["delta_1_05"], "{:.3f}"),
         f"{normals.after:.2f}",
         "" if itself else _interval(normals),
@@ -160,10 +160,10 @@ def _confidence_section(report: ConfidenceReport) -> str:
     return "\n\n".join(
         (
             "## Confidence",
-            f"Fitted on {report.num_tuning} tuning scenes, judged on {report.num_held_out} "
+            f"Fitted on {report.num_tuning} tuning scenes, tested on {report.num_held_out} "
             "held-out ones. AUSE / random: 0 is an oracle, 1 a random order.",
             _table(order_head, [_ranking_row(ranking) for ranking in report.rankings]),
-            _table(calibration_head, [_calibration_row(c) for c in report.calibrations]),
+            _table(calibration_head, [_fit_row(fit) for fit in report.fits]),
             f"Goals: AUSE / random <= {GOAL_AUSE:g} and below the slope's; ECE <= {GOAL_ECE:g}.",
         )
     )
@@ -176,15 +176,15 @@ def _ranking_row(ranking: Ranking) -> tuple[str, ...]:
     return ranking.name, f"{ranking.ause:.3f}", _interval(found), f"{found.share_better:.0%}"
 
 
-def _calibration_row(calibration: Calibration) -> tuple[str, ...]:
-    fit = calibration.fit
+def _fit_row(fit: FittedCues) -> tuple[str, ...]:
+    weights = fit.mapping.weights()
     return (
-        f"within {fit.within:g}",
-        " + ".join(cue.value for cue in fit.cues),
-        f"{calibration.ece:.3f}",
-        f"{calibration.share_within:.3f}",
-        f"{fit.intercept:.3f}",
-        ", ".join(f"{weight:.3f}" for weight in fit.weights),
+        f"within {fit.mapping.within:g}",
+        fit.name,
+        f"{fit.reliability.ece:.3f}",
+        f"{fit.reliability.share_right:.3f}",
+        f"{fit.mapping.intercept:.3f}",
+        ", ".join(f"{weights[cue]:.3f}" for cue in fit.cues),
     )
 
 

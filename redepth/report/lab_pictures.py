@@ -13,8 +13,8 @@ from redepth.lab.confidence import ConfidenceReport
 from redepth.lab.experiments import Condition
 from redepth.lab.measurement import Measurement
 from redepth.lab.results import LabResult, change
+from redepth.metrics.depth import relative_error
 from redepth.scenes.families import render_scene
-from redepth.types import FloatMap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,21 +84,19 @@ def draw_sparsification(report: ConfidenceReport) -> bytes:
 
 def draw_reliability(report: ConfidenceReport) -> bytes:
     """Return a PNG: for each factor, the share of pixels within it against the probability."""
-    factors = list(dict.fromkeys(c.fit.within for c in report.calibrations))
+    factors = list(dict.fromkeys(fit.mapping.within for fit in report.fits))
     figure, (axes,) = _new_figure(1, len(factors), (4.6 * len(factors), 4.4))
     for axis, within in zip(axes, factors, strict=True):
         axis.plot((0, 1), (0, 1), color="grey", linestyle=":")
-        for calibration in report.calibrations:
-            if calibration.fit.within == within:
-                x = [entry.predicted for entry in calibration.bins]
-                y = [entry.observed for entry in calibration.bins]
-                name = " + ".join(cue.value for cue in calibration.fit.cues)
-                axis.plot(
-                    x, y, marker="o", markersize=3, label=f"{name} (ECE {calibration.ece:.3f})"
-                )
+        for fit in report.fits:
+            if fit.mapping.within == within:
+                x = [entry.predicted for entry in fit.reliability.bins]
+                y = [entry.observed for entry in fit.reliability.bins]
+                label = f"{fit.name} (ECE {fit.reliability.ece:.3f})"
+                axis.plot(x, y, marker="o", markersize=3, label=label)
         axis.set_xlabel("probability")
         axis.set_ylabel("share that is")
-        axis.set_title(f"within {within:g} of the truth", fontsize=9)
+        axis.set_title(f"within {within:g} of the true depth", fontsize=9)
         axis.legend(fontsize=7)
     return _png(figure)
 
@@ -111,7 +109,7 @@ def _draw_scene(axes: Sequence[Axes], measurement: Measurement) -> None:
     low, high = np.quantile(scene.depth_hw, (0.005, 0.995))
     for axis, depth in zip(axes[1:4], (scene.depth_hw, coarse, full), strict=True):
         axis.imshow(depth, cmap=DEPTH_COLOURS, vmin=low, vmax=high)
-    errors = [_relative_error(depth, scene.depth_hw) for depth in (coarse, full)]
+    errors = [relative_error(depth, scene.depth_hw) for depth in (coarse, full)]
     worst = float(np.quantile(errors, 0.99)) or 1.0
     for axis, error in zip(axes[4:], errors, strict=True):
         shown = axis.imshow(error, cmap=ERROR_COLOURS, vmin=0.0, vmax=worst)
@@ -141,7 +139,7 @@ def _draw_forest(axis: Axes, result: LabResult, figure_name: str) -> None:
             )
             axis.plot((found.low, found.high), (place, place), color=colour)
             axis.plot(found.change, place, "o", color=colour, markersize=4)
-            names.append(f"{group.name}: {condition.words}")
+            names.append(f"{group.name}: {condition.summary}")
     axis.axvline(0.0, color="black", linewidth=0.6)
     axis.set_yticks([-place for place in range(len(names))], names, fontsize=7)
     axis.set_xlim(-0.65, 0.65)
@@ -151,11 +149,6 @@ def _draw_forest(axis: Axes, result: LabResult, figure_name: str) -> None:
 def _change_of(measurement: Measurement) -> float | None:
     found = change([measurement], Condition.FULL, "abs_rel")
     return None if found is None else found.change
-
-
-def _relative_error(depth_hw: FloatMap, truth_hw: FloatMap) -> FloatMap:
-    error: FloatMap = np.abs(depth_hw - truth_hw) / truth_hw
-    return error
 
 
 def _new_figure(

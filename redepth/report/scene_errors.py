@@ -6,9 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from redepth.geometry.alignment import align_disparity_then_depth, fit_affine
-from redepth.scenes.scene import Array
+from redepth.metrics.alignments import Alignment, align_to_depth
+from redepth.metrics.depth import relative_error
 from redepth.types import DepthKind, FloatMap
+
+_ALIGNMENTS = {
+    DepthKind.AFFINE_DISPARITY: Alignment.REDEPTH,
+    DepthKind.AFFINE_DEPTH: Alignment.SCALE_SHIFT_DEPTH,
+    DepthKind.METRIC_DEPTH: Alignment.NONE,
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,21 +43,12 @@ def scene_errors(
     return SceneErrors(coarse, refined)
 
 
-def _relative_error(map_hw: FloatMap, kind: DepthKind, truth_hw: FloatMap) -> FloatMap:
+def _relative_error(map_hw: FloatMap, kind: DepthKind, true_hw: FloatMap) -> FloatMap:
     sized_hw = map_hw
-    if map_hw.shape != truth_hw.shape:
+    if map_hw.shape != true_hw.shape:
         from skimage.transform import resize
 
-        sized_hw = resize(map_hw, truth_hw.shape, order=1, anti_aliasing=False)
-    depth_hw = _aligned(sized_hw, kind, truth_hw)
-    error_hw: FloatMap = (np.abs(depth_hw - truth_hw) / truth_hw).astype(np.float32)
-    return error_hw
-
-
-def _aligned(map_hw: FloatMap, kind: DepthKind, truth_hw: FloatMap) -> Array:
-    if kind.grows_towards_camera:
-        everywhere = np.ones_like(truth_hw, dtype=bool)
-        return align_disparity_then_depth(map_hw, truth_hw, everywhere).depth_hw
-    if kind.is_metric:
-        return map_hw.astype(np.float64)
-    return fit_affine(map_hw, truth_hw).apply(map_hw)
+        sized_hw = resize(map_hw, true_hw.shape, order=1, anti_aliasing=False)
+    everywhere = np.ones_like(true_hw, dtype=bool)
+    depth_hw = align_to_depth(sized_hw, kind, true_hw, everywhere, _ALIGNMENTS[kind])
+    return relative_error(depth_hw, true_hw).astype(np.float32)

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
+from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Request, sync_playwright
+from playwright.sync_api import Browser, Request, ViewportSize, sync_playwright
 
 from redepth.config import load_recipe
+from redepth.evaluation.comparing import compare_labels
 from redepth.images.collection import list_images
-from redepth.judging.comparing import compare_labels
 from redepth.pipeline import label_shard, load_labeller
 from redepth.report.comparison_page import read_comparison, render_comparison
 from redepth.report.page import render_page
@@ -33,6 +34,7 @@ SETTINGS = (
     "run.cost.price_per_actor_hour=2.5",
 )
 OTHER_SETTING = "labels.refiner.num_steps=5"
+Scheme = Literal["dark", "light"]
 
 
 @pytest.fixture(scope="session")
@@ -106,8 +108,8 @@ def open_page(browser: Browser) -> Iterator[Open]:
     """Return what opens a file at a size and with a colour scheme."""
     contexts = []
 
-    def open_file(path: Path, width_px: int = 1440, scheme: str = "light") -> Opened:
-        size = {"width": width_px, "height": 900}
+    def open_file(path: Path, width_px: int = 1440, scheme: Scheme = "light") -> Opened:
+        size = ViewportSize(width=width_px, height=900)
         context = browser.new_context(viewport=size, color_scheme=scheme, reduced_motion="reduce")
         contexts.append(context)
         opened = Opened(context.new_page())

@@ -23,11 +23,11 @@ from PIL import Image
 
 from flows import terminal
 from redepth.config import Recipe, load_recipe
+from redepth.evaluation.comparing import compare_labels, comparison_markdown
 from redepth.exports import exporters
 from redepth.exports.request import ExportRequest
 from redepth.exports.writing import export_labels
 from redepth.images.collection import list_images
-from redepth.judging.comparing import compare_labels, comparison_markdown
 from redepth.pipeline import label_shard, load_labeller
 from redepth.report.comparison_page import read_comparison, render_comparison
 from redepth.report.gallery import fetch_picture
@@ -40,6 +40,7 @@ from redepth.store.planning import Plan, plan_labels
 from redepth.store.reader import Labels, open_labels, summarise
 from redepth.store.shards import write_shard
 from redepth.types import Outcome
+from tasks.console import RunConsole
 from tasks.progress import RunProgress
 from tasks.publish_report import _named
 from tasks.run_page import LABELLING, RunPlace, page_markdown
@@ -160,9 +161,9 @@ def artifacts(labels: Labels) -> Iterator[str]:
     plan = Plan("m", 1, 0, 1, 1, 0, dict.fromkeys(Outcome, 0), 0, len(names), names)
     place = RunPlace(names[0], names[1], KNOWN[3], f"http://host/)![]({EVIL}/f)")
     yield page_markdown(place, RECIPE, plan, progress.figures(), LABELLING)
-    decoding = RECIPE.labels.decoding
+    photographs = labels.photographs()
     with_label = [row.id for row in rows if row.outcome.has_label]
-    yield _named([fetch_picture(labels[image_id], decoding) for image_id in with_label])
+    yield _named([fetch_picture(labels[image_id], photographs) for image_id in with_label])
 
 
 def as_html(texts: list[str]) -> str:
@@ -217,9 +218,9 @@ def test_every_image_has_an_outcome(hostile: Labels) -> None:
 
 
 def test_every_label_is_drawn(hostile: Labels) -> None:
-    decoding = RECIPE.labels.decoding
+    photographs = hostile.photographs()
     rows = [row for row in hostile.rows(range(len(hostile))) if row.outcome.has_label]
-    pictures = [fetch_picture(hostile[row.id], decoding) for row in rows]
+    pictures = [fetch_picture(hostile[row.id], photographs) for row in rows]
     assert all(draw_label(picture).startswith(b"\x89PNG") for picture in pictures)
     assert draw_contact_sheet(pictures, RECIPE.name).startswith(b"\x89PNG")
 
@@ -241,9 +242,7 @@ def test_an_export_stays_in_its_folder(form: str, hostile: Labels, tmp_path: Pat
 
 def test_a_terminal_gets_letters(hostile: Labels, monkeypatch: pytest.MonkeyPatch) -> None:
     file = StringIO()
-    console = terminal.PrintableConsole(
-        file=file, highlight=False, soft_wrap=True, emoji=False, width=10_000
-    )
+    console = RunConsole(file=file, highlight=False, soft_wrap=True, emoji=False, width=10_000)
     monkeypatch.setattr(terminal, "out", console)
     rows = hostile.rows(range(len(hostile)))
     terminal.print_status(hostile.url, summarise(hostile.url), hostile.troubles(100))

@@ -149,7 +149,8 @@ def test_nothing_is_lost_and_nothing_is_there_twice(
     home.mkdir()
     lost = cluster.add_node(num_cpus=1)
     cluster.add_node(num_cpus=1)
-    to_kill, node_is_lost, codes = list(DRIVER_KILLED_AT), False, []
+    to_kill, node_is_lost = list(DRIVER_KILLED_AT), False
+    codes: list[int] = []
     with killing_workers(ours) as killed:
         while codes[-1:] != [0]:
             assert len(codes) < MAX_DRIVERS, (codes, (home / "said").read_text())

@@ -8,14 +8,17 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image
 from ray import cloudpickle
 
-from redepth.cluster.pool import ActorPool
+from redepth.cluster.pool import ActorPool, LabelledImage
 from redepth.cluster.session import ray_session
 from redepth.config import Actors, LabelSettings, Recipe, RunSettings
 from redepth.images.collection import list_images
@@ -24,7 +27,19 @@ from redepth.store.manifest import read_shard_plans
 from redepth.store.planning import plan_labels
 from redepth.store.reader import Labels, open_labels
 from redepth.store.verification import verify_labels
-from redepth.types import ByteImage, CoarseDepth, DepthKind, Members, ModelCard, Outcome
+from redepth.types import (
+    ByteImage,
+    CoarseDepth,
+    DepthKind,
+    LabelRow,
+    Members,
+    ModelCard,
+    Outcome,
+)
+
+if TYPE_CHECKING:
+    from redepth.pipeline import Labeller
+    from redepth.refiners.refiner import Scene
 
 pytestmark = pytest.mark.slow
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -75,10 +90,9 @@ class PoisonedModels:
     def caption(self, rgb_hw3: ByteImage, given: str | None) -> None:
         return None
 
-    def refine(self, scene: object) -> Members:
-        coarse = scene.coarse  # type: ignore[attr-defined]
-        poisoned = np.nan if coarse.features == NAN_REFINED else 1
-        return Members((coarse.map_hw * np.float32(poisoned))[None])
+    def refine(self, scene: Scene) -> Members:
+        poisoned = np.nan if scene.coarse.features == NAN_REFINED else 1
+        return Members((scene.coarse.map_hw * np.float32(poisoned))[None])
 
 
 class Loader:
@@ -87,11 +101,11 @@ class Loader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def __call__(self, settings: LabelSettings) -> object:
+    def __call__(self, settings: LabelSettings) -> Labeller:
         from redepth.pipeline import Labeller
 
         models = PoisonedModels(self.folder)
-        return Labeller(settings, models, models, "cpu")  # type: ignore[arg-type]
+        return Labeller(settings, models, models, "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -119,20 +133,23 @@ def labels(
     plan = plan_labels(list_images(str(photos)), out, recipe)
     assert plan.manifest is not None and plan.num_shards == 1
     (shard,) = read_shard_plans(plan.manifest, 0, 1)
-    with ray_session(None, actors), ActorPool(recipe, Loader(begun)) as pool:  # type: ignore[arg-type]
+    with ray_session(None, actors), ActorPool(recipe, Loader(begun)) as pool:
         begin(out, recipe, pool.cards)
         futures = []
         for image in shard.images:
             future = pool.submit(image)
-            name = Path(image.uri).stem
-            future.add_done_callback(lambda _, name=name: ended_at.update({name: time.time()}))
+            future.add_done_callback(partial(note_end, ended_at, Path(image.uri).stem))
             futures.append(future)
         labelled = [future.result(timeout=200) for future in futures]
         pool.commit(out, shard, labelled, recipe.labels.storage)
     yield open_labels(out)
 
 
-def row(labels: Labels, name: str) -> object:
+def note_end(ended_at: dict[str, float], name: str, _: Future[LabelledImage]) -> None:
+    ended_at[name] = time.time()
+
+
+def row(labels: Labels, name: str) -> LabelRow:
     return labels[labels.find(f"{name}.png")].row
 
 

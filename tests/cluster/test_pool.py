@@ -77,7 +77,7 @@ class ScriptedLabeller:
             width_px=3,
             kind=DepthKind.AFFINE_DISPARITY,
         )
-        return Label(row, LabelArrays.of_depth(*maps))
+        return Label(row, LabelArrays.of_depth(maps[0], maps[1], maps[2], maps[3]))
 
     def attempts(self, image: ImageRef) -> int:
         return len((self.folder / image.id).read_text())
@@ -116,7 +116,7 @@ def recipe(seed: int = 0, num_actors: int = 2) -> Recipe:
 
 @pytest.fixture
 def pool(tmp_path: Path) -> Iterator[ActorPool]:
-    with ActorPool(recipe(), Loader(tmp_path)) as pool:  # type: ignore[arg-type]
+    with ActorPool(recipe(), Loader(tmp_path)) as pool:
         yield pool
 
 
@@ -140,14 +140,14 @@ def test_an_actor_with_nothing_to_do_comes_before_a_second_call(tmp_path: Path) 
     patient = recipe()
     actors = patient.run.actors.model_copy(update={"image_timeout_s": 60.0})
     patient = patient.model_copy(update={"run": patient.run.model_copy(update={"actors": actors})})
-    with ActorPool(patient, Loader(tmp_path)) as pool:  # type: ignore[arg-type]
+    with ActorPool(patient, Loader(tmp_path)) as pool:
         done = label(pool, "meet-0", "meet-1")
     assert {image.row.outcome for image in done.values()} == {Outcome.REFINED}
 
 
 def test_after_its_end_a_pool_commits_nothing(tmp_path: Path) -> None:
     out, plan = tmp_path / "out", ShardPlan("s", "s", (ImageRef("ok-1", "/ok-1"),))
-    with ActorPool(recipe(), Loader(tmp_path)) as pool:  # type: ignore[arg-type]
+    with ActorPool(recipe(), Loader(tmp_path)) as pool:
         done = label(pool, "ok-1")
     with pytest.raises(RunStopped):
         pool.commit(str(out), plan, list(done.values()), Storage())
@@ -224,7 +224,7 @@ def test_config_error_ends_the_run_with_its_own_words(pool: ActorPool) -> None:
 def test_models_that_do_not_load_end_the_run_before_it_starts(tmp_path: Path) -> None:
     with (
         pytest.raises(ConfigError, match="weights are not there"),
-        ActorPool(recipe(seed=13), Loader(tmp_path)),  # type: ignore[arg-type]
+        ActorPool(recipe(seed=13), Loader(tmp_path)),
     ):
         pass
 
@@ -232,14 +232,14 @@ def test_models_that_do_not_load_end_the_run_before_it_starts(tmp_path: Path) ->
 def test_actor_that_dies_loading_ends_the_run_before_it_starts(tmp_path: Path) -> None:
     with (
         pytest.raises(ConfigError, match="died again and again while it loaded the models"),
-        ActorPool(recipe(seed=14, num_actors=1), Loader(tmp_path)),  # type: ignore[arg-type]
+        ActorPool(recipe(seed=14, num_actors=1), Loader(tmp_path)),
     ):
         pass
 
 
 def test_actor_that_cannot_be_had_again_ends_the_run(tmp_path: Path) -> None:
     with (
-        ActorPool(recipe(seed=15, num_actors=1), Loader(tmp_path)) as pool,  # type: ignore[arg-type]
+        ActorPool(recipe(seed=15, num_actors=1), Loader(tmp_path)) as pool,
         pytest.raises(ConfigError, match="removed meanwhile"),
     ):
         label(pool, "crash-1", "ok-1")
@@ -255,7 +255,7 @@ def test_suspect_does_not_wait_behind_everybody(pool: ActorPool) -> None:
 
 
 def test_closing_frees_whoever_waits(tmp_path: Path) -> None:
-    with ActorPool(recipe(num_actors=1), Loader(tmp_path)) as pool:  # type: ignore[arg-type]
+    with ActorPool(recipe(num_actors=1), Loader(tmp_path)) as pool:
         futures = [pool.submit(ImageRef(f"hang-{i}", "/x")) for i in range(5)]
         time.sleep(0.5)
     for future in futures:

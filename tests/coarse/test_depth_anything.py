@@ -29,7 +29,8 @@ SEEDED = Coarse(preset="mini", weights=Weights(seed=0), size_px=128)
 
 @pytest.fixture(scope="module")
 def photograph() -> ByteImage:
-    return (resize(astronaut(), (88, 128)) * 255).astype(np.uint8)
+    rgb_hw3: ByteImage = (resize(astronaut(), (88, 128)) * 255).astype(np.uint8)
+    return rgb_hw3
 
 
 @pytest.fixture(scope="module")
@@ -247,8 +248,7 @@ def test_a_seed_is_for_mini_alone() -> None:
 
 
 def test_loads_as_the_protocol() -> None:
-    estimator: TokenDepthEstimator = load_estimator(SEEDED, CPU)
-    assert estimator.rendering == Rendering(scale=4.0, margin=1.4)
+    assert load_token_estimator(SEEDED, CPU).rendering == Rendering(scale=4.0, margin=1.4)
 
 
 def test_token_maps_refuse_another_grid() -> None:

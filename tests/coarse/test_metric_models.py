@@ -30,6 +30,7 @@ from redepth.coarse.depth_anything.mini import (
 )
 from redepth.coarse.estimator import DepthEstimator, load_estimator
 from redepth.coarse.part import Coarse
+from redepth.coarse.unidepth.network import UniDepth
 from redepth.coarse.zoedepth.network import ZoePicture
 from redepth.config import load_recipe
 from redepth.errors import ConfigError, RefinementFailed
@@ -173,11 +174,13 @@ def save_depth_pro(folder: Path, *, sees_fov: bool = True, fov_deg: float = 60.0
         for layer in reversed(list(model.head.modules())):
             if isinstance(layer, torch.nn.Conv2d):
                 layer.weight.abs_()
+                assert layer.bias is not None
                 layer.bias.fill_(0.1)
                 break
         if sees_fov:
             last = [m for m in model.fov_model.modules() if isinstance(m, torch.nn.Conv2d)][-1]
             last.weight.mul_(0.01)
+            assert last.bias is not None
             last.bias.fill_(fov_deg)
     model.save_pretrained(folder)
     (folder / "preprocessor_config.json").write_text(
@@ -354,5 +357,6 @@ def test_unidepth_takes_a_camera_and_gives_one(
     assert seen.focal_px == 77.0
     np.testing.assert_allclose(seen.map_hw, picture[..., 0] / 100, rtol=1e-6)
     assert estimator.estimate(picture, focal_px=50.0).focal_px is None
-    camera = estimator._model.cameras[1]  # type: ignore[attr-defined]
+    assert isinstance(estimator, UniDepth)
+    camera = estimator._model.cameras[1]
     assert camera.tolist() == [[50, 0, 32], [0, 50, 24], [0, 0, 1]]

@@ -87,11 +87,11 @@ def maps_of(ref: ImageRef, outcome: Outcome) -> LabelArrays:
     """Take brightness for disparity; what is bright is near, and what is dark is uncertain."""
     with Image.open(ref.uri) as image:
         grey = image.convert("L").resize(LABEL_HW[::-1], Image.Resampling.BOX)
-    coarse_hw = np.asarray(grey, dtype=np.float32) / 255
+    coarse_hw = np.asarray(grey, dtype=np.float32) / np.float32(255)
     valid = {VALID: np.full(LABEL_HW, Validity.VALID, dtype=np.uint8)}
     if outcome is Outcome.FELL_BACK:
         absent = np.full_like(coarse_hw, np.nan)
         return LabelArrays.of_depth(coarse_hw, coarse_hw, absent, absent, valid)
-    spread_hw = (1 - coarse_hw) / 20
-    confidence_hw = np.exp(-spread_hw * 4)
+    spread_hw = (np.float32(1) - coarse_hw) / np.float32(20)
+    confidence_hw = np.exp(-spread_hw * np.float32(4))
     return LabelArrays.of_depth(coarse_hw, coarse_hw**2, spread_hw, confidence_hw, valid)

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from redepth.datasets import datasets
-from redepth.evaluation.alignments import Alignment
-from redepth.judging.figures import TITLES
+from redepth.evaluation.scores import TITLES
+from redepth.metrics.alignments import Alignment
 from scripts.write_dataset_table import with_table
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")

@@ -12,7 +12,10 @@ PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 
 def test_the_page_shows_the_files_of_the_example() -> None:
     for language, names in (
-        ("python", ("redepth_sketch/__init__.py", "redepth_sketch/pfm.py")),
+        (
+            "python",
+            ("redepth_sketch/__init__.py", "redepth_sketch/pfm.py", "redepth_sketch/measured.py"),
+        ),
         ("toml", ("pyproject.toml",)),
         ("yaml", ("sketch.yaml",)),
     ):

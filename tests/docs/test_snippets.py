@@ -24,21 +24,24 @@ PAGES = {
     "docs/evaluation.md": r"(?s)abs_rel \d.*refiner\.num_steps",
 }
 SQL = [pytest.param(query, id=page) for page in PAGES for query in blocks(page, "sql")]
-COMMANDS = [
-    pytest.param(words[1:], id=f"{page}: {' '.join(words)}")
+LINES = [
+    (page, words)
     for page in PAGES
     for block in blocks(page, "bash")
     for line in block.replace("\\\n", " ").splitlines()
     if (words := shlex.split(line, comments=True))[:1] == ["redepth"]
 ]
 
+COMMANDS = [pytest.param(words[1:], id=f"{page}: {' '.join(words)}") for page, words in LINES]
 # `evaluate` starts Prefect's server; the others need no engine.
 EVALUATIONS = [
     pytest.param(
-        *one.values, id=one.id, marks=pytest.mark.slow if "redepth evaluate" in one.id else ()
+        words[1:],
+        id=" ".join(words),
+        marks=pytest.mark.slow if words[1] == "evaluate" else (),
     )
-    for one in COMMANDS
-    if one.id is not None and one.id.startswith("docs/evaluation.md")
+    for page, words in LINES
+    if page == "docs/evaluation.md"
 ]
 
 

@@ -54,7 +54,9 @@ def write_labels(
 def label(ref: ImageRef, refined_hw: FloatMap, kind: DepthKind) -> Label:
     rng = np.random.default_rng(refined_hw.size)
     confidence_hw = rng.random(refined_hw.shape, dtype=np.float32)
-    arrays = LabelArrays.of_depth(refined_hw / 2, refined_hw, confidence_hw * 3, confidence_hw)
+    arrays = LabelArrays.of_depth(
+        refined_hw / np.float32(2), refined_hw, confidence_hw * np.float32(3), confidence_hw
+    )
     height_px, width_px = refined_hw.shape
     path = Path(ref.uri)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,9 +42,11 @@ def puts(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Return the names of the objects that are put, as they are put."""
     names: list[str] = []
     for method in ("put", "put_file"):
-        real = getattr(Objects, method)
+        real: Callable[..., None] = getattr(Objects, method)
 
-        def put(self: Objects, name: str, content: object, real: object = real) -> None:
+        def put(
+            self: Objects, name: str, content: object, real: Callable[..., None] = real
+        ) -> None:
             names.append(name)
             real(self, name, content)
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import boto3
 import numpy as np
@@ -89,7 +90,7 @@ def listens(port: int) -> bool:
         return one.connect_ex(("127.0.0.1", port)) == 0
 
 
-def wait_until(ready: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+def wait_until(ready: Callable[[], bool], process: subprocess.Popen[Any]) -> None:
     deadline = time.monotonic() + 240
     while not ready():
         assert process.poll() is None, process.communicate()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def photographs(tmp_path: Path) -> Path:
 class TestWords:
     @pytest.fixture(autouse=True)
     def _redepth(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-        self.redepth = lambda *arguments: run(capsys, monkeypatch, *arguments)
+        self.redepth = partial(run, capsys, monkeypatch)
 
     def test_plan_writes_nothing(self, photographs: Path, tmp_path: Path) -> None:
         out = tmp_path / "labels"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from prefect.client.schemas.schedules import CronSchedule
 
 from redepth.config import Deployment, load_deployment, load_recipe
 from redepth.errors import ConfigError
@@ -51,9 +52,12 @@ def test_the_deployment_holds_what_the_form_shows(recipe: str) -> None:
     assert deployment.work_pool_name == "gpu"
     assert deployment.job_variables == {"env": run_environment(wanted)}
     assert deployment.job_variables["env"]["PREFECT_FLOWS_DEFAULT_RETRIES"] == "3"
-    (schedule,) = deployment.schedules or ()
-    assert schedule.schedule.cron == "0 2 * * *"
+    assert deployment.schedules is not None
+    (timed,) = deployment.schedules
+    assert isinstance(timed.schedule, CronSchedule)
+    assert timed.schedule.cron == "0 2 * * *"
     assert deployment.concurrency_limit == 1
+    assert deployment.concurrency_options is not None
     assert str(deployment.concurrency_options.collision_strategy).endswith("CANCEL_NEW")
     assert deployment.job_variables["env"]["PYTHONSAFEPATH"] == "1"
     assert deployment.entrypoint == "flows.label_images.label_images"

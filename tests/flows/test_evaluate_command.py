@@ -17,10 +17,10 @@ from flows.compare_labels import compare_label_sets
 from redepth.confidence import Cue
 from redepth.datasets import datasets
 from redepth.errors import ConfigError
-from redepth.evaluation.alignments import Alignment
-from redepth.judging.mapping import read_mapping
+from redepth.evaluation.calibrate import read_mapping
+from redepth.metrics.alignments import Alignment
 from scripts.motorcycle_truth import write_motorcycle
-from tests.judging.judging_samples import planted_label, write_output, write_truth
+from tests.evaluation.evaluation_samples import planted_label, write_output, write_truth
 
 SEEDS = {f"image-{seed}": seed for seed in range(4)}
 
@@ -94,7 +94,7 @@ def test_calibrate_writes_a_mapping_and_says_what_it_is_worth(
     assert found.mapping.within == 1.05
     assert out.with_suffix(".png").stat().st_size > 1000
     said = capsys.readouterr().out
-    assert "fitted on 2 images, judged on 2 others" in said
+    assert "fitted on 2 images, tested on 2 others" in said
     assert "before: as a probability" in said
     assert "after:  as a probability" in said
 
@@ -132,7 +132,7 @@ def test_evaluate_prints_the_table_and_writes_every_format(folder: Path, tmp_pat
     ]
     run("evaluate", folder / "a", *rest)
     content = json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8"))
-    assert content["figures"][0]["change"]["num_images"] == 4
+    assert content["scores"][0]["change"]["num_images"] == 4
     assert {path.suffix for path in tmp_path.iterdir()} == {".md", ".tex", ".json", ".png"}
 
 

@@ -12,6 +12,7 @@ from flows.cli import app
 from flows.run_lab import FULL_RUN, LabOptions, _num_refinements, lab_settings, run_lab
 from redepth.errors import ConfigError
 from redepth.lab.experiments import CANONICAL, RELIEFS, Condition, Subject
+from redepth.refiners.redepth_anything import ReDepthAnything
 from redepth.scenes.scene import Split
 
 SEEDED = (
@@ -39,7 +40,7 @@ def test_only_what_asks_the_prior_is_counted(
 
 def test_the_runs_steps_and_members_win_over_the_recipes() -> None:
     settings = lab_settings("mini", SEEDED, FULL_RUN)
-    assert settings.refiner.method == "redepth_anything"
+    assert isinstance(settings.refiner, ReDepthAnything)
     assert settings.refiner.num_steps == FULL_RUN.num_steps
     assert settings.compute.device == "cpu"
 

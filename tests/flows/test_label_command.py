@@ -245,8 +245,20 @@ def assert_every_reader_sees_each_image_once(out: Path, uris: list[str]) -> None
         assert np.isfinite(stored.refined).all()
 
 
+class SlowServer(ThreadingHTTPServer):
+    """Gives files once `answers` is set."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), SlowFiles)
+        self.answers = threading.Event()
+
+
 class SlowFiles(BaseHTTPRequestHandler):
     """Gives the file whose path is asked for, once the server answers."""
+
+    server: SlowServer
 
     def do_GET(self) -> None:
         self.server.answers.wait(120)
@@ -262,9 +274,8 @@ class SlowFiles(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def slow_server() -> Iterator[ThreadingHTTPServer]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), SlowFiles)
-    server.daemon_threads, server.answers = True, threading.Event()
+def slow_server() -> Iterator[SlowServer]:
+    server = SlowServer()
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     yield server
@@ -275,7 +286,7 @@ def slow_server() -> Iterator[ThreadingHTTPServer]:
 
 
 def test_too_many_failures_stop_the_run_and_it_goes_on_once_mended(
-    tmp_path: Path, slow_server: ThreadingHTTPServer
+    tmp_path: Path, slow_server: SlowServer
 ) -> None:
     """A server that does not answer is an image that hangs. Broken ones are rejected: no cost."""
     photos, out = tmp_path / "photos", tmp_path / "out"

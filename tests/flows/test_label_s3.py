@@ -55,8 +55,9 @@ def redepth(tmp_path_factory: pytest.TempPathFactory) -> Redepth:
     ours["AWS_EC2_METADATA_DISABLED"] = "true"  # or a cloud machine would find credentials
 
     def run(*arguments: object, code: int = 0, **changed: str | None) -> Said:
-        environment = {**os.environ, **dict.fromkeys(NOT_NEEDED), **ours, **changed}
-        environment = {name: value for name, value in environment.items() if value is not None}
+        wanted: dict[str, str | None] = {**os.environ, **dict.fromkeys(NOT_NEEDED)}
+        wanted |= {**ours, **changed}
+        environment = {name: value for name, value in wanted.items() if value is not None}
         command = [str(REDEPTH), *map(str, arguments)]
         started = time.monotonic()
         done = subprocess.run(
@@ -115,7 +116,8 @@ def objects_below(url: str) -> dict[str, bytes]:
 def catalogue(url: str) -> list[dict[str, object]]:
     """Return the rows of an output but for what two equal runs may differ in."""
     table = open_labels(url).table()
-    return table.drop_columns("seconds").sort_by("id").to_pylist()
+    rows: list[dict[str, object]] = table.drop_columns("seconds").sort_by("id").to_pylist()
+    return rows
 
 
 def assert_labels_all(url: str, photos: str) -> None:

@@ -56,6 +56,13 @@ def write_photographs(folder: Path, number: int) -> None:
         Image.fromarray(pixels).resize((64, 48)).save(folder / f"{i}.png")
 
 
+def write_measured_depth(folder: Path, number: int) -> None:
+    folder.mkdir()
+    for i in range(number):
+        depth_hw = np.random.default_rng(i).uniform(1, 5, (48, 64)).astype(np.float32)
+        Image.fromarray(depth_hw).save(folder / f"{i}.pfm")
+
+
 def test_parts_of_another_package_label_on_two_actors_until_they_are_gone(
     python: Path, tmp_path: Path
 ) -> None:
@@ -85,6 +92,13 @@ def test_parts_of_another_package_label_on_two_actors_until_they_are_gone(
         values = np.frombuffer(file.read_bytes().split(b"\n", 3)[3], "<f4")
         np.testing.assert_array_equal(values, labels[name].refined[::-1].ravel())
 
+    write_measured_depth(tmp_path / "measured", 6)
+    truth = ("--ground-truth", "measured", "--dataset-format", "measured")
+    compare = ("compare", "labels", "labels", *truth)
+    done = run(python, *compare, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "## Against ground truth" in done.stdout
+
     wrong = run(python, *label, "--set", "labels.refiner.amount=-1", cwd=tmp_path)
     assert wrong.returncode == 2
     assert "labels.refiner.amount" in wrong.stderr
@@ -98,3 +112,6 @@ def test_parts_of_another_package_label_on_two_actors_until_they_are_gone(
     assert gone.returncode == 2
     assert "no export format is called 'pfm'" in gone.stderr
     assert "redepth.exporters" in gone.stderr
+    gone = run(python, *compare, cwd=tmp_path)
+    assert gone.returncode == 2
+    assert "no data set format is called 'measured'" in gone.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from PIL import Image
 from redepth.config import Recipe
 from redepth.exports.request import ExportRequest
 from redepth.exports.writing import export_labels
+from redepth.quantities import REFINED
 from redepth.store.dataset import begin
 from redepth.store.manifest import read_shard_plans
 from redepth.store.planning import plan_labels
@@ -40,12 +42,14 @@ Show = Callable[..., tuple[int, str]]
 def metric_label(ref: ImageRef, kind: DepthKind) -> Label:
     """A floor of 1 to 70 m below a sky that has no depth; nobody says the focal length of b."""
     height_px, width_px = SIZES[ref.id]
+    path = Path(ref.uri)
     column_hw = np.tile(np.linspace(70, 1, height_px, dtype=np.float32)[:, None], (1, width_px))
     if kind is DepthKind.METRIC_DEPTH:
         column_hw[:SKY_ROWS] = np.nan
     absent = np.full_like(column_hw, np.nan)
     row = LabelRow(
         id=ref.id, uri=ref.uri, outcome=Outcome.REFINED, kind=kind,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None,
         height_px=height_px, width_px=width_px, image_height_px=10 * height_px,
         image_width_px=10 * width_px, num_members=1,
         focal_px=20.0 if ref.id == "a" else None,
@@ -140,7 +144,7 @@ def test_labels_with_holes_are_verified_read_and_exported(tmp_path: Path) -> Non
         assert refined.shape == size
         assert np.isnan(refined[:SKY_ROWS]).all() and np.isfinite(refined[SKY_ROWS:]).all()
     request = ExportRequest("png16", ("refined",))
-    num_lost = export_labels(labels, str(tmp_path / "png"), request)
+    num_lost = export_labels(labels, str(tmp_path / "png"), request).num_lost
     depth = labels["a"].refined
     with Image.open(tmp_path / "png/refined/a.png") as image:
         codes = np.asarray(image)
@@ -162,7 +166,8 @@ def test_what_a_metric_label_must_not_have_is_found(tmp_path: Path) -> None:
         if how == "behind":
             refined[-1, 0] = -1
         row = replace(label.row, far_share=0.9) if how == "share" else label.row
-        return Label(row, replace(arrays, refined_hw=refined))
+        maps = {quantity: arrays[quantity.name] for quantity in arrays.quantities}
+        return Label(row, LabelArrays({**maps, REFINED: refined}))
 
     for how, words in {
         "beyond": "beyond the far limit", "behind": "not above 0 m", "share": "far_share is 0.9",

@@ -53,7 +53,7 @@ PRINTS: dict[str, Callable[[], None]] = {
     "row": lambda: terminal.print_row(ROW, Path("a.png")),
     "export": lambda: terminal.print_export(HOSTILE, Exported(1, 1, {HOSTILE: 1})),
     "verification": lambda: terminal.print_verification(
-        HOSTILE, Verification(OUTCOMES, 1, "d", (HOSTILE,), 1)
+        HOSTILE, Verification(OUTCOMES, 1, "d", (HOSTILE,), (HOSTILE,), 1)
     ),
     "leftovers": lambda: terminal.print_leftovers(
         HOSTILE, [Leftover(HOSTILE, (HOSTILE,), 1, datetime.now(UTC))], removed=False

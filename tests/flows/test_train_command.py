@@ -12,6 +12,7 @@ import pytest
 from redepth.config import load_recipe
 from redepth.lab.bench import Bench
 from redepth.lab.experiments import Condition, Subject
+from redepth.lab.scoring import Region
 from redepth.scenes.scene import Split
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -55,7 +56,7 @@ def test_what_was_trained_is_a_recipes_weights(trained: Path) -> None:
     )
     subject = Subject("coins", 0, Split.TUNING, (Condition.COARSE, Condition.FULL))
     measured = Bench(recipe.labels).measure(subject)
-    assert all(np.isfinite(regions["whole"].abs_rel) for regions in measured.scores.values())
+    assert all(np.isfinite(regions[Region.WHOLE].abs_rel) for regions in measured.scores.values())
     assert {card.name for card in Bench(recipe.labels).cards}
 
 

@@ -31,7 +31,7 @@ def test_mask_decides_which_pixels_count() -> None:
     mask[:3] = True
     target = np.where(mask, 2 * VALUES + 1, -100.0)
     fitted = fit_affine(VALUES, target, mask)
-    assert (fitted.scale, fitted.shift) == (pytest.approx(2.0), pytest.approx(1.0))
+    assert (fitted.scale, fitted.shift) == pytest.approx((2.0, 1.0))
 
 
 def test_constant_source_gives_the_mean() -> None:

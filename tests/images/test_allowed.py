@@ -170,9 +170,17 @@ class Answers:
     asked: list[str] = field(default_factory=list)
 
 
+class AnsweringServer(ThreadingHTTPServer):
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answers = Answers()
+
+
 class Handler(BaseHTTPRequestHandler):
+    server: AnsweringServer
+
     def do_GET(self) -> None:
-        answers: Answers = self.server.answers
+        answers = self.server.answers
         answers.asked.append(self.path)
         if self.path in answers.redirects:
             self.send_response(302)
@@ -192,12 +200,11 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def servers() -> Iterator[tuple[ThreadingHTTPServer, ThreadingHTTPServer]]:
+def servers() -> Iterator[tuple[AnsweringServer, AnsweringServer]]:
     """Yield two servers on this machine: one that a user names, and one in its private network."""
-    pair = tuple(ThreadingHTTPServer(("127.0.0.1", 0), Handler) for _ in range(2))
+    pair = AnsweringServer(), AnsweringServer()
     threads = []
     for server in pair:
-        server.answers = Answers()
         threads.append(threading.Thread(target=server.serve_forever, args=(0.01,)))
         threads[-1].start()
     yield pair
@@ -213,7 +220,7 @@ def url(server: ThreadingHTTPServer, name: str, host: str = "127.0.0.1") -> str:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_a_host_that_was_named_may_be_private(
-    servers: tuple[ThreadingHTTPServer, ThreadingHTTPServer], host: str
+    servers: tuple[AnsweringServer, AnsweringServer], host: str
 ) -> None:
     named, _ = servers
     allowed = allowed_for("l.txt", [url(named, "", host)])
@@ -224,7 +231,7 @@ def test_a_host_that_was_named_may_be_private(
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0"])
 def test_a_scheme_lets_nobody_into_the_private_network(
-    servers: tuple[ThreadingHTTPServer, ThreadingHTTPServer], host: str
+    servers: tuple[AnsweringServer, AnsweringServer], host: str
 ) -> None:
     _, private = servers
     said = rejected(url(private, "/a.png", host), allowed_for("l.txt", ["http://"]))
@@ -235,7 +242,7 @@ def test_a_scheme_lets_nobody_into_the_private_network(
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 @pytest.mark.parametrize("by_name", [True, False])
 def test_a_redirect_leads_to_no_other_port_of_the_private_network(
-    servers: tuple[ThreadingHTTPServer, ThreadingHTTPServer], host: str, by_name: bool
+    servers: tuple[AnsweringServer, AnsweringServer], host: str, by_name: bool
 ) -> None:
     named, private = servers
     named.answers.redirects["/a.png"] = url(private, "/secret", host)
@@ -250,7 +257,7 @@ def test_a_redirect_leads_to_no_other_port_of_the_private_network(
 
 
 def test_a_redirect_of_an_archive_and_of_a_list(
-    servers: tuple[ThreadingHTTPServer, ThreadingHTTPServer],
+    servers: tuple[AnsweringServer, AnsweringServer],
 ) -> None:
     named, private = servers
     named.answers.redirects |= {

@@ -16,8 +16,20 @@ PAGE = 1000
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 
+class ListingServer(ThreadingHTTPServer):
+    """Holds keys, what it answers, and what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Listing)
+        self.keys: list[str] = []
+        self.status = 200
+        self.requests: list[dict[str, str]] = []
+
+
 class Listing(BaseHTTPRequestHandler):
     """Answers ListObjectsV2 for the keys of its server, or with the server's status."""
+
+    server: ListingServer
 
     def do_GET(self) -> None:
         url = urlparse(self.path)
@@ -55,9 +67,8 @@ class Listing(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHTTPServer]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Listing)
-    server.keys, server.status, server.requests = [], 200, []
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ListingServer]:
+    server = ListingServer()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_ENDPOINT_URL_S3"):
@@ -73,7 +84,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHTTPServer]:
     server.server_close()
 
 
-def test_objects_come_with_size_and_etag(server: ThreadingHTTPServer) -> None:
+def test_objects_come_with_size_and_etag(server: ListingServer) -> None:
     server.keys = ["p/.h/x.jpg", "p/a.jpg", "p/ä +#.PNG", "p/n.md", "p/s/a.jpg"]
     refs = list(list_images("s3://bucket/p/"))
     assert [ref.uri for ref in refs] == [
@@ -85,14 +96,14 @@ def test_objects_come_with_size_and_etag(server: ThreadingHTTPServer) -> None:
     assert refs[0].version == "tag-7"
 
 
-def test_a_glob_over_a_bucket(server: ThreadingHTTPServer) -> None:
+def test_a_glob_over_a_bucket(server: ListingServer) -> None:
     server.keys = ["p/a.jpg", "p/b.png", "p/s/a.jpg", "q/a.jpg"]
     listed = [ref.uri for ref in list_images("s3://bucket/p/**/*.jpg")]
     assert listed == ["s3://bucket/p/a.jpg", "s3://bucket/p/s/a.jpg"]
     assert server.requests[0]["prefix"] == "p/"
 
 
-def test_pages_are_followed_and_a_limit_stops_asking(server: ThreadingHTTPServer) -> None:
+def test_pages_are_followed_and_a_limit_stops_asking(server: ListingServer) -> None:
     server.keys = [f"p/{number:05d}.jpg" for number in range(4 * PAGE)]
     assert len(list(list_images("s3://bucket/p", limit=10))) == 10
     assert len(server.requests) <= 2
@@ -100,7 +111,7 @@ def test_pages_are_followed_and_a_limit_stops_asking(server: ThreadingHTTPServer
     assert [ref.uri for ref in refs] == [f"s3://bucket/{key}" for key in server.keys]
 
 
-def test_a_key_that_obstore_cannot_name(server: ThreadingHTTPServer) -> None:
+def test_a_key_that_obstore_cannot_name(server: ListingServer) -> None:
     server.keys = ["p/a.jpg", "p//b.jpg"]
     with pytest.raises(ConfigError, match="cannot be listed"):
         list(list_images("s3://bucket/p"))
@@ -117,21 +128,21 @@ def test_a_key_that_obstore_cannot_name(server: ThreadingHTTPServer) -> None:
     ],
 )
 def test_what_the_server_refuses(
-    server: ThreadingHTTPServer, status: int, expected: type[Exception], said: str
+    server: ListingServer, status: int, expected: type[Exception], said: str
 ) -> None:
     server.status = status
     with pytest.raises(expected, match=said):
         list(list_images("s3://bucket/p"))
 
 
-def test_a_server_that_fails_may_work_later(server: ThreadingHTTPServer) -> None:
+def test_a_server_that_fails_may_work_later(server: ListingServer) -> None:
     server.status = 503
     with pytest.raises(TransientError, match=r"s3://bucket/p: the storage failed.*try again"):
         list(list_images("s3://bucket/p"))
 
 
 def test_no_credentials_at_all(
-    server: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch, tmp_path: object
+    server: ListingServer, monkeypatch: pytest.MonkeyPatch, tmp_path: object
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
@@ -143,7 +154,7 @@ def test_no_credentials_at_all(
 
 
 def test_a_profile_that_does_not_exist(
-    server: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch
+    server: ListingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     with pytest.raises(ConfigError, match="nobody"):

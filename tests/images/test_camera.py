@@ -119,7 +119,7 @@ def write_list(path: Path, rows: list[dict[str, Any]]) -> Path:
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 def test_a_list_says_a_focal_length_or_a_field_of_view(tmp_path: Path, suffix: str) -> None:
     empty = "" if suffix == ".csv" else None
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"uri": "a.jpg", "focal_px": 3000.5, "fov_deg": empty},
         {"uri": "b.jpg", "focal_px": empty, "fov_deg": 60.0},
         {"uri": "c.jpg", "focal_px": empty, "fov_deg": empty},

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from itertools import islice
 from pathlib import Path
 
@@ -15,7 +16,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from redepth.errors import ConfigError, TransientError
-from redepth.images import walk
 from redepth.images.collection import image_id, list_images
 
 FILES = (
@@ -96,12 +96,23 @@ def test_globs_here_and_there(photos: Path, bucket: str, pattern: str, names: li
     assert uris(f"{photos}/{pattern}") == below(photos, names)
 
 
-def test_a_glob_without_stars_across_folders_enters_no_deeper(
-    photos: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    entered = []
+@pytest.fixture
+def entered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the folders that are looked into, in order."""
+    folders: list[str] = []
     scandir = os.scandir
-    monkeypatch.setattr(walk.os, "scandir", lambda path: entered.append(str(path)) or scandir(path))
+
+    def noted(path: str) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
+        folders.append(str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", noted)
+    return folders
+
+
+def test_a_glob_without_stars_across_folders_enters_no_deeper(
+    photos: Path, entered: list[str]
+) -> None:
     uris(f"{photos}/*/*.jpg")
     assert entered == [str(photos), str(photos / "b"), str(photos / "c")]
 
@@ -174,10 +185,7 @@ def test_limit_takes_the_first(photos: Path, limit: int) -> None:
     assert uris(photos, limit) == below(photos, LISTED)[:limit]
 
 
-def test_limit_stops_looking(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    entered = []
-    scandir = os.scandir
-    monkeypatch.setattr(walk.os, "scandir", lambda path: entered.append(str(path)) or scandir(path))
+def test_limit_stops_looking(photos: Path, entered: list[str]) -> None:
     assert len(uris(photos, 2)) == 2
     assert entered == [str(photos)]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import fsspec
 import numpy as np
@@ -34,7 +35,7 @@ def colour(ref: ImageRef) -> int:
     return int(read_image(ref, SETTINGS).rgb_hw3[0, 0, 0])
 
 
-def write_tar(path: Path, files: dict[str, bytes], mode: str = "w") -> Path:
+def write_tar(path: Path, files: dict[str, bytes], mode: Literal["w", "w:gz"] = "w") -> Path:
     with tarfile.open(path, mode) as tar:
         for name, content in files.items():
             info = tarfile.TarInfo(name)
@@ -98,6 +99,7 @@ def test_one_range_is_all_that_is_read_of_a_tar(
 
     monkeypatch.setattr(memory, "cat_file", cat_file)
     assert colour(ref) == 1
+    assert ref.offset_bytes is not None and ref.size_bytes is not None
     assert ranges == [(ref.offset_bytes, ref.offset_bytes + ref.size_bytes)]
 
 
@@ -124,7 +126,7 @@ def test_tars_that_cannot_be_read_in_parts_are_refused(tmp_path: Path) -> None:
         list(list_images(str(tmp_path / "empty.tar")))
 
 
-def plain(contents: list[bytes]) -> pa.Table:
+def plain(contents: Sequence[bytes | None]) -> pa.Table:
     return pa.table({"jpg": pa.array(contents, pa.binary())})
 
 

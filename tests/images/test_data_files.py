@@ -10,6 +10,7 @@ import tracemalloc
 import zipfile
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -57,9 +58,9 @@ def zipped(content: bytes, method: int = zipfile.ZIP_DEFLATED, says: int | None 
     return packed
 
 
-def saved_npz(**arrays: np.ndarray) -> bytes:
+def saved_npz(depth: np.ndarray) -> bytes:
     file = io.BytesIO()
-    np.savez_compressed(file, **arrays)
+    np.savez_compressed(file, depth=depth)
     return file.getvalue()
 
 
@@ -153,7 +154,7 @@ BOMBS: dict[str, tuple[Callable[[Path], object], Callable[[], bytes]]] = {
     ),
     **{
         f"hdf5, {kind}": (
-            lambda path: read_hdf5(path, "dataset"), lambda kind=kind: linked_hdf5(kind),
+            lambda path: read_hdf5(path, "dataset"), partial(linked_hdf5, kind),
         )
         for kind in ("external link", "soft link", "external storage", "virtual", "group")
     },

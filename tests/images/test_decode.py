@@ -145,7 +145,9 @@ def test_an_unreadable_exif_block_does_not_cost_the_picture() -> None:
         ("YCbCr", (76, 85, 255), (254, 0, 0)),
     ],
 )
-def test_modes_of_a_tiff_become_rgb(mode: str, value: object, expected: tuple[int, ...]) -> None:
+def test_modes_of_a_tiff_become_rgb(
+    mode: str, value: tuple[int, ...], expected: tuple[int, ...]
+) -> None:
     result = decoded(Image.new(mode, (20, 20), value), "TIFF")
     assert np.abs(result.rgb_hw3.astype(int) - expected).max() <= 2
 

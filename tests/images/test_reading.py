@@ -82,8 +82,18 @@ def test_no_more_of_an_object_is_read_than_tells_that_it_is_too_large(
     assert got == [SMALL.max_bytes + 1]
 
 
+class EndlessServer(ThreadingHTTPServer):
+    """Counts the bytes that it sent."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Endless)
+        self.num_sent = 0
+
+
 class Endless(BaseHTTPRequestHandler):
     """Sends zeros until nobody listens any more; `/packed`: of 1 GB, in 1 MB."""
+
+    server: EndlessServer
 
     def do_GET(self) -> None:
         self.send_response(200)
@@ -108,9 +118,8 @@ class Endless(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def endless() -> Iterator[ThreadingHTTPServer]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Endless)
-    server.num_sent = 0
+def endless() -> Iterator[EndlessServer]:
+    server = EndlessServer()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield server
@@ -120,14 +129,14 @@ def endless() -> Iterator[ThreadingHTTPServer]:
 
 
 @pytest.mark.parametrize("name", ["endless", "packed"])
-def test_an_endless_body_is_read_to_the_limit(endless: ThreadingHTTPServer, name: str) -> None:
+def test_an_endless_body_is_read_to_the_limit(endless: EndlessServer, name: str) -> None:
     uri = f"http://127.0.0.1:{endless.server_port}/{name}"
     with pytest.raises(ImageRejected, match=r"more than 10 MB.*max_bytes"):
         read_image(ImageRef("a", uri), Decoding(max_bytes=10_000_000))
     assert endless.num_sent < 40_000_000, "what the kernel holds besides"
 
 
-def test_an_endless_body_within_an_archive(endless: ThreadingHTTPServer) -> None:
+def test_an_endless_body_within_an_archive(endless: EndlessServer) -> None:
     """The server takes no ranges and gives no size."""
     uri = f"tar://a.jpg::http://127.0.0.1:{endless.server_port}/a.tar"
     with pytest.raises(ImageRejected):

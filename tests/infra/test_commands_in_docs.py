@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # What is started, and what has to be said with it, in the line or in the block of code around it.
 ASKS = {
     "ray start": r"RAY_AUTH_MODE=token",

@@ -7,18 +7,25 @@ from dataclasses import replace
 import numpy as np
 
 from redepth.confidence import Cue
+from redepth.evaluation.scores import Scores
 from redepth.lab.experiments import Condition, Group, Subject
 from redepth.lab.measurement import Measurement, PixelCues
 from redepth.lab.results import LabResult, RunFacts
-from redepth.lab.scoring import Region, Scores
+from redepth.lab.scoring import Region
 from redepth.scenes.scene import Split
 from redepth.types import ModelCard
 
 SIZE_PX = 16
 SCORES = Scores(
     abs_rel=0.02,
+    sq_rel=0.001,
     rmse=0.05,
-    delta_1_25=1.0,
+    rmse_log=0.02,
+    silog=2.0,
+    log10=0.01,
+    delta1=1.0,
+    delta2=1.0,
+    delta3=1.0,
     delta_1_05=0.9,
     normal_deg=20.0,
     edge_accuracy_px=float("nan"),
@@ -26,6 +33,7 @@ SCORES = Scores(
     edge_precision=float("nan"),
     edge_recall=float("nan"),
     edge_f1=float("nan"),
+    share_scored=1.0,
 )
 GROUP = Group(
     "toys",
@@ -46,20 +54,19 @@ FACTS = RunFacts(
 )
 
 
-def measurement(family: str, abs_rel: dict[Condition, float], **changes: object) -> Measurement:
+def measurement(family: str, abs_rel: dict[Condition, float]) -> Measurement:
     """Make one of a held-out scene whose figures differ in AbsRel alone."""
     scores = {
         condition: dict.fromkeys(Region, replace(SCORES, abs_rel=value))
         for condition, value in abs_rel.items()
     }
     depth = np.full((SIZE_PX, SIZE_PX), 2.0, dtype=np.float32)
-    made = Measurement(
+    return Measurement(
         Subject(family, 0, Split.HELD_OUT, GROUP.conditions),
         f"a {family}, light from above",
         scores,
         {Condition.COARSE: depth, Condition.FULL: depth + 0.1},
     )
-    return replace(made, **changes)
 
 
 def two_images() -> LabResult:

@@ -10,6 +10,7 @@ from redepth.lab.experiments import (
     CONFIDENCE,
     GROUPS,
     Condition,
+    Group,
     groups_of,
     plan_subjects,
 )
@@ -25,8 +26,7 @@ def test_every_family_is_in_a_group() -> None:
 
 @pytest.mark.parametrize("group", ALL, ids=GROUPS)
 @pytest.mark.parametrize("count", [1, 7, 100])
-def test_scenes_are_shared_out_evenly(group: object, count: int) -> None:
-    assert hasattr(group, "families")
+def test_scenes_are_shared_out_evenly(group: Group, count: int) -> None:
     shares = [len(group.seeds(family, count)) for family in group.families]
     assert sum(shares) == count
     assert max(shares) - min(shares) <= 1

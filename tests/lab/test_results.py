@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from redepth.lab.confidence import judge_confidence
+from redepth.lab.confidence import report_confidence
 from redepth.lab.experiments import Condition
 from redepth.lab.results import as_json, change, hurt_families, kept_share
 from redepth.report.lab_page import headline, lab_page
@@ -40,8 +40,8 @@ def test_a_figure_that_no_image_has_is_absent() -> None:
 def test_the_kept_share_is_the_ratio_of_the_gains() -> None:
     found = kept_share(two_images().of_group(GROUP), Condition.OTHER_IMAGE)
     assert found is not None
-    assert found.share == pytest.approx((0.005 - 0.001) / (0.01 - 0.002))
-    assert found.low <= found.share <= found.high
+    assert found.ratio == pytest.approx((0.005 - 0.001) / (0.01 - 0.002))
+    assert found.low <= found.ratio <= found.high
 
 
 def test_without_a_gain_nothing_can_be_kept() -> None:
@@ -94,7 +94,7 @@ def test_scenes_are_chosen_from_every_family() -> None:
 
 def test_pictures_are_drawn() -> None:
     result = two_images()
-    report = judge_confidence([cues(0, 1.0)], [cues(1, 1.0), cues(2, 1.0)])
+    report = report_confidence([cues(0, 1.0)], [cues(1, 1.0), cues(2, 1.0)])
     assert report is not None
     assert draw_before_after(choose_scenes(result.of_group(GROUP)), "toys").startswith(PNG)
     assert draw_changes(result).startswith(PNG)
@@ -103,7 +103,7 @@ def test_pictures_are_drawn() -> None:
 
 
 def test_the_mean_curve_starts_at_one_and_lies_above_the_oracle() -> None:
-    report = judge_confidence([cues(0, 1.0)], [cues(1, 1.0), cues(2, 1.0)])
+    report = report_confidence([cues(0, 1.0)], [cues(1, 1.0), cues(2, 1.0)])
     assert report is not None
     for ranking in report.rankings:
         assert ranking.curve_k[0] == 1.0

@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
 from redepth.store.reader import open_labels
+from redepth.types import LabelRow
 from tests.ops.conftest import CANARY
 from tests.ops.prefect_stack import BIN, POOL, ROOT, Stack, wait_until, write_photographs
 
@@ -69,7 +71,7 @@ def labelled(out: Path) -> list[str]:
     return sorted(Path(row.uri).name for row in rows(out))
 
 
-def rows(out: Path) -> list:  # type: ignore[type-arg]
+def rows(out: Path) -> list[LabelRow]:
     labels = open_labels(str(out))
     return [labels[image_id].row for image_id in labels]
 
@@ -96,7 +98,7 @@ def test_scheduled_runs_fire_and_each_labels_what_is_new(
     write_photographs(tmp_path / "photos", range(6))
     stack.redepth("deploy", recipe(FAST), "--name", "scheduled", "--pool", POOL, "--every", 45)
 
-    def ended() -> list[dict]:  # type: ignore[type-arg]
+    def ended() -> list[dict[str, Any]]:
         runs = stack.runs("scheduled")
         return [run for run in runs if run["state"]["type"] == "COMPLETED"]
 

@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from redepth.config import LabelSettings, load_recipe
 from redepth.errors import ConfigError, RefinementFailed
 from redepth.lab.scoring import score
 from redepth.pipeline import Labeller, label_shard, load_labeller
+from redepth.refiners.betterdepth import BetterDepth
+from redepth.refiners.betterdepth.pipeline import BetterDepthPipeline
+from redepth.refiners.betterdepth.refiner import BetterDepthRefiner
 from redepth.refiners.refiner import Scene
 from redepth.scenes.families import render_scene
 from redepth.scenes.scene import Split
@@ -81,7 +85,7 @@ def test_members_that_share_a_batch_are_those_that_do_not(scene: Scene) -> None:
     )
     first, second = one.refine(scene).maps_ehw, two.refine(scene).maps_ehw
     assert first.shape == (4, 64, 64)
-    np.testing.assert_allclose(first, second, atol=1e-4 * np.ptp(first))
+    np.testing.assert_allclose(first, second, atol=1e-4 * float(np.ptp(first)))
     assert np.ptp(first, axis=0).mean() > 0
 
 
@@ -103,15 +107,14 @@ def test_it_needs_no_caption(labeller: Labeller, scene: Scene) -> None:
 
 
 def test_maps_that_are_not_finite_are_no_members(labeller: Labeller, scene: Scene) -> None:
-    from redepth.refiners.betterdepth.pipeline import BetterDepthPipeline
-    from redepth.refiners.betterdepth.refiner import BetterDepthRefiner
-
     class Broken(BetterDepthPipeline):
-        def denoise(self, conditions: object, noise: torch.Tensor, num_steps: int) -> torch.Tensor:
-            return torch.full((len(noise), 64, 64), torch.nan)
+        def denoise(self, conditions: object, noise_bchw: Tensor, num_steps: int) -> Tensor:
+            return torch.full((len(noise_bchw), 64, 64), torch.nan)
 
+    own = settings().refiner
+    assert isinstance(own, BetterDepth)
     broken = BetterDepthRefiner(
-        settings().refiner,
+        own,
         0,
         Broken.from_pretrained(MINI / "betterdepth", variant="fp16", local_files_only=True),
         labeller.refiner.cards[0],

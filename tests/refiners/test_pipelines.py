@@ -15,10 +15,14 @@ from PIL import Image
 
 from redepth.config import load_recipe
 from redepth.pipeline import load_labeller
+from redepth.refiners.betterdepth import BetterDepth
 from redepth.refiners.betterdepth.pipeline import BetterDepthPipeline
+from redepth.refiners.betterdepth.refiner import BetterDepthRefiner
 from redepth.refiners.latents.pipeline import LatentDepthPipeline
-from redepth.refiners.refiner import Scene
+from redepth.refiners.refiner import Refiner, Scene
+from redepth.refiners.sharpdepth import SharpDepth
 from redepth.refiners.sharpdepth.pipeline import SharpDepthPipeline
+from redepth.refiners.sharpdepth.refiner import SharpDepthRefiner
 from redepth.scenes.families import render_scene
 from redepth.scenes.scene import Split
 
@@ -28,9 +32,27 @@ RECIPES = {"betterdepth": "betterdepth-mini", "sharpdepth": "sharpdepth-mini"}
 
 
 def read(name: str, folder: Path | None = None) -> LatentDepthPipeline:
-    return PIPELINES[name].from_pretrained(
+    """Read a pipeline, frozen: torch rounds otherwise where a gradient could be asked for."""
+    pipeline: LatentDepthPipeline = PIPELINES[name].from_pretrained(
         folder or MINI / name, variant="fp16", dtype=torch.float32, local_files_only=True
     )
+    for network in (pipeline.vae, pipeline.unet):
+        network.requires_grad_(False)
+    return pipeline
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> None:
+    """Sums over several threads differ in their last bits."""
+    torch.set_num_threads(1)
+
+
+def drawn_noise(refiner: Refiner, scene: Scene, num_members: int) -> torch.Tensor:
+    """Return what a refiner draws for all its members."""
+    if isinstance(refiner, SharpDepthRefiner):
+        return refiner._draw(scene, range(num_members))
+    assert isinstance(refiner, BetterDepthRefiner)
+    return refiner._draw(scene)
 
 
 @pytest.fixture(scope="module", params=PIPELINES)
@@ -61,11 +83,11 @@ def test_a_label_is_what_the_pipeline_gives(name: str) -> None:
     input_ = Scene("fence", rgb_hw3, coarse, "")
     expected = labeller.refiner.refine(input_).maps_ehw
     settings = labeller.settings.refiner
-    numbers = range(settings.num_members)
-    noise = labeller.refiner._draw(input_, *([numbers] if name == "sharpdepth" else []))
-    changes = {"num_inference_steps": settings.num_steps} if name == "betterdepth" else {}
+    assert isinstance(settings, BetterDepth | SharpDepth)
+    noise = drawn_noise(labeller.refiner, input_, settings.num_members)
+    steps = {"num_inference_steps": settings.num_steps} if isinstance(settings, BetterDepth) else {}
     found = read(name)(
-        rgb_hw3, coarse.map_hw, latents=noise, batch_size=settings.members_per_batch, **changes
+        rgb_hw3, coarse.map_hw, latents=noise, batch_size=settings.members_per_batch, **steps
     )
     members = [m if isinstance(m, np.ndarray) else m.map_hw for m in found.members]
     np.testing.assert_array_equal(np.stack(members), expected)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks.reference_redepth import reference_member
-from redepth.coarse.estimator import TokenDepthEstimator, load_estimator
+from redepth.coarse.estimator import DepthDecoder, TokenDepthEstimator, load_token_estimator
 from redepth.coarse.part import Coarse
 from redepth.errors import RefinementFailed
 from redepth.refiners.draws import DrawShape, draw_step, generator
@@ -26,7 +26,7 @@ SETTINGS = ReDepthAnything(prior=Prior(preset="mini", weights=SEEDED), num_membe
 @pytest.fixture(scope="module")
 def estimator() -> TokenDepthEstimator:
     torch.set_num_threads(1)
-    return load_estimator(Coarse(preset="mini", weights=SEEDED, size_px=56), CPU)
+    return load_token_estimator(Coarse(preset="mini", weights=SEEDED, size_px=56), CPU)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ class Bench:
         self.estimator, self.prior, self.picture = estimator, prior, picture
         self.coarse = estimator.estimate(picture)
 
-    def refine(self, image_id: str = "a", seed: int = 0, **changes: object) -> Members:
+    def refine(self, image_id: str = "a", seed: int = 0, /, **changes: object) -> Members:
         settings = SETTINGS.model_copy(update=changes)
         refiner = ReDepthAnythingRefiner(settings, seed, self.estimator, self.prior, None, CPU)
         return refiner.refine(Scene(image_id, self.picture, self.coarse, "a photograph"))
@@ -79,8 +79,8 @@ def test_same_place_same_bytes_and_another_place_others(bench: Bench) -> None:
     torch.manual_seed(999)
     torch.randn(100)
     assert np.array_equal(bench.refine().maps_ehw, first)
-    assert not np.array_equal(bench.refine(image_id="b").maps_ehw, first)
-    assert not np.array_equal(bench.refine(seed=1).maps_ehw, first)
+    assert not np.array_equal(bench.refine("b").maps_ehw, first)
+    assert not np.array_equal(bench.refine("a", 1).maps_ehw, first)
 
 
 def test_global_generator_is_left_alone(bench: Bench) -> None:
@@ -116,8 +116,9 @@ def test_agrees_with_the_plain_reference_loop(bench: Bench) -> None:
 
 
 def test_without_learning_rates_nothing_moves(bench: Bench) -> None:
-    rates = ("token_learning_rate", "decoder_learning_rate", "scale_learning_rate")
-    members = bench.refine(**dict.fromkeys(rates, 0.0))
+    members = bench.refine(
+        token_learning_rate=0.0, decoder_learning_rate=0.0, scale_learning_rate=0.0
+    )
     assert np.array_equal(members.maps_ehw[0], bench.coarse.map_hw)
 
 
@@ -145,9 +146,10 @@ def test_one_diverging_member_is_stopped_and_the_other_comes_through(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = bench.refine().maps_ehw[1]
-    original, made = bench.estimator.new_decoder, []
+    original = bench.estimator.new_decoder
+    made: list[DepthDecoder] = []
 
-    def first_one_broken() -> object:
+    def first_one_broken() -> DepthDecoder:
         decoder = original()
         if not made:
             with torch.no_grad():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from redepth.judging.comparing import ImageComparison, compare_labels
+from redepth.evaluation.comparing import ImageComparison, compare_labels
 from redepth.report.cards import ComparedGroup
 from redepth.report.comparison_page import (
     NUM_APART,

@@ -211,7 +211,9 @@ def test_a_full_page_of_large_maps_is_a_few_megabytes() -> None:
     picture = LabelPicture(
         row, photograph, arrays["coarse"], arrays["refined"], arrays["confidence"]
     )
-    size = sum(len(shown.uri) for shown in (*layers_of(picture), *reliefs_of(picture)))
+    uris = [layer.uri for layer in layers_of(picture)]
+    uris += [relief.uri for relief in reliefs_of(picture)]
+    size = sum(map(len, uris))
     most = 4 * figures.NUM_EACH + figures.NUM_RANDOM
     assert most * size < 6_000_000, "noise in every pixel; real maps take a third"
 

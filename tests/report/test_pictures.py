@@ -71,7 +71,7 @@ def test_spread_evenly_keeps_first_and_last(number: int, expected: list[str]) ->
 
 def with_errors() -> LabelPicture:
     error = np.full((20, 30), 0.02, np.float32)
-    return replace(picture(), errors=SceneErrors(error, error / 2))
+    return replace(picture(), errors=SceneErrors(error, error / np.float32(2)))
 
 
 def test_errors_take_two_columns_more_where_one_scene_has_them() -> None:
@@ -82,6 +82,7 @@ def test_errors_take_two_columns_more_where_one_scene_has_them() -> None:
 
 def test_coarse_and_refined_errors_share_their_colours() -> None:
     same = with_errors()
+    assert same.errors is not None
     halved = SceneErrors(same.errors.coarse_hw, same.errors.coarse_hw)
     assert not np.array_equal(
         pixels(draw_label(same)), pixels(draw_label(replace(same, errors=halved)))

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from redepth.geometry.camera import Pinhole
+from redepth.geometry.camera import Doubles, Pinhole
 from redepth.scenes.draws import scene_generator
 from redepth.scenes.finishes import plain_finish
 from redepth.scenes.scene import Split
@@ -29,6 +29,12 @@ def thing(shape: Shape, half: float | tuple[float, float, float], tube: float = 
     """Place a solid 5 m before the camera."""
     sizes = np.broadcast_to(half, 3).astype(float)
     return Thing(Solid(shape, np.array([0.0, 0.0, 5.0]), UPRIGHT, sizes, tube), FINISH)
+
+
+def rays_of_all_pixels() -> Doubles:
+    """Return the camera's rays, [SIZE_PX, SIZE_PX, 3]."""
+    along_px = np.arange(SIZE_PX, dtype=np.float64)
+    return CAMERA.rays(*np.meshgrid(along_px, along_px))
 
 
 def seen(*things: Thing) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -53,7 +59,7 @@ def test_tilted_plane_follows_its_equation() -> None:
         Solid(Shape.PLANE, np.array([0.0, 1.0, 4.0]), axes_along(-normal), np.ones(3)), FINISH
     )
     depth, normals, index = seen(floor)
-    rays = CAMERA.rays(*np.meshgrid(np.arange(SIZE_PX), np.arange(SIZE_PX)))
+    rays = rays_of_all_pixels()
     expected = (normal @ floor.solid.centre) / (rays @ normal)
     on_floor = index == 1
     assert on_floor.any()
@@ -63,7 +69,7 @@ def test_tilted_plane_follows_its_equation() -> None:
 
 def test_ball_is_a_ball() -> None:
     depth, normals, index = seen(thing(Shape.BALL, 1.0))
-    rays = CAMERA.rays(*np.meshgrid(np.arange(SIZE_PX), np.arange(SIZE_PX)))
+    rays = rays_of_all_pixels()
     points = (rays * depth[..., None])[index == 1]
     from_centre = points - np.array([0.0, 0.0, 5.0])
     assert depth[MIDDLE] == pytest.approx(4.0)
@@ -92,7 +98,7 @@ def test_ring_is_seen_through_and_lies_on_its_equation() -> None:
     standing = Thing(Solid(Shape.TORUS, ring.solid.centre, FORWARD, np.ones(3), 0.25), FINISH)
     depth, _, index = seen(standing)
     assert depth[MIDDLE] == pytest.approx(9.0)
-    rays = CAMERA.rays(*np.meshgrid(np.arange(SIZE_PX), np.arange(SIZE_PX)))
+    rays = rays_of_all_pixels()
     x, y, z = ((rays * depth[..., None])[index == 1] - ring.solid.centre).T
     assert len(x) > 300
     assert np.allclose(np.hypot(np.hypot(x, y) - 0.75, z), 0.25, atol=1e-5)
@@ -121,7 +127,7 @@ def test_normals_are_those_of_the_depth(shape: Shape) -> None:
 def test_windows_cut_nothing_off() -> None:
     """Casting only where a solid can be seen gives what casting everywhere gives."""
     rng = scene_generator("windows", 0, Split.TRAIN)
-    rays = CAMERA.rays(*np.meshgrid(np.arange(SIZE_PX), np.arange(SIZE_PX))).reshape(-1, 3)
+    rays = rays_of_all_pixels().reshape(-1, 3)
     for shape in (Shape.BALL, Shape.BOX, Shape.CYLINDER, Shape.CONE, Shape.TORUS):
         centre = np.array([*rng.uniform(-2.0, 2.0, 2), rng.uniform(2.0, 6.0)])
         turned = np.linalg.qr(rng.standard_normal((3, 3)))[0]

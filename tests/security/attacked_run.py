@@ -133,7 +133,8 @@ def running(
             with suppress(psutil.NoSuchProcess):
                 left.kill()
         process.wait()
-        process.stdout.close()  # type: ignore[union-attr]
+        assert process.stdout is not None
+        process.stdout.close()
 
 
 def done(

@@ -34,8 +34,21 @@ MAX_BYTES = 20_000_000
 LARGEST_ACTOR_BYTES = 1_000_000_000
 
 
+class HostileServer(ThreadingHTTPServer):
+    """Remembers what it was asked for, and where `/away` sends whoever asks."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Hostile)
+        self.asked: list[str] = []
+        self.private_port = self.server_port
+
+
 class Hostile(BaseHTTPRequestHandler):
     """`/secret` is a picture, `/endless` has no end, `/packed` is of 2 GB, `/away` redirects."""
+
+    server: HostileServer
 
     def do_GET(self) -> None:
         self.server.asked.append(self.path)
@@ -74,13 +87,12 @@ class Hostile(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def servers() -> Iterator[tuple[ThreadingHTTPServer, ThreadingHTTPServer]]:
+def servers() -> Iterator[tuple[HostileServer, HostileServer]]:
     """Yield a server that the user allows, and one of the private network that nobody named."""
-    pair = tuple(ThreadingHTTPServer(("127.0.0.1", 0), Hostile) for _ in range(2))
+    allowed, private = pair = HostileServer(), HostileServer()
+    allowed.private_port = private.server_port
     threads = [threading.Thread(target=server.serve_forever, args=(0.05,)) for server in pair]
-    for server, thread in zip(pair, threads, strict=True):
-        server.daemon_threads = True
-        server.asked, server.private_port = [], pair[1].server_port
+    for thread in threads:
         thread.start()
     yield pair
     for server, thread in zip(pair, threads, strict=True):
@@ -90,7 +102,7 @@ def servers() -> Iterator[tuple[ThreadingHTTPServer, ThreadingHTTPServer]]:
 
 
 def test_a_hostile_list_costs_rows_and_nothing_else(
-    tmp_path: Path, servers: tuple[ThreadingHTTPServer, ThreadingHTTPServer]
+    tmp_path: Path, servers: tuple[HostileServer, HostileServer]
 ) -> None:
     allowed, private = servers
     photos, attic, out = tmp_path / "photos", tmp_path / "attic", tmp_path / "out"

@@ -74,6 +74,12 @@ def label(
     return Label(row, maps(seed, *size, single=single))
 
 
+def arrays_of(one: Label) -> LabelArrays:
+    """Return the maps of a label that has some."""
+    assert one.arrays is not None
+    return one.arrays
+
+
 def with_refined(one: Label, refined_hw: FloatMap) -> Label:
     """Return a label with another refined map."""
     assert one.arrays is not None

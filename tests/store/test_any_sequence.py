@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import fsspec
 import pytest
@@ -131,11 +132,11 @@ def killed_after(num_puts: int) -> Iterator[None]:
     """Fail at the put after so many."""
     real, left = Objects.put, [num_puts]
 
-    def put(self: Objects, name: str, *rest: object) -> None:
+    def put(self: Objects, name: str, *rest: Any) -> None:
         if left[0] == 0:
             raise TransientError("killed")
         left[0] -= 1
-        real(self, name, *rest)  # type: ignore[arg-type]
+        real(self, name, *rest)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Objects, "put", put)

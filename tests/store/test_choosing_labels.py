@@ -19,7 +19,7 @@ from redepth.store.objects import Objects
 from redepth.store.reader import Labels, open_labels
 from redepth.store.rows import SCHEMA
 from redepth.types import Outcome
-from tests.store.store_samples import CARD, commit_all, image, images, label, recipe
+from tests.store.store_samples import CARD, arrays_of, commit_all, image, images, label, recipe
 
 ENDED = {image(2).id: Outcome.FAILED, image(6).id: Outcome.FELL_BACK}
 
@@ -54,7 +54,7 @@ def test_what_is_chosen_is_a_collection_of_labels_itself(labels: Labels) -> None
     assert list(chosen.with_maps()) == [image(6).id] == list(chosen.where("height_px = 6"))
     again = pickle.loads(pickle.dumps(chosen))
     assert list(again) == list(chosen)
-    assert (again[image(6).id].coarse == label(image(6)).arrays["coarse"]).all()
+    assert (again[image(6).id].coarse == arrays_of(label(image(6)))["coarse"]).all()
 
 
 def test_rows_and_maps_are_those_of_the_whole(labels: Labels) -> None:
@@ -117,7 +117,7 @@ def test_a_comparison_holds_for_no_null(values: list[float | None], bound: float
     table = SCHEMA.empty_table().select(["id", "mean_confidence"])
     table = type(table).from_pylist(rows, schema=table.schema)
     chosen = rows_where(table, f"mean_confidence > {bound!r}")
-    expected = [row for row in rows if (row["mean_confidence"] or 0) > bound]
+    expected = [row for row, value in zip(rows, values, strict=True) if (value or 0) > bound]
     assert chosen.to_pylist() == expected
     assert chosen.schema == table.schema
 

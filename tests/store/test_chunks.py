@@ -21,7 +21,9 @@ SIZES = ((5, 9), (8, 4), (8, 9), (1, 1), (6, 6))
 NAME = "group/refined/c/0/0/0"
 
 
-NORMALS = Quantity("normals", "of the surface", "none", "float16", channels=3, range=(-1.0, 1.0))
+NORMALS = Quantity(
+    "normals", "of the surface", "none", dtype="float16", channels=3, range=(-1.0, 1.0)
+)
 STORED = {one.name: as_stored(one, "float32") for one in (*QUANTITIES.values(), NORMALS)}
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.ipc
@@ -21,7 +22,7 @@ from redepth.store.catalogue import part_names
 from redepth.store.cleaning import find_leftovers, remove_leftovers
 from redepth.store.dataset import begin
 from redepth.store.objects import open_objects
-from redepth.store.planning import plan_labels
+from redepth.store.planning import draft_plan, plan_labels
 from redepth.store.reader import open_labels
 from redepth.store.rows import MAX_ROWS, SCHEMA, decode_part, encode_part
 from redepth.types import LabelRow, Outcome
@@ -77,7 +78,7 @@ def test_no_name_leads_elsewhere(name: str) -> None:
         {"kind": "other"},
     ],
 )
-def test_a_row_that_redepth_does_not_write_is_refused(changes: dict[str, object]) -> None:
+def test_a_row_that_redepth_does_not_write_is_refused(changes: dict[str, Any]) -> None:
     part = decode_part("s", encode_part([replace(ROW, **changes)], ["s"]))
     with pytest.raises(IntegrityError):
         part.rows()
@@ -177,8 +178,8 @@ def test_an_index_that_redepth_does_not_write_is_left_aside(
     table = change(pa.ipc.open_file(path.read_bytes()).read_all())
     with pa.ipc.new_file(path, table.schema) as writer:
         writer.write_table(table)
-    plan = plan_labels(images(3), str(labels), recipe(), write=False)
-    assert (plan.num_pending, plan.outcomes[Outcome.REFINED]) == (0, 3)
+    with draft_plan(images(3), str(labels), recipe()) as draft:
+        assert (draft.plan.num_pending, draft.plan.outcomes[Outcome.REFINED]) == (0, 3)
 
 
 def test_offsets_of_an_index_are_not_followed_out_of_it(
@@ -191,4 +192,5 @@ def test_offsets_of_an_index_are_not_followed_out_of_it(
     offsets = struct.pack("<ii", 0, 3)
     assert offsets in content
     path.write_bytes(content.replace(offsets, struct.pack("<ii", 0, 2**30)))
-    assert plan_labels(images(3), str(labels), recipe(), write=False).num_pending == 0
+    with draft_plan(images(3), str(labels), recipe()) as draft:
+        assert draft.plan.num_pending == 0

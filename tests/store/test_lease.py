@@ -62,7 +62,8 @@ def leave_lease(out: str, host: str = "elsewhere") -> None:
 
 def test_one_of_many_gets_it(out: str) -> None:
     """Where nothing is promised (memory://) a put that is read back is all there is."""
-    won, busy = [], []
+    won: list[int] = []
+    busy: list[int] = []
     start = threading.Barrier(6)
 
     def take(number: int) -> None:
@@ -100,7 +101,9 @@ def test_it_is_held_renewed_and_released(out: str) -> None:
 
 
 def test_the_second_waits(tmp_path: Path) -> None:
-    out, order, heard = str(tmp_path), [], []
+    out = str(tmp_path)
+    order: list[str] = []
+    heard: list[str] = []
     holding = threading.Event()
 
     def first() -> None:

@@ -19,8 +19,8 @@ from redepth.store.objects import Objects, open_objects
 from redepth.store.planning import plan_labels
 from redepth.store.reader import Labels, open_labels, summarise
 from redepth.store.shards import write_shard
-from redepth.types import ImageRef, Outcome
-from tests.store.store_samples import CARD, commit_all, image, images, label, recipe
+from redepth.types import ImageRef, LabelRow, Outcome
+from tests.store.store_samples import CARD, arrays_of, commit_all, image, images, label, recipe
 
 ENDED = {image(2).id: Outcome.FAILED, image(5).id: Outcome.REJECTED, image(6).id: Outcome.FELL_BACK}
 
@@ -35,7 +35,8 @@ def labels(out: str) -> Labels:
 def test_labels_are_a_mapping_by_id(labels: Labels) -> None:
     assert len(labels) == 10
     assert sorted(labels) == sorted(ref.id for ref in images(10))
-    assert image(3).id in labels and "nobody" not in labels and 7 not in labels
+    strangers: list[object] = ["nobody", 7]
+    assert image(3).id in labels and not any(stranger in labels for stranger in strangers)
     assert labels[image(6).id].row.outcome is Outcome.FELL_BACK
     with pytest.raises(KeyError, match="nobody is not among the 10 images"):
         labels["nobody"]
@@ -115,13 +116,20 @@ def test_one_map_is_a_partial_read(out: str, monkeypatch: pytest.MonkeyPatch) ->
     assert sum(num_bytes) < 1.1 * 64 * 64 * 4
 
 
+def group_of(row: LabelRow) -> str:
+    """Return the folder of a label's maps."""
+    assert row.array_group is not None
+    return layout.group_folder(row.array_group)
+
+
 def test_a_lost_array_object_is_an_error_and_not_a_label(out: str, labels: Labels) -> None:
     row = labels[image(1).id].row
+    group = group_of(row)
     objects = open_objects(out)
-    objects.delete(f"{layout.group_folder(row.array_group)}/refined/c/0/0/0")
+    objects.delete(f"{group}/refined/c/0/0/0")
     with pytest.raises(IntegrityError, match="refined/c/0/0/0 is gone"):
         _ = open_labels(out)[row.id].refined
-    objects.delete(f"{layout.group_folder(row.array_group)}/zarr.json")
+    objects.delete(f"{group}/zarr.json")
     with pytest.raises(IntegrityError, match="which is not there"):
         _ = open_labels(out)[row.id].refined
 
@@ -130,8 +138,8 @@ def test_arrays_of_other_images_are_an_error(out: str, labels: Labels) -> None:
     one, other = labels[image(1).id].row, labels[image(8).id].row
     objects = open_objects(out)
     name = "zarr.json"
-    foreign = objects.read(f"{layout.group_folder(other.array_group)}/{name}")
-    objects.put(f"{layout.group_folder(one.array_group)}/{name}", foreign)
+    foreign = objects.read(f"{group_of(other)}/{name}")
+    objects.put(f"{group_of(one)}/{name}", foreign)
     with pytest.raises(IntegrityError, match="holds another image"):
         _ = open_labels(out)[one.id].refined
 
@@ -144,7 +152,7 @@ def test_a_part_that_is_none_is_an_error(out: str) -> None:
 
 
 def _group_url(objects: Objects, labels: Labels) -> str:
-    return objects.full_url(layout.group_folder(labels[image(0).id].row.array_group))
+    return objects.full_url(group_of(labels[image(0).id].row))
 
 
 def test_xarray_reads_a_group(out: str, labels: Labels) -> None:
@@ -155,7 +163,7 @@ def test_xarray_reads_a_group(out: str, labels: Labels) -> None:
         ids = group.attrs["images"]
         assert ids == [image(0).id, image(1).id, image(3).id]
         np.testing.assert_array_equal(
-            group.refined[1].to_numpy()[:6, :9], label(image(1)).arrays["refined"]
+            group.refined[1].to_numpy()[:6, :9], arrays_of(label(image(1)))["refined"]
         )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -87,7 +89,8 @@ def test_a_removed_part_is_planned_again_under_its_name(out: str) -> None:
 def _ids_of(out: str, part: str) -> list[str]:
     from redepth.store.rows import decode_part
 
-    return decode_part(part, open_objects(out).read(part)).table["id"].to_pylist()
+    ids: list[str] = decode_part(part, open_objects(out).read(part)).table["id"].to_pylist()
+    return ids
 
 
 def test_a_shard_is_named_after_its_recipe_and_its_images_in_order() -> None:
@@ -154,15 +157,17 @@ def test_a_task_reads_its_own_shards_and_row_groups_only(
 ) -> None:
     monkeypatch.setattr(manifest, "ROWS_PER_GROUP", 10)
     plan = plan_labels(images(95), out, recipe(4))
+    assert plan.manifest is not None
     everything = list(read_shard_plans(plan.manifest, 0, plan.num_shards))
     assert len(everything) == plan.num_shards == 24
     read: list[int] = []
-    real = manifest.pq.ParquetFile.read_row_group
-    monkeypatch.setattr(
-        manifest.pq.ParquetFile,
-        "read_row_group",
-        lambda self, group: (read.append(group), real(self, group))[1],
-    )
+    real = pq.ParquetFile.read_row_group
+
+    def noted(self: pq.ParquetFile, group: int) -> pa.Table:
+        read.append(group)
+        return real(self, group)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", noted)
     assert list(read_shard_plans(plan.manifest, 9, 12)) == everything[9:12]
     assert read == [4, 5]
     assert list(read_shard_plans(plan.manifest, 24, 30)) == []
@@ -180,6 +185,7 @@ def test_a_manifest_has_a_column_for_all_that_a_listing_tells_but_secrets() -> N
 def test_manifests_sort_by_plan(out: str) -> None:
     first = plan_labels(images(5), out, recipe())
     second = plan_labels(images(3), out, recipe())
+    assert first.manifest is not None and second.manifest is not None
     assert first.manifest < second.manifest
     ids = manifest.latest_manifest_ids(open_objects(out)).to_pylist()
     assert ids == [ref.id for ref in images(3)]

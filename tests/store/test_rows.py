@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from types import NoneType
-from typing import get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import pyarrow as pa
 import pytest
@@ -15,7 +15,7 @@ from redepth.errors import IntegrityError
 from redepth.store.rows import SCHEMA, decode_part, encode_part
 from redepth.types import DepthKind, FocalSource, LabelRow, Outcome
 
-_VALUES = {
+_VALUES: dict[object, st.SearchStrategy[Any]] = {
     str: st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
     int: st.integers(-(2**31), 2**31 - 1),
     float: st.floats(allow_nan=False),
@@ -28,7 +28,7 @@ _VALUES = {
 
 def _any_value(hint: object) -> st.SearchStrategy[object]:
     kinds = get_args(hint) or (hint,)
-    return st.one_of(st.none() if kind is NoneType else _VALUES[kind] for kind in kinds)
+    return st.one_of([st.none() if kind is NoneType else _VALUES[kind] for kind in kinds])
 
 
 _SIDES = ("height_px", "width_px", "image_height_px", "image_width_px")
@@ -36,6 +36,7 @@ _PLACES = {
     **dict.fromkeys(_SIDES, st.none() | st.integers(1, 1 << 20)),
     **dict.fromkeys(("shard", "array_group"), st.none() | st.from_regex(r"\A[0-9a-f]{16}\Z")),
     "array_index": st.none() | st.integers(0, (1 << 16) - 1),
+    **dict.fromkeys(("size_bytes", "offset_bytes"), st.none() | st.integers(0, 2**63 - 1)),
 }
 any_row = st.builds(
     LabelRow,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ from redepth.store.verification import verify_labels
 from redepth.types import Label, Outcome
 from tests.store.store_samples import (
     CARD,
+    arrays_of,
     commit_all,
     images,
     label,
@@ -48,7 +50,7 @@ def plan(out: str, per_shard: int = 4, retry: frozenset[Outcome] = frozenset()) 
 def other_labels(shard: ShardPlan) -> list[Label]:
     """Label the same images otherwise, as a run does in which one image failed."""
     ours = [label(ref) for ref in shard.images[1:]]
-    changed = [with_refined(one, one.arrays["refined"] + 1) for one in ours]
+    changed = [with_refined(one, arrays_of(one)["refined"] + 1) for one in ours]
     return [label(shard.images[0], Outcome.FAILED), *changed]
 
 
@@ -102,7 +104,7 @@ def test_who_commits_second_leaves_the_first_as_it_is(
     assert second.outcomes[Outcome.REFINED] == 4, "what counts is what the first one committed"
     labels = open_labels(out)
     for one in first:
-        np.testing.assert_array_equal(labels[one.row.id].refined, one.arrays["refined"])
+        np.testing.assert_array_equal(labels[one.row.id].refined, arrays_of(one)["refined"])
     assert verify_labels(out).problems == ()
 
 
@@ -114,7 +116,9 @@ def test_a_retry_that_comes_second_adds_nothing(out: str, monkeypatch: pytest.Mo
     before_label_part(monkeypatch, lambda: write_shard(out, shard, [winner], STORAGE))
     lost = write_shard(out, shard, [label(REFS[0], Outcome.FELL_BACK)], STORAGE)
     assert lost.outcomes[Outcome.REFINED] == 1
-    np.testing.assert_array_equal(open_labels(out)[REFS[0].id].refined, winner.arrays["refined"])
+    np.testing.assert_array_equal(
+        open_labels(out)[REFS[0].id].refined, arrays_of(winner)["refined"]
+    )
     assert verify_labels(out).problems == ()
 
 
@@ -143,7 +147,9 @@ def test_the_run_of_an_older_plan_stops_where_a_newer_one_cuts_otherwise(out: st
 
 def test_plans_that_cut_alike_do_not_stop_each_other(out: str) -> None:
     older, newer = plan(out), plan(out)
-    assert (older.shard, older.manifest < newer.manifest) == (newer.shard, True)
+    assert older.shard == newer.shard
+    assert older.manifest is not None and newer.manifest is not None
+    assert older.manifest < newer.manifest
     commit = write_shard(out, older, [label(ref) for ref in older.images], STORAGE)
     again = write_shard(out, newer, iter(()), STORAGE)
     assert again == replace(commit, num_bytes=0)
@@ -184,7 +190,7 @@ def before_label_part(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]
     real = Objects.put
     once: Iterator[Callable[[], object]] = iter([act])
 
-    def put(self: Objects, name: str, *rest: object) -> None:
+    def put(self: Objects, name: str, *rest: Any) -> None:
         real(self, name, *rest)
         if name.startswith(f"{layout.ARRAYS}/") and name.count("/") == 2:
             next(once, lambda: None)()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,15 @@ from redepth.store.rows import decode_part, encode_part
 from redepth.store.shards import write_shard
 from redepth.store.verification import Verification, verify_labels
 from redepth.types import LabelRow, Outcome
-from tests.store.store_samples import CARD, commit_all, images, label, recipe, shard_plans
+from tests.store.store_samples import (
+    CARD,
+    arrays_of,
+    commit_all,
+    images,
+    label,
+    recipe,
+    shard_plans,
+)
 
 ENDED = {images(10)[3].id: Outcome.FAILED, images(10)[7].id: Outcome.FELL_BACK}
 
@@ -58,7 +67,7 @@ def test_one_pixel_makes_another_digest(new_output: Callable[[], str]) -> None:
         begin(out, recipe(), [CARD])
         (shard,) = shard_plans(plan_labels(images(3), out, recipe()))
         labels = [label(ref) for ref in shard.images]
-        labels[1].arrays["refined"][2, 3] = 1 + change
+        arrays_of(labels[1])["refined"][2, 3] = 1 + change
         write_shard(out, shard, labels, Storage())
         digests.add(verify_labels(out).content_digest)
     assert len(digests) == 2
@@ -74,7 +83,7 @@ def changed_rows(change: Callable[[list[LabelRow]], list[LabelRow]]) -> Callable
     return spoil
 
 
-def first(**changes: object) -> Callable[[str], None]:
+def first(**changes: Any) -> Callable[[str], None]:
     def change(rows: list[LabelRow]) -> list[LabelRow]:
         at = next(i for i, row in enumerate(rows) if row.outcome is Outcome.REFINED)
         return [*rows[:at], replace(rows[at], **changes), *rows[at + 1 :]]

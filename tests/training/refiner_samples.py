@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,7 @@ def write_scenes(folder: Path, count: int = 3) -> Path:
     return folder
 
 
-def blurred_truth(data: Samples) -> object:
+def blurred_truth(data: Samples) -> Callable[[str], CoarseDepth]:
     """Return coarse maps that are the truth at a quarter of its size."""
     numbers = {image: number for number, image in enumerate(data.images)}
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import CLIPTokenizer
 
-from redepth.coarse.estimator import TokenDepthEstimator, load_estimator
+from redepth.coarse.estimator import TokenDepthEstimator, load_token_estimator
 from redepth.coarse.part import Coarse
 from redepth.geometry.alignment import fit_affine
 from redepth.refiners.redepth_anything import Prior
@@ -26,7 +26,7 @@ MAX_BYTES = 48_000_000
 @pytest.fixture(scope="module")
 def estimator() -> TokenDepthEstimator:
     torch.set_num_threads(1)
-    return load_estimator(Coarse(preset="mini", size_px=64), CPU)
+    return load_token_estimator(Coarse(preset="mini", size_px=64), CPU)
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def options(folder: Path | str, out: Path | str, **changes: object) -> dict[str, object]:
+def options(folder: Path | str, out: Path | str, **changes: object) -> dict[str, Any]:
     data = {"folder": f"{folder}/data", "dataset_format": "scenes", "labels": "",
             "init": f"{folder}/init", "height_px": 32, "width_px": 32, "kept_out": 2}  # fmt: skip
     few = {"num_steps": NUM_STEPS, "batch_size": 2, "save_every": 2, "validate_every": 4}
@@ -62,7 +63,9 @@ def train(folder: Path | str, out: Path | str, pause_s: float = 0.0, **changes: 
 
 
 def weights(model: Path) -> dict[str, torch.Tensor]:
-    return load_file(model / "unet" / "diffusion_pytorch_model.fp16.safetensors")
+    path = model / "unet" / "diffusion_pytorch_model.fp16.safetensors"
+    tensors: dict[str, torch.Tensor] = load_file(path)
+    return tensors
 
 
 @pytest.fixture(scope="module")

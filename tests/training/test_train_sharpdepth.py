@@ -77,7 +77,9 @@ def whole(folder: Path) -> Path:
 
 
 def weights(model: Path) -> dict[str, torch.Tensor]:
-    return load_file(model / "unet" / "diffusion_pytorch_model.fp16.safetensors")
+    path = model / "unet" / "diffusion_pytorch_model.fp16.safetensors"
+    tensors: dict[str, torch.Tensor] = load_file(path)
+    return tensors
 
 
 def test_what_was_trained_is_a_sharpeners_weights(folder: Path, whole: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import numpy as np
 import pytest
 import torch
@@ -66,9 +68,9 @@ def test_no_shape_of_the_evaluation_is_shown_to_the_depth_net() -> None:
 
 
 @pytest.mark.parametrize("stage", [mini_depth, mini_prior])
-def test_shares_are_of_one_and_rendered(stage: object) -> None:
-    assert sum(stage.SHARES.values()) == pytest.approx(1.0)  # type: ignore[attr-defined]
-    assert stage.SHARES.keys() == stage.NUM_SCENES.keys()  # type: ignore[attr-defined]
+def test_shares_are_of_one_and_rendered(stage: ModuleType) -> None:
+    assert sum(stage.SHARES.values()) == pytest.approx(1.0)
+    assert stage.SHARES.keys() == stage.NUM_SCENES.keys()
 
 
 def test_rendering_in_processes_changes_no_scene(pool: ScenePool) -> None:

@@ -27,7 +27,8 @@ def toy(num_steps: int = NUM_STEPS) -> Stage:
 
     def loss(step: int) -> Tensor:
         x = torch.randn(8, 3, generator=step_generator(0, "toy", step))
-        return (network(x) - x.sum(dim=1, keepdim=True)).square().mean()
+        error: Tensor = network(x) - x.sum(dim=1, keepdim=True)
+        return error.square().mean()
 
     return Stage("toy", network, loss, num_steps, learning_rate=0.1)
 

@@ -28,7 +28,8 @@ def toy(accumulate: int = 1) -> Stage:
 
     def loss(draw: int) -> Tensor:
         x = torch.randn(8, 3, generator=step_generator(0, "toy", draw)).double()
-        return (network(x) - x.sum(dim=1, keepdim=True)).square().mean()
+        error: Tensor = network(x) - x.sum(dim=1, keepdim=True)
+        return error.square().mean()
 
     return Stage("toy", network, loss, 5, learning_rate=0.1, accumulate=accumulate)
 

@@ -297,7 +297,8 @@ def read_names(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         def get_tensor(self, name: str) -> torch.Tensor:
             names.append(name)
-            return self._file.get_tensor(name)
+            tensor: torch.Tensor = self._file.get_tensor(name)
+            return tensor
 
     monkeypatch.setattr(diffusion, "safe_open", Recorder)
     return names

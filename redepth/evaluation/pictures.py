@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from redepth.judging.judgement import ImageJudgement
-from redepth.judging.summary import Curves, Reliability
+from redepth.evaluation.evaluate import ImageScores
+from redepth.evaluation.summary import Curves, Reliability
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-def draw_sparsification(curves: Curves, images: Sequence[ImageJudgement]) -> bytes:
+def draw_sparsification(curves: Curves, images: Sequence[ImageScores]) -> bytes:
     """Return a PNG: the error that is left when the least sure pixels are taken away.
 
     Thin lines are single images, thick ones their mean.

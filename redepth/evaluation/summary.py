@@ -8,28 +8,29 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from redepth.evaluation.bootstrap import MeanInterval, bootstrap_mean
-from redepth.evaluation.calibration import (
+from redepth.evaluation.evaluate import ImageScores
+from redepth.evaluation.scores import TITLES, larger_is_better
+from redepth.metrics.bootstrap import MeanInterval, bootstrap_mean
+from redepth.metrics.calibration import (
     ReliabilityBin,
     expected_calibration_error,
     reliability_bins,
 )
-from redepth.judging.figures import TITLES, larger_is_better
-from redepth.judging.judgement import ImageJudgement
+from redepth.metrics.sparsification import Sparsification
 
 
 @dataclass(frozen=True, slots=True)
-class FigureRow:
-    """One figure over all images of a set.
+class ScoreRow:
+    """One metric over all images of a set.
 
     Attributes:
-        figure: name of a field of `Figures`.
+        metric: name of a field of `Scores`.
         coarse, refined: means.
         change: mean of refined - coarse, image by image.
-        share_better: of the images whose figure changed or stayed, those where it is better.
+        share_better: of the images that have it, those where it is better.
     """
 
-    figure: str
+    metric: str
     coarse: MeanInterval
     refined: MeanInterval
     change: MeanInterval
@@ -44,7 +45,7 @@ class FigureRow:
     def verdict(self) -> str:
         """Say "better" or "worse" if the whole interval of the change lies on that side."""
         low, high = self.change.low, self.change.high
-        if larger_is_better(self.figure):
+        if larger_is_better(self.metric):
             low, high = -high, -low
         return "better" if high < 0 else "worse" if low > 0 else "not told apart"
 
@@ -74,56 +75,56 @@ class Curves:
     oracle_k: npt.NDArray[np.float64]
 
 
-def figure_rows(images: Sequence[ImageJudgement], seed: int = 0) -> tuple[FigureRow, ...]:
-    """Return every figure that at least one image has."""
-    rows = (_row(figure, images, seed) for figure in TITLES)
+def score_rows(images: Sequence[ImageScores], seed: int = 0) -> tuple[ScoreRow, ...]:
+    """Return every metric that at least one image has."""
+    rows = (_row(metric, images, seed) for metric in TITLES)
     return tuple(row for row in rows if row.refined.num_images)
 
 
-def mean_ause(images: Sequence[ImageJudgement], seed: int = 0) -> MeanInterval:
+def mean_ause(images: Sequence[ImageScores], seed: int = 0) -> MeanInterval:
     """Return the mean area under the sparsification error of the images with confidence."""
     return bootstrap_mean([image.ause for image in images], seed)
 
 
-def mean_curves(images: Sequence[ImageJudgement]) -> Curves | None:
-    """Return the mean sparsification curves; None where no image has confidence."""
-    found = [image.sparsification for image in images if image.sparsification is not None]
+def mean_curves(curves: Sequence[Sparsification | None]) -> Curves | None:
+    """Return the mean sparsification curves of the images that have one; None where none has."""
+    found = [one for one in curves if one is not None]
     if not found:
         return None
     return Curves(
         num_images=len(found),
-        curve_k=np.mean([curves.curve_k for curves in found], axis=0),
-        oracle_k=np.mean([curves.oracle_k for curves in found], axis=0),
+        curve_k=np.mean([one.curve_k for one in found], axis=0),
+        oracle_k=np.mean([one.oracle_k for one in found], axis=0),
     )
 
 
-def stored_reliability(images: Sequence[ImageJudgement], within: float) -> Reliability | None:
+def stored_reliability(images: Sequence[ImageScores], within: float) -> Reliability | None:
     """Take the stored confidence for a probability and see; None where no image has one."""
     samples = [image.pixels for image in images if image.pixels is not None]
     if not samples:
         return None
     confidence_n = np.concatenate([sample.confidence_n for sample in samples])
-    ratio_n = np.concatenate([sample.ratio_n for sample in samples])
-    return reliability(confidence_n, ratio_n, within)
+    factor_n = np.concatenate([sample.factor_n for sample in samples])
+    return reliability(confidence_n, factor_n, within)
 
 
 def reliability(
-    probability_n: npt.NDArray[np.floating], ratio_n: npt.NDArray[np.floating], within: float
+    probability_n: npt.NDArray[np.floating], factor_n: npt.NDArray[np.floating], within: float
 ) -> Reliability:
     """Return how well a probability of being within a factor does on pixels."""
-    right_n = ratio_n < within
+    right_n = factor_n < within
     bins = reliability_bins(probability_n, right_n)
     return Reliability(within, expected_calibration_error(bins), float(right_n.mean()), bins)
 
 
-def _row(figure: str, images: Sequence[ImageJudgement], seed: int) -> FigureRow:
-    coarse = np.array([getattr(image.coarse, figure) for image in images], dtype=np.float64)
-    refined = np.array([getattr(image.refined, figure) for image in images], dtype=np.float64)
+def _row(metric: str, images: Sequence[ImageScores], seed: int) -> ScoreRow:
+    coarse = np.array([getattr(image.coarse, metric) for image in images], dtype=np.float64)
+    refined = np.array([getattr(image.refined, metric) for image in images], dtype=np.float64)
     change = refined - coarse
     known = change[np.isfinite(change)]
-    better = known > 0 if larger_is_better(figure) else known < 0
-    return FigureRow(
-        figure=figure,
+    better = known > 0 if larger_is_better(metric) else known < 0
+    return ScoreRow(
+        metric=metric,
         coarse=bootstrap_mean(coarse.tolist(), seed),
         refined=bootstrap_mean(refined.tolist(), seed),
         change=bootstrap_mean(change.tolist(), seed),

@@ -67,17 +67,13 @@ def expected_calibration_error(bins: tuple[ReliabilityBin, ...]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Logistic:
-    """P(right) = 1 / (1 + exp(-(intercept + sum_c weight_c x_c)))."""
+    """P(right) = 1 / (1 + exp(-(intercept + sum_c weight_c x_c))).
+
+    `redepth.confidence` applies it, to the logarithms of cues.
+    """
 
     intercept: float
     weights: tuple[float, ...]
-
-    def probability(self, rows_nc: DoubleArray) -> DoubleArray:
-        """Return the probability of each row, float64 [N] in [0, 1]."""
-        from scipy.special import expit
-
-        probability: DoubleArray = expit(self.intercept + rows_nc @ np.asarray(self.weights))
-        return probability
 
 
 def fit_logistic(rows_nc: DoubleArray, right_n: BoolArray) -> Logistic:

@@ -12,13 +12,10 @@ import numpy as np
 
 from redepth.config import differences
 from redepth.errors import ConfigError
-from redepth.evaluation.alignments import as_disparity
-from redepth.evaluation.bootstrap import MeanInterval, bootstrap_mean
-from redepth.geometry.alignment import fit_affine
-from redepth.judging.figures import TITLES, Doubles, resize_map
-from redepth.judging.judgement import ImageJudgement, LabelJudgement
-from redepth.judging.summary import FigureRow, figure_rows, mean_ause
-from redepth.judging.tables import (
+from redepth.evaluation.evaluate import ImageScores, LabelScores
+from redepth.evaluation.scores import TITLES, Doubles, resize_map
+from redepth.evaluation.summary import ScoreRow, mean_ause, score_rows
+from redepth.evaluation.tables import (
     UNTRAINED,
     bullets,
     change_words,
@@ -27,10 +24,15 @@ from redepth.judging.tables import (
     markdown_table,
     number,
 )
+from redepth.geometry.alignment import fit_affine
+from redepth.metrics.alignments import as_disparity
+from redepth.metrics.bootstrap import MeanInterval, bootstrap_mean
 from redepth.printable import code_span
 from redepth.redaction import shown
 from redepth.store.reader import Labels, StoredLabel
-from redepth.types import DepthKind, Outcome
+from redepth.types import DepthKind, FloatMap, Outcome
+
+Kinds = tuple[DepthKind | None, DepthKind | None]
 
 RANGE_QUANTILES = 0.02, 0.98  # those of the catalogue's drift
 MAX_IMAGES_SHOWN = 50
@@ -85,7 +87,7 @@ class LabelComparison:
         images: those that both know, those that differ most first, without a label last.
         only_first, only_second: ids that one of them alone knows.
         correlation, difference: means over the images.
-        judgements: both against ground truth, over the same images; None where none was given.
+        scores: both against ground truth, over the same images; None where none was given.
     """
 
     first: ComparedSet
@@ -96,29 +98,29 @@ class LabelComparison:
     only_second: tuple[str, ...]
     correlation: MeanInterval
     difference: MeanInterval
-    judgements: tuple[LabelJudgement, LabelJudgement] | None = field(default=None, repr=False)
+    scores: tuple[LabelScores, LabelScores] | None = field(default=None, repr=False)
 
     @property
-    def figures(self) -> tuple[FigureRow, ...]:
-        """The refined maps' figures: `coarse` of a row is the first set, `refined` the second."""
-        if self.judgements is None:
+    def rows(self) -> tuple[ScoreRow, ...]:
+        """The refined maps' scores: `coarse` of a row is the first set, `refined` the second."""
+        if self.scores is None:
             return ()
-        first, second = self.judgements
+        first, second = self.scores
         by_id = {image.id: image for image in second.images}
         paired = [_side_by_side(i, by_id[i.id]) for i in first.images if i.id in by_id]
-        return figure_rows(paired)
+        return score_rows(paired)
 
 
 def compare_labels(
     first: Labels,
     second: Labels,
-    judgements: tuple[LabelJudgement, LabelJudgement] | None = None,
+    scores: tuple[LabelScores, LabelScores] | None = None,
     on_compared: Callable[[], object] = lambda: None,
 ) -> LabelComparison:
     """Compare two sets image by image, by id.
 
     Args:
-        judgements: of the two, where ground truth is known.
+        scores: of the two, where ground truth is known.
         on_compared: called after each image, for a progress bar.
 
     Raises:
@@ -140,7 +142,7 @@ def compare_labels(
         only_second=tuple(image_id for image_id in second if image_id not in known),
         correlation=bootstrap_mean([image.correlation for image in images]),
         difference=bootstrap_mean([image.difference for image in images]),
-        judgements=judgements,
+        scores=scores,
     )
 
 
@@ -163,9 +165,9 @@ def compare_images(first: StoredLabel, second: StoredLabel) -> ImageComparison:
     """Compare one image's refined maps; of different kinds, as disparities."""
     correlation = difference = math.nan
     if first.row.outcome.has_label and second.row.outcome.has_label:
-        are_metric = all(label.row.kind is DepthKind.METRIC_DEPTH for label in (first, second))
-        maps = _common_maps(first, second)
-        correlation, difference = _map_differences(*maps, are_metric=are_metric)
+        kinds = first.row.kind, second.row.kind
+        maps = common_maps((first.refined, second.refined), kinds)
+        correlation, difference = _map_differences(maps, kinds)
     rows = first.row, second.row
     return ImageComparison(
         id=first.row.id,
@@ -178,6 +180,27 @@ def compare_images(first: StoredLabel, second: StoredLabel) -> ImageComparison:
     )
 
 
+def common_maps(maps: tuple[FloatMap, FloatMap], kinds: Kinds) -> tuple[Doubles, Doubles]:
+    """Return two maps on the first one's grid, float64; of different kinds, both as disparities."""
+    first_hw, second_hw = maps[0], resize_map(maps[1], (maps[0].shape[0], maps[0].shape[1]))
+    if kinds[0] == kinds[1] or kinds[0] is None or kinds[1] is None:
+        return first_hw.astype(np.float64), second_hw.astype(np.float64)
+    return as_disparity(first_hw, kinds[0]), as_disparity(second_hw, kinds[1])
+
+
+def align_second(maps: tuple[Doubles, Doubles], kinds: Kinds) -> Doubles:
+    """Return the second map with the scale and shift that bring it closest to the first.
+
+    Two metric maps are compared as they are. Pixels that one of the maps lacks are left out of the
+    fit; without any other the map is returned as it is.
+    """
+    first_hw, second_hw = maps
+    both_hw = np.isfinite(first_hw) & np.isfinite(second_hw)
+    if all(kind is DepthKind.METRIC_DEPTH for kind in kinds) or not both_hw.any():
+        return second_hw
+    return fit_affine(second_hw, first_hw, both_hw).apply(second_hw)
+
+
 def comparison_markdown(comparison: LabelComparison) -> str:
     """Return the comparison as Markdown, the 50 images that differ most among it."""
     first, second = comparison.first, comparison.second
@@ -185,8 +208,8 @@ def comparison_markdown(comparison: LabelComparison) -> str:
     if first.untrained or second.untrained:
         parts.append(f"**{UNTRAINED}**")
     parts += [_sets_table(first, second), bullets(_lines(comparison))]
-    if comparison.figures:
-        parts += ["## Against ground truth", _figures_table(comparison)]
+    if comparison.rows:
+        parts += ["## Against ground truth", _scores_table(comparison)]
     parts += ["## The images, those that differ most first", _images_table(comparison)]
     return "\n\n".join(parts) + "\n"
 
@@ -199,8 +222,8 @@ def comparison_json(comparison: LabelComparison) -> str:
         "settings": list(comparison.settings),
         "correlation": asdict(comparison.correlation),
         "difference": asdict(comparison.difference),
-        "figures": [asdict(row) for row in comparison.figures],
-        "ause": [asdict(mean_ause(j.images)) for j in comparison.judgements or ()],
+        "scores": [asdict(row) for row in comparison.rows],
+        "ause": [asdict(mean_ause(j.images)) for j in comparison.scores or ()],
         "images": [asdict(image) for image in comparison.images],
         "only_first": list(comparison.only_first),
         "only_second": list(comparison.only_second),
@@ -208,27 +231,11 @@ def comparison_json(comparison: LabelComparison) -> str:
     return json.dumps(finite_json(content), indent=2, ensure_ascii=False) + "\n"
 
 
-def _common_maps(first: StoredLabel, second: StoredLabel) -> tuple[Doubles, Doubles]:
-    """Return both refined maps on the first one's grid and of one kind."""
-    kinds = first.row.kind, second.row.kind
-    maps = (
-        first.refined,
-        resize_map(second.refined, (first.refined.shape[0], first.refined.shape[1])),
-    )
-    if kinds[0] == kinds[1] or kinds[0] is None or kinds[1] is None:
-        return maps[0].astype(np.float64), maps[1].astype(np.float64)
-    return as_disparity(maps[0], kinds[0]), as_disparity(maps[1], kinds[1])
-
-
-def _map_differences(
-    first_hw: Doubles, second_hw: Doubles, *, are_metric: bool
-) -> tuple[float, float]:
-    """Return rank correlation and relative difference; NaN where a map has no range.
-
-    Pixels beyond the far limit of either are left out; two metric maps are not aligned.
-    """
+def _map_differences(maps: tuple[Doubles, Doubles], kinds: Kinds) -> tuple[float, float]:
+    """Return rank correlation and relative difference; NaN where a map has no range."""
     from scipy.stats import spearmanr
 
+    first_hw, second_hw = maps
     both_hw = np.isfinite(first_hw) & np.isfinite(second_hw)
     first_n, second_n = first_hw[both_hw], second_hw[both_hw]
     if not first_n.size:
@@ -236,8 +243,8 @@ def _map_differences(
     low, high = np.quantile(first_n, RANGE_QUANTILES)
     if not high > low or not np.ptp(second_n) > 0:
         return math.nan, math.nan
-    aligned_n = second_n if are_metric else fit_affine(second_n, first_n).apply(second_n)
-    difference = float(np.mean(np.abs(aligned_n - first_n)) / (high - low))
+    apart_n = np.abs(align_second(maps, kinds)[both_hw] - first_n)
+    difference = float(np.mean(apart_n) / (high - low))
     return float(spearmanr(first_n, second_n).statistic), difference
 
 
@@ -257,8 +264,8 @@ def _compared_set(labels: Labels, shared: Sequence[str]) -> ComparedSet:
     )
 
 
-def _side_by_side(first: ImageJudgement, second: ImageJudgement) -> ImageJudgement:
-    """Return a judgement whose `coarse` and `refined` are the two sets' refined maps."""
+def _side_by_side(first: ImageScores, second: ImageScores) -> ImageScores:
+    """Return a scores whose `coarse` and `refined` are the two sets' refined maps."""
     return replace(first, coarse=first.refined, refined=second.refined)
 
 
@@ -287,11 +294,11 @@ def _sets_table(first: ComparedSet, second: ComparedSet) -> str:
     return markdown_table(("", "first", "second"), rows)
 
 
-def _figures_table(comparison: LabelComparison) -> str:
+def _scores_table(comparison: LabelComparison) -> str:
     rows = [
-        (TITLES[row.figure], interval_words(row.coarse), interval_words(row.refined),
+        (TITLES[row.metric], interval_words(row.coarse), interval_words(row.refined),
          change_words(row))
-        for row in comparison.figures
+        for row in comparison.rows
     ]  # fmt: skip
     return markdown_table(("refined maps", "first", "second", "change"), rows)
 

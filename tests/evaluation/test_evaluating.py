@@ -13,13 +13,13 @@ from markdown_it import MarkdownIt
 from PIL import Image
 
 from redepth.errors import ConfigError
-from redepth.evaluation.alignments import Alignment
-from redepth.judging.formats import TableFormat
-from redepth.judging.judgement import EvaluationInput, LabelJudgement, judge_labels
-from redepth.judging.summary import figure_rows, mean_ause, mean_curves, stored_reliability
-from redepth.judging.tables import as_json, as_latex, as_markdown, conditions, render
-from redepth.judging.writing import write_judgement
-from tests.judging.judging_samples import (
+from redepth.evaluation.evaluate import EvaluationInput, LabelScores, score_labels
+from redepth.evaluation.formats import TableFormat
+from redepth.evaluation.summary import mean_ause, mean_curves, score_rows, stored_reliability
+from redepth.evaluation.tables import as_json, as_latex, as_markdown, conditions, render
+from redepth.evaluation.writing import write_scores
+from redepth.metrics.alignments import Alignment
+from tests.evaluation.evaluation_samples import (
     planted_label,
     rejected,
     true_depth,
@@ -43,28 +43,28 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def judgement(folder: Path) -> LabelJudgement:
+def scores(folder: Path) -> LabelScores:
     labels, pairing = EvaluationInput(
         str(folder / "labels"), folder / "truth", "tum", partial=False
     ).open()
     done: list[int] = []
-    found = judge_labels(labels, pairing, "tum", Alignment.REDEPTH, lambda: done.append(1))
+    found = score_labels(labels, pairing, "tum", Alignment.REDEPTH, lambda: done.append(1))
     assert len(done) == 6
     return found
 
 
-def test_every_labelled_image_is_measured(judgement: LabelJudgement) -> None:
-    assert [image.id for image in judgement.images] == list(SEEDS)
-    assert judgement.num_without_label == 1
-    assert not judgement.unmeasured
-    first = judgement.images[0]
+def test_every_labelled_image_is_measured(scores: LabelScores) -> None:
+    assert [image.id for image in scores.images] == list(SEEDS)
+    assert scores.num_without_label == 1
+    assert not scores.unmeasured
+    first = scores.images[0]
     assert first.num_pixels == 24 * 32
     assert first.depth_range.lowest == pytest.approx(1.5)
     assert first.depth_range.highest == pytest.approx(true_depth(0).max())
 
 
-def test_the_planted_errors_are_found(judgement: LabelJudgement) -> None:
-    rows = {row.figure: row for row in figure_rows(judgement.images[:5])}
+def test_the_planted_errors_are_found(scores: LabelScores) -> None:
+    rows = {row.metric: row for row in score_rows(scores.images[:5])}
     normal_mean = math.sqrt(2 / math.pi)
     assert rows["abs_rel"].coarse.mean == pytest.approx(0.1 * normal_mean, rel=0.15)
     assert rows["abs_rel"].refined.mean == pytest.approx(0.05 * normal_mean, rel=0.15)
@@ -75,34 +75,34 @@ def test_the_planted_errors_are_found(judgement: LabelJudgement) -> None:
 
 
 def test_an_image_that_fell_back_has_two_equal_maps_and_no_confidence(
-    judgement: LabelJudgement,
+    scores: LabelScores,
 ) -> None:
-    fell_back = judgement.images[-1]
+    fell_back = scores.images[-1]
     assert fell_back.coarse == fell_back.refined
     assert math.isnan(fell_back.ause)
     assert fell_back.pixels is None
 
 
-def test_a_spread_that_is_the_error_orders_it(judgement: LabelJudgement) -> None:
-    found = mean_ause(judgement.images)
+def test_a_spread_that_is_the_error_orders_it(scores: LabelScores) -> None:
+    found = mean_ause(scores.images)
     assert found.num_images == 5
     assert found.mean < 0.3
-    curves = mean_curves(judgement.images)
+    curves = mean_curves([image.sparsification for image in scores.images])
     assert curves is not None
     assert (curves.curve_k >= curves.oracle_k - 1e-12).all()
 
 
-def test_a_confidence_is_judged_as_a_probability(judgement: LabelJudgement) -> None:
-    found = stored_reliability(judgement.images, within=1.05)
+def test_a_confidence_is_judged_as_a_probability(scores: LabelScores) -> None:
+    found = stored_reliability(scores.images, within=1.05)
     assert found is not None
     assert sum(entry.num_pixels for entry in found.bins) == 5 * 24 * 32
     assert 0.5 < found.share_right < 0.85
-    assert stored_reliability(judgement.images[-1:], 1.25) is None
-    assert mean_curves(judgement.images[-1:]) is None
+    assert stored_reliability(scores.images[-1:], 1.25) is None
+    assert mean_curves([scores.images[-1].sparsification]) is None
 
 
-def test_the_markdown_says_how_it_was_measured(judgement: LabelJudgement) -> None:
-    text = as_markdown(judgement)
+def test_the_markdown_says_how_it_was_measured(scores: LabelScores) -> None:
+    text = as_markdown(scores)
     assert "alignment: redepth" in text
     assert "z-depth in m; format tum" in text
     assert "6 measured, 0 not measurable, 0 without ground truth, 1 without label" in text
@@ -113,19 +113,19 @@ def test_the_markdown_says_how_it_was_measured(judgement: LabelJudgement) -> Non
     assert "UNTRAINED" not in text
 
 
-def test_the_latex_is_a_booktabs_table(judgement: LabelJudgement) -> None:
-    lines = as_latex(judgement).splitlines()
+def test_the_latex_is_a_booktabs_table(scores: LabelScores) -> None:
+    lines = as_latex(scores).splitlines()
     body = lines[lines.index(r"\midrule") + 1 : lines.index(r"\bottomrule")]
-    assert len(body) == len(figure_rows(judgement.images))
+    assert len(body) == len(score_rows(scores.images))
     assert all(line.count("&") == 4 and line.endswith(r"\\") for line in body)
     assert body[0].startswith(r"AbsRel $\downarrow$ & 0.0")
     assert not any(sign in "".join(body) for sign in "↓↑δ²³")
 
 
-def test_names_stay_letters_in_every_table(judgement: LabelJudgement) -> None:
+def test_names_stay_letters_in_every_table(scores: LabelScores) -> None:
     evil = "x\n\\input{secret}\n# ![a](http://evil/a.png) | \x1b[2J"
-    image = replace(judgement.images[0], id=evil)
-    hostile = replace(judgement, labels=evil, recipe=evil, images=(image,), unmeasured={evil: evil})
+    image = replace(scores.images[0], id=evil)
+    hostile = replace(scores, labels=evil, recipe=evil, images=(image,), unmeasured={evil: evil})
     assert "\n\\input" not in as_latex(hostile)
     tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(as_markdown(hostile))
     inline = [child for token in tokens for child in token.children or ()]
@@ -134,19 +134,17 @@ def test_names_stay_letters_in_every_table(judgement: LabelJudgement) -> None:
     assert "\x1b" not in as_latex(hostile) + as_markdown(hostile) + as_json(hostile)
 
 
-def test_the_json_holds_everything_and_no_nan(judgement: LabelJudgement) -> None:
-    content = json.loads(as_json(judgement), parse_constant=pytest.fail)
+def test_the_json_holds_everything_and_no_nan(scores: LabelScores) -> None:
+    content = json.loads(as_json(scores), parse_constant=pytest.fail)
     assert [image["id"] for image in content["images"]] == list(SEEDS)
     assert content["images"][0]["refined"]["edge_f1"] is None
     assert content["images"][0]["ground_truth"].endswith("image-0.png")
-    assert content["figures"][0]["figure"] == "abs_rel"
+    assert content["scores"][0]["metric"] == "abs_rel"
     assert content["reliability"]["within"] == 1.05, "what the recipe's mapping was fitted for"
 
 
-def test_all_formats_are_written_with_the_pictures(
-    judgement: LabelJudgement, tmp_path: Path
-) -> None:
-    written = write_judgement(judgement, tmp_path / "new" / "folder")
+def test_all_formats_are_written_with_the_pictures(scores: LabelScores, tmp_path: Path) -> None:
+    written = write_scores(scores, tmp_path / "new" / "folder")
     assert {path.name for path in written} == {
         "evaluation.md",
         "evaluation.tex",
@@ -158,7 +156,7 @@ def test_all_formats_are_written_with_the_pictures(
         if path.suffix == ".png":
             with Image.open(path) as picture:
                 assert picture.size == (600, 440)
-    assert render(judgement, TableFormat.LATEX) == written[1].read_text(encoding="utf-8")
+    assert render(scores, TableFormat.LATEX) == written[1].read_text(encoding="utf-8")
 
 
 def test_labels_without_ground_truth_are_named(folder: Path, tmp_path: Path) -> None:
@@ -186,7 +184,7 @@ def test_an_image_without_a_known_pixel_is_said_and_left_out(tmp_path: Path) -> 
     truth = write_truth(tmp_path / "truth", {"image-0": 0, "image-1": 1})
     Image.fromarray(np.zeros((24, 32), dtype=np.uint16)).save(truth / "depth" / "image-1.png")
     labels, pairing = EvaluationInput(url, truth, "tum", partial=False).open()
-    found = judge_labels(labels, pairing, "tum", Alignment.REDEPTH)
+    found = score_labels(labels, pairing, "tum", Alignment.REDEPTH)
     assert [image.id for image in found.images] == ["image-0"]
     assert "no pixel" in found.unmeasured["image-1"]
     assert "`image-1`: `no pixel" in as_markdown(found)
@@ -200,7 +198,7 @@ def test_disparity_and_untrained_models_are_said(tmp_path: Path) -> None:
     pairs = tmp_path / "pairs.csv"
     pairs.write_text("uri,ground_truth\nim2.png,exact.tif\n", encoding="utf-8")
     labels, pairing = EvaluationInput(url, pairs, "middlebury", partial=False).open()
-    found = judge_labels(labels, pairing, "middlebury", Alignment.REDEPTH)
+    found = score_labels(labels, pairing, "middlebury", Alignment.REDEPTH)
     said = "\n".join(conditions(found))
     assert "scale_shift_disparity, fitted to the disparity (asked for: redepth)" in said
     assert "disparity in px" in said
@@ -213,4 +211,4 @@ def test_an_alignment_without_meaning_is_refused(folder: Path) -> None:
         str(folder / "labels"), folder / "truth", "tum", partial=False
     ).open()
     with pytest.raises(ConfigError, match="none does not go with"):
-        judge_labels(labels, pairing, "tum", Alignment.NONE)
+        score_labels(labels, pairing, "tum", Alignment.NONE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from redepth.evaluation.normals import mean_normal_angle_deg, surface_normals
+from redepth.metrics.normals import mean_normal_angle_deg, surface_normals
 
 MASK = np.ones((9, 9), dtype=bool)
 

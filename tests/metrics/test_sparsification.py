@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redepth.evaluation.sparsification import sparsify
+from redepth.metrics.sparsification import sparsify
 
 ERRORS = np.random.default_rng(0).exponential(1.0, 4000)
 

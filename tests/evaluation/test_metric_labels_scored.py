@@ -9,13 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from redepth.evaluation.alignments import Alignment, as_disparity
-from redepth.judging.comparing import compare_labels
-from redepth.judging.judgement import EvaluationInput, judge_labels
+from redepth.evaluation.comparing import compare_labels
+from redepth.evaluation.evaluate import EvaluationInput, score_labels
+from redepth.metrics.alignments import Alignment, as_disparity
 from redepth.report.comparison_page import read_comparison, render_comparison
 from redepth.store.reader import open_labels
 from redepth.types import DepthKind, Label, LabelArrays
-from tests.judging.judging_samples import HW, planted_label, true_depth, write_output, write_truth
+from tests.evaluation.evaluation_samples import (
+    HW,
+    planted_label,
+    true_depth,
+    write_output,
+    write_truth,
+)
 
 SKY = np.s_[:4]
 
@@ -48,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_metres_are_judged_as_they_are_where_they_are_known(folder: Path) -> None:
     for name, expected in (("one", 0.0), ("two", 0.1)):
         selection = EvaluationInput(str(folder / name), folder / "truth", "tum", partial=False)
-        judged = judge_labels(*selection.open(), "tum", Alignment.NONE)
+        judged = score_labels(*selection.open(), "tum", Alignment.NONE)
         for image in judged.images:
             assert image.refined.abs_rel == pytest.approx(expected, abs=1e-5)
             assert image.refined.share_scored == pytest.approx(20 / 24)

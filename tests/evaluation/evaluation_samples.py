@@ -21,7 +21,7 @@ KIND = DepthKind.AFFINE_DISPARITY
 def true_depth(seed: int) -> np.ndarray:
     """Return a depth from 1 to 5 m in whole tum codes: a slope with a box before it."""
     rows, columns = np.mgrid[: HW[0], : HW[1]]
-    depth = 3.0 + 2.0 * rows / HW[0] + 0.01 * seed * columns / HW[1]
+    depth: np.ndarray = 3.0 + 2.0 * rows / HW[0] + 0.01 * seed * columns / HW[1]
     depth[6:14, 8 + seed % 8 : 20 + seed % 8] = 1.5
     return np.round(depth * 5000) / 5000
 

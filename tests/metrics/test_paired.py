@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 
-from redepth.evaluation.paired import paired_change
+from redepth.metrics.paired import paired_change
 
 
 def test_a_constant_factor_is_the_change_with_no_doubt() -> None:
     found = paired_change([2.0, 2.0, 2.0], [1.6, 1.6, 1.6])
     assert found is not None
     assert found.change == pytest.approx(-0.2)
-    assert (found.low, found.high) == (pytest.approx(-0.2), pytest.approx(-0.2))
+    assert (found.low, found.high) == pytest.approx((-0.2, -0.2))
     assert found.share_better == 1.0
     assert found.improved
     assert not found.worsened

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from redepth.evaluation.bootstrap import bootstrap_mean
+from redepth.metrics.bootstrap import bootstrap_mean, bootstrap_ratio
 
 
 def test_the_interval_covers_the_true_mean_about_95_times_in_100() -> None:
@@ -48,3 +48,19 @@ def test_fewer_than_two_images_have_no_interval(values: list[float], number: int
     assert found.num_images == number
     assert math.isnan(found.low)
     assert math.isnan(found.mean) == (number == 0)
+
+
+def test_a_ratio_of_means_is_resampled_in_pairs() -> None:
+    """Each image keeps half of its own gain: so does every resample."""
+    gains = np.random.default_rng(0).uniform(0.1, 9.0, 40)
+    found = bootstrap_ratio((gains / 2).tolist(), gains.tolist())
+    assert (found.ratio, found.low, found.high) == pytest.approx((0.5, 0.5, 0.5))
+    shuffled = bootstrap_ratio((gains[::-1] / 2).tolist(), gains.tolist())
+    assert shuffled.ratio == pytest.approx(0.5)
+    assert shuffled.low < 0.45
+    assert shuffled.high > 0.55
+
+
+def test_a_ratio_needs_an_image() -> None:
+    with pytest.raises(ValueError, match="needs one"):
+        bootstrap_ratio([], [])

@@ -1,9 +1,9 @@
-"""Every figure of one map against one ground truth."""
+"""Score one map against one ground truth: align it, then measure it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,20 +11,21 @@ import numpy.typing as npt
 from PIL import Image
 
 from redepth.datasets.ground_truth import BoolMap, GroundTruth, GroundTruthKind, Size
-from redepth.evaluation.alignments import Alignment, align_to_depth, align_to_disparity
-from redepth.evaluation.boundaries import boundary_metrics, depth_or_disparity_edges
-from redepth.evaluation.metrics import depth_metrics
-from redepth.evaluation.normals import mean_normal_angle_deg
 from redepth.geometry.camera import Camera
+from redepth.metrics.alignments import Alignment, align_to_depth, align_to_disparity
+from redepth.metrics.boundaries import boundary_metrics, depth_or_disparity_edges
+from redepth.metrics.depth import depth_metrics
+from redepth.metrics.normals import mean_normal_angle_deg
 from redepth.types import DepthKind, FloatMap
 
+Floats = npt.NDArray[np.floating]
 Doubles = npt.NDArray[np.float64]
 
 HOLE_MARGIN_PX = 2  # what is invented in a hole shows this far beside it
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class Scores:
     """How far an aligned map is from the ground truth; NaN for what it does not tell.
 
     Attributes:
@@ -34,7 +35,7 @@ class Figures:
         edge_precision, edge_recall, edge_f1: see `BoundaryMetrics`.
         normal_deg: mean angle between the normals; needs a ground truth with a camera.
         share_scored: scored pixels over those that the protocol asks for. Below 1, some of the
-            aligned map is at infinity or behind the camera and no figure counts it.
+            aligned map is at infinity or behind the camera and no score counts it.
     """
 
     abs_rel: float
@@ -78,9 +79,38 @@ TITLES: Mapping[str, str] = {
 }
 
 
-def larger_is_better(figure: str) -> bool:
-    """Return whether a figure should grow."""
-    return TITLES[figure].endswith("↑")
+@dataclass(frozen=True, slots=True)
+class EdgeProtocol:
+    """How depth edges and normals, which look at neighbouring pixels, are compared.
+
+    Attributes:
+        edges: depth [H, W] -> bool [H, W].
+        repairs: whether holes of both maps are filled with the nearest value, what lies outside of
+            the true range is clipped, and pixels beside a hole do not count. Exact depth has no
+            holes and needs no repair.
+        near_only: whether DBE acc leaves out edges without a true one within 10 px.
+    """
+
+    edges: Callable[[Floats], BoolMap]
+    repairs: bool
+    near_only: bool
+
+    def maps(self, aligned_hw: Doubles, truth: GroundTruth) -> tuple[Floats, Floats, BoolMap]:
+        """Return both maps as edges are looked for in them, and the pixels that count."""
+        if not self.repairs:
+            return aligned_hw, truth.map_hw, truth.mask_hw
+        true_hw = _fill(truth.map_hw.astype(np.float64), truth.mask_hw)
+        filled_hw = _fill(aligned_hw, np.isfinite(aligned_hw))
+        inside_hw = np.clip(filled_hw, true_hw.min(), true_hw.max())
+        return inside_hw, true_hw, _away_from_holes(truth.mask_hw)
+
+
+PUBLISHED = EdgeProtocol(depth_or_disparity_edges, repairs=True, near_only=True)
+
+
+def larger_is_better(metric: str) -> bool:
+    """Return whether a metric should grow."""
+    return TITLES[metric].endswith("↑")
 
 
 def align_map(
@@ -115,16 +145,25 @@ def resize_map(map_hw: FloatMap, size_hw: Size) -> FloatMap:
     return np.asarray(image.resize(size_hw[::-1], how), dtype=np.float32)
 
 
-def measure(aligned_hw: Doubles, truth: GroundTruth) -> Figures:
-    """Measure an aligned map (see `align_map`) where the protocol asks for it.
+def score_map(
+    map_hw: FloatMap, kind: DepthKind, truth: GroundTruth, alignment: Alignment
+) -> Scores:
+    """Align a map and score it; raises as `align_map` and `score_depth` do."""
+    return score_depth(align_map(map_hw, kind, truth, alignment), truth)
+
+
+def score_depth(
+    aligned_hw: Doubles, truth: GroundTruth, protocol: EdgeProtocol = PUBLISHED
+) -> Scores:
+    """Score an aligned map (see `align_map`) where the ground truth's mask asks for it.
 
     Raises:
         ValueError: no pixel to compare.
     """
-    scored_hw = truth.mask_hw & np.isfinite(aligned_hw)
+    scored_hw = truth.mask_hw & np.isfinite(aligned_hw) & (aligned_hw > 0)
     depth = depth_metrics(aligned_hw, truth.map_hw, scored_hw)
-    edges = _EdgeFigures.of(aligned_hw, truth)
-    return Figures(
+    edges = _EdgeScores.of(aligned_hw, truth, protocol)
+    return Scores(
         abs_rel=depth.abs_rel,
         sq_rel=depth.sq_rel,
         rmse=depth.rmse,
@@ -146,8 +185,8 @@ def measure(aligned_hw: Doubles, truth: GroundTruth) -> Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class _EdgeFigures:
-    """The figures that look at neighbouring pixels."""
+class _EdgeScores:
+    """The scores that look at neighbouring pixels."""
 
     accuracy_px: float = math.nan
     completeness_px: float = math.nan
@@ -157,31 +196,26 @@ class _EdgeFigures:
     normal_deg: float = math.nan
 
     @classmethod
-    def of(cls, aligned_hw: Doubles, truth: GroundTruth) -> _EdgeFigures:
-        """Compare both maps with their holes filled, and count nothing that lies beside a hole."""
+    def of(cls, aligned_hw: Doubles, truth: GroundTruth, protocol: EdgeProtocol) -> _EdgeScores:
         if not truth.has_edges:
             return cls()
-        true_hw = _fill(truth.map_hw.astype(np.float64), truth.mask_hw)
-        known_hw = _away_from_holes(truth.mask_hw)
-        inside_hw = np.clip(
-            _fill(aligned_hw, np.isfinite(aligned_hw)), true_hw.min(), true_hw.max()
-        )
+        depth_hw, true_hw, counted_hw = protocol.maps(aligned_hw, truth)
         found = boundary_metrics(
-            depth_or_disparity_edges(inside_hw) & known_hw,
-            depth_or_disparity_edges(true_hw) & known_hw,
+            protocol.edges(depth_hw) & counted_hw, protocol.edges(true_hw) & counted_hw
         )
+        near, every = found.near_accuracy_px, found.accuracy_px
         return cls(
-            accuracy_px=found.near_accuracy_px,
+            accuracy_px=near if protocol.near_only else every,
             completeness_px=found.completeness_px,
             precision=found.precision,
             recall=found.recall,
             f1=found.f1,
-            normal_deg=_normal_angle_deg(inside_hw, true_hw, known_hw, truth.camera),
+            normal_deg=_normal_angle_deg(depth_hw, true_hw, counted_hw, truth.camera),
         )
 
 
 def _normal_angle_deg(
-    depth_hw: Doubles, true_hw: Doubles, known_hw: BoolMap, camera: Camera | None
+    depth_hw: Floats, true_hw: Floats, known_hw: BoolMap, camera: Camera | None
 ) -> float:
     if camera is None or not known_hw.any():
         return math.nan

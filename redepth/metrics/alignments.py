@@ -1,6 +1,6 @@
-"""From a predicted map to the truth's own numbers: every alignment by its name.
+"""From a predicted map to ground truth's own numbers: every alignment by its name.
 
-A prediction is known up to what its kind leaves free; an alignment takes that from the truth.
+A prediction is known up to what its kind leaves free; an alignment takes that from ground truth.
 docs/evaluation.md has the formulas and says when to use which.
 """
 
@@ -23,15 +23,15 @@ BoolMap = npt.NDArray[np.bool_]
 
 RANSAC_MAX_PIXELS = 20_000
 RANSAC_MAX_TRIALS = 200
-RANSAC_TOLERANCE = 0.05  # of the truth's 5 % - 95 % range
+RANSAC_TOLERANCE = 0.05  # of the true 5 % - 95 % range
 RANSAC_CONFIDENCE = 0.999
 
 
 class Alignment(StrEnum):
-    """How a prediction is brought to the truth before it is measured.
+    """How a prediction is aligned to ground truth before it is scored.
 
     NONE: not at all; for metric depth alone.
-    SCALE: times the median of truth / prediction.
+    SCALE: times the median of true depth / prediction.
     SCALE_SHIFT_DEPTH, SCALE_SHIFT_DISPARITY: least squares in that space.
     REDEPTH: least squares in disparity, inverted, least squares in depth.
     RANSAC: least squares over the pixels that agree, in the space of the prediction.
@@ -71,7 +71,7 @@ def align_to_depth(
     mask_hw: BoolMap,
     alignment: Alignment,
 ) -> Doubles:
-    """Return the depth that a map means, in the truth's unit, fitted over the mask.
+    """Return the depth that a map means, in the true depth's unit, fitted over the mask.
 
     Returns:
         float64 [H, W]; infinite where the map says "at infinity or beyond". Not clamped.
@@ -97,7 +97,7 @@ def align_to_depth(
 
 
 def disparity_alignment(alignment: Alignment) -> Alignment:
-    """Return the alignment that is used where the truth itself is a disparity of unknown offset.
+    """Return the alignment that is used for a true disparity of unknown offset.
 
     The two-step one ends after its first step. Depth is not known, so that no other is left but
     the robust one.
@@ -110,8 +110,8 @@ def disparity_alignment(alignment: Alignment) -> Alignment:
     if alignment in (Alignment.SCALE_SHIFT_DISPARITY, Alignment.RANSAC):
         return alignment
     raise ConfigError(
-        f"alignment {alignment} needs depth, and this truth is a disparity without calibration: "
-        "choose redepth, scale_shift_disparity or ransac"
+        f"alignment {alignment} needs depth, and this ground truth is a disparity without "
+        "calibration: choose redepth, scale_shift_disparity or ransac"
     )
 
 
@@ -122,7 +122,7 @@ def align_to_disparity(
     mask_hw: BoolMap,
     alignment: Alignment,
 ) -> Doubles:
-    """Return the disparity that a map means, in the truth's unit, fitted over the mask.
+    """Return the disparity that a map means, in the true one's unit, fitted over the mask.
 
     Raises:
         ConfigError: see `disparity_alignment`.
@@ -204,7 +204,7 @@ class _AffineModel:
 
 
 def _scaled(depth_hw: Doubles, true_hw: Doubles, mask_hw: BoolMap) -> Doubles:
-    """Return a depth times the median of truth / depth over the pixels where it is positive."""
+    """Return a depth times the median of true depth / depth, over pixels where it is positive."""
     usable = mask_hw & np.isfinite(depth_hw) & (depth_hw > 0)
     if not usable.any():
         raise ValueError("no pixel to align over: the mask is empty, or no depth is positive")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +20,9 @@ import numpy.typing as npt
 from redepth.confidence import SMALLEST_CUE, Cue, confidence_by_cues
 from redepth.config import ConfidenceMapping
 from redepth.errors import ConfigError
-from redepth.evaluation.calibration import fit_logistic
-from redepth.judging.judgement import ImageJudgement, PixelSample
-from redepth.judging.summary import Reliability, reliability
+from redepth.evaluation.evaluate import ImageScores, PixelSample
+from redepth.evaluation.summary import Reliability, reliability
+from redepth.metrics.calibration import fit_logistic
 
 FORMULA = "1 / (1 + exp(-(intercept + sum_c weight_c * ln(max(cue_c, 1e-6)))))"
 KEY = "confidence_mapping"
@@ -30,7 +30,7 @@ KEY = "confidence_mapping"
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A mapping, judged on images that it was not fitted on.
+    """A mapping, tested on images that it was not fitted on.
 
     Attributes:
         before: the stored confidence taken for a probability.
@@ -48,7 +48,7 @@ class Calibration:
         """Say what speaks against using the mapping; empty for a good one."""
         found = []
         if self.mapping.spread > 0:
-            found.append("a larger spread came out as surer: the spread knows nothing here")
+            found.append("a larger spread came out as surer: the spread does not show the error")
         if self.after.ece >= self.before.ece:
             found.append(
                 "the mapping does no better than the stored confidence on images it has not seen: "
@@ -58,9 +58,9 @@ class Calibration:
 
 
 def calibrate(
-    images: Sequence[ImageJudgement], within: float, cues: Sequence[Cue] = (Cue.SPREAD,)
+    images: Sequence[ImageScores], within: float, cues: Sequence[Cue] = (Cue.SPREAD,)
 ) -> Calibration:
-    """Fit on one half of the images and judge on the other; halves follow from the ids alone.
+    """Fit on one half of the images and test on the other; only the ids decide which half.
 
     Args:
         within: the factor that the probability speaks of.
@@ -74,19 +74,41 @@ def calibrate(
     if len(samples) < 2:
         raise ConfigError(
             f"{len(samples)} of {len(images)} images have a confidence: calibrating takes two at "
-            "least, one to fit and one to judge; label with an ensemble of two members or more"
+            "least, one to fit and one to test; label with an ensemble of two members or more"
         )
     fitted, held_out = samples[::2], samples[1::2]
-    mapping = _fit(fitted, within, tuple(dict.fromkeys(cues)))
-    ratio_n = np.concatenate([sample.ratio_n for sample in held_out])
+    chosen = tuple(dict.fromkeys(cues))
+    mapping = fit_mapping(_cues(fitted), _factors(fitted), within, chosen)
+    factor_n = _factors(held_out)
     stored_n = np.concatenate([sample.confidence_n for sample in held_out])
-    probability_n = confidence_by_cues({cue: _joined(held_out, cue) for cue in Cue}, mapping)
+    probability_n = confidence_by_cues(_cues(held_out), mapping)
     return Calibration(
         mapping=mapping,
         num_fitted=len(fitted),
         num_held_out=len(held_out),
-        before=reliability(stored_n, ratio_n, within),
-        after=reliability(probability_n, ratio_n, within),
+        before=reliability(stored_n, factor_n, within),
+        after=reliability(probability_n, factor_n, within),
+    )
+
+
+def fit_mapping(
+    cues: Mapping[Cue, npt.NDArray[np.floating]],
+    factor_n: npt.NDArray[np.floating],
+    within: float,
+    chosen: Sequence[Cue],
+) -> ConfidenceMapping:
+    """Fit the formula to pixels, all alike.
+
+    Args:
+        cues: [N] >= 0 each; one of 0 counts as 1e-6.
+        factor_n: [N] >= 1, max(d / t, t / d).
+        chosen: the cues that are looked at; the others get a weight of 0.
+    """
+    columns = [np.log(np.maximum(cues[cue].astype(np.float64), SMALLEST_CUE)) for cue in chosen]
+    found = fit_logistic(np.column_stack(columns), factor_n < within)
+    weights = {cue.value: weight for cue, weight in zip(chosen, found.weights, strict=True)}
+    return ConfidenceMapping.model_validate(
+        {"within": within, "intercept": found.intercept, **weights}
     )
 
 
@@ -113,17 +135,12 @@ def read_mapping(path: Path) -> ConfidenceMapping:
         raise ConfigError(f"{path} is no mapping of redepth calibrate: {error}") from error
 
 
-def _fit(samples: Sequence[PixelSample], within: float, cues: Sequence[Cue]) -> ConfidenceMapping:
-    rows_nc = np.column_stack(
-        [np.log(np.maximum(_joined(samples, cue), SMALLEST_CUE)) for cue in cues]
-    )
-    right_n = np.concatenate([sample.ratio_n for sample in samples]) < within
-    found = fit_logistic(rows_nc, right_n)
-    weights = {cue.value: weight for cue, weight in zip(cues, found.weights, strict=True)}
-    return ConfidenceMapping.model_validate(
-        {"within": within, "intercept": found.intercept, **weights}
-    )
+def _cues(samples: Sequence[PixelSample]) -> dict[Cue, npt.NDArray[np.float64]]:
+    return {
+        cue: np.concatenate([sample.cues[cue] for sample in samples]).astype(np.float64)
+        for cue in Cue
+    }
 
 
-def _joined(samples: Sequence[PixelSample], cue: Cue) -> npt.NDArray[np.float64]:
-    return np.concatenate([sample.cues[cue] for sample in samples]).astype(np.float64)
+def _factors(samples: Sequence[PixelSample]) -> npt.NDArray[np.float32]:
+    return np.concatenate([sample.factor_n for sample in samples])

@@ -1,4 +1,4 @@
-"""Figures of maps whose error is known."""
+"""Scores of maps whose error is known."""
 
 from __future__ import annotations
 
@@ -10,22 +10,24 @@ import pytest
 
 from redepth.datasets.ground_truth import DepthLimits, GroundTruthKind, make_ground_truth
 from redepth.errors import ConfigError
-from redepth.evaluation.alignments import Alignment
-from redepth.evaluation.boundaries import depth_or_disparity_edges
-from redepth.geometry.camera import Pinhole
-from redepth.judging.figures import (
+from redepth.evaluation.scores import (
     TITLES,
-    Figures,
+    EdgeProtocol,
+    Scores,
     align_map,
     larger_is_better,
-    measure,
     resize_map,
+    score_depth,
+    score_map,
 )
+from redepth.geometry.camera import Pinhole
 from redepth.lab.scoring import score
+from redepth.metrics.alignments import Alignment
+from redepth.metrics.boundaries import depth_or_disparity_edges
 from redepth.scenes.families import render_scene
 from redepth.scenes.scene import Split
 from redepth.types import DepthKind
-from tests.judging.judging_samples import KIND, erring_disparity, true_depth
+from tests.evaluation.evaluation_samples import KIND, erring_disparity, true_depth
 
 METRIC = DepthKind.METRIC_DEPTH
 CAMERA = Pinhole(40.0, 40.0, 16.0, 12.0)
@@ -33,7 +35,7 @@ CAMERA = Pinhole(40.0, 40.0, 16.0, 12.0)
 
 def test_an_exact_map_has_no_error_and_all_its_edges() -> None:
     truth = make_ground_truth(true_depth(0), has_edges=True, camera=CAMERA)
-    found = measure(align_map(erring_disparity(0, 0.0), KIND, truth, Alignment.REDEPTH), truth)
+    found = score_map(erring_disparity(0, 0.0), KIND, truth, Alignment.REDEPTH)
     assert found.abs_rel == pytest.approx(0.0, abs=1e-6)
     assert found.delta1 == found.delta_1_05 == found.share_scored == 1.0
     assert (found.edge_accuracy_px, found.edge_completeness_px, found.edge_f1) == (0.0, 0.0, 1.0)
@@ -43,19 +45,19 @@ def test_an_exact_map_has_no_error_and_all_its_edges() -> None:
 def test_a_known_factor_is_the_error_of_a_metric_map() -> None:
     truth = make_ground_truth(true_depth(0))
     values = (1.1 * true_depth(0)).astype(np.float32)
-    found = measure(align_map(values, METRIC, truth, Alignment.NONE), truth)
+    found = score_map(values, METRIC, truth, Alignment.NONE)
     assert found.abs_rel == pytest.approx(0.1, rel=1e-5)
     assert found.log10 == pytest.approx(math.log10(1.1), rel=1e-4)
     assert (found.delta1, found.delta_1_05) == (1.0, 0.0)
 
 
-def test_figures_that_the_truth_does_not_tell_are_nan() -> None:
+def test_scores_that_the_ground_truth_does_not_tell_are_nan() -> None:
     truth = make_ground_truth(true_depth(0))
-    found = measure(align_map(erring_disparity(0, 0.1), KIND, truth, Alignment.REDEPTH), truth)
+    found = score_map(erring_disparity(0, 0.1), KIND, truth, Alignment.REDEPTH)
     assert math.isnan(found.edge_f1)
     assert math.isnan(found.normal_deg)
     dense = make_ground_truth(true_depth(0), has_edges=True)
-    found = measure(align_map(erring_disparity(0, 0.1), KIND, dense, Alignment.REDEPTH), dense)
+    found = score_map(erring_disparity(0, 0.1), KIND, dense, Alignment.REDEPTH)
     assert math.isfinite(found.edge_recall)
     assert math.isnan(found.normal_deg)
 
@@ -65,7 +67,7 @@ def test_holes_make_no_edges() -> None:
     known = np.ones(depth.shape, dtype=bool)
     known[8:16, 10:20] = False
     truth = make_ground_truth(depth, known, has_edges=True)
-    found = measure(align_map(erring_disparity(0, 0.0), KIND, truth, Alignment.REDEPTH), truth)
+    found = score_map(erring_disparity(0, 0.0), KIND, truth, Alignment.REDEPTH)
     assert math.isnan(found.edge_f1), "a flat truth has no edges"
 
 
@@ -82,15 +84,16 @@ def test_without_a_cap_what_lies_behind_infinity_is_counted_as_not_scored() -> N
     truth = make_ground_truth(true_depth(0))
     values = true_depth(0).astype(np.float32)
     values[:12] = -1.0
-    found = measure(align_map(values, METRIC, truth, Alignment.NONE), truth)
-    assert (found.share_scored, found.abs_rel) == (0.5, pytest.approx(0.0, abs=1e-6))
+    found = score_map(values, METRIC, truth, Alignment.NONE)
+    assert found.share_scored == 0.5
+    assert found.abs_rel == pytest.approx(0.0, abs=1e-6)
 
 
 def test_a_disparity_truth_is_measured_in_disparity() -> None:
     disparity = 20.0 / true_depth(0)
     truth = make_ground_truth(disparity, kind=GroundTruthKind.DISPARITY, unit="px")
     values = (3.0 * disparity - 7.0).astype(np.float32)
-    found = measure(align_map(values, KIND, truth, Alignment.REDEPTH), truth)
+    found = score_map(values, KIND, truth, Alignment.REDEPTH)
     assert found.rmse == pytest.approx(0.0, abs=1e-4)
     with pytest.raises(ConfigError, match="disparity"):
         align_map(values, KIND, truth, Alignment.SCALE)
@@ -104,7 +107,7 @@ def test_the_lab_measures_the_same(family: str, seed: int) -> None:
     whole = np.ones(scene.depth_hw.shape, dtype=bool)
     theirs = score(disparity, scene, whole)
     truth = make_ground_truth(scene.depth_hw)
-    ours = measure(align_map(disparity, KIND, truth, Alignment.REDEPTH), truth)
+    ours = score_map(disparity, KIND, truth, Alignment.REDEPTH)
     assert ours.abs_rel == pytest.approx(theirs.abs_rel, rel=1e-5)
     assert ours.delta_1_05 == theirs.delta_1_05
 
@@ -119,8 +122,8 @@ def test_a_smooth_map_is_resized_bilinearly_and_a_map_with_holes_by_nearest_pixe
     assert resize_map(ramp, (4, 8)) is ramp
 
 
-def test_every_figure_has_a_title_that_says_which_way_is_better() -> None:
-    assert list(TITLES) == list(Figures.__dataclass_fields__)
+def test_every_metric_has_a_title_that_says_which_way_is_better() -> None:
+    assert list(TITLES) == list(Scores.__dataclass_fields__)
     assert larger_is_better("delta1")
     assert not larger_is_better("abs_rel")
 
@@ -130,7 +133,7 @@ def test_edges_of_the_prediction_do_not_depend_on_a_stray_pixel() -> None:
     values = erring_disparity(0, 0.0)
     values[0, 0] = values.max() * 30
     stray = replace(truth, mask_hw=truth.mask_hw & (values < values.max()))
-    found = measure(align_map(values, KIND, stray, Alignment.REDEPTH), stray)
+    found = score_map(values, KIND, stray, Alignment.REDEPTH)
     assert found.edge_recall == 1.0
 
 
@@ -141,5 +144,16 @@ def test_an_edge_within_two_pixels_of_a_hole_does_not_count(gap: int, counts: bo
     known = np.ones(depth.shape, dtype=bool)
     known[:, column + gap : column + gap + 3] = False
     truth = make_ground_truth(depth, known, has_edges=True)
-    found = measure(align_map(depth.astype(np.float32), METRIC, truth, Alignment.NONE), truth)
+    found = score_map(depth.astype(np.float32), METRIC, truth, Alignment.NONE)
     assert math.isfinite(found.edge_f1) == counts
+
+
+def test_exact_depth_is_compared_without_repair() -> None:
+    """A stray pixel is clipped for measured depth; an exact one keeps it, and loses its edges."""
+    truth = make_ground_truth(true_depth(0), has_edges=True)
+    aligned = true_depth(0)
+    aligned[0, 0] = 500.0
+    assert score_depth(aligned, truth).edge_recall == 1.0
+    exact = EdgeProtocol(depth_or_disparity_edges, repairs=False, near_only=False)
+    assert score_depth(aligned, truth, exact).edge_precision < 1.0
+    assert score_depth(true_depth(0), truth, exact).edge_f1 == 1.0

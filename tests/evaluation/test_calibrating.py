@@ -13,10 +13,10 @@ import pytest
 from redepth.confidence import Cue, confidence_by_cues
 from redepth.config import ConfidenceMapping, load_recipe
 from redepth.errors import ConfigError
-from redepth.evaluation.alignments import Alignment
-from redepth.judging.judgement import EvaluationInput, ImageJudgement, PixelSample, judge_labels
-from redepth.judging.mapping import calibrate, mapping_json, read_mapping
-from tests.judging.judging_samples import planted_label, write_output, write_truth
+from redepth.evaluation.calibrate import calibrate, mapping_json, read_mapping
+from redepth.evaluation.evaluate import EvaluationInput, ImageScores, PixelSample, score_labels
+from redepth.metrics.alignments import Alignment
+from tests.evaluation.evaluation_samples import planted_label, write_output, write_truth
 
 
 def cues_like(spread: np.ndarray) -> dict[Cue, np.ndarray]:
@@ -28,18 +28,18 @@ def sample_of(confidence: np.ndarray, spread: np.ndarray, ratio: np.ndarray) -> 
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> tuple[ImageJudgement, ...]:
+def images(tmp_path_factory: pytest.TempPathFactory) -> tuple[ImageScores, ...]:
     folder = tmp_path_factory.mktemp("calibrated")
     seeds = {f"image-{seed}": seed for seed in range(8)}
     url = write_output(folder / "labels", [planted_label(i, seed) for i, seed in seeds.items()])
     labels, pairing = EvaluationInput(
         url, write_truth(folder / "truth", seeds), "tum", partial=False
     ).open()
-    return judge_labels(labels, pairing, "tum", Alignment.REDEPTH).images
+    return score_labels(labels, pairing, "tum", Alignment.REDEPTH).images
 
 
 def test_the_mapping_is_better_calibrated_than_the_stored_confidence(
-    images: tuple[ImageJudgement, ...],
+    images: tuple[ImageScores, ...],
 ) -> None:
     found = calibrate(images, 1.05)
     assert (found.num_fitted, found.num_held_out) == (4, 4)
@@ -49,7 +49,7 @@ def test_the_mapping_is_better_calibrated_than_the_stored_confidence(
     assert found.warnings == ()
 
 
-def test_a_mapping_that_is_worth_nothing_says_so(images: tuple[ImageJudgement, ...]) -> None:
+def test_a_mapping_that_is_worth_nothing_says_so(images: tuple[ImageScores, ...]) -> None:
     rng = np.random.default_rng(0)
     misled = []
     for image in images:
@@ -63,7 +63,7 @@ def test_a_mapping_that_is_worth_nothing_says_so(images: tuple[ImageJudgement, .
 
 
 def test_it_is_judged_on_images_that_it_was_not_fitted_on(
-    images: tuple[ImageJudgement, ...],
+    images: tuple[ImageScores, ...],
 ) -> None:
     ordered = sorted(images, key=lambda image: hashlib.sha256(image.id.encode()).digest())
     spread = np.linspace(0.01, 1.0, 500, dtype=np.float32)
@@ -75,18 +75,18 @@ def test_it_is_judged_on_images_that_it_was_not_fitted_on(
     assert calibrate(turned, 1.25).after.ece > 0.8
 
 
-def test_the_halves_do_not_depend_on_the_order(images: tuple[ImageJudgement, ...]) -> None:
+def test_the_halves_do_not_depend_on_the_order(images: tuple[ImageScores, ...]) -> None:
     one, other = (calibrate(i, 1.05) for i in (images, images[::-1]))
     assert one == other
 
 
-def test_images_without_confidence_take_no_part(images: tuple[ImageJudgement, ...]) -> None:
+def test_images_without_confidence_take_no_part(images: tuple[ImageScores, ...]) -> None:
     bare = [replace(image, pixels=None) for image in images[1:]]
     with pytest.raises(ConfigError, match="1 of 8"):
         calibrate([images[0], *bare], 1.25)
 
 
-def test_a_planted_mapping_is_found_again(images: tuple[ImageJudgement, ...]) -> None:
+def test_a_planted_mapping_is_found_again(images: tuple[ImageScores, ...]) -> None:
     planted = ConfidenceMapping(within=1.25, intercept=-2.0, spread=-1.0)
     rng = np.random.default_rng(0)
     drawn = []
@@ -100,7 +100,7 @@ def test_a_planted_mapping_is_found_again(images: tuple[ImageJudgement, ...]) ->
 
 
 def test_the_cues_that_were_not_asked_for_have_no_weight(
-    images: tuple[ImageJudgement, ...],
+    images: tuple[ImageScores, ...],
 ) -> None:
     assert calibrate(images, 1.05).mapping.slope == 0.0
     both = calibrate(images, 1.05, (Cue.SLOPE, Cue.SPREAD)).mapping
@@ -109,7 +109,7 @@ def test_the_cues_that_were_not_asked_for_have_no_weight(
     assert both.drift == 0.0
 
 
-def test_a_mapping_fits_into_a_recipe(images: tuple[ImageJudgement, ...], tmp_path: Path) -> None:
+def test_a_mapping_fits_into_a_recipe(images: tuple[ImageScores, ...], tmp_path: Path) -> None:
     mapping = calibrate(images, 1.05).mapping
     path = tmp_path / "mapping.json"
     path.write_text(mapping_json(mapping, "mini", "digest"), encoding="utf-8")

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from redepth.evaluation.boundaries import (
+from redepth.metrics.boundaries import (
     FARTHEST_PX,
     boundary_metrics,
     depth_edges,

@@ -29,6 +29,32 @@ class MeanInterval:
     high: float
 
 
+@dataclass(frozen=True, slots=True)
+class RatioInterval:
+    """A ratio of two means over the same images, and its 95 % interval."""
+
+    ratio: float
+    low: float
+    high: float
+
+
+def bootstrap_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> RatioInterval:
+    """Return mean / mean with its percentile bootstrap interval; images are resampled in pairs.
+
+    Raises:
+        ValueError: no image, or not as many numerators as denominators.
+    """
+    pairs_n2 = np.array(list(zip(numerators, denominators, strict=True)), dtype=np.float64)
+    if not len(pairs_n2):
+        raise ValueError("a ratio over images needs one at least")
+    rng = np.random.default_rng(0)
+    chosen = rng.integers(len(pairs_n2), size=(NUM_RESAMPLES, len(pairs_n2)))
+    top, bottom = pairs_n2[chosen].mean(axis=1).T
+    low, high = np.quantile(top / bottom, ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
+    top_mean, bottom_mean = pairs_n2.mean(axis=0)
+    return RatioInterval(float(top_mean / bottom_mean), float(low), float(high))
+
+
 def bootstrap_mean(values: Sequence[float], seed: int = 0) -> MeanInterval:
     """Return the mean of the finite values with its percentile bootstrap interval.
 

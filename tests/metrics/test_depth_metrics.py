@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from redepth.evaluation.metrics import depth_metrics
+from redepth.metrics.depth import depth_metrics, error_factor, relative_error
 
 
 def test_a_constant_factor_is_seen_by_each_figure() -> None:
@@ -30,3 +30,9 @@ def test_each_delta_counts_the_ratios_below_its_factor_on_both_sides() -> None:
 def test_no_pixel_is_an_error() -> None:
     with pytest.raises(ValueError, match="no pixel"):
         depth_metrics(np.ones((2, 2)), np.ones((2, 2)), np.zeros((2, 2), dtype=bool))
+
+
+def test_a_depth_behind_the_camera_is_infinitely_far_off() -> None:
+    depth, true_depth = np.array([2.0, 0.5, 0.0, -1.0]), np.ones(4)
+    assert error_factor(depth, true_depth).tolist() == [2.0, 2.0, np.inf, np.inf]
+    assert relative_error(depth, true_depth).tolist() == [1.0, 0.5, 1.0, 2.0]

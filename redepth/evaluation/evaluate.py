@@ -16,9 +16,10 @@ from redepth.datasets.finding import find_ground_truth
 from redepth.datasets.ground_truth import BoolMap, GroundTruth, GroundTruthKind
 from redepth.datasets.pairing import Pairing, pair
 from redepth.errors import ConfigError
-from redepth.evaluation.alignments import Alignment
-from redepth.evaluation.sparsification import NUM_STEPS, Sparsification, sparsify
-from redepth.judging.figures import Doubles, Figures, align_map, measure, resize_map
+from redepth.evaluation.scores import Doubles, Scores, align_map, resize_map, score_depth
+from redepth.metrics.alignments import Alignment
+from redepth.metrics.depth import error_factor, relative_error
+from redepth.metrics.sparsification import NUM_STEPS, Sparsification, sparsify
 from redepth.store.dataset import Dataset
 from redepth.store.reader import Labels, StoredLabel, open_labels
 from redepth.types import DepthKind, Outcome
@@ -37,12 +38,12 @@ class PixelSample:
     Attributes:
         confidence_n: float32 [N] in [0, 1], as stored.
         cues: float32 [N] >= 0 each; see `redepth.confidence`.
-        ratio_n: float32 [N] >= 1, max(d / t, t / d) of the aligned map.
+        factor_n: float32 [N] >= 1, max(d / t, t / d) of the aligned map.
     """
 
     confidence_n: Floats
     cues: Mapping[Cue, Floats]
-    ratio_n: Floats
+    factor_n: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +56,13 @@ class DepthRange:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ImageJudgement:
+class ImageScores:
     """One image.
 
     Attributes:
         ground_truth: the file that it was measured against.
         num_pixels: how many the protocol asks for.
-        coarse, refined: figures of both maps; equal for an image that fell back.
+        coarse, refined: scores of both maps; equal for an image that fell back.
         sparsification: of the refined map's AbsRel by the stored confidence; None without one.
         pixels: for reliability; None without confidence.
     """
@@ -74,8 +75,8 @@ class ImageJudgement:
     unit: str
     depth_range: DepthRange
     num_pixels: int
-    coarse: Figures
-    refined: Figures
+    coarse: Scores
+    refined: Scores
     sparsification: Sparsification | None = field(default=None, repr=False)
     pixels: PixelSample | None = field(default=None, repr=False)
 
@@ -86,13 +87,13 @@ class ImageJudgement:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LabelJudgement:
+class LabelScores:
     """A set of labels against ground truth.
 
     Attributes:
         labels: URL of the output.
         recipe: its name.
-        untrained: a model's weights came from a seed: the figures mean nothing.
+        untrained: a model's weights came from a seed: the scores are meaningless.
         dataset_format, alignment: as asked for.
         within: the factor that the stored confidence speaks of, where it is a fitted probability;
             else 1.25.
@@ -108,14 +109,14 @@ class LabelJudgement:
     dataset_format: str
     alignment: Alignment
     within: float
-    images: tuple[ImageJudgement, ...]
+    images: tuple[ImageScores, ...]
     unmeasured: Mapping[str, str]
     unmatched: tuple[str, ...]
     num_without_label: int
 
     @property
     def kinds(self) -> tuple[GroundTruthKind, ...]:
-        """The kinds of ground truth; figures of different ones should not be averaged."""
+        """The kinds of ground truth; scores of different ones should not be averaged."""
         return tuple(dict.fromkeys(image.kind for image in self.images))
 
     @property
@@ -141,7 +142,7 @@ class EvaluationInput:
     where: str | None = None
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         return f"{self.labels} against {self.dataset_format}"
 
     def open(self) -> tuple[Labels, Pairing]:
@@ -174,17 +175,17 @@ def pair_labels(labels: Labels, files: Sequence[DepthFile], partial: bool) -> Pa
     return found
 
 
-def judge_labels(
+def score_labels(
     labels: Labels,
     pairing: Pairing,
     dataset_format: str,
     alignment: Alignment,
-    on_judged: Callable[[], object] = lambda: None,
-) -> LabelJudgement:
+    on_scored: Callable[[], object] = lambda: None,
+) -> LabelScores:
     """Measure every image that has ground truth, one after the other.
 
     Args:
-        on_judged: called after each image, for a progress bar.
+        on_scored: called after each image, for a progress bar.
 
     Raises:
         ConfigError: ground truth that cannot be read, or an alignment that has no meaning here.
@@ -192,12 +193,12 @@ def judge_labels(
     images, unmeasured = [], {}
     for image_id, file in pairing.pairs.items():
         try:
-            images.append(judge_image(labels[image_id], file, alignment))
+            images.append(score_image(labels[image_id], file, alignment))
         except ValueError as error:
             unmeasured[image_id] = str(error)
-        on_judged()
+        on_scored()
     outcomes = labels.count_outcomes()
-    return LabelJudgement(
+    return LabelScores(
         labels=labels.url,
         recipe=labels.dataset.recipe_name,
         untrained=labels.dataset.untrained,
@@ -211,11 +212,11 @@ def judge_labels(
     )
 
 
-def judge_image(label: StoredLabel, file: DepthFile, alignment: Alignment) -> ImageJudgement:
+def score_image(label: StoredLabel, file: DepthFile, alignment: Alignment) -> ImageScores:
     """Measure one image's maps.
 
     Raises:
-        ConfigError: see `judge_labels`.
+        ConfigError: see `score_labels`.
         ValueError: no pixel is known within crop and cap, or none can be compared.
     """
     row = label.row
@@ -226,8 +227,8 @@ def judge_image(label: StoredLabel, file: DepthFile, alignment: Alignment) -> Im
         raise ValueError("no pixel of its ground truth is known within crop and cap")
     coarse_hw = align_map(label.coarse, row.kind, truth, alignment)
     refined_hw = align_map(label.refined, row.kind, truth, alignment)
-    sparsification, pixels = _confidence_figures(label, refined_hw, truth)
-    return ImageJudgement(
+    sparsification, pixels = _confidence_scores(label, refined_hw, truth)
+    return ImageScores(
         id=row.id,
         uri=row.uri,
         outcome=row.outcome,
@@ -236,8 +237,8 @@ def judge_image(label: StoredLabel, file: DepthFile, alignment: Alignment) -> Im
         unit=truth.unit,
         depth_range=_depth_range(truth),
         num_pixels=int(truth.mask_hw.sum()),
-        coarse=measure(coarse_hw, truth),
-        refined=measure(refined_hw, truth),
+        coarse=score_depth(coarse_hw, truth),
+        refined=score_depth(refined_hw, truth),
         sparsification=sparsification,
         pixels=pixels,
     )
@@ -254,7 +255,7 @@ def _depth_range(truth: GroundTruth) -> DepthRange:
     return DepthRange(float(low), float(middle), float(high))
 
 
-def _confidence_figures(
+def _confidence_scores(
     label: StoredLabel, refined_hw: Doubles, truth: GroundTruth
 ) -> tuple[Sparsification | None, PixelSample | None]:
     """Compare the stored confidence with the error, where there is one."""
@@ -262,7 +263,7 @@ def _confidence_figures(
         return None, None
     confidence_hw = resize_map(label.confidence, truth.size_hw)
     scored_hw = truth.mask_hw & np.isfinite(refined_hw) & np.isfinite(confidence_hw)
-    error_n = np.abs(refined_hw - truth.map_hw)[scored_hw] / truth.map_hw[scored_hw]
+    error_n = relative_error(refined_hw[scored_hw], truth.map_hw[scored_hw])
     curves = None
     if error_n.size >= NUM_STEPS and error_n.any():
         curves = sparsify(error_n, -confidence_hw[scored_hw])
@@ -288,7 +289,7 @@ def _sample(
     return PixelSample(
         confidence_n=np.clip(sampled(label.confidence), 0.0, 1.0),
         cues={cue: sampled(cues[cue]) for cue in Cue},
-        ratio_n=np.maximum(depth_n / true_n, true_n / depth_n).astype(np.float32),
+        factor_n=error_factor(depth_n, true_n).astype(np.float32),
     )
 
 

@@ -1,4 +1,4 @@
-"""A judgement as Markdown, LaTeX or JSON."""
+"""A scores as Markdown, LaTeX or JSON."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from dataclasses import asdict
 from typing import Any
 
 from redepth.datasets.ground_truth import GroundTruthKind
-from redepth.evaluation.alignments import disparity_alignment
-from redepth.evaluation.bootstrap import MeanInterval
-from redepth.judging.figures import TITLES
-from redepth.judging.formats import TableFormat
-from redepth.judging.judgement import ImageJudgement, LabelJudgement
-from redepth.judging.summary import (
-    FigureRow,
+from redepth.evaluation.evaluate import ImageScores, LabelScores
+from redepth.evaluation.formats import TableFormat
+from redepth.evaluation.scores import TITLES
+from redepth.evaluation.summary import (
     Reliability,
-    figure_rows,
+    ScoreRow,
     mean_ause,
+    score_rows,
     stored_reliability,
 )
+from redepth.metrics.alignments import disparity_alignment
+from redepth.metrics.bootstrap import MeanInterval
 from redepth.printable import code_span, one_line
 from redepth.redaction import shown
 
-UNTRAINED = "UNTRAINED: these models have weights from a seed; the figures mean nothing."
+UNTRAINED = "UNTRAINED: these models have weights from a seed; the scores are meaningless."
 MAX_IMAGES_SHOWN = 50
 NO_VALUE = "-"
-IMAGE_FIGURES = "abs_rel", "rmse", "delta1", "edge_f1"
+IMAGE_METRICS = "abs_rel", "rmse", "delta1", "edge_f1"
 
 SUFFIXES: Mapping[TableFormat, str] = {
     TableFormat.MARKDOWN: ".md",
@@ -36,101 +36,101 @@ SUFFIXES: Mapping[TableFormat, str] = {
 }
 
 
-def render(judgement: LabelJudgement, form: TableFormat) -> str:
-    """Return a judgement as text."""
-    renderers: Mapping[TableFormat, Callable[[LabelJudgement], str]] = {
+def render(scores: LabelScores, form: TableFormat) -> str:
+    """Return a scores as text."""
+    renderers: Mapping[TableFormat, Callable[[LabelScores], str]] = {
         TableFormat.MARKDOWN: as_markdown,
         TableFormat.LATEX: as_latex,
         TableFormat.JSON: as_json,
     }
-    return renderers[form](judgement)
+    return renderers[form](scores)
 
 
-def as_markdown(judgement: LabelJudgement) -> str:
-    """Return what was measured how, the set's figures and those of its first 50 images."""
-    parts = [f"# {code_span(judgement.recipe)} against {judgement.dataset_format}"]
-    if judgement.untrained:
+def as_markdown(scores: LabelScores) -> str:
+    """Return what was measured how, the set's scores and those of its first 50 images."""
+    parts = [f"# {code_span(scores.recipe)} against {scores.dataset_format}"]
+    if scores.untrained:
         parts.append(f"**{UNTRAINED}**")
-    parts.append(bullets(conditions(judgement, code_span)))
-    parts += ["## The set", _set_table(figure_rows(judgement.images))]
-    parts.append(bullets(confidence_lines(judgement)))
-    parts += ["## The images", _image_table(judgement.images[:MAX_IMAGES_SHOWN])]
-    if len(judgement.images) > MAX_IMAGES_SHOWN:
-        parts.append(f"... and {len(judgement.images) - MAX_IMAGES_SHOWN} more in the JSON table")
-    if judgement.unmeasured:
-        lines = [f"{code_span(i)}: {code_span(why)}" for i, why in judgement.unmeasured.items()]
+    parts.append(bullets(conditions(scores, code_span)))
+    parts += ["## The set", _set_table(score_rows(scores.images))]
+    parts.append(bullets(confidence_lines(scores)))
+    parts += ["## The images", _image_table(scores.images[:MAX_IMAGES_SHOWN])]
+    if len(scores.images) > MAX_IMAGES_SHOWN:
+        parts.append(f"... and {len(scores.images) - MAX_IMAGES_SHOWN} more in the JSON table")
+    if scores.unmeasured:
+        lines = [f"{code_span(i)}: {code_span(why)}" for i, why in scores.unmeasured.items()]
         parts += ["## Not measured", bullets(lines)]
     return "\n\n".join(parts) + "\n"
 
 
-def as_latex(judgement: LabelJudgement) -> str:
-    """Return the set's figures as a table of the package booktabs."""
-    rows = figure_rows(judgement.images)
+def as_latex(scores: LabelScores) -> str:
+    """Return the set's scores as a table of the package booktabs."""
+    rows = score_rows(scores.images)
     lines = [
-        *(f"% {line}" for line in conditions(judgement)),
+        *(f"% {line}" for line in conditions(scores)),
         r"\begin{tabular}{lrrrr}",
         r"\toprule",
-        r"figure & coarse & refined & change & better \\",
+        r"metric & coarse & refined & change & better \\",
         r"\midrule",
         *(_latex_row(row) for row in rows),
         r"\bottomrule",
         r"\end{tabular}",
     ]
-    if judgement.untrained:
+    if scores.untrained:
         lines.insert(0, f"% {UNTRAINED}")
     return "\n".join(lines) + "\n"
 
 
-def as_json(judgement: LabelJudgement) -> str:
+def as_json(scores: LabelScores) -> str:
     """Return everything, images and paths of their ground truth included; NaN is null."""
-    reliability = stored_reliability(judgement.images, judgement.within)
+    reliability = stored_reliability(scores.images, scores.within)
     content = {
-        "labels": judgement.labels,
-        "recipe": judgement.recipe,
-        "untrained": judgement.untrained,
-        "dataset_format": judgement.dataset_format,
-        "alignment": judgement.alignment,
-        "conditions": conditions(judgement),
-        "figures": [_row_record(row) for row in figure_rows(judgement.images)],
-        "ause": asdict(mean_ause(judgement.images)),
+        "labels": scores.labels,
+        "recipe": scores.recipe,
+        "untrained": scores.untrained,
+        "dataset_format": scores.dataset_format,
+        "alignment": scores.alignment,
+        "conditions": conditions(scores),
+        "scores": [_row_record(row) for row in score_rows(scores.images)],
+        "ause": asdict(mean_ause(scores.images)),
         "reliability": None if reliability is None else asdict(reliability),
-        "images": [_image_record(image) for image in judgement.images],
-        "unmeasured": dict(judgement.unmeasured),
-        "without_ground_truth": list(judgement.unmatched),
+        "images": [_image_record(image) for image in scores.images],
+        "unmeasured": dict(scores.unmeasured),
+        "without_ground_truth": list(scores.unmatched),
     }
     return json.dumps(finite_json(content), indent=2, ensure_ascii=False) + "\n"
 
 
-def conditions(judgement: LabelJudgement, quoted: Callable[[str], str] = one_line) -> list[str]:
-    """Say what was compared with what, and how: what a figure cannot be read without.
+def conditions(scores: LabelScores, quoted: Callable[[str], str] = one_line) -> list[str]:
+    """Say what was compared with what, and how: what a score cannot be read without.
 
     Args:
         quoted: makes a line of a name that somebody chose.
     """
-    kinds = ", ".join(judgement.kinds)
+    kinds = ", ".join(scores.kinds)
     lines = [
-        f"labels: {quoted(shown(judgement.labels))}",
-        f"ground truth: {kinds} in {', '.join(judgement.units)}; format {judgement.dataset_format}",
-        f"alignment: {_alignment_words(judgement)}",
-        f"images: {len(judgement.images)} measured, {len(judgement.unmeasured)} not measurable, "
-        f"{len(judgement.unmatched)} without ground truth, "
-        f"{judgement.num_without_label} without label",
+        f"labels: {quoted(shown(scores.labels))}",
+        f"ground truth: {kinds} in {', '.join(scores.units)}; format {scores.dataset_format}",
+        f"alignment: {_alignment_words(scores)}",
+        f"images: {len(scores.images)} measured, {len(scores.unmeasured)} not measurable, "
+        f"{len(scores.unmatched)} without ground truth, "
+        f"{scores.num_without_label} without label",
         "labels are resized to the ground truth's size (bilinear); each image is aligned by itself",
         "in brackets: 95 % bootstrap interval over images; change = mean of refined - coarse",
     ]
-    if GroundTruthKind.DISPARITY in judgement.kinds:
+    if GroundTruthKind.DISPARITY in scores.kinds:
         lines.append("a disparity without calibration: AbsRel, SqRel and RMSE are of disparity")
-    if len(judgement.kinds) + len(judgement.units) > 2:
+    if len(scores.kinds) + len(scores.units) > 2:
         lines.append("kinds or units of ground truth are mixed: SqRel and RMSE have no unit here")
     return lines
 
 
-def confidence_lines(judgement: LabelJudgement) -> list[str]:
+def confidence_lines(scores: LabelScores) -> list[str]:
     """Say what the stored confidence knows of the error."""
-    found = stored_reliability(judgement.images, judgement.within)
+    found = stored_reliability(scores.images, scores.within)
     if found is None:
         return ["no confidence: an ensemble of one member, or maps that fell back"]
-    return [f"AUSE {interval_words(mean_ause(judgement.images))}: 0 is an oracle, 1 a random order",
+    return [f"AUSE {interval_words(mean_ause(scores.images))}: 0 is an oracle, 1 a random order",
             reliability_words(found)]  # fmt: skip
 
 
@@ -149,7 +149,7 @@ def interval_words(interval: MeanInterval) -> str:
     return f"{number(interval.mean)} [{number(interval.low)}, {number(interval.high)}]"
 
 
-def change_words(row: FigureRow) -> str:
+def change_words(row: ScoreRow) -> str:
     """Return a change in per cent of the coarse mean, its interval and what follows."""
     if not row.coarse.mean or not math.isfinite(row.relative_change):
         return interval_words(row.change)
@@ -173,7 +173,7 @@ def bullets(lines: Sequence[str]) -> str:
 
 
 def number(value: float) -> str:
-    """Return a figure to four digits, a dash for NaN."""
+    """Return a number to four digits, a dash for NaN."""
     return f"{value:.4g}" if math.isfinite(value) else NO_VALUE
 
 
@@ -188,12 +188,12 @@ def finite_json(value: Any) -> Any:
     return value
 
 
-def _set_table(rows: Sequence[FigureRow]) -> str:
+def _set_table(rows: Sequence[ScoreRow]) -> str:
     return markdown_table(
-        ("figure", "coarse", "refined", "change", "images better"),
+        ("metric", "coarse", "refined", "change", "images better"),
         [
             (
-                TITLES[row.figure],
+                TITLES[row.metric],
                 interval_words(row.coarse),
                 interval_words(row.refined),
                 change_words(row),
@@ -204,25 +204,25 @@ def _set_table(rows: Sequence[FigureRow]) -> str:
     )
 
 
-def _image_table(images: Sequence[ImageJudgement]) -> str:
-    shown = [f for f in IMAGE_FIGURES if any(_known(image, f) for image in images)]
+def _image_table(images: Sequence[ImageScores]) -> str:
+    shown = [m for m in IMAGE_METRICS if any(_known(image, m) for image in images)]
     head = ["image", "outcome", "pixels", "ground truth min / median / max"]
-    head += [f"{TITLES[figure]} {which}" for figure in shown for which in ("coarse", "refined")]
+    head += [f"{TITLES[metric]} {which}" for metric in shown for which in ("coarse", "refined")]
     return markdown_table([*head, "AUSE"], [_image_row(image, shown) for image in images])
 
 
-def _image_row(image: ImageJudgement, figures: Sequence[str]) -> list[str]:
+def _image_row(image: ImageScores, metrics: Sequence[str]) -> list[str]:
     found = image.depth_range
     values = (found.lowest, found.median, found.highest)
     row = [code_span(image.id), image.outcome.words, str(image.num_pixels)]
     row.append(f"{' / '.join(f'{value:.4g}' for value in values)} {image.unit}")
-    for figure in figures:
-        row += [number(getattr(image.coarse, figure)), number(getattr(image.refined, figure))]
+    for metric in metrics:
+        row += [number(getattr(image.coarse, metric)), number(getattr(image.refined, metric))]
     return [*row, number(image.ause)]
 
 
-def _latex_row(row: FigureRow) -> str:
-    title = TITLES[row.figure]
+def _latex_row(row: ScoreRow) -> str:
+    title = TITLES[row.metric]
     for sign, command in (
         ("↓", r"$\downarrow$"),
         ("↑", r"$\uparrow$"),
@@ -235,11 +235,11 @@ def _latex_row(row: FigureRow) -> str:
     return " & ".join([*cells, _share(row.share_better)]).replace("%", r"\%") + r" \\"
 
 
-def _row_record(row: FigureRow) -> dict[str, Any]:
+def _row_record(row: ScoreRow) -> dict[str, Any]:
     return {**asdict(row), "relative_change": row.relative_change, "verdict": row.verdict}
 
 
-def _image_record(image: ImageJudgement) -> dict[str, Any]:
+def _image_record(image: ImageScores) -> dict[str, Any]:
     return {
         "id": image.id,
         "uri": image.uri,
@@ -255,16 +255,16 @@ def _image_record(image: ImageJudgement) -> dict[str, Any]:
     }
 
 
-def _alignment_words(judgement: LabelJudgement) -> str:
-    asked = judgement.alignment
-    if GroundTruthKind.DISPARITY not in judgement.kinds:
+def _alignment_words(scores: LabelScores) -> str:
+    asked = scores.alignment
+    if GroundTruthKind.DISPARITY not in scores.kinds:
         return asked
     used = disparity_alignment(asked)
     return f"{used}, fitted to the disparity" + ("" if used is asked else f" (asked for: {asked})")
 
 
-def _known(image: ImageJudgement, figure: str) -> bool:
-    return math.isfinite(getattr(image.refined, figure))
+def _known(image: ImageScores, metric: str) -> bool:
+    return math.isfinite(getattr(image.refined, metric))
 
 
 def _share(value: float) -> str:

@@ -11,24 +11,25 @@ import numpy as np
 import pytest
 
 from redepth.errors import ConfigError
-from redepth.evaluation.alignments import Alignment
-from redepth.judging.comparing import (
+from redepth.evaluation.comparing import (
     LabelComparison,
     compare_labels,
     comparison_json,
     comparison_markdown,
 )
-from redepth.judging.judgement import EvaluationInput, LabelJudgement, judge_labels
+from redepth.evaluation.evaluate import EvaluationInput, LabelScores, score_labels
+from redepth.metrics.alignments import Alignment
 from redepth.store.reader import open_labels
 from redepth.types import DepthKind, Label, LabelArrays, Outcome
-from tests.judging.judging_samples import planted_label, rejected, write_output, write_truth
+from tests.evaluation.evaluation_samples import planted_label, rejected, write_output, write_truth
 
 SEEDS = {"alike": 0, "rescaled": 1, "worse": 2}
 
 
 def with_refined(label: Label, refined: np.ndarray, kind: DepthKind | None = None) -> Label:
     assert label.arrays is not None
-    arrays = LabelArrays.of_depth(*[refined.astype(np.float32)] * 4)
+    map_hw = refined.astype(np.float32)
+    arrays = LabelArrays.of_depth(map_hw, map_hw, map_hw, map_hw)
     row = replace(label.row, kind=kind or label.row.kind)
     return Label(replace(row, height_px=refined.shape[0], width_px=refined.shape[1]), arrays)
 
@@ -51,12 +52,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def comparison(folder: Path) -> LabelComparison:
     opened = open_labels(str(folder / "a")), open_labels(str(folder / "b"))
-    return compare_labels(*opened, judge_both(folder))
+    return compare_labels(*opened, score_both(folder))
 
 
-def judge_both(folder: Path) -> tuple[LabelJudgement, LabelJudgement]:
+def score_both(folder: Path) -> tuple[LabelScores, LabelScores]:
     first, second = (
-        judge_labels(
+        score_labels(
             *EvaluationInput(str(folder / name), folder / "truth", "tum", partial=False).open(),
             "tum",
             Alignment.REDEPTH,
@@ -98,7 +99,7 @@ def test_the_sets_are_summed_up_over_what_both_know(comparison: LabelComparison)
 def test_figures_against_ground_truth_are_of_the_images_that_both_have(
     comparison: LabelComparison,
 ) -> None:
-    rows = {row.figure: row for row in comparison.figures}
+    rows = {row.metric: row for row in comparison.rows}
     assert rows["abs_rel"].change.num_images == 3
     assert rows["abs_rel"].refined.mean > rows["abs_rel"].coarse.mean
 
@@ -112,14 +113,14 @@ def test_the_tables(comparison: LabelComparison) -> None:
     content = json.loads(comparison_json(comparison), parse_constant=pytest.fail)
     assert content["images"][0]["id"] == "worse"
     assert content["images"][-1]["difference"] is None
-    assert content["figures"][0]["figure"] == "abs_rel"
+    assert content["scores"][0]["metric"] == "abs_rel"
 
 
 def test_a_comparison_without_ground_truth_has_no_figures(folder: Path) -> None:
     opened = open_labels(str(folder / "a")), open_labels(str(folder / "b"))
     done: list[int] = []
     found = compare_labels(*opened, on_compared=lambda: done.append(1))
-    assert found.figures == ()
+    assert found.rows == ()
     assert len(done) == 4
     assert "Against ground truth" not in comparison_markdown(found)
 
@@ -130,7 +131,7 @@ def test_kinds_and_sizes_may_differ(tmp_path: Path) -> None:
     depth = np.repeat(np.repeat(1.0 / (label.arrays["refined"] + 1.0), 2, axis=0), 2, axis=1)
     second = with_refined(label, depth, DepthKind.METRIC_DEPTH)
     urls = [write_output(tmp_path / name, [one]) for name, one in (("a", label), ("b", second))]
-    (found,) = compare_labels(*(open_labels(url) for url in urls)).images
+    (found,) = compare_labels(open_labels(urls[0]), open_labels(urls[1])).images
     assert found.correlation > 0.98
     assert found.difference < 0.03
 
@@ -138,4 +139,4 @@ def test_kinds_and_sizes_may_differ(tmp_path: Path) -> None:
 def test_sets_of_other_images_are_refused(tmp_path: Path) -> None:
     urls = [write_output(tmp_path / name, [planted_label(name, 0)]) for name in "ab"]
     with pytest.raises(ConfigError, match="no image in common"):
-        compare_labels(*(open_labels(url) for url in urls))
+        compare_labels(open_labels(urls[0]), open_labels(urls[1]))

@@ -10,11 +10,11 @@ from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from redepth.evaluation.alignments import Alignment
-from redepth.judging.formats import TableFormat
-from redepth.judging.judgement import EvaluationInput, judge_labels
-from redepth.judging.tables import as_markdown, render
-from redepth.judging.writing import write_judgement
+from redepth.evaluation.evaluate import EvaluationInput, score_labels
+from redepth.evaluation.formats import TableFormat
+from redepth.evaluation.tables import as_markdown, render
+from redepth.evaluation.writing import write_scores
+from redepth.metrics.alignments import Alignment
 from redepth.printable import code_span
 from redepth.redaction import shown
 from tasks.retrying import worth_retrying
@@ -26,7 +26,7 @@ class EvaluationReport:
 
     Attributes:
         num_images: measured ones.
-        table: the judgement in the format that was asked for.
+        table: the scores in the requested format.
         files: what was written.
     """
 
@@ -36,7 +36,7 @@ class EvaluationReport:
 
 
 @task(
-    task_run_name="judge",
+    task_run_name="score",
     cache_policy=NO_CACHE,
     persist_result=False,
     retries=2,
@@ -48,12 +48,12 @@ def evaluate_selection(
     alignment: Alignment,
     out: Path | None,
     form: TableFormat,
-    on_judged: Callable[[], object],
+    on_scored: Callable[[], object],
 ) -> EvaluationReport:
     """Measure every image that has ground truth, and write tables and pictures where `out` says."""
-    judgement = judge_labels(*selection.open(), selection.dataset_format, alignment, on_judged)
-    get_run_logger().info("%d images measured", len(judgement.images))
-    files = () if out is None else write_judgement(judgement, out)
+    scores = score_labels(*selection.open(), selection.dataset_format, alignment, on_scored)
+    get_run_logger().info("%d images measured", len(scores.images))
+    files = () if out is None else write_scores(scores, out)
     words = f"{code_span(shown(selection.labels))} against {selection.dataset_format}"
-    create_markdown_artifact(as_markdown(judgement), key="evaluation", description=words)
-    return EvaluationReport(len(judgement.images), render(judgement, form), files)
+    create_markdown_artifact(as_markdown(scores), key="evaluation", description=words)
+    return EvaluationReport(len(scores.images), render(scores, form), files)

@@ -1,1 +1,0 @@
-"""Judging labels: against measured truth, and one set of labels against another."""

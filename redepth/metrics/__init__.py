@@ -1,0 +1,1 @@
+"""Formulas: how good a depth map is, against measured or exact depth."""
