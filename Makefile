@@ -110,6 +110,7 @@ format: install ## Format the code and mend what ruff can mend
 .PHONY: docs
 docs: install ## Write what of the docs is made from the code
 	@$(BIN)/python scripts/write_recipe_reference.py docs/recipes.md
+	@$(BIN)/python -m scripts.write_training_reference docs/training.md
 	@$(BIN)/python scripts/write_export_formats.py docs/using-labels.md
 	@$(BIN)/python scripts/write_quantities.py docs/conventions.md
 	@$(BIN)/python scripts/write_dataset_table.py docs/evaluation.md

@@ -5,9 +5,9 @@
 
 The first measures every scene over two coarse models: `mini`, whose errors the refiner was trained
 on, and `mini-dpt`, which it never saw. `--row` adds refiners from other folders, such as those that
-`redepth train betterdepth --variant` writes. The second compares steps x members in quality,
-seconds and memory. What is measured already is not measured again, so a run can be stopped at any
-time. It prints a Markdown table. How a map is scored: docs/lab.md.
+`redepth train betterdepth` writes with other settings. The second compares steps x members in
+quality, seconds and memory. What is measured already is not measured again, so a run can be stopped
+at any time. It prints a Markdown table. How a map is scored: docs/lab.md.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from redepth.pipeline import Labeller, load_labeller
 from redepth.refiners.refiner import Scene as Judged
 from redepth.scenes.families import render_scene
 from redepth.scenes.scene import Scene, Split
-from redepth.training.mini_betterdepth import SHARES
+from redepth.training.betterdepth.scenes import SHARES
 
 RECIPE = "betterdepth-mini"
 FULL = "full"

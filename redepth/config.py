@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union
 
@@ -41,7 +43,7 @@ Rgb = tuple[
     Annotated[int, Field(ge=0, le=255)],
     Annotated[int, Field(ge=0, le=255)],
 ]
-_MAX_RECIPE_BYTES = 2**20
+_MAX_CONFIG_BYTES = 2**20
 DEPLOY = "deploy"  # the section of a recipe's file that is no part of the recipe
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -323,6 +325,113 @@ class Recipe(Settings):
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class ConfigKind:
+    """A kind of YAML file: where redepth's own lie, and how messages speak of it.
+
+    Attributes:
+        what: "recipe", "training config".
+        folder: of the shipped ones, relative to configs/.
+        page: of the docs, that lists its settings.
+        tags: names that unions put into the path of a setting; nobody typed them.
+    """
+
+    what: str
+    folder: str
+    page: str
+    tags: frozenset[str]
+
+    def shipped(self) -> dict[str, str]:
+        """Return those that come with the package: name -> first comment line."""
+        found = {}
+        for entry in sorted(self._root().iterdir(), key=lambda e: e.name):
+            if entry.name.endswith(".yaml"):
+                first_line = entry.read_text(encoding="utf-8").split("\n", 1)[0]
+                found[entry.name.removesuffix(".yaml")] = first_line.lstrip("# ").strip()
+        return found
+
+    def load(self, model: type[_Model], name_or_path: str, overrides: Sequence[str] = ()) -> _Model:
+        """Read one by the name of a shipped one or by path, then apply `key.path=value` overrides.
+
+        Raises:
+            ConfigError: there is none, it is not YAML, or a setting does not validate; names the
+                setting, what it got and what was expected.
+        """
+        return self.validated(model, self.values(name_or_path, overrides), name_or_path)
+
+    def values(self, name_or_path: str, overrides: Sequence[str]) -> dict[str, Any]:
+        """Read the values alone, overridden, and validate nothing."""
+        values = self._parse(self._text(name_or_path), name_or_path)
+        for override in overrides:
+            _apply_override(values, override)
+        return values
+
+    def validated(
+        self, model: type[_Model], values: Mapping[str, Any], name: str, prefix: str = ""
+    ) -> _Model:
+        """Return validated settings; raises ConfigError as `load`."""
+        try:
+            return model.model_validate(values)
+        except ValidationError as error:
+            words = self._explain(error, prefix)
+            raise ConfigError(f"{self.what} {name} does not validate:\n{words}") from None
+
+    def _root(self) -> Traversable:
+        root: Traversable = resources.files("configs")
+        return root / self.folder if self.folder else root
+
+    def _text(self, name_or_path: str) -> str:
+        names = ", ".join(self.shipped())
+        if name_or_path.endswith((".yaml", ".yml")):
+            path = Path(name_or_path)
+            if not path.is_file():
+                raise ConfigError(f"no {self.what} file {name_or_path}; shipped ones: {names}")
+            return self._bounded_text(path)
+        entry = self._root() / f"{name_or_path}.yaml"
+        if not entry.is_file():
+            raise ConfigError(
+                f"no {self.what} named {name_or_path!r}; give a path that ends in .yaml, or one "
+                f"of: {names}"
+            )
+        return entry.read_text(encoding="utf-8")
+
+    def _bounded_text(self, path: Path) -> str:
+        with path.open("rb") as file:
+            content = file.read(_MAX_CONFIG_BYTES + 1)
+        if len(content) > _MAX_CONFIG_BYTES:
+            raise ConfigError(
+                f"{self.what} {path} has more than {_MAX_CONFIG_BYTES:,} bytes: it is no "
+                f"{self.what}"
+            )
+        try:
+            return content.decode()
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{self.what} {path} is not UTF-8 text: {error}") from None
+
+    def _parse(self, text: str, name: str) -> dict[str, Any]:
+        values = _load_yaml(text, f"{self.what} {name}")
+        if not isinstance(values, dict):
+            raise ConfigError(
+                f"{self.what} {name} must be a mapping of settings, got {type(values).__name__}"
+            )
+        return values
+
+    def _explain(self, error: ValidationError, prefix: str) -> str:
+        lines = []
+        for detail in error.errors():
+            parts = [str(p) for p in detail["loc"] if p not in self.tags]
+            where = prefix + ".".join(parts) or self.what
+            if detail["type"] == "extra_forbidden":
+                lines.append(f"  {where}: there is no such setting ({self.page} lists them)")
+            else:
+                lines.append(f"  {where}: {detail['msg']} (got {detail['input']!r:.80})")
+        return "\n".join(lines)
+
+
+# A union of refiners puts the method's name into the path; the user never typed it.
+RECIPES = ConfigKind("recipe", "", "docs/recipes.md", frozenset(refiners.own))
+
+
 def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe by the name of a shipped one or by path, then apply `key.path=value` overrides.
 
@@ -334,9 +443,9 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
         ConfigError: no such recipe, not YAML, or a setting that does not validate; names the
             setting, what it got and what was expected.
     """
-    values = _read_values(name_or_path, overrides)
+    values = RECIPES.values(name_or_path, overrides)
     values.pop(DEPLOY, None)
-    return _validated(Recipe, values, name_or_path)
+    return RECIPES.validated(Recipe, values, name_or_path)
 
 
 def load_deployment(name_or_path: str, overrides: Sequence[str] = ()) -> Deployment:
@@ -349,35 +458,13 @@ def load_deployment(name_or_path: str, overrides: Sequence[str] = ()) -> Deploym
     Raises:
         ConfigError: as `load_recipe`.
     """
-    values = _read_values(name_or_path, overrides).get(DEPLOY) or {}
-    return _validated(Deployment, values, name_or_path, f"{DEPLOY}.")
-
-
-def _read_values(name_or_path: str, overrides: Sequence[str]) -> dict[str, Any]:
-    values = _parse_yaml(_recipe_text(name_or_path), name_or_path)
-    for override in overrides:
-        _apply_override(values, override)
-    return values
-
-
-def _validated(
-    model: type[_Model], values: Mapping[str, Any], name: str, prefix: str = ""
-) -> _Model:
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        words = _explain(error, prefix)
-        raise ConfigError(f"recipe {name} does not validate:\n{words}") from None
+    values = RECIPES.values(name_or_path, overrides).get(DEPLOY) or {}
+    return RECIPES.validated(Deployment, values, name_or_path, f"{DEPLOY}.")
 
 
 def shipped_recipes() -> dict[str, str]:
     """Return the recipes that come with the package: name -> first comment line."""
-    found = {}
-    for entry in sorted(resources.files("configs").iterdir(), key=lambda e: e.name):
-        if entry.name.endswith(".yaml"):
-            first_line = entry.read_text(encoding="utf-8").split("\n", 1)[0]
-            found[entry.name.removesuffix(".yaml")] = first_line.lstrip("# ").strip()
-    return found
+    return RECIPES.shipped()
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -390,38 +477,6 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
         elif before != after:
             found.append(f"{path}: {before} -> {after}")
     return found
-
-
-def _recipe_text(name_or_path: str) -> str:
-    if name_or_path.endswith((".yaml", ".yml")):
-        path = Path(name_or_path)
-        if not path.is_file():
-            raise ConfigError(f"no recipe file {name_or_path}; shipped ones: {_shipped_names()}")
-        return _bounded_text(path)
-    entry = resources.files("configs") / f"{name_or_path}.yaml"
-    if not entry.is_file():
-        raise ConfigError(
-            f"no recipe named {name_or_path!r}; give a path that ends in .yaml, or one of: "
-            f"{_shipped_names()}"
-        )
-    return entry.read_text(encoding="utf-8")
-
-
-def _shipped_names() -> str:
-    return ", ".join(shipped_recipes())
-
-
-def _bounded_text(path: Path) -> str:
-    with path.open("rb") as file:
-        content = file.read(_MAX_RECIPE_BYTES + 1)
-    if len(content) > _MAX_RECIPE_BYTES:
-        raise ConfigError(
-            f"recipe {path} has more than {_MAX_RECIPE_BYTES:,} bytes: it is no recipe"
-        )
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"recipe {path} is not UTF-8 text: {error}") from None
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -445,15 +500,6 @@ def _load_yaml(text: str, what: str) -> Any:
         raise ConfigError(f"{what} is not YAML that can be read: {error}") from None
 
 
-def _parse_yaml(text: str, name: str) -> dict[str, Any]:
-    values = _load_yaml(text, f"recipe {name}")
-    if not isinstance(values, dict):
-        raise ConfigError(
-            f"recipe {name} must be a mapping of settings, got {type(values).__name__}"
-        )
-    return values
-
-
 def _apply_override(values: dict[str, Any], override: str) -> None:
     path, equals, text = override.partition("=")
     if not equals or not path:
@@ -464,16 +510,3 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
         if not isinstance(values, dict):
             raise ConfigError(f"--set {override}: {parent} is a value, not a group of settings")
     values[leaf] = _load_yaml(text, f"--set {override}")
-
-
-def _explain(error: ValidationError, prefix: str) -> str:
-    lines = []
-    for detail in error.errors():
-        # A union of refiners puts the method's name into the path; the user never typed it.
-        parts = [str(p) for p in detail["loc"] if p not in refiners.own]
-        where = prefix + ".".join(parts) or "recipe"
-        if detail["type"] == "extra_forbidden":
-            lines.append(f"  {where}: there is no such setting (docs/recipes.md lists them)")
-        else:
-            lines.append(f"  {where}: {detail['msg']} (got {detail['input']!r:.80})")
-    return "\n".join(lines)

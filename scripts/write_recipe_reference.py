@@ -9,6 +9,7 @@ import inspect
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from enum import StrEnum
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
@@ -68,12 +69,12 @@ def recipe_reference() -> str:
     """Return docs/recipes.md as Markdown."""
     weights = _section("weights", Weights, "`weights`, of every model")
     deploy = _section("deploy", Deployment, "`deploy`, beside the recipe in its file")
-    return "\n".join([HEAD, _shipped(), *_sections("", Recipe), weights, deploy, _presets()])
+    return "\n".join([HEAD, _shipped(), *sections("", Recipe), weights, deploy, _presets()])
 
 
 def _shipped() -> str:
     rows = [(f"[`{name}`](../configs/{name}.yaml)", use) for name, use in shipped_recipes().items()]
-    return f"## Recipes that come with redepth\n\n{_table(('recipe', 'when'), rows)}"
+    return f"## Recipes that come with redepth\n\n{table(('recipe', 'when'), rows)}"
 
 
 def _presets() -> str:
@@ -86,7 +87,7 @@ def _presets() -> str:
     ]
     cells = [(role, f"`{name}`", *_origin(weights)) for role, name, weights in rows]
     head = ("role", "preset", "repository on the hub", "revision", "licence")
-    return f"## Presets\n\n{_table(head, cells)}"
+    return f"## Presets\n\n{table(head, cells)}"
 
 
 def _origin(weights: PublishedWeights | None) -> tuple[str, str, str]:
@@ -98,30 +99,41 @@ def _origin(weights: PublishedWeights | None) -> tuple[str, str, str]:
     return f"`{weights.repo}`", f"`{weights.revision[:12]}`", licence
 
 
-def _sections(path: str, model: type[BaseModel]) -> Iterator[str]:
-    """Yield a group's section, then those of the groups in it, depth first."""
-    yield _section(path, model, _title(path, model))
+def sections(path: str, model: type[BaseModel], whole: str | None = None) -> Iterator[str]:
+    """Yield a group's section, then those of the groups in it, depth first.
+
+    Args:
+        whole: names what the settings are of, where a page has several; None: the recipe.
+    """
+    yield _section(path, model, _title(path, model, whole))
     for name, field in model.model_fields.items():
         for group in _groups(field):
             if group is not Weights:
-                yield from _sections(f"{path}.{name}".lstrip("."), group)
+                yield from sections(f"{path}.{name}".lstrip("."), group, whole)
 
 
-def _title(path: str, model: type[BaseModel]) -> str:
-    if issubclass(model, RefinerSettings):
-        return f"`{path}` with `method: {model.model_fields['method'].default}`"
-    return f"`{path}`" if path else "The recipe"
+def _title(path: str, model: type[BaseModel], whole: str | None) -> str:
+    if not path:
+        return whole or "The recipe"
+    tags = {name: field.default for name, field in model.model_fields.items() if _is_tag(field)}
+    chosen = "".join(f" with `{name}: {value}`" for name, value in tags.items())
+    return f"`{path}`{chosen}" + (f", {whole}" if whole else "")
+
+
+def _is_tag(field: FieldInfo) -> bool:
+    """Say whether a setting has one value, which chooses this group among several."""
+    return get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1
 
 
 def _section(path: str, model: type[BaseModel], title: str) -> str:
     rows = [
         _row(name, field)
         for name, field in model.model_fields.items()
-        if name != "method" and _groups(field) in ([], [Weights])
+        if not _is_tag(field) and _groups(field) in ([], [Weights])
     ]
     head = ("setting", "default", "allowed", "unit", "meaning")
-    table = f"\n\n{_table(head, rows)}" if rows else "\n"
-    return f"## {title}\n\n{inspect.getdoc(model)}{table}"
+    cells = f"\n\n{table(head, rows)}" if rows else "\n"
+    return f"## {title}\n\n{inspect.getdoc(model)}{cells}"
 
 
 def _row(name: str, field: FieldInfo) -> tuple[str, ...]:
@@ -148,8 +160,9 @@ def _allowed(name: str, field: FieldInfo) -> str:
     limits = _limits(field.metadata)
     if name in ("preset", "captioner"):
         return "a [preset](#presets)" + (" or null" if field.default is None else "")
-    if get_origin(annotation) is Literal:
-        return ", ".join(f"`{value}`" for value in get_args(annotation))
+    choices = _choices(annotation)
+    if choices:
+        return ", ".join(f"`{value}`" for value in choices)
     if get_origin(annotation) is tuple and Ellipsis in get_args(annotation):
         (one, _) = get_args(annotation)
         return f"a list of {_allowed_one(one)}"
@@ -162,9 +175,16 @@ def _allowed(name: str, field: FieldInfo) -> str:
 
 
 def _allowed_one(annotation: Any) -> str:
+    return ", ".join(f"`{value}`" for value in _choices(annotation)) or TYPES[annotation]
+
+
+def _choices(annotation: Any) -> tuple[str, ...]:
+    """Return the values of a setting that has a few."""
     if get_origin(annotation) is Literal:
-        return ", ".join(f"`{value}`" for value in get_args(annotation))
-    return TYPES[annotation]
+        return get_args(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        return tuple(annotation)
+    return ()
 
 
 def _limits(metadata: Sequence[Any]) -> str:
@@ -185,7 +205,7 @@ def _unit(name: str) -> str:
     return next((unit for suffix, unit in SUFFIXES.items() if name.endswith(suffix)), "")
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 

@@ -15,7 +15,7 @@ from redepth.geometry.alignment import fit_affine
 from redepth.refiners.latents.normalisation import minmax
 from redepth.refiners.sharpdepth.gating import GateNormaliser, Gating, blend, latent_gate
 from redepth.refiners.sharpdepth.pipeline import last_noised
-from redepth.training.sharpdepth import distillation_loss, reconstruction_loss
+from redepth.training.sharpdepth.loss import distillation_loss, reconstruction_loss
 
 RELEASED = Gating(normaliser=GateNormaliser.MAX)
 assert_close = partial(torch.testing.assert_close, rtol=1e-5, atol=1e-6)

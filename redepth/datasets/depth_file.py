@@ -39,11 +39,23 @@ class DepthFile:
         return truth
 
 
-def by_pattern(read: Read, *patterns: str) -> Callable[[Path], list[DepthFile]]:
-    """Return what lists the files that the first matching glob finds, named by their own paths."""
+def by_pattern(
+    read: Read, *patterns: str, photograph_of: Callable[[str], str] | None = None
+) -> Callable[[Path], list[DepthFile]]:
+    """Return what lists the files that the first matching glob finds.
+
+    Args:
+        photograph_of: path of a depth file -> path of its photograph, both below the folder, where
+            the data set's layout says it; else a file's own path is its name.
+    """
+
+    def depth_file(root: Path, path: Path) -> DepthFile:
+        if photograph_of is None:
+            return DepthFile(name_below(root, path), path, read)
+        photograph = photograph_of(path.relative_to(root).as_posix())
+        return DepthFile(name_below(root, root / photograph), path, read, photograph)
 
     def list_files(root: Path) -> list[DepthFile]:
-        found = first_matching(root, patterns)
-        return [DepthFile(name_below(root, path), path, read) for path in found]
+        return [depth_file(root, path) for path in first_matching(root, patterns)]
 
     return list_files

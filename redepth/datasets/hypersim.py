@@ -13,8 +13,8 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
-from redepth.datasets.depth_file import DepthFile
-from redepth.datasets.files import first_matching, name_below, require_same_size
+from redepth.datasets.depth_file import DepthFile, by_pattern
+from redepth.datasets.files import require_same_size
 from redepth.datasets.ground_truth import GroundTruth, Size, make_ground_truth
 from redepth.datasets.part import DepthDataset
 from redepth.errors import ConfigError
@@ -33,12 +33,7 @@ def list_hypersim(root: Path) -> list[DepthFile]:
         raise ConfigError(
             "Hypersim's depth is HDF5, which needs h5py: pip install 'redepth[train]'"
         )
-    found = []
-    for path in first_matching(root, (DEPTH,)):
-        photograph = _photograph_of(root, path)
-        name = name_below(root, root / photograph)
-        found.append(DepthFile(name, path, read_hypersim, photograph))
-    return found
+    return by_pattern(read_hypersim, DEPTH, photograph_of=photograph_of)(root)
 
 
 def read_hypersim(path: Path, image_hw: Size) -> GroundTruth:
@@ -55,8 +50,9 @@ def camera_of(size_hw: Size) -> Pinhole:
     return Pinhole.centred(focal_px, focal_px, size_hw)
 
 
-def _photograph_of(root: Path, depth: Path) -> str:
-    moved = depth.relative_to(root).as_posix().replace("_geometry_hdf5/", "_final_preview/")
+def photograph_of(depth: str) -> str:
+    """Return where the photograph of a depth file lies."""
+    moved = depth.replace("_geometry_hdf5/", "_final_preview/")
     return moved.removesuffix(".depth_meters.hdf5") + ".tonemap.jpg"
 
 

@@ -64,16 +64,16 @@ class DepthDataset:
         """List the photographs of a folder that have ground truth; reads none of them.
 
         Raises:
-            ConfigError: see `find`; or no photograph has depth, or one has none that must have.
+            ConfigError: see `find`; no photograph has depth; or files of the samples are missing.
         """
         files = self.find(root)
         pairs = {file.photograph: file for file in files if file.photograph is not None}
         paths = {file.path for file in files}
         seen = [path for path in first_matching(root, self.photographs) if path not in paths]
         names = [path.relative_to(root).as_posix() for path in seen]
-        alone = [name for name in names if name not in pairs]
+        unmatched = {name: name for name in names if name not in pairs}
         unpaired = [file for file in files if file.photograph is None]
-        pairs |= pair({name: name for name in alone}, unpaired).pairs if unpaired else {}
+        pairs |= pair(unmatched, unpaired).pairs if unpaired else {}
         self._require_whole(root, names, pairs)
         return SampleFolder(root, pairs)
 
@@ -94,9 +94,10 @@ class DepthDataset:
                 f"{root} lacks the depth of {len(missing)} of {len(names)} pictures: "
                 f"{_shown(missing)}"
             )
-        gone = sorted(name for name in pairs if not (root / name).is_file())
+        needed = [*(root / name for name in pairs), *(file.path for file in pairs.values())]
+        gone = sorted(str(path) for path in needed if not path.is_file())
         if gone:
-            raise ConfigError(f"{root} lacks {len(gone)} pictures that have depth: {_shown(gone)}")
+            raise ConfigError(f"{root} lacks {len(gone)} files of its samples: {_shown(gone)}")
 
 
 class SampleFolder:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from redepth.datasets.depth_file import DepthFile
-from redepth.datasets.files import first_matching, name_below, require_same_size
+from redepth.datasets.depth_file import by_pattern
+from redepth.datasets.files import require_same_size
 from redepth.datasets.ground_truth import DepthLimits, GroundTruth, Size, make_ground_truth
 from redepth.datasets.part import DepthDataset
 from redepth.errors import ConfigError
@@ -28,16 +28,6 @@ DEPTH = "Scene*/*/frames/depth/Camera_*/depth_*.png"
 PHOTOGRAPHS = "Scene*/*/frames/rgb/Camera_*/rgb_*.jpg"
 
 
-def list_virtual_kitti(root: Path) -> list[DepthFile]:
-    """List the depth files."""
-    found = []
-    for path in first_matching(root, (DEPTH,)):
-        photograph = _photograph_of(root, path)
-        name = name_below(root, root / photograph)
-        found.append(DepthFile(name, path, read_virtual_kitti, photograph))
-    return found
-
-
 def read_virtual_kitti(path: Path, image_hw: Size) -> GroundTruth:
     """Read one frame, metres; the sky has no depth."""
     depth_cm_hw = np.asarray(read_pixels(path))
@@ -48,8 +38,9 @@ def read_virtual_kitti(path: Path, image_hw: Size) -> GroundTruth:
     return make_ground_truth(depth_hw, depth_cm_hw != SKY, limits=LIMITS, has_edges=True)
 
 
-def _photograph_of(root: Path, depth: Path) -> str:
-    folder, _, name = depth.relative_to(root).as_posix().rpartition("/")
+def photograph_of(depth: str) -> str:
+    """Return where the photograph of a depth file lies."""
+    folder, _, name = depth.rpartition("/")
     number = name.removeprefix("depth_").removesuffix(".png")
     return f"{folder.replace('/frames/depth/', '/frames/rgb/')}/rgb_{number}.jpg"
 
@@ -57,7 +48,7 @@ def _photograph_of(root: Path, depth: Path) -> str:
 VIRTUAL_KITTI_2 = DepthDataset(
     "virtual-kitti-2",
     files=f"`{DEPTH}`, 16-bit, cm",
-    list_files=list_virtual_kitti,
+    list_files=by_pattern(read_virtual_kitti, DEPTH, photograph_of=photograph_of),
     read=read_virtual_kitti,
     photographs=(PHOTOGRAPHS,),
     scored="below 80 m",

@@ -17,6 +17,8 @@ from redepth.datasets.pairing import pair
 from redepth.datasets.sample import Samples
 from redepth.errors import ConfigError
 from redepth.geometry.camera import Pinhole
+from redepth.scenes.collection import write_collection
+from redepth.scenes.scene import Split
 
 HYPERSIM = "ai_001_001/images"
 PREVIEW = f"{HYPERSIM}/scene_cam_00_final_preview/frame.0007.tonemap.jpg"
@@ -211,8 +213,15 @@ def test_depth_without_a_photograph_cannot_be_trained_on(tmp_path: Path) -> None
 def test_a_missing_picture_is_named(tmp_path: Path) -> None:
     folder = write_kitti(tmp_path, np.full((4, 6), 100, np.uint16))
     (folder / RGB).unlink()
-    with pytest.raises(ConfigError, match=r"lacks 1 pictures that have depth: .*rgb_00003"):
+    with pytest.raises(ConfigError, match=r"lacks 1 files of its samples: .*rgb_00003"):
         opened(folder, "virtual-kitti-2")
+
+
+def test_missing_depth_of_a_scene_is_named_before_anything_is_read(tmp_path: Path) -> None:
+    rows = write_collection(tmp_path, ("coins",), 2, 16, Split.TRAIN)
+    (tmp_path / rows[1].truth).unlink()
+    with pytest.raises(ConfigError, match=rf"lacks 1 files of its samples: .*{rows[1].truth}"):
+        opened(tmp_path, "scenes")
 
 
 def test_what_is_trained_on_can_judge_labels(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from redepth.config import Storage, load_recipe
 from redepth.images.collection import list_images
+from redepth.quantities import VALID, Validity
 from redepth.store.dataset import begin
 from redepth.store.manifest import ShardPlan
 from redepth.store.shards import write_shard
@@ -87,9 +88,10 @@ def maps_of(ref: ImageRef, outcome: Outcome) -> LabelArrays:
     with Image.open(ref.uri) as image:
         grey = image.convert("L").resize(LABEL_HW[::-1], Image.Resampling.BOX)
     coarse_hw = np.asarray(grey, dtype=np.float32) / np.float32(255)
+    valid = {VALID: np.full(LABEL_HW, Validity.VALID, dtype=np.uint8)}
     if outcome is Outcome.FELL_BACK:
         absent = np.full_like(coarse_hw, np.nan)
-        return LabelArrays.of_depth(coarse_hw, coarse_hw, absent, absent)
+        return LabelArrays.of_depth(coarse_hw, coarse_hw, absent, absent, valid)
     spread_hw = (np.float32(1) - coarse_hw) / np.float32(20)
     confidence_hw = np.exp(-spread_hw * np.float32(4))
-    return LabelArrays.of_depth(coarse_hw, coarse_hw**2, spread_hw, confidence_hw)
+    return LabelArrays.of_depth(coarse_hw, coarse_hw**2, spread_hw, confidence_hw, valid)

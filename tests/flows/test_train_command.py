@@ -18,11 +18,11 @@ from redepth.scenes.scene import Split
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 REDEPTH = Path(sys.executable).with_name("redepth")
-FEW_STEPS = "--steps-scale=0.002"
+FEW_STEPS = ("--set", "steps_scale=0.002", "--set", "models=[depth, prior, dpt]")
 
 
 def train(out: Path, *more: str) -> str:
-    command = [str(REDEPTH), "train", "mini", "--out", str(out), FEW_STEPS, *more]
+    command = [str(REDEPTH), "train", "mini", "--out", str(out), *FEW_STEPS, *more]
     done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -61,7 +61,7 @@ def test_what_was_trained_is_a_recipes_weights(trained: Path) -> None:
 
 
 def test_each_model_has_its_card_and_the_losses_a_picture(trained: Path) -> None:
-    for model in ("depth", "prior"):
+    for model in ("depth", "prior", "dpt"):
         assert "Made by `redepth train mini`" in (trained / model / "README.md").read_text()
     assert (trained / "losses.png").read_bytes().startswith(b"\x89PNG")
 
@@ -69,6 +69,6 @@ def test_each_model_has_its_card_and_the_losses_a_picture(trained: Path) -> None
 def test_resuming_a_training_that_was_done_changes_no_weight(trained: Path) -> None:
     before = weights(trained)
     models = [name for name in before if not name.startswith("checkpoints/")]
-    assert len(models) == 4  # depth, vae, unet, text encoder
+    assert len(models) == 5  # depth, vae, unet, text encoder, dpt
     train(trained, "--resume")
     assert weights(trained) == before

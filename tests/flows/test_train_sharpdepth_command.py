@@ -12,7 +12,8 @@ from redepth.store.reader import open_labels
 from redepth.types import DepthKind, Outcome
 
 REDEPTH = Path(sys.executable).with_name("redepth")
-FEW = ("--save-every=1", "--validate-every=1", "--device=cpu", "--batch=2")
+FEW = ("--set", "optimiser.batch_size=2", "--set", "run.save_every=1", "--set",
+       "run.validate_every=1", "--set", "device=cpu")  # fmt: skip
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -33,13 +34,16 @@ def redepth(*arguments: object, code: int = 0) -> str:
 def test_the_pipeline_feeds_its_own_training(tmp_path: Path) -> None:
     """Scenes give a teacher; pictures that were labelled in metres give a student; it labels."""
     made, scenes, metric, out = (tmp_path / n for n in ("made", "scenes", "metric", "out"))
-    said = redepth("train", "sharpdepth", "--out", made, "--scale=0.0001", *FEW)
+    said = redepth("train", "sharpdepth", "--out", made, "--set", "data.scale=0.0001", *FEW)
     written = said.replace("\n", "")
     assert all(f"{name} in {made}" in written for name in ("mini-metric", "sharpdepth-mini"))
     redepth("scenes", "--out", scenes, "--count=3", "--size=64", "--family=fences")
     redepth("label", scenes / "list.csv", "--out", metric, "--recipe=mini-metric", "--actors=1")
-    train = ("train", "sharpdepth", "--out", out, "--labels", metric, "--init", made / "teacher",
-             "--init-variant=fp16", "--height=48", "--width=64", "--steps=2", *FEW)  # fmt: skip
+    settings = (f"data.labels={metric}", "data.height_px=48", "data.width_px=64",
+                f"init.folder={made / 'teacher'}", "init.variant=fp16",
+                "optimiser.num_steps=2")  # fmt: skip
+    chosen = (word for one in settings for word in ("--set", one))
+    train = ("train", "sharpdepth", "--config=sharpdepth", "--out", out, *chosen, *FEW)
     redepth(*train)
     assert (out / "losses.png").read_bytes().startswith(b"\x89PNG")
     assert len((out / "validation" / "validation.jsonl").read_text().splitlines()) == 2
@@ -56,8 +60,9 @@ def test_the_pipeline_feeds_its_own_training(tmp_path: Path) -> None:
 
 
 def test_what_is_missing_is_said_before_anything_is_trained(tmp_path: Path) -> None:
-    train = ("train", "sharpdepth", "--out", tmp_path / "out")
-    assert "needs --init" in redepth(*train, "--labels", tmp_path, code=2)
-    said = redepth(*train, "--labels", tmp_path, "--init", tmp_path, code=2)
+    train = ("train", "sharpdepth", "--config=sharpdepth", "--out", tmp_path / "out",
+             "--set", f"data.labels={tmp_path}")  # fmt: skip
+    assert "init.folder is not set" in redepth(*train, code=2)
+    said = redepth(*train, "--set", f"init.folder={tmp_path}", code=2)
     assert str(tmp_path) in said.replace("\n", "")
     assert not (tmp_path / "out" / "model").exists()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +10,11 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from redepth.datasets import dataset_named
 from redepth.datasets.sample import Samples
 from redepth.scenes.collection import write_collection
 from redepth.scenes.scene import Split
+from redepth.training.examples.samples import CoarseMaps
 from redepth.types import CoarseDepth, DepthKind
 
 MINI = Path(__file__).resolve().parents[2] / "redepth" / "models" / "mini"
@@ -49,7 +51,7 @@ def write_scenes(folder: Path, count: int = 3) -> Path:
     return folder
 
 
-def blurred_truth(data: Samples) -> Callable[[str], CoarseDepth]:
+def blurred_truth(data: Samples) -> CoarseMaps:
     """Return coarse maps that are the truth at a quarter of its size."""
     numbers = {image: number for number, image in enumerate(data.images)}
 
@@ -60,3 +62,19 @@ def blurred_truth(data: Samples) -> Callable[[str], CoarseDepth]:
         return CoarseDepth(np.ascontiguousarray(small), DepthKind.AFFINE_DISPARITY)
 
     return coarse
+
+
+class Outputs:
+    """Outputs of `redepth label` for folders of scenes: the coarse maps are their blurred truth."""
+
+    def coarse_maps(self, url: str, images: Sequence[str]) -> CoarseMaps:
+        return blurred_truth(open_scenes(Path(url)))
+
+    def photographs(self, url: str) -> tuple[Samples, CoarseMaps]:
+        data = open_scenes(Path(url))
+        return data, blurred_truth(data)
+
+
+def open_scenes(folder: Path) -> Samples:
+    """Open a folder that `write_scenes` wrote."""
+    return dataset_named("scenes").open(folder)

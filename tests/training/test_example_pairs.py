@@ -7,13 +7,9 @@ import math
 import pytest
 import torch
 
-from redepth.training.example_pairs import (
-    Pairing,
-    agreeing_patches,
-    align,
-    latent_mask,
-    pair,
-)
+from redepth.training.betterdepth.example_pairs import agreeing_patches, latent_mask, pair
+from redepth.training.betterdepth.settings import Pairing
+from redepth.training.examples.alignment import align
 
 EVERYWHERE = torch.ones(1, 16, 16, dtype=torch.bool)
 

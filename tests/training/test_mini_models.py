@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import CLIPTokenizer
 
 from redepth.coarse.estimator import TokenDepthEstimator, load_token_estimator
@@ -17,6 +20,12 @@ from redepth.refiners.redepth_anything.diffusion import DiffusionPrior, load_pri
 from redepth.scenes.families import FAMILIES, render_scene
 from redepth.scenes.scene import Split
 from redepth.settings import Compute
+from redepth.training import CONFIGS, METHODS
+from redepth.training.engine.run import Run
+from redepth.training.mini_models import dpt
+from redepth.training.mini_models.run import train_mini_models
+from redepth.training.mini_models.settings import MiniTraining
+from tests.training.refiner_samples import Outputs
 
 CPU = torch.device("cpu")
 MODELS = Path(__file__).resolve().parents[2] / "redepth" / "models" / "mini"
@@ -88,3 +97,43 @@ def test_the_prior_predicts_noise_better_than_nothing(prior: DiffusionPrior) -> 
     noisy = abar.sqrt() * latents + (1 - abar).sqrt() * noise
     predicted = prior.predict_noise(noisy, torch.tensor([500]), prior.embed([scene.caption]))
     assert (predicted - noise).square().mean() < 0.5
+
+
+def test_the_command_makes_the_mini_dpt_that_is_shipped(tmp_path: Path) -> None:
+    """Same files, classes, sizes and names of weights; a card that names the command."""
+    few = ("scenes_scale=0.0001", "steps_scale=0.002", "device=cpu")
+    settings = CONFIGS.load(MiniTraining, "mini-dpt", few)
+    (model,) = train_mini_models(Run(settings, tmp_path, Outputs(), CPU))
+    made, shipped = model.folder, MODELS / "dpt"
+    assert {path.name for path in made.iterdir()} == {path.name for path in shipped.iterdir()}
+    for name in ("config.json", "preprocessor_config.json"):
+        values = [json.loads((folder / name).read_text()) for folder in (made, shipped)]
+        for version in values:
+            version.pop("transformers_version", None)
+        assert values[0] == values[1]
+    tensors = [load_file(folder / "model.fp16.safetensors") for folder in (made, shipped)]
+    first, second = ({n: (w.shape, w.dtype) for n, w in one.items()} for one in tensors)
+    assert first == second
+    for folder in (made, shipped):
+        assert (
+            "Made by `redepth train mini --config mini-dpt`" in (folder / "README.md").read_text()
+        )
+
+
+def test_its_config_is_what_the_card_of_the_shipped_one_says() -> None:
+    settings = CONFIGS.load(MiniTraining, "mini-dpt")
+    card = (MODELS / "dpt" / "README.md").read_text(encoding="utf-8")
+    assert settings.models == ("dpt",)
+    assert f"| seed | {settings.seed} |" in card
+    assert f"| dpt | {settings.dpt.num_steps} steps" in card
+    scenes = ", ".join(f"{count} {family}" for family, count in dpt.NUM_SCENES.items())
+    assert f"| {scenes} |" in card
+
+
+@pytest.mark.parametrize("folder", sorted(path.name for path in MODELS.iterdir()))
+def test_every_card_names_a_command_that_there_is(folder: str) -> None:
+    card = (MODELS / folder / "README.md").read_text(encoding="utf-8")
+    made = re.search(r"Made by `redepth train (\w+)(?: --config ([\w-]+))?`", card)
+    assert made is not None
+    method, config = METHODS[made[1]], made[2]
+    assert config is None or CONFIGS.load(method.settings, config)

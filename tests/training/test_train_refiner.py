@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,23 +18,28 @@ from redepth.datasets import dataset_named
 from redepth.errors import ConfigError
 from redepth.refiners.betterdepth.pipeline import load_betterdepth
 from redepth.settings import Compute, Weights
-from redepth.training.checkpoints import read_checkpoint
-from redepth.training.data import DataSource
-from redepth.training.draws import step_draws
-from redepth.training.options import RefinerTraining, read_options
-from redepth.training.refiner_parts import read_parts
-from redepth.training.run_betterdepth import settings_of, train_on_data
-from redepth.training.runs import Run
-from tests.training.refiner_samples import blurred_truth, write_scenes, write_stable_diffusion
+from redepth.training import CONFIGS
+from redepth.training.betterdepth.parts import read_parts
+from redepth.training.betterdepth.run import train_betterdepth
+from redepth.training.betterdepth.settings import BetterDepthTraining
+from redepth.training.engine.checkpoints import read_checkpoint
+from redepth.training.engine.draws import step_draws
+from redepth.training.engine.run import Progress, Run, no_progress
+from redepth.training.examples.samples import DataSource
+from tests.training.refiner_samples import (
+    Outputs,
+    blurred_truth,
+    write_scenes,
+    write_stable_diffusion,
+)
 
 CPU = torch.device("cpu")
 NUM_STEPS = 6
 ROOT = Path(__file__).resolve().parents[2]
 # Trains in a process of its own, slowly enough to be killed between two checkpoints.
 SCRIPT = """
-import sys, time, torch
-from tests.training.test_train_refiner import train
-train({folder!r}, {out!r}, pause_s=0.4)
+from tests.training.test_train_refiner import train_slowly
+train_slowly({folder!r}, {out!r})
 """
 
 
@@ -48,18 +52,37 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def options(folder: Path | str, out: Path | str, **changes: object) -> dict[str, Any]:
-    data = {"folder": f"{folder}/data", "dataset_format": "scenes", "labels": "",
-            "init": f"{folder}/init", "height_px": 32, "width_px": 32, "kept_out": 2}  # fmt: skip
-    few = {"num_steps": NUM_STEPS, "batch_size": 2, "save_every": 2, "validate_every": 4}
-    return {"out": str(out), "data": data, "ema_decay": 0.9, "accumulate": 2, **few, **changes}
+def settings(folder: Path | str, *changes: str) -> BetterDepthTraining:
+    """Return the paper's settings for six steps on the folder's scenes."""
+    data = ("folder", "labels")
+    return CONFIGS.load(
+        BetterDepthTraining,
+        "betterdepth",
+        (
+            *(f"data.{name}={folder}/data" for name in data),
+            *("data.format=scenes", "data.height_px=32", "data.width_px=32", "data.held_out=2"),
+            f"init.folder={folder}/init",
+            *(f"optimiser.num_steps={NUM_STEPS}", "optimiser.batch_size=2"),
+            *("optimiser.ema_decay=0.9", "optimiser.accumulate=2"),
+            *("run.save_every=2", "run.validate_every=4"),
+            *changes,
+        ),
+    )
 
 
-def train(folder: Path | str, out: Path | str, pause_s: float = 0.0, **changes: object) -> Path:
-    told = read_options(RefinerTraining, options(folder, out, **changes))
-    assert told.data is not None
-    run = Run(told, CPU, advance=lambda *_: time.sleep(pause_s))
-    return train_on_data(run, told.data, lambda _, data: blurred_truth(data)).folder
+def train(
+    folder: Path | str,
+    out: Path | str,
+    *changes: str,
+    resume: bool = False,
+    progress: Progress = no_progress,
+) -> Path:
+    run = Run(settings(folder, *changes), Path(out), Outputs(), CPU, resume, progress=progress)
+    return train_betterdepth(run).folder
+
+
+def train_slowly(folder: str, out: str) -> None:
+    train(folder, out, progress=lambda *_: time.sleep(0.4))
 
 
 def weights(model: Path) -> dict[str, torch.Tensor]:
@@ -119,15 +142,13 @@ def test_stopped_anywhere_and_resumed_no_bit_differs(folder: Path, whole: Path) 
         pass
 
     out = folder / "stopped"
-    told = read_options(RefinerTraining, options(folder, out))
-    assert told.data is not None
 
     def stop(what: str, done: int, total: int, loss: float) -> None:
         if done == 5:
             raise Stopped
 
     with pytest.raises(Stopped):
-        train_on_data(Run(told, CPU, advance=stop), told.data, lambda _, d: blurred_truth(d))
+        train(folder, out, progress=stop)
     train(folder, out, resume=True)
     first, second = (
         read_checkpoint(run / "checkpoints" / "betterdepth.safetensors")
@@ -144,7 +165,7 @@ def test_a_batch_is_a_function_of_its_draws(folder: Path) -> None:
     data = dataset_named("scenes").open(folder / "data")
 
     def drawn(num_threads: int) -> list[torch.Tensor]:
-        source = DataSource(data, blurred_truth(data), (24, 28), CPU, num_threads, kept_out=2)
+        source = DataSource(data, blurred_truth(data), (24, 28), CPU, num_threads, held_out=2)
         batch = source(5, step_draws(0, "stage", 3, CPU))
         return [batch.image_b3hw, batch.truth_bhw, batch.network_bhw, batch.valid_bhw]
 
@@ -174,24 +195,49 @@ def test_it_begins_from_four_eight_or_twelve_channels(tmp_path: Path, num_condit
 
 def test_first_weights_that_are_none_are_named(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no folder of a diffusers pipeline \(it has no unet/\)"):
-        train(
-            tmp_path, tmp_path / "out", data=options(folder, "")["data"] | {"init": str(tmp_path)}
-        )
+        train(folder, tmp_path / "out", f"init.folder={tmp_path}")
+
+
+def test_resuming_with_other_settings_is_refused_by_name(folder: Path, tmp_path: Path) -> None:
+    """Before anything is read; how often to save and to validate may change."""
+    train(folder, tmp_path, "optimiser.num_steps=2")
+    with pytest.raises(ConfigError) as refused:
+        train(folder, tmp_path, "optimiser.num_steps=3", "pairing.patch_px=4", resume=True)
+    said = str(refused.value)
+    assert "begun with other settings" in said
+    assert "optimiser.num_steps: 2 -> 3; pairing.patch_px: 8 -> 4" in said
+    assert "optimiser.num_steps: 2 " not in (tmp_path / "settings.yaml").read_text()
+    train(folder, tmp_path, "optimiser.num_steps=2", "run.save_every=7", resume=True)
+
+
+def test_what_it_was_trained_with_is_a_config(folder: Path, whole: Path) -> None:
+    found = CONFIGS.load(BetterDepthTraining, str(whole.parent / "settings.yaml"))
+    assert found == settings(folder)
 
 
 def test_the_papers_settings_are_the_default() -> None:
-    own = settings_of(
-        read_options(RefinerTraining, options("data", "out", num_steps=None, batch_size=None))
+    own = CONFIGS.load(
+        BetterDepthTraining,
+        "betterdepth",
+        ("data.folder=a", "data.format=scenes", "data.labels=b", "init.folder=c"),
     )
-    assert (own.num_steps, own.batch_size, own.learning_rate) == (5000, 32, 3e-5)
+    how = own.optimiser
+    assert (how.num_steps, how.batch_size, how.learning_rate) == (5000, 32, 3e-5)
+    assert (how.weight_decay, how.schedule, how.ema_decay) == (0.0, "exponential", None)
     assert own.pairing.patch_threshold == 0.1
     assert not own.pairing.coarse_frame
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
-    [({"batch_size": 0}, "batch_size"), ({"ablation": "full-ish"}, "ablation")],
+    ("change", "said"),
+    [
+        ("optimiser.batch_size=0", r"optimiser\.batch_size: Input should be greater"),
+        ("optimizer.batch_size=4", r"optimizer: there is no such setting \(docs/training\.md"),
+        ("data.layout=kitti", r"data\.layout: there is no such setting"),
+        ("init=null", r"init\.folder is not set"),
+        ("method=sharpdepth", "method: Input should be 'betterdepth'"),
+    ],
 )
-def test_wrong_options_are_named(changes: dict[str, object], said: str) -> None:
+def test_wrong_settings_are_named(change: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        read_options(RefinerTraining, options("data", "out", **changes))
+        settings("folder", change)

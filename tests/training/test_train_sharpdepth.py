@@ -17,28 +17,28 @@ from safetensors.torch import load_file
 from redepth.errors import ConfigError
 from redepth.refiners.sharpdepth.pipeline import load_sharpdepth
 from redepth.settings import Compute, Weights
-from redepth.training.checkpoints import read_checkpoint
-from redepth.training.options import SharpDepthOptions, read_options
-from redepth.training.run_sharpdepth import settings_of, train_on_pictures, train_on_scenes
-from redepth.training.runs import Run
-from redepth.training.sharpdepth_parts import new_teacher, read_teacher
-from tests.training.refiner_samples import blurred_truth, write_scenes
+from redepth.training import CONFIGS
+from redepth.training.engine.checkpoints import read_checkpoint
+from redepth.training.engine.run import Progress, Run, no_progress
+from redepth.training.sharpdepth.parts import new_teacher, read_teacher
+from redepth.training.sharpdepth.run import train_sharpdepth
+from redepth.training.sharpdepth.settings import SharpDepthTraining
+from tests.training.refiner_samples import Outputs, write_scenes
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).resolve().parents[2]
 MINI = ROOT / "redepth" / "models" / "mini"
 NUM_STEPS = 5
 SCRIPT = """
-import time, torch
-from tests.training.test_train_sharpdepth import train
-train({folder!r}, {out!r}, pause_s=0.5)
+from tests.training.test_train_sharpdepth import train_slowly
+train_slowly({folder!r}, {out!r})
 """
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with pictures in data/ and an untrained teacher in init/."""
-    from redepth.training.sharpdepth_parts import save_one_step
+    from redepth.training.sharpdepth.parts import save_one_step
 
     folder = tmp_path_factory.mktemp("sharpener")
     write_scenes(folder / "data")
@@ -46,29 +46,37 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def options(folder: Path | str, out: Path | str, **changes: object) -> dict[str, object]:
-    data = {"labels": f"{folder}/data", "init": f"{folder}/init", "init_variant": "fp16",
-            "height_px": 32, "width_px": 32, "kept_out": 2}  # fmt: skip
-    few = {"num_steps": NUM_STEPS, "batch_size": 2, "save_every": 2, "validate_every": 4}
-    return {
-        "out": str(out),
-        "data": data,
-        "ema_decay": 0.9,
-        "learning_rate": 1e-3,
-        **few,
-        **changes,
-    }
+def settings(folder: Path | str, *changes: str) -> SharpDepthTraining:
+    """Return the paper's settings for five steps on the folder's scenes."""
+    return CONFIGS.load(
+        SharpDepthTraining,
+        "sharpdepth",
+        (
+            f"data.labels={folder}/data",
+            *("data.height_px=32", "data.width_px=32", "data.held_out=2"),
+            *(f"init.folder={folder}/init", "init.variant=fp16"),
+            *(f"optimiser.num_steps={NUM_STEPS}", "optimiser.batch_size=2"),
+            *("optimiser.ema_decay=0.9", "optimiser.learning_rate=1.0e-3"),
+            *("run.save_every=2", "run.validate_every=4"),
+            *changes,
+        ),
+    )
 
 
-def train(folder: Path | str, out: Path | str, pause_s: float = 0.0, **changes: object) -> Path:
-    from redepth.datasets import dataset_named
-
-    told = read_options(SharpDepthOptions, options(folder, out, **changes))
-    assert told.data is not None
-    data = dataset_named("scenes").open(Path(told.data.labels))
-    run = Run(told, CPU, advance=lambda *_: time.sleep(pause_s))
-    (model,) = train_on_pictures(run, told.data, lambda _: (data, blurred_truth(data)))
+def train(
+    folder: Path | str,
+    out: Path | str,
+    *changes: str,
+    resume: bool = False,
+    progress: Progress = no_progress,
+) -> Path:
+    run = Run(settings(folder, *changes), Path(out), Outputs(), CPU, resume, progress=progress)
+    (model,) = train_sharpdepth(run)
     return model.folder
+
+
+def train_slowly(folder: str, out: str) -> None:
+    train(folder, out, progress=lambda *_: time.sleep(0.5))
 
 
 @pytest.fixture(scope="module")
@@ -132,15 +140,8 @@ def test_stopped_anywhere_and_resumed_no_bit_differs(folder: Path, whole: Path) 
         if done == 3:
             raise Stopped
 
-    from redepth.datasets import dataset_named
-
-    told = read_options(SharpDepthOptions, options(folder, out))
-    assert told.data is not None
-    data = dataset_named("scenes").open(folder / "data")
     with pytest.raises(Stopped):
-        train_on_pictures(
-            Run(told, CPU, advance=stop), told.data, lambda _: (data, blurred_truth(data))
-        )
+        train(folder, out, progress=stop)
     train(folder, out, resume=True)
     first, second = (
         read_checkpoint(run / "checkpoints" / "student.safetensors") for run in (out, whole.parent)
@@ -153,8 +154,9 @@ def test_stopped_anywhere_and_resumed_no_bit_differs(folder: Path, whole: Path) 
 
 
 def test_on_scenes_it_writes_a_metric_net_a_teacher_and_a_student(tmp_path: Path) -> None:
-    told = read_options(SharpDepthOptions, {"out": str(tmp_path), "scale": 0.0001, "batch_size": 2})
-    models = train_on_scenes(Run(told, CPU))
+    few = ("data.scale=0.0001", "optimiser.batch_size=2")
+    settings = CONFIGS.load(SharpDepthTraining, "sharpdepth-mini", few)
+    models = train_sharpdepth(Run(settings, tmp_path, Outputs(), CPU))
     assert [model.folder.name for model in models] == ["metric", "teacher", "model"]
     for model in models:
         assert "redepth train sharpdepth" in (model.folder / "README.md").read_text()
@@ -180,7 +182,13 @@ def test_a_teacher_of_another_kind_is_refused() -> None:
 
 
 def test_the_papers_settings_are_the_default() -> None:
-    told = options("data", "out", num_steps=None, batch_size=None, learning_rate=None)
-    own = settings_of(read_options(SharpDepthOptions, told | {"ema_decay": None}))
-    assert (own.num_steps, own.batch_size, own.learning_rate) == (13000, 16, 1e-6)
-    assert (own.ema_decay, own.reconstruction_weight, own.pure_noise_share) == (0.9999, 0.3, 0.2)
+    own = CONFIGS.load(SharpDepthTraining, "sharpdepth", ("data.labels=a", "init.folder=b"))
+    how = own.optimiser
+    assert (how.num_steps, how.batch_size, how.learning_rate) == (13000, 16, 1e-6)
+    assert (how.ema_decay, how.weight_decay) == (0.9999, 0.0)
+    assert (own.reconstruction_weight, own.pure_noise_share) == (0.3, 0.2)
+
+
+def test_a_training_on_photographs_names_its_teacher() -> None:
+    with pytest.raises(ConfigError, match=r"init\.folder is not set: .* needs a teacher"):
+        settings("folder", "init=null")

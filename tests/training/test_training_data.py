@@ -11,12 +11,12 @@ import torch
 from redepth.coarse import coarse_models
 from redepth.coarse.part import Rendering
 from redepth.geometry.relighting import relight, to_linear, to_srgb
+from redepth.refiners.redepth_anything.mini_prior import learn_merges
 from redepth.scenes.families import FAMILIES, render_scene
 from redepth.scenes.reliefs import NEAR_FRONTAL
 from redepth.scenes.scene import SceneKind, Split
-from redepth.training import mini_depth, mini_prior
-from redepth.training.composites import WRONG_WORD, corrupt, draw_light, show
-from redepth.training.pool import (
+from redepth.training.engine.draws import step_generator
+from redepth.training.examples.scene_pool import (
     RENDER_MARGIN,
     RENDER_SCALE,
     SceneBatch,
@@ -25,9 +25,11 @@ from redepth.training.pool import (
     lit_from,
     render_depth,
     render_pool,
-    step_generator,
     target_disparity,
 )
+from redepth.training.mini_models import depth as mini_depth
+from redepth.training.mini_models import prior as mini_prior
+from redepth.training.mini_models.composites import WRONG_WORD, corrupt, draw_light, show
 
 
 @pytest.fixture(scope="module")
@@ -140,3 +142,23 @@ def test_wrong_shapes_are_wrong(batch: SceneBatch) -> None:
     error = (wrong - depth).square().mean(dim=(1, 2)).sqrt() / deviation
     assert error.median() > 0.3
     assert (error > 0.1).float().mean() > 0.85  # a scene may be its own sibling
+
+
+def test_merges_are_those_of_the_most_frequent_pairs_then_of_the_letters() -> None:
+    """Worked out by hand: "ab" 5 times, "cb" 5 times, "abc" once."""
+    words = {"ab": 5, "cb": 5, "abc": 1}
+    expected = [("a", "b</w>"), ("c", "b</w>"), ("a", "b"), ("ab", "c</w>")]
+    assert learn_merges(words, 10) == expected
+    assert learn_merges(dict(reversed(words.items())), 10) == expected
+    assert learn_merges(words, 2) == expected[:2]
+
+
+def test_the_tokenizer_is_a_function_of_the_captions() -> None:
+    """A training that resumes in another process must give every word its old token."""
+    captions = [render_scene(name, 1, 16, Split.TRAIN).caption for name in FAMILIES]
+    first, second = (
+        mini_prior.new_prior(0, texts).tokenizer for texts in (captions, captions[::-1])
+    )
+    assert first.get_vocab() == second.get_vocab()
+    for caption in captions:
+        assert first.tokenize(caption) == [f"{w}</w>" for w in caption.replace(",", " ,").split()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
 from pathlib import Path
 
 import pytest
@@ -10,14 +10,20 @@ import torch
 from torch import Tensor, nn
 
 from redepth.errors import ConfigError
-from redepth.training.checkpoints import read_checkpoint, write_checkpoint
-from redepth.training.loop import Stage, learning_rate, train
-from redepth.training.mini_depth import depth_stage, new_depth_net
-from redepth.training.pool import ScenePool, render_pool, step_generator
-from redepth.training.schedules import StageSchedule
+from redepth.training.engine.checkpoints import read_checkpoint, write_checkpoint
+from redepth.training.engine.draws import step_generator
+from redepth.training.engine.loop import Checkpointing, Stage, learning_rate, train
+from redepth.training.engine.workers import Workers
+from redepth.training.examples.scene_pool import ScenePool, render_pool
+from redepth.training.mini_models.depth import depth_stage, new_depth_net
+from redepth.training.settings import Optimiser
 
 NUM_STEPS = 6
 FAMILIES = ("lumps", "gaussians", "saddles", "swells", "pebbles", "solids")
+
+
+def how(num_steps: int) -> Optimiser:
+    return Optimiser(num_steps=num_steps, batch_size=8, learning_rate=0.1)
 
 
 def toy(num_steps: int = NUM_STEPS) -> Stage:
@@ -30,7 +36,7 @@ def toy(num_steps: int = NUM_STEPS) -> Stage:
         error: Tensor = network(x) - x.sum(dim=1, keepdim=True)
         return error.square().mean()
 
-    return Stage("toy", network, loss, num_steps, learning_rate=0.1)
+    return Stage("toy", network, loss, how(num_steps))
 
 
 @pytest.fixture(scope="module")
@@ -49,17 +55,17 @@ def assert_same(first: Stage, second: Stage) -> None:
 
 
 def test_it_learns(tmp_path: Path) -> None:
-    losses = train(toy(300), tmp_path / "c.pt")
+    losses = train(toy(300), Checkpointing(tmp_path / "c.pt"))
     assert losses[-1] < 1e-3 * losses[0]
 
 
 @pytest.mark.parametrize("stop_at", [1, 3, 5])
 def test_interrupted_and_resumed_is_not_interrupted(tmp_path: Path, stop_at: int) -> None:
     whole, first, second = toy(), toy(), toy()
-    expected = train(whole, tmp_path / "whole.pt")
-    train(first, tmp_path / "c.pt", stop_at=stop_at)
+    expected = train(whole, Checkpointing(tmp_path / "whole.pt"))
+    train(first, Checkpointing(tmp_path / "c.pt"), stop_at=stop_at)
     torch.rand(7)  # what else draws from the global generator takes no part
-    losses = train(second, tmp_path / "c.pt", resume=True)
+    losses = train(second, Checkpointing(tmp_path / "c.pt", resume=True))
     assert losses == expected
     assert_same(whole, second)
 
@@ -68,29 +74,52 @@ def test_the_depth_net_resumes_bit_for_bit(tmp_path: Path, pool: ScenePool) -> N
     torch.set_num_threads(1)
 
     def stage() -> Stage:
-        return depth_stage(new_depth_net(seed=0), pool, 0, StageSchedule(3, 8, 1e-3))
+        return depth_stage(
+            new_depth_net(seed=0), pool, 0, Optimiser(num_steps=3, batch_size=8, learning_rate=1e-3)
+        )
 
     whole, second = stage(), stage()
-    expected = train(whole, tmp_path / "whole.pt")
-    train(stage(), tmp_path / "c.pt", stop_at=2)
-    assert train(second, tmp_path / "c.pt", resume=True) == expected
+    expected = train(whole, Checkpointing(tmp_path / "whole.pt"))
+    train(stage(), Checkpointing(tmp_path / "c.pt"), stop_at=2)
+    assert train(second, Checkpointing(tmp_path / "c.pt", resume=True)) == expected
     assert_same(whole, second)
 
 
 def test_without_resume_it_begins_anew(tmp_path: Path) -> None:
-    train(toy(), tmp_path / "c.pt", stop_at=3)
-    assert len(train(toy(), tmp_path / "c.pt")) == NUM_STEPS
+    train(toy(), Checkpointing(tmp_path / "c.pt"), stop_at=3)
+    assert len(train(toy(), Checkpointing(tmp_path / "c.pt"))) == NUM_STEPS
 
 
 def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
-    train(toy(), tmp_path / "c.pt", stop_at=2)
-    with pytest.raises(ConfigError, match="6 steps, expected toy with 9"):
-        train(toy(9), tmp_path / "c.pt", resume=True)
+    train(toy(), Checkpointing(tmp_path / "c.pt"), stop_at=2)
+    with pytest.raises(
+        ConfigError, match=r"begun with other settings: optimiser\.num_steps: 6 -> 9"
+    ):
+        train(toy(9), Checkpointing(tmp_path / "c.pt", resume=True))
+
+
+@pytest.mark.parametrize(
+    ("settings", "workers", "said"),
+    [
+        ({"seed": 1, "pairing": {"patch_px": 8}}, 1, "settings.seed: 0 -> 1"),
+        ({"seed": 0, "pairing": {"patch_px": 4}}, 1, "settings.pairing.patch_px: 8 -> 4"),
+        ({"seed": 0, "pairing": {"patch_px": 8}}, 2, "workers: 1 -> 2"),
+    ],
+)
+def test_a_checkpoint_begun_with_other_settings_is_refused_by_name(
+    tmp_path: Path, settings: dict[str, object], workers: int, said: str
+) -> None:
+    path = tmp_path / "c.safetensors"
+    begun = {"seed": 0, "pairing": {"patch_px": 8}}
+    train(toy(), Checkpointing(path, settings=begun), stop_at=2)
+    now = Checkpointing(path, resume=True, settings=settings)
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        train(toy(), now, workers=Workers(count=workers))
+    assert len(train(toy(), Checkpointing(path, resume=True, settings=begun))) == NUM_STEPS
 
 
 def test_the_rate_rises_and_falls() -> None:
-    stage = replace(toy(), num_steps=1000)
-    rates = [learning_rate(stage, step) for step in range(1000)]
+    rates = [learning_rate(how(1000), step) for step in range(1000)]
     peak = rates.index(max(rates))
     assert 30 < peak < 60
     assert rates[0] < 0.05 * rates[peak]
@@ -109,7 +138,7 @@ def test_a_checkpoint_is_read_back_bit_for_bit_and_never_unpickled(tmp_path: Pat
 
     torch.save(values, path)
     with pytest.raises(ConfigError, match="no checkpoint of this training"):
-        train(toy(), path, resume=True)
+        train(toy(), Checkpointing(path, resume=True))
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ConfigError, match="no checkpoint of this training"):
         read_checkpoint(path)

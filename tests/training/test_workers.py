@@ -11,9 +11,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from redepth.training.loop import Stage, train
-from redepth.training.pool import step_generator
-from redepth.training.workers import join_workers
+from redepth.training.engine.draws import step_generator
+from redepth.training.engine.loop import Checkpointing, Stage, train
+from redepth.training.engine.workers import join_workers
+from redepth.training.settings import Optimiser
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -31,14 +32,15 @@ def toy(accumulate: int = 1) -> Stage:
         error: Tensor = network(x) - x.sum(dim=1, keepdim=True)
         return error.square().mean()
 
-    return Stage("toy", network, loss, 5, learning_rate=0.1, accumulate=accumulate)
+    optimiser = Optimiser(num_steps=5, batch_size=8, learning_rate=0.1, accumulate=accumulate)
+    return Stage("toy", network, loss, optimiser)
 
 
 def work() -> None:
     """Train in one of several processes; each writes what it ended with."""
     workers, _ = join_workers(torch.device("cpu"))
     out, stage = Path(os.environ["OUT"]), toy()
-    train(stage, out / "c.pt", workers=workers)
+    train(stage, Checkpointing(out / "c.pt"), workers=workers)
     torch.save(stage.network.state_dict(), out / f"{workers.rank}.pt")
 
 
@@ -56,7 +58,7 @@ def test_two_processes_are_one_that_accumulates_both_their_draws(tmp_path: Path)
     assert [process.wait(240) for process in processes] == [0, 0]
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     alone = toy(accumulate=2)
-    train(alone, tmp_path / "alone.pt")
+    train(alone, Checkpointing(tmp_path / "alone.pt"))
     for name, weight in alone.network.state_dict().items():
         assert torch.equal(first[name], second[name])
         torch.testing.assert_close(first[name], weight)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -17,6 +19,7 @@ _NUM_TEXT_TOKENS = 32
 _NUM_LATENT_CHANNELS = 16
 _MAX_VOCABULARY = 4096
 _BOS, _EOS = "<|startoftext|>", "<|endoftext|>"
+_END = "</w>"
 
 
 def build_mini_prior(seed: int, texts: Sequence[str] = ()) -> PriorParts:
@@ -91,14 +94,64 @@ def _text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
 
 
 def _tokenizer(texts: Sequence[str]) -> CLIPTokenizer:
-    """Make CLIP's tokenizer: single bytes, then merges until every word of `texts` is one token."""
+    """Make CLIP's tokenizer: single bytes, then merges until every word of `texts` is one token.
+
+    The merges are a function of the texts. Those that the tokenizers library learns are not: they
+    differ from process to process, and a text encoder that was trained with one is of no use with
+    another.
+    """
     letters = sorted(ByteLevel.alphabet())
-    names = [*letters, *(f"{letter}</w>" for letter in letters), _BOS, _EOS]
-    vocabulary = {name: index for index, name in enumerate(names)}
-    spelling = CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=_NUM_TEXT_TOKENS)
+    names = [*letters, *(f"{letter}{_END}" for letter in letters), _BOS, _EOS]
+    spelling = _clip_tokenizer(names, [])
     if not texts:
         return spelling
-    return spelling.train_new_from_iterator(texts, _MAX_VOCABULARY, show_progress=False)
+    backend = spelling.backend_tokenizer
+    words = Counter(
+        word
+        for text in texts
+        for word, _ in backend.pre_tokenizer.pre_tokenize_str(
+            backend.normalizer.normalize_str(text)
+        )
+    )
+    merges = learn_merges(words, _MAX_VOCABULARY - len(names))
+    merged = dict.fromkeys(f"{first}{second}" for first, second in merges)
+    return _clip_tokenizer([*names, *merged], merges)
+
+
+def _clip_tokenizer(names: Sequence[str], merges: list[tuple[str, str]]) -> CLIPTokenizer:
+    vocabulary = {name: index for index, name in enumerate(names)}
+    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=_NUM_TEXT_TOKENS)
+
+
+def learn_merges(words: Mapping[str, int], limit: int) -> list[tuple[str, str]]:
+    """Learn byte-pair merges: the most frequent pair first, the first by its letters of equals.
+
+    Source: Sennrich et al. 2016.
+    """
+    spelt = {word: [*word[:-1], f"{word[-1]}{_END}"] for word in words}
+    merges: list[tuple[str, str]] = []
+    while len(merges) < limit:
+        pairs: Counter[tuple[str, str]] = Counter()
+        for word, pieces in spelt.items():
+            for pair in pairwise(pieces):
+                pairs[pair] += words[word]
+        if not pairs:
+            break
+        chosen = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append(chosen)
+        spelt = {word: _merged(pieces, chosen) for word, pieces in spelt.items()}
+    return merges
+
+
+def _merged(pieces: Sequence[str], pair: tuple[str, str]) -> list[str]:
+    """Join every occurrence of a pair, from the left."""
+    found: list[str] = []
+    for piece in pieces:
+        if found and (found[-1], piece) == pair:
+            found[-1] += piece
+        else:
+            found.append(piece)
+    return found
 
 
 def _scheduler() -> DDPMScheduler:

@@ -1,0 +1,1 @@
+"""What is trained on: rendered scenes, and photographs with coarse maps."""

@@ -1,0 +1,102 @@
+"""Train the small models: scenes, stages, weights in half precision, a card beside each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+import torch
+
+from redepth.refiners.redepth_anything.mini_prior import save_prior
+from redepth.scenes.reliefs import LightRange
+from redepth.training.engine.cards import TrainedModel, write_card
+from redepth.training.engine.run import VARIANT, Run
+from redepth.training.examples.scene_examples import SceneExamples, render_families
+from redepth.training.examples.scene_pool import ScenePool, render_pool, target_disparity
+from redepth.training.mini_models import depth, dpt, prior
+from redepth.training.mini_models.cards import DEPTH, DPT, PRIOR
+from redepth.training.mini_models.settings import MiniModel, MiniTraining
+from redepth.training.settings import Optimiser
+
+_FEWEST_SCENES = 8
+_Optimiser = TypeVar("_Optimiser", bound=Optimiser)
+
+
+def train_mini_models(run: Run[MiniTraining]) -> Sequence[TrainedModel]:
+    """Train the models that the settings name; each is written to a folder of its name."""
+    run.prepare()
+    torch.set_num_threads(1)  # sums over several threads differ in their last bits
+    return [_TRAINED[name](run) for name in run.settings.models]
+
+
+def _train_depth(run: Run[MiniTraining]) -> TrainedModel:
+    seed, counts = run.settings.seed, _scenes(run, depth.NUM_SCENES)
+    pool = _render_pool(run, counts, depth.LIGHT)
+    model = depth.new_depth_net(seed).to(run.device)
+    stage = depth.depth_stage(model, pool, seed, _scaled(run, run.settings.depth))
+    losses = run.train(stage)
+    folder = run.out / "depth"
+    model.half().save_pretrained(folder, variant=VARIANT)
+    return write_card(TrainedModel(DEPTH, folder, seed, counts, {stage.name: losses}))
+
+
+def _train_prior(run: Run[MiniTraining]) -> TrainedModel:
+    """Train the prior, VAE first."""
+    seed, counts = run.settings.seed, _scenes(run, prior.NUM_SCENES)
+    pool = _render_pool(run, counts)
+    parts = prior.new_prior(seed, pool.captions)
+    networks = (parts.vae, parts.unet, parts.text_encoder)
+    for network in networks:
+        network.to(run.device)
+    vae = prior.vae_stage(parts.vae, pool, seed, _scaled(run, run.settings.vae))
+    losses = {vae.name: run.train(vae)}
+    prior.set_scaling_factor(parts.vae, pool, seed)
+    denoiser = prior.prior_stage(parts, pool, seed, _scaled(run, run.settings.prior))
+    losses[denoiser.name] = run.train(denoiser)
+    folder = run.out / "prior"
+    for network in networks:
+        network.to(torch.float16)
+    save_prior(parts, folder, VARIANT)
+    return write_card(TrainedModel(PRIOR, folder, seed, counts, losses))
+
+
+def _train_dpt(run: Run[MiniTraining]) -> TrainedModel:
+    seed, counts = run.settings.seed, _scenes(run, dpt.NUM_SCENES)
+    count = run.counter("scenes", sum(counts.values()))
+    rendered = render_families(counts, target_disparity, run.num_processes, count)
+    examples = SceneExamples(
+        rendered.rgb_n3hw, rendered.maps_nhw, rendered.maps_nhw[:, None].half(), rendered.families
+    ).to(run.device)
+    model = dpt.new_mini_dpt(seed).to(run.device)
+    stage = dpt.dpt_stage(model, examples, seed, _scaled(run, run.settings.dpt))
+    losses = run.train(stage)
+    folder = run.out / "dpt"
+    model.half().save_pretrained(folder, variant=VARIANT)
+    dpt.save_preprocessor(folder)
+    return write_card(TrainedModel(DPT, folder, seed, counts, {stage.name: losses}))
+
+
+_TRAINED: dict[MiniModel, Callable[[Run[MiniTraining]], TrainedModel]] = {
+    "depth": _train_depth,
+    "prior": _train_prior,
+    "dpt": _train_dpt,
+}
+
+
+def _scenes(run: Run[MiniTraining], counts: Mapping[str, int]) -> dict[str, int]:
+    """Return how many scenes of each family are rendered."""
+    scale = run.settings.scenes_scale * min(1.0, run.settings.steps_scale)
+    return {name: max(_FEWEST_SCENES, round(count * scale)) for name, count in counts.items()}
+
+
+def _scaled(run: Run[MiniTraining], optimiser: _Optimiser) -> _Optimiser:
+    num_steps = max(1, round(optimiser.num_steps * run.settings.steps_scale))
+    return optimiser.model_copy(update={"num_steps": num_steps})
+
+
+def _render_pool(
+    run: Run[MiniTraining], counts: Mapping[str, int], light: LightRange | None = None
+) -> ScenePool:
+    count = run.counter("scenes", sum(counts.values()))
+    pool = render_pool(counts, light, num_processes=run.num_processes, on_scenes=count)
+    return pool.to(run.device)

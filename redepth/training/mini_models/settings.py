@@ -1,0 +1,60 @@
+"""How the small models that come with redepth are trained; the defaults are what made them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from redepth.training.settings import Optimiser, TrainingSettings
+
+MiniModel = Literal["depth", "prior", "dpt"]
+
+
+class DepthOptimiser(Optimiser):
+    """AdamW for the depth network."""
+
+    num_steps: int = Field(1800, ge=1, description="of the whole schedule")
+    batch_size: int = Field(32, ge=1, description="scenes of one draw")
+    learning_rate: float = Field(1e-3, gt=0, description="at its peak")
+
+
+class VaeOptimiser(Optimiser):
+    """AdamW for the prior's VAE."""
+
+    num_steps: int = Field(1500, ge=1, description="of the whole schedule")
+    batch_size: int = Field(8, ge=1, description="pictures of one draw")
+    learning_rate: float = Field(2e-3, gt=0, description="at its peak")
+
+
+class PriorOptimiser(Optimiser):
+    """AdamW for the prior's UNet and text encoder."""
+
+    num_steps: int = Field(5600, ge=1, description="of the whole schedule")
+    batch_size: int = Field(32, ge=1, description="pictures of one draw")
+    learning_rate: float = Field(6e-4, gt=0, description="at its peak")
+
+
+class DptOptimiser(Optimiser):
+    """AdamW for the small DPT."""
+
+    num_steps: int = Field(1139, ge=1, description="of the whole schedule")
+    batch_size: int = Field(64, ge=1, description="scenes of one draw")
+    learning_rate: float = Field(1e-3, gt=0, description="at its peak")
+
+
+class MiniTraining(TrainingSettings):
+    """Train the small models that come with redepth, on rendered scenes."""
+
+    method: Literal["mini"] = "mini"
+    models: tuple[MiniModel, ...] = Field(
+        ("depth", "prior"), min_length=1, description="which of them, in this order"
+    )
+    scenes_scale: float = Field(1.0, gt=0, description="times the scenes of each family")
+    steps_scale: float = Field(
+        1.0, gt=0, description="times the steps of every stage; below 1, of the scenes as well"
+    )
+    depth: DepthOptimiser = DepthOptimiser()
+    vae: VaeOptimiser = VaeOptimiser()
+    prior: PriorOptimiser = PriorOptimiser()
+    dpt: DptOptimiser = DptOptimiser()
