@@ -10,7 +10,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# Errors only: the warnings are about the indexes that pip was told to look at, and mend nothing here.
+# Errors only: the warnings are about the indexes that pip was told to look at, and do not matter here.
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 TORCH := $(shell grep '^torch==' constraints.txt)
 
@@ -103,7 +103,7 @@ check-infra: install ## Check everything under infra/ with the strictest checker
 	@$(BIN)/python scripts/check_infra.py
 
 .PHONY: format
-format: install ## Format the code and mend what ruff can mend
+format: install ## Format the code and fix what ruff can fix
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 

@@ -28,13 +28,13 @@ from typing import Any
 import numpy as np
 
 from redepth.config import load_recipe
-from redepth.ensemble import reduce_members
 from redepth.evaluation.tables import finite_json
 from redepth.lab.bench import other_image
 from redepth.lab.scoring import score
+from redepth.labelling.ensemble import reduce_members
+from redepth.labelling.labeller import Labeller, load_labeller
 from redepth.metrics.paired import paired_change
-from redepth.pipeline import Labeller, load_labeller
-from redepth.refiners.refiner import Scene as Judged
+from redepth.refiners.refiner import RefinementInput
 from redepth.scenes.families import render_scene
 from redepth.scenes.scene import Scene, Split
 from redepth.training.betterdepth.scenes import SHARES
@@ -93,7 +93,7 @@ def measure(task: Task) -> dict[str, object]:
     height_px, _ = labeller.estimator.processing_size(64, 64)
     scene = render_scene(task.family, task.seed, height_px, Split(task.split))
     coarse = labeller.estimator.estimate(scene.rgb_hw3)
-    judged = Judged(scene.id, scene.rgb_hw3, coarse, "")
+    judged = RefinementInput(scene.id, scene.rgb_hw3, coarse, "")
     found: dict[str, object] = {"key": task.key, "coarse_scores": figures(coarse.map_hw, scene)}
     with Memory() as memory:
         started = time.perf_counter()
@@ -107,7 +107,7 @@ def measure(task: Task) -> dict[str, object]:
     return found
 
 
-def reduce(labeller: Labeller, judged: Judged) -> np.ndarray:
+def reduce(labeller: Labeller, judged: RefinementInput) -> np.ndarray:
     """Return the map that would be the label."""
     members = labeller.refiner.refine(judged)
     return reduce_members(members, judged.coarse.map_hw, labeller.settings.ensemble).map_hw

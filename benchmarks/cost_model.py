@@ -14,7 +14,7 @@ from redepth.config import load_recipe
 
 NUM_IMAGES = 100_000_000
 SHARD_SIZES = (32, 128, 512)
-OBJECTS_A_SHARD = 10  # four arrays of two objects, the group, the label part
+OBJECTS_A_SHARD = 10  # four arrays of two objects, the group, the fragment
 LISTS_A_SHARD = 3
 HEADS_A_SHARD = 2
 # 32 maps of 518 x 518 px: coarse and refined, spread and confidence (benchmarks.store_codecs).

@@ -29,7 +29,7 @@ from redepth.refiners.redepth_anything import ReDepthAnything
 from redepth.refiners.redepth_anything.diffusion import DiffusionPrior, PriorParts
 from redepth.refiners.redepth_anything.mini_prior import build_mini_prior
 from redepth.refiners.redepth_anything.refiner import ReDepthAnythingRefiner
-from redepth.refiners.refiner import Scene
+from redepth.refiners.refiner import RefinementInput
 from redepth.types import ModelCard
 
 WIDTH_PX, HEIGHT_PX = 518, 392
@@ -50,7 +50,7 @@ def main() -> None:
         )
         parts = _stable_diffusion()
     rgb_hw3 = np.random.default_rng(0).integers(0, 256, (HEIGHT_PX, WIDTH_PX, 3), dtype=np.uint8)
-    scene = Scene("image", rgb_hw3, estimator.estimate(rgb_hw3), "a photograph")
+    scene = RefinementInput("image", rgb_hw3, estimator.estimate(rgb_hw3), "a photograph")
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {WIDTH_PX} x {HEIGHT_PX} px")
     print(
         "| dtype | members a step | ms a member-step | s an image of 10 x 1000 | peak memory (GB) |"
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def _measure(
-    estimator: DepthAnything, prior: DiffusionPrior, scene: Scene, device: torch.device
+    estimator: DepthAnything, prior: DiffusionPrior, scene: RefinementInput, device: torch.device
 ) -> Iterator[tuple[int, float, float]]:
     """Yield members a step, ms a member-step (slope between two runs) and peak memory in GB."""
     _refine(estimator, prior, scene, device, members=1, num_steps=NUM_WARM_UP)
@@ -83,7 +83,7 @@ def _measure(
 def _refine(
     estimator: DepthAnything,
     prior: DiffusionPrior,
-    scene: Scene,
+    scene: RefinementInput,
     device: torch.device,
     members: int,
     num_steps: int,

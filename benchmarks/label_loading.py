@@ -33,12 +33,12 @@ from torch.utils.data import DataLoader, Dataset
 from redepth.config import Decoding, Recipe, Storage
 from redepth.filesystems import open_filesystem
 from redepth.images.decode import read_image, resize
-from redepth.loading import LabelDataset, LabelMaps, Shuffling
 from redepth.store.dataset import begin
 from redepth.store.manifest import ShardPlan
 from redepth.store.objects import open_objects
 from redepth.store.reader import open_labels
 from redepth.store.shards import write_shard
+from redepth.torch_data import LabelDataset, LabelMaps, Shuffling
 from redepth.types import DepthKind, ImageRef, Label, LabelArrays, LabelRow, Outcome
 
 NUM_SHARDS, IMAGES_PER_SHARD = 4, 32

@@ -85,7 +85,7 @@ def bare_loop(photographs: Path, out: Path) -> float:
     """Label without any engine; return the seconds after the models are loaded."""
     from redepth.config import load_recipe
     from redepth.images.collection import list_images
-    from redepth.pipeline import label_shard, load_labeller
+    from redepth.labelling.labeller import label_shard, load_labeller
     from redepth.store.manifest import read_shard_plans
     from redepth.store.planning import plan_labels
     from redepth.store.shards import write_shard

@@ -29,11 +29,11 @@ from redepth.coarse.estimator import DepthEstimator, load_token_estimator
 from redepth.coarse.part import Coarse
 from redepth.config import LabelSettings
 from redepth.images.decode import resize
-from redepth.pipeline import Labeller, load_labeller
+from redepth.labelling.labeller import Labeller, load_labeller
 from redepth.refiners.redepth_anything import Prior, ReDepthAnything
 from redepth.refiners.redepth_anything.diffusion import load_prior
 from redepth.refiners.redepth_anything.mini_prior import save_mini_prior
-from redepth.refiners.refiner import Scene
+from redepth.refiners.refiner import RefinementInput
 from redepth.settings import Compute, Weights
 from redepth.types import ByteImage, FloatMap
 
@@ -92,7 +92,7 @@ def refine(name: str) -> FloatMap:
     assert _labeller is not None
     rgb_hw3 = picture(name, _labeller.estimator)
     coarse = _labeller.estimator.estimate(rgb_hw3)
-    members = _labeller.refiner.refine(Scene(name, rgb_hw3, coarse, PROMPT))
+    members = _labeller.refiner.refine(RefinementInput(name, rgb_hw3, coarse, PROMPT))
     return members.maps_ehw.mean(axis=0)
 
 

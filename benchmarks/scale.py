@@ -24,7 +24,7 @@ import psutil
 from redepth.config import Recipe
 from redepth.store import layout
 from redepth.store.planning import draft_plan
-from redepth.store.rows import encode_part
+from redepth.store.rows import encode_fragment
 from redepth.types import ImageRef, LabelRow, Outcome
 
 NUM_NAMES = (100_000, 300_000, 1_000_000)
@@ -42,7 +42,7 @@ def listing(number: int = NUM_NAMES[-1]) -> Iterator[ImageRef]:
 
 
 def write_committed(out: Path, number: int) -> None:
-    """Write the label parts that a run over the listing leaves, without any arrays."""
+    """Write the fragments that a run over the listing leaves, without any arrays."""
     folder = out / layout.LABELS
     folder.mkdir(parents=True)
     images = listing(number)
@@ -60,7 +60,7 @@ def write_committed(out: Path, number: int) -> None:
             )
             for ref in shard
         ]
-        (folder / f"{name}.parquet").write_bytes(encode_part(rows, [name]))
+        (folder / f"{name}.parquet").write_bytes(encode_fragment(rows, [name]))
 
 
 def plan_once(out: str, number: int, write: bool) -> str:

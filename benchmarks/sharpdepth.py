@@ -22,13 +22,13 @@ import numpy as np
 import torch
 
 from redepth.config import load_recipe
-from redepth.ensemble import reduce_members
 from redepth.geometry.alignment import fit_affine
+from redepth.labelling.ensemble import reduce_members
+from redepth.labelling.labeller import Labeller, load_labeller
 from redepth.metrics.boundaries import boundary_metrics, depth_or_disparity_edges
 from redepth.metrics.depth import depth_metrics
 from redepth.metrics.paired import paired_change
-from redepth.pipeline import Labeller, load_labeller
-from redepth.refiners.refiner import Scene as Judged
+from redepth.refiners.refiner import RefinementInput
 from redepth.refiners.sharpdepth.refiner import SharpDepthRefiner
 from redepth.scenes.families import render_scene
 from redepth.scenes.scene import Scene, Split
@@ -65,13 +65,13 @@ def figures(map_hw: np.ndarray, scene: Scene) -> dict[str, float]:
     }
 
 
-def refined(labeller: Labeller, judged: Judged) -> np.ndarray:
+def refined(labeller: Labeller, judged: RefinementInput) -> np.ndarray:
     """Return the map that would be the label."""
     members = labeller.refiner.refine(judged)
     return reduce_members(members, judged.coarse.map_hw, labeller.settings.ensemble).map_hw
 
 
-def aligned_first_pass(labeller: Labeller, judged: Judged) -> np.ndarray:
+def aligned_first_pass(labeller: Labeller, judged: RefinementInput) -> np.ndarray:
     """Return the mean of the members' first passes, each aligned over all pixels."""
     refiner = labeller.refiner
     assert isinstance(refiner, SharpDepthRefiner)
@@ -109,7 +109,7 @@ def measure(
         for seed in range(count):
             scene = render_scene(family, seed, 64, split)
             coarse = rows[FULL].estimator.estimate(scene.rgb_hw3)
-            judged = Judged(scene.id, scene.rgb_hw3, coarse, "")
+            judged = RefinementInput(scene.id, scene.rgb_hw3, coarse, "")
             keep(METRIC, figures(coarse.map_hw, scene))
             keep(ALIGNED, figures(aligned_first_pass(rows[FULL], judged), scene))
             for row, labeller in rows.items():

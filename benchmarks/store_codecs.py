@@ -124,7 +124,7 @@ def of_an_ensemble() -> dict[str, npt.NDArray[np.floating]]:
     """Label the photographs with the mini recipe; return the maps of each quantity as stored."""
     from redepth.config import load_recipe
     from redepth.images.collection import list_images
-    from redepth.pipeline import load_labeller
+    from redepth.labelling.labeller import load_labeller
     from redepth.quantities import ALWAYS
     from redepth.store.arrays import as_stored
 

@@ -7,7 +7,7 @@ read the same JPEG files, label them with the same `Labeller.label`, guard inclu
 same maps (float32 and float16). Ray Data runs `map_batches` with a pool of two actors that hold
 the models, over the list of files, and writes in two ways: `write_parquet`, flat bytes at the zstd
 level of the store and nothing else; and a `Datasink` that writes each block of 32 as redepth does,
-same codec, digests, synced files, label part. Reported is the slope between two sizes of the same
+same codec, digests, synced files, fragment. Reported is the slope between two sizes of the same
 run, so that start-up does not count: images/s, and CPU time an image of all processes, which other
 programs on the machine change less; the median over turns.
 """
@@ -36,7 +36,7 @@ from ray.data.block import Block, BlockAccessor
 from benchmarks.main_job import bare_loop, overrides, pipeline, write_photographs, write_tiny_model
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Ray's workers step back behind every other program unless told: the bare loop does not.
+# Ray's workers step back behind every other program unless set: the bare loop does not.
 os.environ.setdefault("RAY_worker_niceness", "0")
 
 SMALL, LARGE = 128, 768
@@ -53,7 +53,7 @@ class RayDataLabeller:
 
     def __init__(self, photographs: str) -> None:
         from redepth.config import load_recipe
-        from redepth.pipeline import load_labeller
+        from redepth.labelling.labeller import load_labeller
 
         self.labeller = load_labeller(
             load_recipe("mini-coarse", overrides(Path(photographs))).labels
@@ -62,7 +62,7 @@ class RayDataLabeller:
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         from redepth.config import Storage
         from redepth.quantities import QUANTITIES
-        from redepth.store.arrays import narrowed
+        from redepth.store.arrays import cast_for_storage
         from redepth.types import ImageRef
 
         columns: dict[str, list[bytes]] = {name: [] for name in ("row", *QUANTITIES)}
@@ -70,7 +70,7 @@ class RayDataLabeller:
             label = self.labeller.label(ImageRef(str(image_id), str(uri)))
             assert label.arrays is not None
             columns["row"].append(pickle.dumps(label.row))
-            for name, map_hw in narrowed(label.row.id, label.arrays, Storage()).items():
+            for name, map_hw in cast_for_storage(label.row.id, label.arrays, Storage()).items():
                 columns[name].append(map_hw.tobytes())
         return {"id": batch["id"], **columns}
 

@@ -7,7 +7,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 import redepth
-from redepth.loading import LabelDataset, LabelMaps, Sample, Shuffling
+from redepth.torch_data import LabelDataset, LabelMaps, Sample, Shuffling
 
 
 def to_tensor(sample: Sample) -> torch.Tensor:

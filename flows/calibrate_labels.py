@@ -7,11 +7,11 @@ from pathlib import Path
 
 from flows import terminal
 from flows.progress_bar import progress_bar
-from redepth.confidence import Cue
 from redepth.evaluation.calibrate import Calibration, calibrate, mapping_json
 from redepth.evaluation.evaluate import EvaluationInput, score_labels
 from redepth.evaluation.pictures import draw_reliability
 from redepth.evaluation.tables import UNTRAINED, reliability_words
+from redepth.labelling.confidence import Cue
 from redepth.metrics.alignments import Alignment
 
 

@@ -8,7 +8,15 @@ from typing import Annotated
 import typer
 
 from flows import terminal
-from flows.commands import judging, keeping, labelling, operating, proving, training, using
+from flows.commands import (
+    evaluation,
+    inspection,
+    labelling,
+    maintenance,
+    operations,
+    scenes,
+    training,
+)
 from flows.process_environment import prepare_environment
 from redepth import __version__
 from redepth.errors import ConfigError, RedepthError, StorageUnreachable
@@ -26,12 +34,12 @@ app = typer.Typer(
 )
 for commands in (
     labelling.app,
-    using.app,
-    keeping.app,
-    judging.app,
-    proving.app,
+    inspection.app,
+    maintenance.app,
+    evaluation.app,
+    scenes.app,
     training.app,
-    operating.app,
+    operations.app,
 ):
     app.add_typer(commands)
 

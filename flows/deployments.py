@@ -195,13 +195,13 @@ def require_server() -> None:
     """Ask the Prefect server that is to be used whether it is there.
 
     Raises:
-        ConfigError: none is named, none answers, or it refuses access.
+        ConfigError: PREFECT_API_URL is not set, nothing answers, or it refuses access.
         TransientError: it answers that it cannot, now.
     """
     if not PREFECT_API_URL.value():
         raise ConfigError(
-            "deployments live in a Prefect server and none is named: start one (`prefect server "
-            "start`) and `export PREFECT_API_URL=http://127.0.0.1:4200/api`"
+            "deployments live in a Prefect server and PREFECT_API_URL is not set: start one "
+            "(`prefect server start`) and `export PREFECT_API_URL=http://127.0.0.1:4200/api`"
         )
     require_answer()
 
@@ -282,7 +282,7 @@ def connected() -> Iterator[SyncPrefectClient]:
     """Yield a client of a server that answers.
 
     Raises:
-        ConfigError: none is named, none answers, or it refuses access.
+        ConfigError: PREFECT_API_URL is not set, nothing answers, or it refuses access.
         TransientError: it answers that it cannot, now.
     """
     require_server()

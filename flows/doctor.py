@@ -102,7 +102,7 @@ def check_server(subject: Subject) -> Finding:
     from flows.deployments import connected
 
     if not PREFECT_API_URL.value():
-        found = "none is named: redepth label brings its own; deployments need one"
+        found = "not set: redepth label brings its own; deployments need one"
         return Finding("server", Verdict.SKIPPED, found)
     with connected() as client:
         theirs = client.api_version()
@@ -121,7 +121,7 @@ def check_pool(subject: Subject) -> Finding:
 
     name = subject.deployment.pool
     if name is None:
-        return Finding("pool", Verdict.SKIPPED, "none is named (--pool, or deploy.pool)")
+        return Finding("pool", Verdict.SKIPPED, "not set (--pool, or deploy.pool)")
     with connected() as client:
         try:
             pool = client.read_work_pool(name)
@@ -135,7 +135,7 @@ def check_pool(subject: Subject) -> Finding:
 
 
 def check_worker(subject: Subject) -> Finding:
-    """Look for a worker of the pool that was heard of lately."""
+    """Look for a worker of the pool with a recent heartbeat."""
     from datetime import UTC, datetime
 
     from prefect.exceptions import ObjectNotFound
@@ -157,10 +157,10 @@ def check_worker(subject: Subject) -> Finding:
         if worker.last_heartbeat_time is not None
     ]
     if not ages or min(ages) > SEEN_RECENTLY_S:
-        seen = f"the last was heard {min(ages):.0f} s ago" if ages else "none was ever heard of"
+        seen = f"last heartbeat {min(ages):.0f} s ago" if ages else "no heartbeat yet"
         fix = f"prefect worker start --pool {name}, where the models are to run"
         return Finding("worker", Verdict.BAD, f"no worker for {name}: {seen}", fix)
-    return Finding("worker", Verdict.GOOD, f"heard of {min(ages):.0f} s ago")
+    return Finding("worker", Verdict.GOOD, f"last heartbeat {min(ages):.0f} s ago")
 
 
 def check_ray(subject: Subject) -> Finding:
@@ -212,15 +212,15 @@ def check_output(subject: Subject) -> Finding:
     """Write an object below the output, read it back and delete it; see whether swaps are safe."""
     from redepth.redaction import shown
     from redepth.store.conditional_puts import put_if_unchanged
-    from redepth.store.layout import TRIAL
+    from redepth.store.layout import PROBE
     from redepth.store.objects import open_objects
 
     out = subject.deployment.out
     if out is None:
-        return Finding("output", Verdict.SKIPPED, "none is named (--out, or deploy.out)")
+        return Finding("output", Verdict.SKIPPED, "not set (--out, or deploy.out)")
     objects = open_objects(out)
     is_new = objects.is_local and not Path(objects.path).exists()
-    name = f"{TRIAL}{uuid.uuid4().hex}"
+    name = f"{PROBE}{uuid.uuid4().hex}"
     is_first = put_if_unchanged(objects, name, b"redepth doctor", None)
     try:
         is_safe = is_first and not put_if_unchanged(objects, name, b"twice", None)

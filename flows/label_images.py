@@ -116,7 +116,7 @@ def label_images(
         recipe says not to wait, or "Cancelled".
 
     Raises:
-        ConfigError: something to mend before anything can start.
+        ConfigError: something to fix before anything can start.
     """
     for url in (source, out):
         refuse_secrets(url)

@@ -92,7 +92,7 @@ def lab_settings(recipe: str, overrides: Sequence[str], options: LabOptions) -> 
 
 
 def estimate_seconds(subjects: Sequence[Subject], settings: LabelSettings) -> float:
-    """Time one refinement of a few steps here, and reckon with it."""
+    """Time one refinement of a few steps here, and estimate the rest from it."""
     from redepth.lab.bench import Bench
 
     assert isinstance(settings.refiner, ReDepthAnything), "see lab_settings"

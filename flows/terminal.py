@@ -33,7 +33,7 @@ out = RunConsole(highlight=False, soft_wrap=True, emoji=False)
 err = RunConsole(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 UNTRAINED = (
-    "[bold red]untrained[/]: this recipe's models have weights from a seed; labels mean nothing"
+    "[bold red]untrained[/]: this recipe's models have weights from a seed; labels are meaningless"
 )
 MAX_LEFTOVERS = 20
 TROUBLE = (Outcome.FELL_BACK, Outcome.REJECTED, Outcome.FAILED)

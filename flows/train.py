@@ -66,7 +66,7 @@ def run_training(
     settings: TrainingSettings, out: str, resume: bool, progress: Progress
 ) -> list[TrainedModel]:
     """Train in this process, together with those that `accelerate launch` started beside it."""
-    from redepth.pipeline import choose_device
+    from redepth.labelling.labeller import choose_device
     from redepth.training.engine.run import Run
     from redepth.training.engine.workers import join_workers
 
@@ -87,14 +87,14 @@ class _LabelOutputs:
     """Outputs of `redepth label`, as a training reads them."""
 
     def coarse_maps(self, url: str, images: Sequence[str]) -> CoarseMaps:
-        from redepth.loading.coarse_maps import LabelledCoarseMaps
         from redepth.store.reader import open_labels
+        from redepth.torch_data.coarse_maps import LabelledCoarseMaps
 
         return LabelledCoarseMaps(open_labels(url), images)
 
     def photographs(self, url: str) -> tuple[Samples, CoarseMaps]:
-        from redepth.loading.labelled_pictures import LabelledPictures
         from redepth.store.reader import open_labels
+        from redepth.torch_data.labelled_pictures import LabelledPictures
 
         labels = open_labels(url)
         pictures = LabelledPictures(labels, labels.photographs())

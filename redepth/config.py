@@ -92,7 +92,7 @@ class ConfidenceMapping(Settings):
     """A fitted confidence: the probability that a pixel's depth is within a factor of the truth.
 
     P = 1 / (1 + exp(-(intercept + sum_c weight_c ln(cue_c)))); `redepth lab` fits it on scenes,
-    `redepth.confidence` says what the cues are.
+    `redepth.labelling.confidence` says what the cues are.
     """
 
     within: float = Field(gt=1, description="the factor w of max(d/t, t/d) < w after alignment")
@@ -152,8 +152,8 @@ class LabelSettings(Settings):
     """All that decides what a label's bytes are."""
 
     seed: int = Field(0, ge=0, description="of every random draw, with the image's id")
-    same_bytes: Literal["each", "once"] = Field(
-        "each",
+    deduplicate: bool = Field(
+        False,
         description="files with the same bytes: each refined with draws of its own id, or once, "
         "with draws of their sha256",
     )
@@ -232,7 +232,7 @@ class Sharding(Settings):
 
 
 class Cost(Settings):
-    """What `redepth plan` reckons with."""
+    """What `redepth plan` uses."""
 
     seconds_per_image: float | None = Field(None, gt=0, description="of one actor; say its source")
     price_per_actor_hour: float | None = Field(None, ge=0, description="in `currency`")

@@ -23,7 +23,7 @@ class ImageRejected(RedepthError):
 
 
 class PhotographChanged(ImageRejected):
-    """Not the file that was labelled: its label says nothing of it. Label it again."""
+    """Not the file that was labelled: its label says nothing about it. Label it again."""
 
     summary = "changed since it was labelled"
 
@@ -35,7 +35,7 @@ class PhotographNotAllowed(ImageRejected):
 
 
 class RefinementFailed(RedepthError):
-    """Refining this image went wrong, and trying again will not mend it: record it and go on."""
+    """Refining this image went wrong, and trying again will not help: record it and go on."""
 
 
 class TransientError(RedepthError):

@@ -98,7 +98,7 @@ class Quantity:
         return size_hw if self.channels == 1 else (*size_hw, self.channels)
 
     def absent(self, size_hw: tuple[int, int]) -> AnyMap:
-        """Return a map that says nothing anywhere."""
+        """Return a map that has no value anywhere."""
         return np.full(self.shape(size_hw), self.padding, dtype=self.in_memory)
 
     def require(self, map_hw: AnyMap) -> None:

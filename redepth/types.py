@@ -150,7 +150,7 @@ class CoarseDepth:
         kind: what the numbers mean.
         features: the estimator's own intermediate state for this image (token maps), opaque here.
         focal_px: of a model that sees it in the picture: in pixels of the map's width.
-        far_limit_m: of a metric model: the depth from which on the map says nothing.
+        far_limit_m: of a metric model: the depth beyond which the map has no value.
         extra: what else the model sees, stored with the label as it is (normals, ...).
     """
 
@@ -357,7 +357,7 @@ class ModelCard:
         licence: SPDX identifier or the licence's own name.
         non_commercial: whether that licence forbids commercial use.
         licence_source: who states it (`redepth.settings.LicenceSource`).
-        untrained: True for weights made from a seed: their labels mean nothing.
+        untrained: True for weights made from a seed: their labels are meaningless.
     """
 
     role: str

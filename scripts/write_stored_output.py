@@ -25,7 +25,7 @@ from PIL import Image
 
 from redepth.config import Recipe, load_recipe
 from redepth.images.collection import list_images
-from redepth.pipeline import Labeller, load_labeller
+from redepth.labelling.labeller import Labeller, load_labeller
 from redepth.store.dataset import begin
 from redepth.store.manifest import read_shard_plans
 from redepth.store.planning import plan_labels

@@ -18,11 +18,10 @@ from redepth.exports import exporters
 from redepth.exports.reading import open_export
 from redepth.exports.request import ExportRequest
 from redepth.exports.writing import export_labels
-from redepth.loading.datasets import LabelMaps
-from redepth.pipeline import Labeller
+from redepth.labelling.labeller import Labeller
 from redepth.quantities import ALWAYS, QUANTITIES, VALID, Quantity, Validity
 from redepth.refiners.identity import IdentityRefiner
-from redepth.refiners.refiner import Scene
+from redepth.refiners.refiner import RefinementInput
 from redepth.report.gallery import fetch_picture
 from redepth.report.layers import layers_of
 from redepth.report.pictures import draw_label
@@ -32,6 +31,7 @@ from redepth.store.planning import plan_labels
 from redepth.store.reader import Labels, open_labels
 from redepth.store.shards import write_shard
 from redepth.store.verification import verify_labels
+from redepth.torch_data.datasets import LabelMaps
 from redepth.types import (
     ByteImage,
     CoarseDepth,
@@ -72,7 +72,7 @@ class SeesFaces:
 class SeesNormals(IdentityRefiner):
     """And a refiner that brings normals; it refuses the picture called b."""
 
-    def refine(self, scene: Scene) -> Members:
+    def refine(self, scene: RefinementInput) -> Members:
         map_hw = scene.coarse.map_hw
         normals_hw3 = np.stack([np.sin(map_hw), np.cos(map_hw), 0 * map_hw], axis=2)
         refused = "it is called b" if scene.image_id == "b" else None

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Start a throw-away S3 server (Ceph's radosgw, all data in memory) on 127.0.0.1.
 #
-#   infra/s3/up.sh DIR [PORT]      PORT is 7480 unless told; PORT+1 and PORT+2 are taken as well
+#   infra/s3/up.sh DIR [PORT]      PORT is 7480 unless set; PORT+1 and PORT+2 are taken as well
 #
 # Prints the environment that S3 clients need, to be used as
 #

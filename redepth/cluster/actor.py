@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class ImageLabeller(Protocol):
-    """What an actor holds: a `redepth.pipeline.Labeller`, or what stands in for one."""
+    """What an actor holds: a `redepth.labelling.labeller.Labeller`, or what stands in for one."""
 
     @property
     def cards(self) -> tuple[ModelCard, ...]:
@@ -52,7 +52,7 @@ class LabelActor:
     def _labeller(self) -> ImageLabeller:
         if self._load is not None:
             return self._load(self._settings)
-        from redepth.pipeline import load_labeller
+        from redepth.labelling.labeller import load_labeller
 
         return load_labeller(self._settings, self._allowed)
 

@@ -114,7 +114,7 @@ class ActorPool:
 
     Args:
         recipe: its labels half decides what the actors load, its run half how many there are.
-        load: how an actor loads its models; None for `redepth.pipeline.load_labeller`.
+        load: how an actor loads its models; None for `redepth.labelling.labeller.load_labeller`.
         allowed: what the actors may read; the rest of a list is rejected.
 
     Raises:

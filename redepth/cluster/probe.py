@@ -29,7 +29,7 @@ def require_ray(address: str, patience_s: float = PATIENCE_S) -> None:
     except subprocess.TimeoutExpired:
         raise ConfigError(
             f"no Ray cluster at {address}: something listens there and did not answer as Ray does "
-            f"within {patience_s:g} s. Name the port of Ray's head (6379 unless told otherwise), "
+            f"within {patience_s:g} s. Name the port of Ray's head (6379 by default), "
             "or leave --ray out for a private instance on this machine"
         ) from None
     if done.returncode != 0:

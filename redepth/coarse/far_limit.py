@@ -1,4 +1,4 @@
-"""How far a metric model can be believed: the depth from which on it says nothing."""
+"""How far a metric model can be believed: the depth beyond which it has no value."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def far_limit_m(
     if asked_m is not None:
         if own_m is not None and asked_m > own_m:
             raise ConfigError(
-                f"coarse.far_limit_m is {asked_m:g} m, and {settings.preset} says nothing beyond "
+                f"coarse.far_limit_m is {asked_m:g} m, and {settings.preset} has no value beyond "
                 f"{own_m:g} m (98 % of its {model_end_m:g} m): lower it, or leave it out"
             )
         return asked_m

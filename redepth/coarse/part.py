@@ -55,7 +55,7 @@ class CoarseModel:
         settings: what a recipe may say of it.
         rendering: for models whose tokens Re-Depth Anything can move (their estimator is a
             `TokenDepthEstimator`); None for all others.
-        far_limit_m: depth from which on a metric model says nothing (docs/metric-depth.md); None
+        far_limit_m: depth beyond which a metric model has no value (docs/metric-depth.md); None
             for other kinds, and where the checkpoint itself says how far it was trained.
     """
 

@@ -2,8 +2,8 @@
 
 P(max(d / t, t / d) < within) = 1 / (1 + exp(-(intercept + sum_c weight_c ln(cue_c))))
 
-The result is a recipe's `labels.ensemble.confidence_mapping`; `redepth.confidence` has the cues and
-applies it.
+The result is a recipe's `labels.ensemble.confidence_mapping`; `redepth.labelling.confidence` has
+the cues and applies it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from redepth.confidence import SMALLEST_CUE, Cue, confidence_by_cues
 from redepth.config import ConfidenceMapping
 from redepth.errors import ConfigError
 from redepth.evaluation.evaluate import ImageScores, PixelSample
 from redepth.evaluation.summary import Reliability, reliability
+from redepth.labelling.confidence import SMALLEST_CUE, Cue, confidence_by_cues
 from redepth.metrics.calibration import fit_logistic
 
 FORMULA = "1 / (1 + exp(-(intercept + sum_c weight_c * ln(max(cue_c, 1e-6)))))"

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.dataset as pads
 
-from redepth.confidence import Cue, cues_of, range_of
 from redepth.datasets.depth_file import DepthFile
 from redepth.datasets.finding import find_ground_truth
 from redepth.datasets.ground_truth import BoolMap, GroundTruth, GroundTruthKind
 from redepth.datasets.pairing import Pairing, pair
 from redepth.errors import ConfigError
 from redepth.evaluation.scores import Doubles, Scores, align_map, resize_map, score_depth
+from redepth.labelling.confidence import Cue, cues_of, range_of
 from redepth.metrics.alignments import Alignment
 from redepth.metrics.depth import error_factor, relative_error
 from redepth.metrics.sparsification import NUM_STEPS, Sparsification, sparsify
@@ -37,7 +37,7 @@ class PixelSample:
 
     Attributes:
         confidence_n: float32 [N] in [0, 1], as stored.
-        cues: float32 [N] >= 0 each; see `redepth.confidence`.
+        cues: float32 [N] >= 0 each; see `redepth.labelling.confidence`.
         factor_n: float32 [N] >= 1, max(d / t, t / d) of the aligned map.
     """
 

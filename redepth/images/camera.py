@@ -64,7 +64,7 @@ def known_focal(ref: ImageRef, image: DecodedImage) -> Focal | None:
                 f"the list's focal_px {ref.focal_px:g} is a field of view of "
                 f"{fov_of_focal(ref.focal_px, image.width_px):.4g} degrees on a photograph "
                 f"{image.width_px} px wide: it is to be in pixels of the whole upright photograph, "
-                "not in millimetres; mend the list and run again with --retry failed"
+                "not in millimetres; fix the list and run again with --retry failed"
             )
         return Focal(ref.focal_px, FocalSource.LIST)
     return None if image.focal_px is None else Focal(image.focal_px, FocalSource.EXIF)
@@ -88,13 +88,13 @@ def exif_focal_px(
         try:
             focal_px = read(exif, width_px, height_px)
         except (TypeError, ValueError, ZeroDivisionError, OverflowError):
-            notes.append(f"EXIF {name} not readable, left aside")
+            notes.append(f"EXIF {name} not readable, ignored")
             continue
         if focal_px is None:
             continue
         if is_plausible(focal_px, width_px):
             return focal_px, tuple(notes)
-        notes.append(f"EXIF {name} cannot be: a focal length of {focal_px:.3g} px, left aside")
+        notes.append(f"EXIF {name} cannot be: a focal length of {focal_px:.3g} px, ignored")
     return None, tuple(notes)
 
 

@@ -39,7 +39,7 @@ from redepth.images.uris import (
 )
 from redepth.images.walk import Found, Wanted, find_one, stat_file, walk
 from redepth.redaction import lost_password, redacted, refuse_secrets, shown
-from redepth.storage_faults import in_words, storage_errors
+from redepth.storage_errors import in_words, storage_errors
 from redepth.types import ImageRef
 
 __all__ = ["IMAGE_SUFFIXES", "canonical_uri", "could_list", "image_id", "list_images"]
@@ -252,5 +252,5 @@ def _nothing_found(source: str) -> str:
         return f"{source}: the list names no image"
     return (
         f"{source}: no images found (names ending in {' '.join(sorted(IMAGE_SUFFIXES))}, hidden "
-        "and linked folders left aside): check the spelling, or name the files in a list"
+        "and linked folders ignored): check the spelling, or name the files in a list"
     )

@@ -103,7 +103,7 @@ def _tar_sample(
 
 
 def _text(uri: str, tar: tarfile.TarFile, member: tarfile.TarInfo) -> str | None:
-    """Return a caption; of a sparse member the size says nothing of what is stored."""
+    """Return a caption; of a sparse member the size does not say what is stored."""
     if member.size > LONGEST_TEXT or member.issparse():
         raise ConfigError(
             f"{uri}: the caption {member.name} has {member.size:,} bytes, expected a text of "

@@ -5,7 +5,7 @@ Decisions, once:
 - 16-bit and 32-bit samples are scaled by their bit depth (65535 -> 255): nothing is stretched, a
   dim picture stays dim. Float samples have no bit depth: 0..1 is read as 0..255, and a file that
   leaves that range is rejected, for its white point would be a guess.
-- Colour profiles are left aside, samples are taken as sRGB: a wide-gamut photograph comes out a
+- Colour profiles are ignored, samples are taken as sRGB: a wide-gamut photograph comes out a
   little paler than it is.
 - Every decoder error is a rejection. `LOAD_TRUNCATED_IMAGES` is never set: it turns damaged files
   into pictures with black areas.
@@ -37,7 +37,7 @@ from redepth.images.reading import read_regular, require_size
 from redepth.images.ref_texts import is_broken
 from redepth.images.uris import is_local, protocol_of
 from redepth.redaction import lost_password, shown
-from redepth.storage_faults import Fault, classify, explained, in_words, server_code
+from redepth.storage_errors import Fault, classify, explained, in_words, server_code
 from redepth.types import ByteImage, DecodedImage, ImageRef
 
 # Named, so that Pillow never starts Ghostscript for an EPS, nor takes noise for a TGA or an XBM.
@@ -279,7 +279,7 @@ def _exif_focal(
     try:
         tags = image.getexif().get_ifd(ExifTags.IFD.Exif)
     except Exception as error:  # a damaged EXIF block does not spoil the pixels
-        return None, (f"EXIF not readable ({in_words(error)}), left aside",)
+        return None, (f"EXIF not readable ({in_words(error)}), ignored",)
     return exif_focal_px(tags, width_px, height_px)
 
 

@@ -19,7 +19,7 @@ from redepth.errors import ConfigError
 from redepth.filesystems import open_bucket
 from redepth.images.opening import open_source
 from redepth.redaction import shown
-from redepth.storage_faults import in_words
+from redepth.storage_errors import in_words
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta

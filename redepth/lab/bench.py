@@ -14,15 +14,15 @@ import torch
 
 from redepth.coarse.estimator import load_token_estimator
 from redepth.config import LabelSettings
-from redepth.ensemble import reduce_members
 from redepth.errors import ConfigError, RefinementFailed
 from redepth.lab.experiments import Condition, Subject
 from redepth.lab.measurement import Measurement, PixelCues, pixel_cues
 from redepth.lab.scoring import align, regions_of, score
+from redepth.labelling.ensemble import reduce_members
 from redepth.refiners.redepth_anything import ReDepthAnything
 from redepth.refiners.redepth_anything.diffusion import DiffusionPrior, load_prior
 from redepth.refiners.redepth_anything.refiner import ReDepthAnythingRefiner
-from redepth.refiners.refiner import Scene as JudgedScene
+from redepth.refiners.refiner import RefinementInput
 from redepth.scenes.families import FAMILIES, render_batch, render_scene
 from redepth.scenes.scene import Array, Scene, Split
 from redepth.settings import Weights
@@ -159,8 +159,8 @@ def other_image(scene: Scene) -> Scene:
     return render_scene(scene.family, seed, len(scene.rgb_hw3), scene.split)
 
 
-def _judged(scene: Scene, coarse: CoarseDepth) -> JudgedScene:
-    return JudgedScene(scene.id, scene.rgb_hw3, coarse, scene.caption)
+def _judged(scene: Scene, coarse: CoarseDepth) -> RefinementInput:
+    return RefinementInput(scene.id, scene.rgb_hw3, coarse, scene.caption)
 
 
 def _depth(disparity_hw: FloatMap | Array, scene: Scene) -> FloatMap:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from redepth.confidence import Cue, confidence_by_cues
 from redepth.config import ConfidenceMapping
 from redepth.evaluation.calibrate import fit_mapping
 from redepth.evaluation.summary import Reliability, mean_curves, reliability
 from redepth.lab.measurement import Floats, PixelCues
+from redepth.labelling.confidence import Cue, confidence_by_cues
 from redepth.metrics.paired import PairedChange, paired_change
 from redepth.metrics.sparsification import Sparsification, sparsify
 

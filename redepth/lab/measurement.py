@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from redepth.confidence import Cue, cues_of
 from redepth.evaluation.scores import Scores
 from redepth.lab.experiments import Condition, Subject
 from redepth.lab.scoring import Region
+from redepth.labelling.confidence import Cue, cues_of
 from redepth.metrics.depth import error_factor, relative_error
 from redepth.types import FloatMap, RefinedDepth
 

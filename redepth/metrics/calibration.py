@@ -69,7 +69,7 @@ def expected_calibration_error(bins: tuple[ReliabilityBin, ...]) -> float:
 class Logistic:
     """P(right) = 1 / (1 + exp(-(intercept + sum_c weight_c x_c))).
 
-    `redepth.confidence` applies it, to the logarithms of cues.
+    `redepth.labelling.confidence` applies it, to the logarithms of cues.
     """
 
     intercept: float

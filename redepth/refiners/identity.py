@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from redepth.refiners.part import LoadContext, RefinerPart, RefinerSettings
-from redepth.refiners.refiner import Scene
+from redepth.refiners.refiner import RefinementInput
 from redepth.types import ByteImage, Members, ModelCard
 
 
@@ -26,7 +26,7 @@ class IdentityRefiner:
         """Return None: nothing here reads a prompt."""
         return None
 
-    def refine(self, scene: Scene) -> Members:
+    def refine(self, scene: RefinementInput) -> Members:
         """Return one member, [1, H, W], equal to the coarse map."""
         return Members(np.array(scene.coarse.map_hw[None]))
 

@@ -9,7 +9,7 @@ from redepth.types import ByteImage, CoarseDepth, Members, ModelCard
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scene:
+class RefinementInput:
     """One image as a refiner sees it.
 
     Attributes:
@@ -37,7 +37,7 @@ class Refiner(Protocol):
         """Return the prompt for an image, or None where the method needs none."""
         ...
 
-    def refine(self, scene: Scene) -> Members:
+    def refine(self, scene: RefinementInput) -> Members:
         """Return the ensemble for one image; a function of the scene and the recipe alone.
 
         Raises:

@@ -160,8 +160,8 @@ class CatalogueFigures:
 
 
 def read_figures(out: str) -> CatalogueFigures:
-    """Sum up every label part of an output."""
-    parts = catalogue.read_parts(open_objects(out), COLUMNS)
+    """Sum up every fragment of an output."""
+    parts = catalogue.read_fragments(open_objects(out), COLUMNS)
     return sum_up(_in_batches(part.table for part in parts))
 
 

@@ -18,7 +18,7 @@ from redepth.lab.results import LabResult, change, hurt_families, kept_share
 from redepth.lab.scoring import Region
 from redepth.metrics.paired import PairedChange
 
-UNTRAINED = "**UNTRAINED models (weights from a seed): these figures mean nothing.**"
+UNTRAINED = "**UNTRAINED models (weights from a seed): these figures are meaningless.**"
 NUM_WORST = 5
 TABLE_HEAD = (
     "", "n", "AbsRel", "change [95 %]", "better", "RMSE", "d < 1.25", "d < 1.05", "normals",

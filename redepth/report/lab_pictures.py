@@ -24,7 +24,7 @@ DEPTH_COLOURS = "magma"
 ERROR_COLOURS = "inferno"
 COLUMNS = ("picture", "true depth", "coarse", "refined", "error of coarse", "error of refined")
 TILE_IN = 1.7
-UNTRAINED = "UNTRAINED models (weights from a seed): this means nothing"
+UNTRAINED = "UNTRAINED models (weights from a seed): this is meaningless"
 
 
 def draw_before_after(measurements: Sequence[Measurement], title: str) -> bytes:

@@ -116,7 +116,7 @@ def _pictures(
     }
     objects = open_objects(labels.url)
     for shard, pairs in groupby(sorted(chosen), key=lambda pair: pair[0]):
-        part = catalogue.read_part(objects, shard)
+        part = catalogue.read_fragment(objects, shard)
         wanted = {image_id for _, image_id in pairs}
         for row in [] if part is None else part.rows():
             if row.id in wanted:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 DEPTH_COLOURS = REFINED.colour_map
 CONFIDENCE_COLOURS = CONFIDENCE.colour_map
-UNTRAINED_WARNING = "UNTRAINED models (weights from a seed): these maps mean nothing"
+UNTRAINED_WARNING = "UNTRAINED models (weights from a seed): these maps are meaningless"
 ERROR_COLOURS = "inferno"
 UNDEFINED_COLOUR = "0.5"  # grey, which no colour map has
 ALWAYS_DRAWN = (COARSE.name, REFINED.name, CONFIDENCE.name)

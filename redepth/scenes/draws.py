@@ -14,7 +14,7 @@ Drawn = TypeVar("Drawn")
 
 
 def scene_generator(family: str, seed: int, split: Split) -> np.random.Generator:
-    """Return the generator of a scene. The size takes no part: a seed is one scene at any size."""
+    """Return the generator of a scene. The size is ignored: a seed is one scene at any size."""
     place = f"scene\x1f{family}\x1f{split.value}\x1f{seed}".encode()
     digest = hashlib.sha256(place).digest()
     return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big")))

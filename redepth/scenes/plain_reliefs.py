@@ -1,4 +1,4 @@
-"""Family A: lumps, gaussians, saddles, swells. Surfaces that mean nothing but their shading."""
+"""Family A: lumps, gaussians, saddles, swells. Abstract surfaces."""
 
 from __future__ import annotations
 

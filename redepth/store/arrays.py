@@ -146,7 +146,7 @@ class ArrayFacts:
         return None
 
 
-def narrowed(image_id: str, arrays: LabelArrays, storage: Storage) -> Maps:
+def cast_for_storage(image_id: str, arrays: LabelArrays, storage: Storage) -> Maps:
     """Return copies of an image's maps by quantity, in the dtypes they are stored in.
 
     Raises:
@@ -192,7 +192,7 @@ def read_group(objects: Objects, group: str) -> GroupFacts:
     """Read what a committed group says of itself.
 
     Raises:
-        IntegrityError: a label part names it, but it is not there or no redepth wrote it.
+        IntegrityError: a fragment names it, but it is not there or no redepth wrote it.
     """
     name = f"{layout.group_folder(group)}/{METADATA}"
     try:
@@ -254,7 +254,7 @@ def _parsed(objects: Objects, name: str, content: bytes, kind: TypeAdapter[_Pars
 def _not_ours(objects: Objects, name: str, problem: str) -> IntegrityError:
     return IntegrityError(
         f"{objects.url}: {name} is damaged, or was not written by redepth ({problem}); remove the "
-        "label part of its shard and run again"
+        "fragment of its shard and run again"
     )
 
 

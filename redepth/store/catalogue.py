@@ -1,4 +1,4 @@
-"""Reading what is committed: the label parts, and nothing that no part names."""
+"""Reading what is committed: the fragments, and nothing that no fragment names."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from redepth.errors import CommitConflict, IntegrityError
-from redepth.store import layout, part_index
+from redepth.store import fragment_index, layout
 from redepth.store.key_index import KEY_BYTES, KeyIndex, Keys, keys_of
 from redepth.store.objects import Objects, open_objects
-from redepth.store.rows import MAX_BYTES, SCHEMA, Part, decode_part
+from redepth.store.rows import MAX_BYTES, SCHEMA, Fragment, decode_fragment
 from redepth.types import Outcome
 
 OUTCOMES = tuple(Outcome)
@@ -25,7 +25,7 @@ _DIGESTED = pa.schema(
     [
         pa.field("key", pa.binary(KEY_BYTES)),
         pa.field("outcome", pa.int8()),
-        pa.field("stamp", pa.int64()),
+        pa.field("fingerprint", pa.int64()),
     ]
 )
 _OUTCOME_NAMES = pa.array([outcome.value for outcome in Outcome])
@@ -36,84 +36,86 @@ class CommittedImages:
     """Every committed image, in columns.
 
     Attributes:
-        keys_n2: uint64 [n, 2], of the ids; parts sorted by shard, rows as they are stored.
+        keys_n2: uint64 [n, 2], of the ids; fragments sorted by shard, rows as they are stored.
         outcomes: int8 [n], positions in `OUTCOMES`.
-        stamps: int64 [n], see `stamps`.
-        parts: int32 [n], positions in `shards`.
+        fingerprints: int64 [n], see `fingerprints`.
+        fragments: int32 [n], positions in `shards`.
         shards: the committed shards, sorted.
         num_tries: how many tries each of them has committed.
-        tags: of the label parts that all this was read from; see `committed_tags`.
+        tags: of the fragments that all this was read from; see `committed_tags`.
     """
 
     keys_n2: Keys
     outcomes: pa.Array
-    stamps: pa.Array
-    parts: pa.Array
+    fingerprints: pa.Array
+    fragments: pa.Array
     shards: tuple[str, ...]
     num_tries: tuple[int, ...]
     tags: Mapping[str, str]
 
 
 def committed_tags(objects: Objects) -> dict[str, str]:
-    """Return a tag of each label part, which changes when the part does."""
+    """Return a tag of each fragment, which changes when the fragment does."""
     return objects.list_tagged(layout.LABELS, layout.PARQUET)
 
 
-def part_names(objects: Objects) -> list[str]:
-    """Name the committed label parts, sorted."""
+def fragment_names(objects: Objects) -> list[str]:
+    """Name the committed fragments, sorted."""
     return objects.list(layout.LABELS, layout.PARQUET)
 
 
-def read_part(objects: Objects, shard: str) -> Part | None:
-    """Read one shard's label part, None if it is not committed."""
+def read_fragment(objects: Objects, shard: str) -> Fragment | None:
+    """Read one shard's fragment, None if it is not committed."""
     try:
-        return decode_part(shard, objects.read(layout.label_part(shard), MAX_BYTES))
+        return decode_fragment(shard, objects.read(layout.fragment_name(shard), MAX_BYTES))
     except FileNotFoundError:
         return None
 
 
-def read_parts(objects: Objects, columns: Sequence[str] | None) -> Iterator[Part]:
-    """Read some columns (None: all) of every label part, sorted by shard.
+def read_fragments(objects: Objects, columns: Sequence[str] | None) -> Iterator[Fragment]:
+    """Read some columns (None: all) of every fragment, sorted by shard.
 
     Raises:
-        CommitConflict: a part vanished meanwhile.
+        CommitConflict: a fragment vanished meanwhile.
     """
-    yield from _parts(objects, part_names(objects), columns)
+    yield from _fragments(objects, fragment_names(objects), columns)
 
 
-def _parts(objects: Objects, names: Sequence[str], columns: Sequence[str] | None) -> Iterator[Part]:
+def _fragments(
+    objects: Objects, names: Sequence[str], columns: Sequence[str] | None
+) -> Iterator[Fragment]:
     try:
         for name, content in objects.read_many(names, MAX_BYTES):
-            yield decode_part(PurePosixPath(name).stem, content, columns)
+            yield decode_fragment(PurePosixPath(name).stem, content, columns)
     except FileNotFoundError as error:
         raise CommitConflict(
-            f"{objects.url}: a label part vanished while the labels were read ({error}); run again"
+            f"{objects.url}: a fragment vanished while the labels were read ({error}); run again"
         ) from error
 
 
 def committed_images(objects: Objects, *, keep_index: bool = False) -> CommittedImages:
-    """Return keys and outcomes of every committed image, reading the parts that no index knows.
+    """Return keys and outcomes of every committed image, reading the fragments that no index knows.
 
     Args:
-        keep_index: write the index anew where it has missed many parts.
+        keep_index: write the index anew where it has missed many fragments.
     """
     names = committed_tags(objects)
     tags = {PurePosixPath(name).stem: tag for name, tag in names.items()}
-    rows = part_index.read_index(objects, tags)
+    rows = fragment_index.read_index(objects, tags)
     indexed = set(rows["shard"].to_pylist())
     missed = [name for name in names if PurePosixPath(name).stem not in indexed]
     if missed:
-        rows = pa.concat_tables([rows, _rows_of_parts(objects, missed, tags)]).sort_by("shard")
-    if keep_index and len(missed) >= part_index.PARTS_WORTH_INDEXING:
-        part_index.write_index(objects, rows)
+        rows = pa.concat_tables([rows, _rows_of_fragments(objects, missed, tags)]).sort_by("shard")
+    if keep_index and len(missed) >= fragment_index.FRAGMENTS_WORTH_INDEXING:
+        fragment_index.write_index(objects, rows)
     lengths = pc.list_value_length(rows["keys"]).to_numpy()
-    keys, outcomes, stamped = (
-        _whole(rows[name]).flatten() for name in ("keys", "outcomes", "stamps")
+    keys, outcomes, fingerprints = (
+        _whole(rows[name]).flatten() for name in ("keys", "outcomes", "fingerprints")
     )
     return CommittedImages(
         _as_keys(keys),
         outcomes,
-        stamped,
+        fingerprints,
         pa.array(np.repeat(np.arange(len(rows), dtype=np.int32), lengths)),
         tuple(rows["shard"].to_pylist()),
         tuple(rows["num_tries"].to_pylist()),
@@ -121,16 +123,16 @@ def committed_images(objects: Objects, *, keep_index: bool = False) -> Committed
     )
 
 
-def _rows_of_parts(objects: Objects, names: Sequence[str], tags: Mapping[str, str]) -> pa.Table:
-    """Read label parts as rows of the index."""
+def _rows_of_fragments(objects: Objects, names: Sequence[str], tags: Mapping[str, str]) -> pa.Table:
+    """Read fragments as rows of the index."""
     ends, shards, num_tries = [0], [], []
 
     def tables() -> Iterator[pa.Table]:
-        for part in _parts(objects, names, _INDEXED):
-            ends.append(ends[-1] + len(part.table))
-            shards.append(part.shard)
-            num_tries.append(len(part.array_groups))
-            yield part.table
+        for fragment in _fragments(objects, names, _INDEXED):
+            ends.append(ends[-1] + len(fragment.table))
+            shards.append(fragment.shard)
+            num_tries.append(len(fragment.array_groups))
+            yield fragment.table
 
     # The ids are let go block by block.
     digested = [_digested(block) for block in _blocks(tables())]
@@ -142,7 +144,7 @@ def _rows_of_parts(objects: Objects, names: Sequence[str], tags: Mapping[str, st
         pa.array(num_tries, pa.int16()),
         *(pa.ListArray.from_arrays(offsets, column.combine_chunks()) for column in images.columns),
     ]
-    return pa.Table.from_arrays(columns, schema=part_index.SCHEMA)
+    return pa.Table.from_arrays(columns, schema=fragment_index.SCHEMA)
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:
@@ -153,7 +155,7 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
 def _digested(table: pa.Table) -> pa.Table:
     keys = pa.py_buffer(keys_of(table["id"]).tobytes())
     key = pa.FixedSizeBinaryArray.from_buffers(pa.binary(KEY_BYTES), len(table), [None, keys])
-    return pa.table([key, _numbers(table["outcome"]), stamps(table)], schema=_DIGESTED)
+    return pa.table([key, _numbers(table["outcome"]), fingerprints(table)], schema=_DIGESTED)
 
 
 def _as_keys(column: pa.FixedSizeBinaryArray) -> Keys:
@@ -163,10 +165,10 @@ def _as_keys(column: pa.FixedSizeBinaryArray) -> Keys:
     return np.frombuffer(stored, np.uint64).reshape(-1, 2)
 
 
-def stamps(table: pa.Table) -> pa.Array:
+def fingerprints(table: pa.Table) -> pa.Array:
     """Return int64 [n] of size and version, null where a listing does not tell both.
 
-    Two images of one id and other stamps are two photographs.
+    Two images of one id and other fingerprints are two photographs.
     """
     sizes = pc.cast(table["size_bytes"], pa.string())
     told = pc.binary_join_element_wise(sizes, table["version"], "/")
@@ -177,13 +179,13 @@ def stamps(table: pa.Table) -> pa.Array:
 def committed_values(objects: Objects, keys_n2: Keys, column: str) -> Iterator[str]:
     """Yield a column's values of the committed images of these keys."""
     wanted = KeyIndex(keys_n2)
-    for part in read_parts(objects, sorted({"id", column})):
-        is_wanted = pc.is_valid(wanted.positions(keys_of(part.table["id"])))
-        yield from part.table[column].filter(is_wanted).to_pylist()
+    for fragment in read_fragments(objects, sorted({"id", column})):
+        is_wanted = pc.is_valid(wanted.positions(keys_of(fragment.table["id"])))
+        yield from fragment.table[column].filter(is_wanted).to_pylist()
 
 
 def joined(tables: Iterable[pa.Table], columns: Sequence[str]) -> pa.Table:
-    """Concatenate the tables of many parts into one of few chunks."""
+    """Concatenate the tables of many fragments into one of few chunks."""
     nothing = SCHEMA.empty_table().select(list(columns))
     return pa.concat_tables([nothing, *_blocks(tables)]).combine_chunks()
 
@@ -207,7 +209,7 @@ def index_once(keys_n2: Keys, objects: Objects) -> KeyIndex:
         ids = sorted(set(committed_values(objects, repeated, "id")))
         raise IntegrityError(
             f"{objects.url}: {len(repeated)} images are committed in two shards, first {ids[:3]}: "
-            "two runs worked on this output at once; remove one of the label parts that hold them"
+            "two runs worked on this output at once; remove one of the fragments that hold them"
         )
     return index
 
@@ -215,8 +217,8 @@ def index_once(keys_n2: Keys, objects: Objects) -> KeyIndex:
 def count_outcomes(out: str) -> dict[Outcome, int]:
     """Count the committed images by outcome; outcomes that no image has are there with 0."""
     counts = dict.fromkeys(Outcome, 0)
-    for part in read_parts(open_objects(out), ("outcome",)):
-        add_counts(counts, _numbers(part.table["outcome"]))
+    for fragment in read_fragments(open_objects(out), ("outcome",)):
+        add_counts(counts, _numbers(fragment.table["outcome"]))
     return counts
 
 
@@ -224,8 +226,8 @@ def mean_seconds(out: str) -> tuple[float | None, int]:
     """Return the mean seconds of the images that have a label, and how many they are."""
     with_label = pa.array([outcome.value for outcome in Outcome if outcome.has_label])
     total, number = 0.0, 0
-    for part in read_parts(open_objects(out), ("outcome", "seconds")):
-        seconds = part.table["seconds"].filter(pc.is_in(part.table["outcome"], with_label))
+    for fragment in read_fragments(open_objects(out), ("outcome", "seconds")):
+        seconds = fragment.table["seconds"].filter(pc.is_in(fragment.table["outcome"], with_label))
         total += pc.sum(seconds).as_py() or 0.0
         number += len(seconds) - seconds.null_count
     return (total / number if number else None), number

@@ -147,11 +147,11 @@ def _read_range(objects: Objects, name: str, start: int, stop: int | None) -> by
         return objects.read_range(name, start, stop)
     except FileNotFoundError as error:
         raise IntegrityError(
-            f"{objects.url}: {name} is gone; remove the label part of its shard and run again"
+            f"{objects.url}: {name} is gone; remove the fragment of its shard and run again"
         ) from error
 
 
 def _damaged(objects: Objects, name: str) -> IntegrityError:
     return IntegrityError(
-        f"{objects.url}: {name} is damaged; remove the label part of its shard and run again"
+        f"{objects.url}: {name} is damaged; remove the fragment of its shard and run again"
     )

@@ -17,9 +17,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from redepth.storage_faults import storage_errors
+from redepth.storage_errors import storage_errors
 from redepth.store import layout
-from redepth.store.catalogue import read_parts
+from redepth.store.catalogue import read_fragments
 from redepth.store.objects import Objects, open_objects
 
 _TEMPORARY = ".tmp"  # beside its target, see `redepth.store.objects`
@@ -51,7 +51,7 @@ def find_leftovers(out: str, older_than: timedelta, now: datetime) -> list[Lefto
     not taken for a leftover.
 
     Raises:
-        CommitConflict: a label part vanished meanwhile.
+        CommitConflict: a fragment vanished meanwhile.
     """
     objects = open_objects(out)
     groups = _groups(objects)
@@ -82,7 +82,7 @@ def remove_leftovers(out: str, leftovers: Iterable[Leftover]) -> Iterator[Leftov
 
 def _named_groups(objects: Objects) -> set[str]:
     named: set[str] = set()
-    for part in read_parts(objects, ("array_group",)):
+    for part in read_fragments(objects, ("array_group",)):
         groups: pa.ChunkedArray = part.table["array_group"].drop_null().unique()
         named.update(map(layout.group_folder, groups.to_pylist()))
     return named
@@ -122,7 +122,7 @@ def _trials(objects: Objects) -> list[Leftover]:
     return [
         Leftover(name, (name,), int(info["size"]), _changed(info))
         for name, info in zip(names, infos, strict=True)
-        if name.startswith(layout.TRIAL)
+        if name.startswith(layout.PROBE)
     ]
 
 

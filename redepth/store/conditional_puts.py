@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from redepth.errors import RedepthError
-from redepth.storage_faults import server_code, storage_errors
+from redepth.storage_errors import server_code, storage_errors
 from redepth.store.objects import Objects
 from redepth.store.rows import MAX_BYTES
 
@@ -26,7 +26,7 @@ _CANNOT_COMPARE = "NotImplemented"
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Versioned:
     """An object as it was read.
 
     Attributes:
@@ -38,21 +38,21 @@ class Seen:
     tag: str | None = None
 
 
-def see(objects: Objects, name: str) -> Seen | None:
+def read_versioned(objects: Objects, name: str) -> Versioned | None:
     """Read one object to put over it later; None if it is not there."""
     try:
-        # A shard's part is new nearly always, and a GET says so; asked for a tag, s3fs also lists
+        # A shard's fragment is nearly always new, and a GET says so; for a tag, s3fs also lists
         # what could be a folder of that name.
         content = objects.read(name, MAX_BYTES)
         if not objects.is_s3:
-            return Seen(content)
+            return Versioned(content)
         tag = objects.tag(name)
-        return Seen(objects.read(name, MAX_BYTES), tag)
+        return Versioned(objects.read(name, MAX_BYTES), tag)
     except FileNotFoundError:
         return None
 
 
-def put_if_unchanged(objects: Objects, name: str, content: bytes, seen: Seen | None) -> bool:
+def put_if_unchanged(objects: Objects, name: str, content: bytes, seen: Versioned | None) -> bool:
     """Put an object if it still is as it was seen (None: not there); return whether it now is ours.
 
     Also True where the object holds `content` already: a request that was tried again may meet
@@ -71,7 +71,7 @@ def put_if_unchanged(objects: Objects, name: str, content: bytes, seen: Seen | N
             return _compare_and_put(objects, name, content, seen)
 
 
-def _put_on_s3(objects: Objects, name: str, content: bytes, seen: Seen | None) -> bool:
+def _put_on_s3(objects: Objects, name: str, content: bytes, seen: Versioned | None) -> bool:
     for condition in _conditions(seen):
         try:
             objects.put(name, content, condition)
@@ -80,7 +80,7 @@ def _put_on_s3(objects: Objects, name: str, content: bytes, seen: Seen | None) -
                 return _compare_and_put(objects, name, content, seen)
             if server_code(error) not in _SOMEBODY_WAS_FASTER:
                 raise
-            found = see(objects, name)
+            found = read_versioned(objects, name)
             if not _same(found, seen):
                 return found is not None and found.content == content
         else:
@@ -88,7 +88,7 @@ def _put_on_s3(objects: Objects, name: str, content: bytes, seen: Seen | None) -
     return False
 
 
-def _conditions(seen: Seen | None) -> list[dict[str, str]]:
+def _conditions(seen: Versioned | None) -> list[dict[str, str]]:
     """Return the request's headers in each spelling: radosgw compares an ETag without its quotes.
 
     A server that does not know a spelling says that the object has changed, which one can see.
@@ -99,15 +99,15 @@ def _conditions(seen: Seen | None) -> list[dict[str, str]]:
     return [{"IfMatch": tag}, {"IfMatch": tag.strip('"')}]
 
 
-def _compare_and_put(objects: Objects, name: str, content: bytes, seen: Seen | None) -> bool:
-    found = see(objects, name)
+def _compare_and_put(objects: Objects, name: str, content: bytes, seen: Versioned | None) -> bool:
+    found = read_versioned(objects, name)
     if not _same(found, seen):
         return found is not None and found.content == content
     objects.put(name, content)
     return True
 
 
-def _same(found: Seen | None, seen: Seen | None) -> bool:
+def _same(found: Versioned | None, seen: Versioned | None) -> bool:
     return (found and found.content) == (seen and seen.content)
 
 

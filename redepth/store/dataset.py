@@ -43,7 +43,7 @@ class Recorded(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     seed: int
-    same_bytes: str
+    deduplicate: bool
     decoding: Decoding
     coarse: dict[str, Any]
     refiner: dict[str, Any]
@@ -94,7 +94,7 @@ class Dataset:
 
     @property
     def untrained(self) -> bool:
-        """Whether a model had weights made from a seed, so that the labels mean nothing."""
+        """Whether a model had weights made from a seed, so that the labels are meaningless."""
         return any(model.untrained for model in self.models)
 
 

@@ -1,7 +1,7 @@
 """Digests of what is stored: of an image's pixels, of a group of them, of a whole output.
 
 They are taken of values, not of objects: another release of a compressor changes nothing. What two
-equal runs may differ in (seconds, attempts, shard) takes no part, nor does the place of a file.
+equal runs may differ in (seconds, attempts, shard) is left out, and so is the place of a file.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@ dataset.json                 recipe, models and software, written once
 manifest/<number>-<time>-<digest>.parquet    what a plan found to do
 arrays/<try>-<digest>/       Zarr v3 group of one shard, or of a later try at some of its images
 labels/<shard>.parquet       one row an image; its atomic put is the commit
-index/parts.arrow            what label parts say, for planning; a copy, may be removed
+index/fragments.arrow            what fragments say, for planning; a copy, may be removed
 reports/<run>/               pages and pictures, never read back
-lease.json                   which run works here now; says nothing of what is done
+lease.json                   which run works here now; does not say what is done
 .redepth-doctor-<hex>        `redepth doctor` tries the storage with it, for a moment
 """
 
@@ -22,7 +22,7 @@ from redepth.errors import IntegrityError
 FORMAT_VERSION = 3
 DATASET = "dataset.json"
 LEASE = "lease.json"
-TRIAL = ".redepth-doctor-"  # begins the names of the objects that `redepth doctor` tries with
+PROBE = ".redepth-doctor-"  # begins the names of the objects that `redepth doctor` tries with
 MANIFESTS = "manifest"
 ARRAYS = "arrays"
 LABELS = "labels"
@@ -53,8 +53,8 @@ def digest_in(stored: str) -> str | None:
     return stored.rpartition("-")[2] if "-" in stored else None
 
 
-def label_part(shard: str) -> str:
-    """Name a shard's label part. Raises IntegrityError as `require_name`."""
+def fragment_name(shard: str) -> str:
+    """Name a shard's fragment. Raises IntegrityError as `require_name`."""
     return f"{LABELS}/{require_name('shard', shard)}{PARQUET}"
 
 

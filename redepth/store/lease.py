@@ -30,7 +30,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from redepth.config import LeaseSettings
 from redepth.errors import LeaseLost, OutputBusy, TransientError
 from redepth.printable import one_line
-from redepth.store.conditional_puts import Seen, put_if_unchanged, see
+from redepth.store.conditional_puts import Versioned, put_if_unchanged, read_versioned
 from redepth.store.layout import LEASE
 from redepth.store.objects import Objects, open_objects
 
@@ -118,7 +118,7 @@ _STATE = TypeAdapter(LeaseState)
 class Lease:
     """A lease that is held and renewed until it is released; see `output_lease`."""
 
-    def __init__(self, objects: Objects, seen: Seen, state: LeaseState) -> None:
+    def __init__(self, objects: Objects, seen: Versioned, state: LeaseState) -> None:
         self._objects = objects
         self._out = objects.url
         self._seen = seen
@@ -173,7 +173,7 @@ class Lease:
         began = _clock()
         put_if_unchanged(self._objects, LEASE, state.encode(), self._seen)
         # Whatever it said: a put whose answer was lost has arrived all the same.
-        seen = _see_ours(self._objects, state)
+        seen = _read_ours(self._objects, state)
         if seen is None:
             self._lost = "another run has taken it, or it was removed"
             return
@@ -209,7 +209,7 @@ def _acquire(out: str, settings: LeaseSettings, run: str, on_wait: Callable[[str
     watch = _Watch(out, settings, on_wait)
     num_puts = 0
     while True:
-        seen = see(objects, LEASE)
+        seen = read_versioned(objects, LEASE)
         if watch.is_free(seen):
             state = LeaseState(Holder.here(run), _now(), _now(), settings.ttl_s)
             ours = _take(objects, state, seen)
@@ -222,18 +222,18 @@ def _acquire(out: str, settings: LeaseSettings, run: str, on_wait: Callable[[str
         time.sleep(POLL_S)
 
 
-def _take(objects: Objects, state: LeaseState, seen: Seen | None) -> Seen | None:
+def _take(objects: Objects, state: LeaseState, seen: Versioned | None) -> Versioned | None:
     """Put a lease over what was seen, which is free; None if another run came first."""
     if not put_if_unchanged(objects, LEASE, state.encode(), seen):
         return None
     if not objects.is_local:
         time.sleep(_SETTLE_S)
-    return _see_ours(objects, state)
+    return _read_ours(objects, state)
 
 
-def _see_ours(objects: Objects, state: LeaseState) -> Seen | None:
+def _read_ours(objects: Objects, state: LeaseState) -> Versioned | None:
     """Read the lease that is there now; None if it is not of this holder."""
-    there = see(objects, LEASE)
+    there = read_versioned(objects, LEASE)
     if there is None or LeaseState.decode(there.content).holder != state.holder:
         return None
     return there
@@ -250,7 +250,7 @@ class _Watch:
         self._content: bytes | None = None
         self._since = 0.0
 
-    def is_free(self, seen: Seen | None) -> bool:
+    def is_free(self, seen: Versioned | None) -> bool:
         """Whether nobody holds what was seen, or only a holder that is dead.
 
         Raises:
@@ -304,7 +304,7 @@ def _words(state: LeaseState, how: str) -> str:
 
 
 def _started(process: psutil.Process) -> float:
-    # Both are reckoned from the clock as it is now: a clock that was set moves both alike.
+    # Both are computed from the clock as it is now: a clock that was set moves both alike.
     return float(process.create_time() - psutil.boot_time())
 
 

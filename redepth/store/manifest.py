@@ -61,7 +61,7 @@ class ShardPlan:
     """The images one shard's task is to label.
 
     Attributes:
-        shard: see `shard_id`; names the label part.
+        shard: see `shard_id`; names the fragment.
         array_group: names the try: the shard's own name, or `<shard>.<k>` on a retry. The group
             that holds the pixels is called so, with a digest of them behind.
         images: in the order of the rows and of the arrays.

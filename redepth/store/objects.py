@@ -20,7 +20,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from redepth.errors import ConfigError, IntegrityError
 from redepth.filesystems import open_filesystem
-from redepth.storage_faults import Fault, classify, server_code, storage_errors
+from redepth.storage_errors import Fault, classify, server_code, storage_errors
 
 _OBJECTS_PER_READ = 256
 
@@ -29,7 +29,7 @@ _OBJECTS_PER_READ = 256
 class Objects:
     """The objects below one root; a name is a path relative to it, with forward slashes.
 
-    Every method raises ConfigError for what the user has to mend (bucket, credentials, endpoint,
+    Every method raises ConfigError for what the user has to fix (bucket, credentials, endpoint,
     rights, a full disk) and TransientError for what may go through later. Those that read raise
     IntegrityError for what is no plain file, and for an object larger than the caller takes: an
     output may come from a stranger.

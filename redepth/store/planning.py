@@ -29,8 +29,8 @@ from redepth.store.catalogue import (
     committed_images,
     committed_tags,
     committed_values,
+    fingerprints,
     index_once,
-    stamps,
 )
 from redepth.store.key_index import KeyIndex, keys_of
 from redepth.store.objects import Objects, open_objects
@@ -133,7 +133,7 @@ def draft_plan(
         images: the listing; consumed once, in batches.
         collection: what it is the whole listing of, as `list_images` takes it; None if it is not
             whole: then nothing is said of images that vanished.
-        keep_index: write the index of label parts anew where it has missed many.
+        keep_index: write the index of fragments anew where it has missed many.
 
     Raises:
         ConfigError: two listed images have the same id.
@@ -213,10 +213,10 @@ class _Survey:
         self._require_unique()
 
     def again(self) -> pa.Table:
-        """Return the images to try again, with a column `part`; known once `new` is exhausted."""
-        schema = manifest.IMAGE_SCHEMA.append(pa.field("part", pa.int32()))
+        """Return the images to try again, with a column `fragment`; known once `new` has ended."""
+        schema = manifest.IMAGE_SCHEMA.append(pa.field("fragment", pa.int32()))
         tables = [schema.empty_table(), *self._again]
-        return pa.concat_tables(tables).sort_by("part")
+        return pa.concat_tables(tables).sort_by("fragment")
 
     def _sort_committed(self, batch: pa.Table, position: pa.Array) -> None:
         known = batch.filter(pc.is_valid(position))
@@ -224,14 +224,14 @@ class _Survey:
         self.is_listed[position.to_numpy()] = True
         outcome = self.committed.outcomes.take(position)
         add_counts(self.outcomes, outcome)
-        changed = pc.not_equal(stamps(known), self.committed.stamps.take(position))
+        changed = pc.not_equal(fingerprints(known), self.committed.fingerprints.take(position))
         changed = pc.fill_null(changed, False)  # a listing that does not tell
         self.num_changed += pc.sum(changed).as_py() or 0
         again = pc.is_in(outcome, value_set=self._retry)
         if self._relabels:
             again = pc.or_(again, changed)
-        part = self.committed.parts.take(position.filter(again))
-        self._again.append(self._counted(known.filter(again)).append_column("part", part))
+        fragment = self.committed.fragments.take(position.filter(again))
+        self._again.append(self._counted(known.filter(again)).append_column("fragment", fragment))
 
     def _counted(self, pending: pa.Table) -> pa.Table:
         self.num_pending += len(pending)
@@ -268,15 +268,15 @@ class _Cut:
             yield self._numbered(table, shards, shards, [len(ids) for ids in slices])
 
     def again(self, images: pa.Table, committed: CommittedImages) -> pa.Table:
-        """Give images that are tried again (sorted by `part`) to the shards they belong to."""
-        counts = images["part"].value_counts()
-        parts, lengths = (counts.field(name).to_pylist() for name in ("values", "counts"))
-        shards = [committed.shards[part] for part in parts]
+        """Give images that are tried again (sorted by `fragment`) to the shards they belong to."""
+        counts = images["fragment"].value_counts()
+        fragments, lengths = (counts.field(name).to_pylist() for name in ("values", "counts"))
+        shards = [committed.shards[fragment] for fragment in fragments]
         groups = [
-            layout.array_group(shard, committed.num_tries[part])
-            for shard, part in zip(shards, parts, strict=True)
+            layout.array_group(shard, committed.num_tries[fragment])
+            for shard, fragment in zip(shards, fragments, strict=True)
         ]
-        return self._numbered(images.drop_columns("part"), shards, groups, lengths)
+        return self._numbered(images.drop_columns("fragment"), shards, groups, lengths)
 
     def _numbered(
         self, table: pa.Table, shards: list[str], groups: list[str], lengths: list[int]

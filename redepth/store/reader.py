@@ -22,7 +22,7 @@ from redepth.store.conditions import rows_where
 from redepth.store.dataset import Dataset, read_dataset
 from redepth.store.key_index import KeyIndex, keys_of
 from redepth.store.objects import Objects, open_objects
-from redepth.store.rows import SCHEMA, Part, row_from_columns
+from redepth.store.rows import SCHEMA, Fragment, row_from_columns
 from redepth.types import FloatMap, LabelRow, Outcome
 
 _GROUPS_KEPT_OPEN = 64
@@ -90,7 +90,7 @@ class Labels(Mapping[str, StoredLabel]):
         self._selected = selected
         self._group = lru_cache(_GROUPS_KEPT_OPEN)(self._open_group)
         self._chunks = lru_cache(_ARRAYS_KEPT_OPEN)(self._open_chunks)
-        self._part = lru_cache(_GROUPS_KEPT_OPEN)(self._read_part)
+        self._part = lru_cache(_GROUPS_KEPT_OPEN)(self._read_fragment)
 
     def __len__(self) -> int:
         return len(self._index)
@@ -172,15 +172,15 @@ class Labels(Mapping[str, StoredLabel]):
 
         Args:
             columns: names, None for all.
-            filter: e.g. `pyarrow.dataset.field("outcome") == "refined"`; parts are read with it.
+            filter: e.g. `pyarrow.dataset.field("outcome") == "refined"`; it is applied on reading.
         """
         if self._selected is not None:
             rows = pads.dataset(self._selected)
             return rows.to_table(columns=None if columns is None else list(columns), filter=filter)
         wanted = SCHEMA.names if columns is None else list(columns)
         # A filter may ask for any column.
-        parts = catalogue.read_parts(self._objects, wanted if filter is None else None)
-        tables = (part.table for part in parts)
+        fragments = catalogue.read_fragments(self._objects, wanted if filter is None else None)
+        tables = (fragment.table for fragment in fragments)
         if filter is not None:
             tables = (table.filter(filter).select(wanted) for table in tables)
         return catalogue.joined(tables, wanted)
@@ -284,8 +284,8 @@ class Labels(Mapping[str, StoredLabel]):
         """Read whole rows of every image."""
         if self._selected is not None:
             return self._selected
-        parts = catalogue.read_parts(self._objects, SCHEMA.names)
-        return catalogue.joined((part.table for part in parts), SCHEMA.names)
+        fragments = catalogue.read_fragments(self._objects, SCHEMA.names)
+        return catalogue.joined((fragment.table for fragment in fragments), SCHEMA.names)
 
     @cached_property
     def _index(self) -> pa.Table:
@@ -293,8 +293,8 @@ class Labels(Mapping[str, StoredLabel]):
         columns = ("id", "uri", "shard")
         if self._selected is not None:
             return self._selected.select(columns)
-        parts = catalogue.read_parts(self._objects, columns)
-        return catalogue.joined((part.table for part in parts), columns)
+        fragments = catalogue.read_fragments(self._objects, columns)
+        return catalogue.joined((fragment.table for fragment in fragments), columns)
 
     @cached_property
     def _by_id(self) -> KeyIndex:
@@ -326,14 +326,14 @@ class Labels(Mapping[str, StoredLabel]):
         if self._selected is not None:
             yield self._selected["array_group"]
             return
-        for part in catalogue.read_parts(self._objects, ("array_group",)):
-            yield part.table["array_group"]
+        for fragment in catalogue.read_fragments(self._objects, ("array_group",)):
+            yield fragment.table["array_group"]
 
-    def _read_part(self, shard: str) -> Part:
-        part = catalogue.read_part(self._objects, shard)
-        if part is None:
-            raise IntegrityError(f"{self._objects.url}: label part {shard} was removed meanwhile")
-        return part
+    def _read_fragment(self, shard: str) -> Fragment:
+        fragment = catalogue.read_fragment(self._objects, shard)
+        if fragment is None:
+            raise IntegrityError(f"{self._objects.url}: fragment {shard} was removed meanwhile")
+        return fragment
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,5 +384,5 @@ def _require_image(group: arrays.GroupFacts, row: LabelRow) -> None:
     if index >= len(group.images) or group.images[index] != row.id:
         raise IntegrityError(
             f"{row.id}: arrays/{row.array_group} holds another image at {index}; two runs wrote "
-            f"shard {row.shard} at once; remove its label part and run again"
+            f"shard {row.shard} at once; remove its fragment and run again"
         )

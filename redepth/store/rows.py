@@ -1,4 +1,4 @@
-"""Label parts: the rows of one shard as the bytes of one Parquet object, and back."""
+"""Fragments: the rows of one shard as the bytes of one Parquet object, and back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from pydantic import Field, TypeAdapter
 
 from redepth.errors import IntegrityError
-from redepth.storage_faults import in_words
+from redepth.storage_errors import in_words
 from redepth.store import layout
 from redepth.store.layout import FORMAT_VERSION
 from redepth.types import DepthKind, FocalSource, LabelRow, Outcome
@@ -57,7 +57,7 @@ SCHEMA = pa.schema(
         pa.field("array_index", pa.int32()),
     ]
 )
-# A part comes from a shard of at most 4096 images; whoever wrote it, what it takes has an end.
+# A fragment comes from a shard of at most 4096 images; whoever wrote it, what it takes has an end.
 MAX_BYTES = 256 << 20
 MAX_ROWS = 1 << 16
 _MAX_TRIES = 1 << 14
@@ -70,8 +70,8 @@ _GROUPS: TypeAdapter[tuple[str, ...]] = TypeAdapter(
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A committed label part, or the columns of it that were asked for.
+class Fragment:
+    """A committed fragment, or the columns of it that were asked for.
 
     Attributes:
         shard: whose rows these are.
@@ -88,8 +88,8 @@ class Part:
         return [row_from_columns(values) for values in self.table.to_pylist()]
 
 
-def encode_part(rows: Sequence[LabelRow], array_groups: Sequence[str]) -> bytes:
-    """Return the bytes of a label part."""
+def encode_fragment(rows: Sequence[LabelRow], array_groups: Sequence[str]) -> bytes:
+    """Return the bytes of a fragment."""
     metadata = {
         _VERSION_KEY: str(FORMAT_VERSION).encode(),
         _GROUPS_KEY: json.dumps(list(array_groups)).encode(),
@@ -100,13 +100,13 @@ def encode_part(rows: Sequence[LabelRow], array_groups: Sequence[str]) -> bytes:
     return bytes(sink.getvalue())
 
 
-def decode_part(shard: str, content: bytes, columns: Sequence[str] | None = None) -> Part:
-    """Read a label part, or some of its columns.
+def decode_fragment(shard: str, content: bytes, columns: Sequence[str] | None = None) -> Fragment:
+    """Read a fragment, or some of its columns.
 
     What it says it will take is looked at before it is unpacked.
 
     Raises:
-        IntegrityError: not a label part, one that would take more memory than any shard's, or of a
+        IntegrityError: not a fragment, one that would take more memory than any shard's, or of a
             format version this software does not read.
     """
     wanted = list(columns or SCHEMA.names)
@@ -121,17 +121,17 @@ def decode_part(shard: str, content: bytes, columns: Sequence[str] | None = None
         array_groups = _GROUPS.validate_json(metadata.get(_GROUPS_KEY, b""))
     except (pa.ArrowException, ValueError, LookupError, OSError, MemoryError) as error:
         raise IntegrityError(
-            f"label part {shard} cannot be read ({in_words(error)}); remove it to have its images "
+            f"fragment {shard} cannot be read ({in_words(error)}); remove it to have its images "
             "done again"
         ) from error
-    return Part(shard, table.replace_schema_metadata(None), array_groups)
+    return Fragment(shard, table.replace_schema_metadata(None), array_groups)
 
 
 def _require_version(shard: str, metadata: Mapping[bytes, bytes]) -> None:
     version = metadata.get(_VERSION_KEY, b"none").decode(errors="replace")[:20]
     if version != str(FORMAT_VERSION):
         raise IntegrityError(
-            f"label part {shard} has format version {version}, expected {FORMAT_VERSION}: "
+            f"fragment {shard} has format version {version}, expected {FORMAT_VERSION}: "
             "it was not written by this software"
         )
 
@@ -143,7 +143,7 @@ def _require_bounded(shard: str, file: pq.ParquetFile, columns: Sequence[str]) -
     for name in columns:
         if name in schema.names and schema.field(name).type != SCHEMA.field(name).type:
             raise IntegrityError(
-                f"label part {shard}: column {name} is {str(schema.field(name).type)[:60]}, "
+                f"fragment {shard}: column {name} is {str(schema.field(name).type)[:60]}, "
                 f"expected {SCHEMA.field(name).type}; it was not written by redepth"
             )
 
@@ -172,13 +172,13 @@ def _require_bounded_texts(shard: str, content: bytes, schema: pa.Schema) -> Non
 
 def _too_large(shard: str, what: str) -> IntegrityError:
     return IntegrityError(
-        f"label part {shard} has {what}; expected at most {MAX_ROWS} rows of {MAX_BYTES} bytes in "
+        f"fragment {shard} has {what}; expected at most {MAX_ROWS} rows of {MAX_BYTES} bytes in "
         "all: it was not written by redepth, do not use this output"
     )
 
 
 def _completed(table: pa.Table, columns: Sequence[str]) -> pa.Table:
-    """Add columns that a part of an older redepth does not have yet: null in every row."""
+    """Add columns that a fragment of an older redepth does not have yet: null in every row."""
     for name in columns:
         field = SCHEMA.field(name)
         if name not in table.column_names and field.nullable:

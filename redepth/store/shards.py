@@ -1,7 +1,7 @@
-"""Committing a shard: its arrays, then its label part, whose atomic put makes all of it true.
+"""Committing a shard: its arrays, then its fragment, whose atomic put makes all of it true.
 
 The arrays go to a group whose name has a digest of them: what another writer of the same shard puts
-meanwhile is the same objects or other ones, never a mixture. The label part is put on the condition
+meanwhile is the same objects or other ones, never a mixture. The fragment is put on the condition
 that it still is as it was read, and only while no later plan was made for the output.
 """
 
@@ -17,13 +17,13 @@ from redepth.errors import CommitConflict, ConfigError, IntegrityError
 from redepth.quantities import Quantity
 from redepth.store import arrays, layout
 from redepth.store.arrays import Maps
-from redepth.store.catalogue import read_part
-from redepth.store.conditional_puts import put_if_unchanged, see
+from redepth.store.catalogue import read_fragment
+from redepth.store.conditional_puts import put_if_unchanged, read_versioned
 from redepth.store.digests import group_digest, maps_digest
 from redepth.store.layout import FORMAT_VERSION
 from redepth.store.manifest import ShardPlan, is_newer, newest_manifest, work_digest
 from redepth.store.objects import Objects, open_objects
-from redepth.store.rows import Part, decode_part, encode_part
+from redepth.store.rows import Fragment, decode_fragment, encode_fragment
 from redepth.types import Label, LabelRow, Outcome
 
 # One quantity is encoded while the one before is on its way.
@@ -60,9 +60,9 @@ class ShardCommit:
 
 
 def is_committed(out: str, plan: ShardPlan) -> bool:
-    """Whether this plan's work is in the committed label part of its shard."""
-    part = read_part(open_objects(out), plan.shard)
-    return part is not None and plan.array_group in part.array_groups
+    """Whether this plan's work is in the committed fragment of its shard."""
+    fragment = read_fragment(open_objects(out), plan.shard)
+    return fragment is not None and plan.array_group in fragment.array_groups
 
 
 def write_shard(
@@ -70,13 +70,13 @@ def write_shard(
 ) -> ShardCommit:
     """Store a plan's labels and commit them, all or none.
 
-    Nothing is visible before the label part is put. Killed before that and run again, it writes the
+    Nothing is visible before the fragment is put. Killed before that and run again, it writes the
     same names and, for the same labels, the same bytes. A plan that is committed already is left as
     it is: `labels` is not even read. Where another writer commits the plan first, its labels count
-    and ours are left aside.
+    and ours are ignored.
 
     Args:
-        labels: one for each of the plan's images, in any order; each is narrowed to what is
+        labels: one for each of the plan's images, in any order; each is cast_for_storage to what is
             stored as it comes, so a lazy iterable keeps one label's full maps in memory.
 
     Raises:
@@ -87,18 +87,18 @@ def write_shard(
             quantities.
     """
     objects = open_objects(out)
-    name = layout.label_part(plan.shard)
-    seen = see(objects, name)
-    part = None if seen is None else decode_part(plan.shard, seen.content)
-    if part is not None and plan.array_group in part.array_groups:
-        return ShardCommit(plan.shard, _count(_planned(part.rows(), plan)), num_bytes=0)
-    _require_as_planned(plan, part)
+    name = layout.fragment_name(plan.shard)
+    seen = read_versioned(objects, name)
+    fragment = None if seen is None else decode_fragment(plan.shard, seen.content)
+    if fragment is not None and plan.array_group in fragment.array_groups:
+        return ShardCommit(plan.shard, _count(_planned(fragment.rows(), plan)), num_bytes=0)
+    _require_as_planned(plan, fragment)
     with ThreadPoolExecutor(1, "digest") as digests:
         received = _receive(plan, labels, storage, digests)
     rows = _placed(plan, received)
     _require_newest_plan(objects, plan)  # nothing is written into an output that was removed
     num_bytes = _put_arrays(objects, plan, rows, received, storage)
-    content = _part_content(plan, part, rows)
+    content = _part_content(plan, fragment, rows)
     _require_newest_plan(objects, plan)
     if not put_if_unchanged(objects, name, content, seen):
         return _of_the_winner(objects, plan)
@@ -107,13 +107,13 @@ def write_shard(
 
 def _of_the_winner(objects: Objects, plan: ShardPlan) -> ShardCommit:
     """Return what another writer has committed of this plan while we were about to."""
-    part = read_part(objects, plan.shard)
-    if part is None or plan.array_group not in part.array_groups:
+    fragment = read_fragment(objects, plan.shard)
+    if fragment is None or plan.array_group not in fragment.array_groups:
         raise CommitConflict(
             f"shard {plan.shard} was changed by another run while {plan.array_group} was written; "
             "plan again"
         )
-    return ShardCommit(plan.shard, _count(_planned(part.rows(), plan)), num_bytes=0)
+    return ShardCommit(plan.shard, _count(_planned(fragment.rows(), plan)), num_bytes=0)
 
 
 def _require_newest_plan(objects: Objects, plan: ShardPlan) -> None:
@@ -138,16 +138,16 @@ def _require_newest_plan(objects: Objects, plan: ShardPlan) -> None:
         )
 
 
-def _require_as_planned(plan: ShardPlan, part: Part | None) -> None:
-    """Hold a retry to the part it was planned on: a new shard's plan has none."""
-    if part is None:
+def _require_as_planned(plan: ShardPlan, fragment: Fragment | None) -> None:
+    """Hold a retry to the fragment it was planned on: a new shard's plan has none."""
+    if fragment is None:
         if plan.is_retry:
             raise CommitConflict(
                 f"shard {plan.shard} was to be retried but is not committed any more; plan again"
             )
         return
-    expected = layout.array_group(plan.shard, len(part.array_groups))
-    ids = set(part.table["id"].to_pylist())
+    expected = layout.array_group(plan.shard, len(fragment.array_groups))
+    ids = set(fragment.table["id"].to_pylist())
     if plan.array_group != expected or any(image.id not in ids for image in plan.images):
         raise CommitConflict(
             f"shard {plan.shard} has changed since {plan.array_group} was planned (the next try is "
@@ -169,7 +169,7 @@ def _receive(
         _require_size(label)
         received[row.id] = _Received(row)
         if label.arrays is not None:
-            maps = arrays.narrowed(row.id, label.arrays, storage)
+            maps = arrays.cast_for_storage(row.id, label.arrays, storage)
             digest = digests.submit(maps_digest, row.id, row.kind, maps)
             received[row.id] = _Received(row, maps, digest, label.arrays.quantities)
     missing = [image.id for image in plan.images if image.id not in received]
@@ -272,13 +272,13 @@ def _attributes(
     }
 
 
-def _part_content(plan: ShardPlan, part: Part | None, rows: Sequence[LabelRow]) -> bytes:
-    """Encode the whole part: a retried image's row takes its old row's place, others stay."""
-    if part is None:
-        return encode_part(rows, [plan.array_group])
+def _part_content(plan: ShardPlan, fragment: Fragment | None, rows: Sequence[LabelRow]) -> bytes:
+    """Encode the whole fragment: a retried image's row takes its old row's place, others stay."""
+    if fragment is None:
+        return encode_fragment(rows, [plan.array_group])
     new = {row.id: row for row in rows}
-    merged = [new.get(row.id, row) for row in part.rows()]
-    return encode_part(merged, [*part.array_groups, plan.array_group])
+    merged = [new.get(row.id, row) for row in fragment.rows()]
+    return encode_fragment(merged, [*fragment.array_groups, plan.array_group])
 
 
 def _planned(rows: Iterable[LabelRow], plan: ShardPlan) -> list[LabelRow]:

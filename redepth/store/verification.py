@@ -1,9 +1,9 @@
 """Re-reading an output: every row and every pixel, held to what the format promises.
 
-Nothing is taken on trust: names are reckoned anew from what they are digests of, and counts, kinds,
-shapes and values are looked at, by what each array group states of its quantities. What an output
-holds comes out as one digest, equal for two outputs with the same labels, however they were cut,
-interrupted and placed.
+Nothing is taken on trust: names are computed again from what they are digests of, and counts,
+kinds, shapes and values are looked at, by what each array group states of its quantities. What an
+output holds comes out as one digest, equal for two outputs with the same labels, however they were
+cut, interrupted and placed.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import numpy as np
 
 from redepth.errors import ConfigError, IntegrityError, RedepthError
 from redepth.quantities import ALWAYS, QUANTITIES, AnyMap, Quantity, Validity
-from redepth.storage_faults import in_words
+from redepth.storage_errors import in_words
 from redepth.store import arrays, layout
-from redepth.store.catalogue import part_names, read_parts
+from redepth.store.catalogue import fragment_names, read_fragments
 from redepth.store.dataset import Dataset, read_dataset
 from redepth.store.digests import content_digest, group_digest, maps_digest, row_digest
 from redepth.store.layout import FORMAT_VERSION
 from redepth.store.objects import Objects, open_objects
-from redepth.store.rows import Part
+from redepth.store.rows import Fragment
 from redepth.types import DepthKind, LabelRow, Outcome
 
 MAX_PROBLEMS = 100
@@ -67,25 +67,25 @@ def verify_labels(
     One shard is held at a time, and 100 bytes for each image.
 
     Args:
-        on_part: called after each label part.
+        on_part: called after each fragment.
         quantities: what the content digest covers, None for all that is stored; everything is read
             and held to the format either way.
 
     Raises:
         ConfigError: there are no labels at `out`, or none of them has one of the quantities.
-        CommitConflict: a label part vanished meanwhile.
+        CommitConflict: a fragment vanished meanwhile.
     """
     objects = open_objects(out)
     found = _Findings(read_dataset(out), quantities)
-    for part in read_parts(objects, None):
-        found.take_in(objects, part)
+    for fragment in read_fragments(objects, None):
+        found.take_in(objects, fragment)
         on_part()
     return found.verification()
 
 
 def count_parts(out: str) -> int:
-    """Count the label parts of an output: what `on_part` is going to be called for."""
-    return len(part_names(open_objects(out)))
+    """Count the fragments of an output: what `on_part` is going to be called for."""
+    return len(fragment_names(open_objects(out)))
 
 
 @dataclass(slots=True)
@@ -99,9 +99,9 @@ class _Findings:
     problems: list[str] = field(default_factory=list)
     num_problems: int = 0
 
-    def take_in(self, objects: Objects, part: Part) -> None:
-        rows = part.rows()
-        self._note(_part_problems(part, rows, self.dataset))
+    def take_in(self, objects: Objects, fragment: Fragment) -> None:
+        rows = fragment.rows()
+        self._note(_part_problems(fragment, rows, self.dataset))
         self.outcomes.update(row.outcome for row in rows)
         of_maps: dict[str, bytes] = {}
         for name in sorted({row.array_group for row in rows if row.array_group is not None}):
@@ -111,13 +111,15 @@ class _Findings:
                 self._note(self._group_problems(objects, name, members, of_maps))
             except IntegrityError as error:
                 self._note([str(error)])
-            except RedepthError:  # the storage, which says nothing of what is stored
+            except RedepthError:  # the storage, which does not say what is stored
                 raise
             except Exception as error:  # decoders raise anything
                 self._note([f"arrays/{name}: cannot be read ({in_words(error)})"])
         for row in rows:
             if row.id in self.digests:
-                self._note([f"{row.id} is committed twice, the second time in shard {part.shard}"])
+                self._note(
+                    [f"{row.id} is committed twice, the second time in shard {fragment.shard}"]
+                )
             self.digests[row.id] = row_digest(row, of_maps.get(row.id, b""))
 
     def _group_problems(
@@ -173,16 +175,16 @@ class _Findings:
                 self.problems.append(problem)
 
 
-def _part_problems(part: Part, rows: Sequence[LabelRow], dataset: Dataset) -> Iterator[str]:
-    where = f"label part {part.shard}"
-    if part.shard != layout.shard_id(dataset.recipe_digest, [row.id for row in rows]):
+def _part_problems(fragment: Fragment, rows: Sequence[LabelRow], dataset: Dataset) -> Iterator[str]:
+    where = f"fragment {fragment.shard}"
+    if fragment.shard != layout.shard_id(dataset.recipe_digest, [row.id for row in rows]):
         yield f"{where}: its name is not the digest of its recipe and images"
-    tries = tuple(layout.array_group(part.shard, k) for k in range(len(part.array_groups)))
-    if part.array_groups != tries or not tries:
-        yield f"{where}: its tries are {part.array_groups}"
+    tries = tuple(layout.array_group(fragment.shard, k) for k in range(len(fragment.array_groups)))
+    if fragment.array_groups != tries or not tries:
+        yield f"{where}: its tries are {fragment.array_groups}"
     for row in rows:
         yield from (f"{where}, {row.id}: {words}" for words in _row_problems(row, tries))
-        if row.shard != part.shard:
+        if row.shard != fragment.shard:
             yield f"{where}, {row.id}: the row says shard {row.shard}"
 
 

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Request, ViewportSize, sync_playwright
 from redepth.config import load_recipe
 from redepth.evaluation.comparing import compare_labels
 from redepth.images.collection import list_images
-from redepth.pipeline import label_shard, load_labeller
+from redepth.labelling.labeller import label_shard, load_labeller
 from redepth.report.comparison_page import read_comparison, render_comparison
 from redepth.report.page import render_page
 from redepth.report.page_data import read_page

@@ -28,7 +28,7 @@ from redepth.exports import exporters
 from redepth.exports.request import ExportRequest
 from redepth.exports.writing import export_labels
 from redepth.images.collection import list_images
-from redepth.pipeline import label_shard, load_labeller
+from redepth.labelling.labeller import label_shard, load_labeller
 from redepth.report.comparison_page import read_comparison, render_comparison
 from redepth.report.gallery import fetch_picture
 from redepth.report.page import render_page

@@ -22,8 +22,8 @@ from ray.cluster_utils import Cluster
 
 from redepth.config import load_recipe
 from redepth.images.collection import list_images
-from redepth.pipeline import label_shard, load_labeller
-from redepth.store.catalogue import part_names
+from redepth.labelling.labeller import label_shard, load_labeller
+from redepth.store.catalogue import fragment_names
 from redepth.store.dataset import begin
 from redepth.store.manifest import read_shard_plans
 from redepth.store.objects import open_objects
@@ -38,7 +38,7 @@ REDEPTH = Path(sys.executable).with_name("redepth")
 NUM_IMAGES = 2000
 PER_SHARD = 20
 KILL_EVERY_S = 5.0
-DRIVER_KILLED_AT = (20, 45, 70)  # label parts
+DRIVER_KILLED_AT = (20, 45, 70)  # fragments
 NODE_LOST_AT = 30
 MAX_DRIVERS = 12
 SETTINGS = (
@@ -156,7 +156,7 @@ def test_nothing_is_lost_and_nothing_is_there_twice(
             assert len(codes) < MAX_DRIVERS, (codes, (home / "said").read_text())
             driver = start(photographs, out, cluster, home)
             while driver.poll() is None:
-                num_parts = len(part_names(open_objects(str(out))))
+                num_parts = len(fragment_names(open_objects(str(out))))
                 if to_kill and num_parts >= to_kill[0]:
                     to_kill.pop(0)
                     driver.kill()

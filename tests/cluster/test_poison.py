@@ -38,8 +38,8 @@ from redepth.types import (
 )
 
 if TYPE_CHECKING:
-    from redepth.pipeline import Labeller
-    from redepth.refiners.refiner import Scene
+    from redepth.labelling.labeller import Labeller
+    from redepth.refiners.refiner import RefinementInput
 
 pytestmark = pytest.mark.slow
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -90,7 +90,7 @@ class PoisonedModels:
     def caption(self, rgb_hw3: ByteImage, given: str | None) -> None:
         return None
 
-    def refine(self, scene: Scene) -> Members:
+    def refine(self, scene: RefinementInput) -> Members:
         poisoned = np.nan if scene.coarse.features == NAN_REFINED else 1
         return Members((scene.coarse.map_hw * np.float32(poisoned))[None])
 
@@ -102,7 +102,7 @@ class Loader:
         self.folder = folder
 
     def __call__(self, settings: LabelSettings) -> Labeller:
-        from redepth.pipeline import Labeller
+        from redepth.labelling.labeller import Labeller
 
         models = PoisonedModels(self.folder)
         return Labeller(settings, models, models, "cpu")

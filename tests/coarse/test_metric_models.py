@@ -274,7 +274,7 @@ def test_zoedepth_gives_metres_up_to_the_end_of_the_head_it_chose(
     assert coarse.far_limit_m == pytest.approx(chosen_end(zoedepth, picture) * 0.98)
     nearer = of_folder("zoedepth", zoedepth, far_limit_m=3.0).estimate(picture)
     assert nearer.far_limit_m == 3.0
-    with pytest.raises(ConfigError, match="says nothing beyond"):
+    with pytest.raises(ConfigError, match="has no value beyond"):
         of_folder("zoedepth", zoedepth, far_limit_m=79.0)
 
 

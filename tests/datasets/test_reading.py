@@ -99,11 +99,11 @@ def test_a_raw_kinect_frame_has_swapped_bytes(tmp_path: Path) -> None:
 
 
 def test_tum_pairs_frames_by_time(tmp_path: Path) -> None:
-    for stamp, metres in (("10.000000", 1.0), ("10.030000", 2.0), ("10.500000", 3.0)):
-        save_png16(tmp_path / f"desk/depth/{stamp}.png", np.full(HW, metres * 5000))
+    for fingerprint, metres in (("10.000000", 1.0), ("10.030000", 2.0), ("10.500000", 3.0)):
+        save_png16(tmp_path / f"desk/depth/{fingerprint}.png", np.full(HW, metres * 5000))
     (tmp_path / "desk/rgb").mkdir()
-    for stamp in ("10.012000", "10.020000", "10.300000", "10.511000"):
-        Image.new("RGB", HW[::-1]).save(tmp_path / f"desk/rgb/{stamp}.png")
+    for fingerprint in ("10.012000", "10.020000", "10.300000", "10.511000"):
+        Image.new("RGB", HW[::-1]).save(tmp_path / f"desk/rgb/{fingerprint}.png")
     found = {file.name: file.read(HW).map_hw[0, 0] for file in find_ground_truth(tmp_path, "tum")}
     assert found == {
         "desk/rgb/10.012000": 1.0,

@@ -18,7 +18,7 @@ import redepth.errors
 from flows.cli import app
 from redepth.config import load_recipe, shipped_recipes
 from redepth.images.collection import list_images
-from redepth.pipeline import label_shard, load_labeller
+from redepth.labelling.labeller import label_shard, load_labeller
 from redepth.store.dataset import begin
 from redepth.store.manifest import read_shard_plans
 from redepth.store.planning import plan_labels

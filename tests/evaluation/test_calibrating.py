@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from redepth.confidence import Cue, confidence_by_cues
 from redepth.config import ConfidenceMapping, load_recipe
 from redepth.errors import ConfigError
 from redepth.evaluation.calibrate import calibrate, mapping_json, read_mapping
 from redepth.evaluation.evaluate import EvaluationInput, ImageScores, PixelSample, score_labels
+from redepth.labelling.confidence import Cue, confidence_by_cues
 from redepth.metrics.alignments import Alignment
 from tests.evaluation.evaluation_samples import planted_label, write_output, write_truth
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from redepth.confidence import Cue
 from redepth.evaluation.scores import Scores
 from redepth.lab.experiments import Condition, Group, Subject
 from redepth.lab.measurement import Measurement, PixelCues
 from redepth.lab.results import LabResult, RunFacts
 from redepth.lab.scoring import Region
+from redepth.labelling.confidence import Cue
 from redepth.scenes.scene import Split
 from redepth.types import ModelCard
 

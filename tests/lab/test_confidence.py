@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from redepth.confidence import Cue
 from redepth.config import ConfidenceMapping
 from redepth.lab.confidence import fit_confidence, probability, report_confidence
 from redepth.lab.measurement import PixelCues, pixel_cues
+from redepth.labelling.confidence import Cue
 from redepth.types import RefinedDepth
 from tests.lab.lab_samples import cues
 

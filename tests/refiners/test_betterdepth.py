@@ -14,11 +14,11 @@ from torch import Tensor
 from redepth.config import LabelSettings, load_recipe
 from redepth.errors import ConfigError, RefinementFailed
 from redepth.lab.scoring import score
-from redepth.pipeline import Labeller, label_shard, load_labeller
+from redepth.labelling.labeller import Labeller, label_shard, load_labeller
 from redepth.refiners.betterdepth import BetterDepth
 from redepth.refiners.betterdepth.pipeline import BetterDepthPipeline
 from redepth.refiners.betterdepth.refiner import BetterDepthRefiner
-from redepth.refiners.refiner import Scene
+from redepth.refiners.refiner import RefinementInput
 from redepth.scenes.families import render_scene
 from redepth.scenes.scene import Split
 from redepth.types import CoarseDepth, DepthKind, ImageRef, Label
@@ -36,9 +36,11 @@ def labeller() -> Labeller:
 
 
 @pytest.fixture(scope="module")
-def scene(labeller: Labeller) -> Scene:
+def scene(labeller: Labeller) -> RefinementInput:
     rendered = render_scene("faces", 0, 64, Split.TUNING)
-    return Scene("face", rendered.rgb_hw3, labeller.estimator.estimate(rendered.rgb_hw3), "")
+    return RefinementInput(
+        "face", rendered.rgb_hw3, labeller.estimator.estimate(rendered.rgb_hw3), ""
+    )
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +81,7 @@ def test_there_is_a_confidence_and_it_varies(
     assert not label.row.untrained
 
 
-def test_members_that_share_a_batch_are_those_that_do_not(scene: Scene) -> None:
+def test_members_that_share_a_batch_are_those_that_do_not(scene: RefinementInput) -> None:
     one, two = (
         load_labeller(settings(f"labels.refiner.members_per_batch={n}")).refiner for n in (1, 3)
     )
@@ -89,7 +91,7 @@ def test_members_that_share_a_batch_are_those_that_do_not(scene: Scene) -> None:
     assert np.ptp(first, axis=0).mean() > 0
 
 
-def test_a_map_in_another_unit_is_refined_alike(labeller: Labeller, scene: Scene) -> None:
+def test_a_map_in_another_unit_is_refined_alike(labeller: Labeller, scene: RefinementInput) -> None:
     """Scale and shift mean nothing, and depth is disparity with its sign turned."""
     own = labeller.refiner.refine(scene).maps_ehw
     scaled = CoarseDepth(7.0 * scene.coarse.map_hw - 3.0, scene.coarse.kind)
@@ -102,11 +104,13 @@ def test_a_map_in_another_unit_is_refined_alike(labeller: Labeller, scene: Scene
     )
 
 
-def test_it_needs_no_caption(labeller: Labeller, scene: Scene) -> None:
+def test_it_needs_no_caption(labeller: Labeller, scene: RefinementInput) -> None:
     assert labeller.refiner.caption(scene.rgb_hw3, "a face") is None
 
 
-def test_maps_that_are_not_finite_are_no_members(labeller: Labeller, scene: Scene) -> None:
+def test_maps_that_are_not_finite_are_no_members(
+    labeller: Labeller, scene: RefinementInput
+) -> None:
     class Broken(BetterDepthPipeline):
         def denoise(self, conditions: object, noise_bchw: Tensor, num_steps: int) -> Tensor:
             return torch.full((len(noise_bchw), 64, 64), torch.nan)
@@ -131,7 +135,7 @@ def test_over_either_coarse_model_normals_improve(labeller: Labeller) -> None:
         for family in ("lumps", "faces", "coins", "pebbles", "dunes", "solids"):
             rendered = render_scene(family, 1, 64, Split.TUNING)
             coarse = own.estimator.estimate(rendered.rgb_hw3)
-            members = own.refiner.refine(Scene(rendered.id, rendered.rgb_hw3, coarse, ""))
+            members = own.refiner.refine(RefinementInput(rendered.id, rendered.rgb_hw3, coarse, ""))
             everywhere = np.ones((64, 64), bool)
             before.append(score(coarse.map_hw, rendered, everywhere).normal_deg)
             after.append(score(members.maps_ehw.mean(axis=0), rendered, everywhere).normal_deg)

@@ -14,12 +14,12 @@ from diffusers import DiffusionPipeline
 from PIL import Image
 
 from redepth.config import load_recipe
-from redepth.pipeline import load_labeller
+from redepth.labelling.labeller import load_labeller
 from redepth.refiners.betterdepth import BetterDepth
 from redepth.refiners.betterdepth.pipeline import BetterDepthPipeline
 from redepth.refiners.betterdepth.refiner import BetterDepthRefiner
 from redepth.refiners.latents.pipeline import LatentDepthPipeline
-from redepth.refiners.refiner import Refiner, Scene
+from redepth.refiners.refiner import RefinementInput, Refiner
 from redepth.refiners.sharpdepth import SharpDepth
 from redepth.refiners.sharpdepth.pipeline import SharpDepthPipeline
 from redepth.refiners.sharpdepth.refiner import SharpDepthRefiner
@@ -47,7 +47,7 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def drawn_noise(refiner: Refiner, scene: Scene, num_members: int) -> torch.Tensor:
+def drawn_noise(refiner: Refiner, scene: RefinementInput, num_members: int) -> torch.Tensor:
     """Return what a refiner draws for all its members."""
     if isinstance(refiner, SharpDepthRefiner):
         return refiner._draw(scene, range(num_members))
@@ -80,7 +80,7 @@ def test_a_label_is_what_the_pipeline_gives(name: str) -> None:
     labeller = load_labeller(load_recipe(RECIPES[name]).labels)
     rgb_hw3, _ = scene()
     coarse = labeller.estimator.estimate(rgb_hw3)
-    input_ = Scene("fence", rgb_hw3, coarse, "")
+    input_ = RefinementInput("fence", rgb_hw3, coarse, "")
     expected = labeller.refiner.refine(input_).maps_ehw
     settings = labeller.settings.refiner
     assert isinstance(settings, BetterDepth | SharpDepth)

@@ -14,7 +14,7 @@ from redepth.refiners.draws import DrawShape, draw_step, generator
 from redepth.refiners.redepth_anything import Prior, ReDepthAnything
 from redepth.refiners.redepth_anything.diffusion import DiffusionPrior, load_prior
 from redepth.refiners.redepth_anything.refiner import ReDepthAnythingRefiner
-from redepth.refiners.refiner import Scene
+from redepth.refiners.refiner import RefinementInput
 from redepth.settings import Compute, Weights
 from redepth.types import ByteImage, Members
 
@@ -52,7 +52,7 @@ class Bench:
     def refine(self, image_id: str = "a", seed: int = 0, /, **changes: object) -> Members:
         settings = SETTINGS.model_copy(update=changes)
         refiner = ReDepthAnythingRefiner(settings, seed, self.estimator, self.prior, None, CPU)
-        return refiner.refine(Scene(image_id, self.picture, self.coarse, "a photograph"))
+        return refiner.refine(RefinementInput(image_id, self.picture, self.coarse, "a photograph"))
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ import torch
 
 from redepth.config import LabelSettings, load_recipe
 from redepth.errors import ConfigError
-from redepth.pipeline import Labeller, load_labeller
-from redepth.refiners.refiner import Scene
+from redepth.labelling.labeller import Labeller, load_labeller
+from redepth.refiners.refiner import RefinementInput
 from redepth.refiners.sharpdepth.metres import to_metres
 from redepth.scenes.families import render_scene
 from redepth.scenes.scene import Split
@@ -31,9 +31,11 @@ def labeller() -> Labeller:
 
 
 @pytest.fixture(scope="module")
-def scene(labeller: Labeller) -> Scene:
+def scene(labeller: Labeller) -> RefinementInput:
     rendered = render_scene("fences", 0, 64, Split.TUNING)
-    return Scene("fence", rendered.rgb_hw3, labeller.estimator.estimate(rendered.rgb_hw3), "")
+    return RefinementInput(
+        "fence", rendered.rgb_hw3, labeller.estimator.estimate(rendered.rgb_hw3), ""
+    )
 
 
 def written(tmp_path: Path) -> ImageRef:
@@ -58,7 +60,7 @@ def test_a_label_is_in_metres_and_says_what_it_rests_on(labeller: Labeller, tmp_
     assert label.row.agreeing_share is not None and 0.3 < label.row.agreeing_share <= 1.0
 
 
-def test_twice_the_metres_are_twice_the_label(labeller: Labeller, scene: Scene) -> None:
+def test_twice_the_metres_are_twice_the_label(labeller: Labeller, scene: RefinementInput) -> None:
     """The frame takes scale and shift out; the fit puts them back."""
     twice = replace(scene, coarse=CoarseDepth(2.0 * scene.coarse.map_hw, scene.coarse.kind))
     once = labeller.refiner.refine(scene).maps_ehw
@@ -67,14 +69,14 @@ def test_twice_the_metres_are_twice_the_label(labeller: Labeller, scene: Scene) 
 
 @pytest.mark.parametrize("per_batch", [1, 3, 4])
 def test_members_do_not_depend_on_their_batch(
-    labeller: Labeller, scene: Scene, per_batch: int
+    labeller: Labeller, scene: RefinementInput, per_batch: int
 ) -> None:
     one = load_labeller(settings(f"labels.refiner.members_per_batch={per_batch}")).refiner
     expected = labeller.refiner.refine(scene).maps_ehw
     np.testing.assert_allclose(one.refine(scene).maps_ehw, expected, rtol=1e-3, atol=1e-3)
 
 
-def test_a_size_that_is_no_multiple_of_a_latent(labeller: Labeller, scene: Scene) -> None:
+def test_a_size_that_is_no_multiple_of_a_latent(labeller: Labeller, scene: RefinementInput) -> None:
     cut = CoarseDepth(np.ascontiguousarray(scene.coarse.map_hw[:50, :43]), scene.coarse.kind)
     rgb = np.ascontiguousarray(scene.rgb_hw3[:50, :43])
     assert labeller.refiner.refine(replace(scene, coarse=cut, rgb_hw3=rgb)).maps_ehw.shape[1:] == (
@@ -120,7 +122,7 @@ def test_another_models_folder_is_refused() -> None:
 
 @pytest.mark.parametrize("change", ["gate_normaliser=max", "gated_noise=latent"])
 def test_the_released_rules_give_other_labels(
-    labeller: Labeller, scene: Scene, change: str
+    labeller: Labeller, scene: RefinementInput, change: str
 ) -> None:
     other = load_labeller(settings(f"labels.refiner.{change}")).refiner.refine(scene)
     assert not np.allclose(other.maps_ehw, labeller.refiner.refine(scene).maps_ehw, rtol=1e-4)

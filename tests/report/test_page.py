@@ -23,7 +23,7 @@ from redepth.report.page import PageData, Trouble, render_page
 from redepth.report.page_data import RunFacts, read_page, title_of
 from redepth.report.pictures import LabelPicture
 from redepth.store.reader import open_labels
-from redepth.store.rows import decode_part, encode_part
+from redepth.store.rows import decode_fragment, encode_fragment
 from redepth.types import DepthKind, LabelRow, Outcome
 from tests.report import report_samples
 
@@ -137,9 +137,9 @@ def test_a_page_of_somebody_elses_labels_makes_no_request(
 ) -> None:
     out = report_samples.write_output(tmp_path, 2)
     for part in (tmp_path / "labels" / "labels").glob("*.parquet"):
-        rows = decode_part(part.stem, part.read_bytes())
+        rows = decode_fragment(part.stem, part.read_bytes())
         moved = [replace(row, uri="http://169.254.169.254/a.png") for row in rows.rows()]
-        part.write_bytes(encode_part(moved, rows.array_groups))
+        part.write_bytes(encode_fragment(moved, rows.array_groups))
     monkeypatch.setattr("redepth.images.decode.open_source", lambda *_: pytest.fail("asked"))
     page = read_page(out, PRICED, MADE)
     assert page.gallery.unread is not None and "--allow" in page.gallery.unread

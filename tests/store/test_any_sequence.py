@@ -26,14 +26,14 @@ from hypothesis.stateful import (
 )
 
 from redepth.errors import CommitConflict, TransientError
-from redepth.store.catalogue import part_names
+from redepth.store.catalogue import fragment_names
 from redepth.store.cleaning import find_leftovers, remove_leftovers
 from redepth.store.dataset import begin
 from redepth.store.manifest import ShardPlan
 from redepth.store.objects import Objects, open_objects
 from redepth.store.planning import plan_labels
 from redepth.store.reader import open_labels
-from redepth.store.rows import decode_part
+from redepth.store.rows import decode_fragment
 from redepth.store.shards import write_shard
 from redepth.store.verification import verify_labels
 from redepth.types import Outcome
@@ -100,12 +100,12 @@ class Output(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 20))
     def remove_a_part(self, number: int) -> None:
-        """Do what an error message tells people to do: remove a label part to have it redone."""
+        """Do what an error message tells people to do: remove a fragment to have it redone."""
         objects = open_objects(self.out)
-        names = part_names(objects)
+        names = fragment_names(objects)
         if names:
             name = names[number % len(names)]
-            for row in decode_part(name, objects.read(name)).rows():
+            for row in decode_fragment(name, objects.read(name)).rows():
                 del self.expected[row.id]
             objects.delete(name)
 

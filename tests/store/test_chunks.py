@@ -127,7 +127,7 @@ def test_damage_is_found(tmp_path: Path, place: str) -> None:
         case _:
             content.clear()
     objects.put(NAME, bytes(content))
-    with pytest.raises(IntegrityError, match=f"{NAME} is damaged; remove the label part"):
+    with pytest.raises(IntegrityError, match=f"{NAME} is damaged; remove the fragment"):
         opened_chunks(objects).read(0, SIZES)
 
 

@@ -108,11 +108,11 @@ def test_what_doctor_left_goes_and_the_lease_of_a_dead_run_stays(out: str) -> No
     commit_all(out, images(4), recipe())
     before = verify_labels(out)
     objects = open_objects(out)
-    for name in (f"{layout.TRIAL}0123", layout.LEASE):
+    for name in (f"{layout.PROBE}0123", layout.LEASE):
         objects.put(name, b"left by a killed process")
     assert find_leftovers(out, DAY, datetime.now(UTC)) == [], "doctor may be at work"
-    assert [one.name for one in clean(out)] == [f"{layout.TRIAL}0123"]
-    assert not objects.exists(f"{layout.TRIAL}0123")
+    assert [one.name for one in clean(out)] == [f"{layout.PROBE}0123"]
+    assert not objects.exists(f"{layout.PROBE}0123")
     assert objects.exists(layout.LEASE)
     assert verify_labels(out) == before
     assert before.problems == ()

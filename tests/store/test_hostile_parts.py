@@ -1,4 +1,4 @@
-"""Label parts and names of a stranger: refused before they lead anywhere or take memory."""
+"""Fragments and names of a stranger: refused before they lead anywhere or take memory."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from redepth.errors import IntegrityError
-from redepth.store import layout, part_index
-from redepth.store.catalogue import part_names
+from redepth.store import fragment_index, layout
+from redepth.store.catalogue import fragment_names
 from redepth.store.cleaning import find_leftovers, remove_leftovers
 from redepth.store.dataset import begin
 from redepth.store.objects import open_objects
 from redepth.store.planning import draft_plan, plan_labels
 from redepth.store.reader import open_labels
-from redepth.store.rows import MAX_ROWS, SCHEMA, decode_part, encode_part
+from redepth.store.rows import MAX_ROWS, SCHEMA, decode_fragment, encode_fragment
 from redepth.types import LabelRow, Outcome
 from tests.store.store_samples import CARD, commit_all, images, recipe
 
@@ -59,7 +59,7 @@ NAMES = ("../../etc", "..", "a/b", ".hidden", "*", "a::b", "s3:x", "", "x" * 200
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_name_leads_elsewhere(name: str) -> None:
-    for named in (layout.label_part, layout.group_folder):
+    for named in (layout.fragment_name, layout.group_folder):
         with pytest.raises(IntegrityError, match="is no name of"):
             named(name)
 
@@ -79,7 +79,7 @@ def test_no_name_leads_elsewhere(name: str) -> None:
     ],
 )
 def test_a_row_that_redepth_does_not_write_is_refused(changes: dict[str, Any]) -> None:
-    part = decode_part("s", encode_part([replace(ROW, **changes)], ["s"]))
+    part = decode_fragment("s", encode_fragment([replace(ROW, **changes)], ["s"]))
     with pytest.raises(IntegrityError):
         part.rows()
 
@@ -99,7 +99,7 @@ def test_a_part_that_takes_too_much_is_refused(table: Callable[[], pa.Table], sa
     assert len(content) < 1 << 20, "small, and yet"
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(IntegrityError, match=said):
-        decode_part("s", content)
+        decode_fragment("s", content)
     taken_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert taken_kib < 1 << 20
 
@@ -110,7 +110,7 @@ def test_a_part_that_takes_too_much_is_refused(table: Callable[[], pa.Table], sa
 def test_tries_that_are_no_names_are_refused(groups: bytes) -> None:
     content = part_of(rows_of(1), {**METADATA, b"redepth.array_groups": groups})
     with pytest.raises(IntegrityError, match="cannot be read"):
-        decode_part("s", content)
+        decode_fragment("s", content)
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def labels(tmp_path: Path) -> Path:
 
 
 def test_a_pipe_in_the_place_of_a_part_is_not_waited_for(labels: Path) -> None:
-    (name,) = part_names(open_objects(str(labels)))
+    (name,) = fragment_names(open_objects(str(labels)))
     (labels / name).unlink()
     os.mkfifo(labels / name)
     with pytest.raises(IntegrityError, match="is no file"):
@@ -163,7 +163,9 @@ def test_cleaning_removes_nothing_behind_a_link(labels: Path, tmp_path: Path) ->
 INDEXES: dict[str, Callable[[pa.Table], pa.Table]] = {
     "an outcome there is not": lambda t: t.set_column(4, "outcomes", [pa.array([[9, 9, 9]])]),
     "fewer outcomes than keys": lambda t: t.set_column(4, "outcomes", [pa.array([[0]])]),
-    "no stamps": lambda t: t.set_column(5, "stamps", [pa.array([None], pa.list_(pa.int64()))]),
+    "no fingerprints": lambda t: t.set_column(
+        5, "fingerprints", [pa.array([None], pa.list_(pa.int64()))]
+    ),
     "other columns": lambda t: t.drop_columns(["keys"]),
 }
 
@@ -172,9 +174,9 @@ INDEXES: dict[str, Callable[[pa.Table], pa.Table]] = {
 def test_an_index_that_redepth_does_not_write_is_left_aside(
     labels: Path, change: Callable[[pa.Table], pa.Table], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(part_index, "PARTS_WORTH_INDEXING", 1)
+    monkeypatch.setattr(fragment_index, "FRAGMENTS_WORTH_INDEXING", 1)
     plan_labels(images(3), str(labels), recipe())
-    path = labels / part_index.NAME
+    path = labels / fragment_index.NAME
     table = change(pa.ipc.open_file(path.read_bytes()).read_all())
     with pa.ipc.new_file(path, table.schema) as writer:
         writer.write_table(table)
@@ -185,9 +187,9 @@ def test_an_index_that_redepth_does_not_write_is_left_aside(
 def test_offsets_of_an_index_are_not_followed_out_of_it(
     labels: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(part_index, "PARTS_WORTH_INDEXING", 1)
+    monkeypatch.setattr(fragment_index, "FRAGMENTS_WORTH_INDEXING", 1)
     plan_labels(images(3), str(labels), recipe())
-    path = labels / part_index.NAME
+    path = labels / fragment_index.NAME
     content = path.read_bytes()
     offsets = struct.pack("<ii", 0, 3)
     assert offsets in content

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from redepth.config import LeaseSettings
 from redepth.errors import LeaseLost, OutputBusy
 from redepth.store import lease as leases
-from redepth.store.conditional_puts import Seen, see
+from redepth.store.conditional_puts import Versioned, read_versioned
 from redepth.store.layout import LEASE
 from redepth.store.lease import Holder, LeaseState, output_lease
 from redepth.store.objects import open_objects
@@ -44,8 +44,8 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "POLL_S", 0.1)
 
 
-def seen_at(out: str) -> Seen | None:
-    return see(open_objects(out), LEASE)
+def seen_at(out: str) -> Versioned | None:
+    return read_versioned(open_objects(out), LEASE)
 
 
 def state_of(out: str) -> LeaseState:

@@ -12,7 +12,7 @@ import xarray
 from redepth.config import Storage
 from redepth.errors import ConfigError, IntegrityError
 from redepth.store import layout
-from redepth.store.catalogue import count_outcomes, part_names
+from redepth.store.catalogue import count_outcomes, fragment_names
 from redepth.store.dataset import begin
 from redepth.store.manifest import ShardPlan
 from redepth.store.objects import Objects, open_objects
@@ -147,7 +147,7 @@ def test_arrays_of_other_images_are_an_error(out: str, labels: Labels) -> None:
 def test_a_part_that_is_none_is_an_error(out: str) -> None:
     begin(out, recipe(), [CARD])
     open_objects(out).put("labels/s.parquet", b"PAR1 not at all")
-    with pytest.raises(IntegrityError, match="label part s cannot be read"):
+    with pytest.raises(IntegrityError, match="fragment s cannot be read"):
         len(open_labels(out))
 
 
@@ -170,7 +170,7 @@ def test_xarray_reads_a_group(out: str, labels: Labels) -> None:
 def test_duckdb_and_pyarrow_read_the_parts(out: str, labels: Labels) -> None:
     objects = open_objects(out)
     assert pads.dataset(
-        [objects.full_path(name) for name in part_names(objects)], filesystem=objects.fs
+        [objects.full_path(name) for name in fragment_names(objects)], filesystem=objects.fs
     ).count_rows() == len(labels)
     if not objects.is_local:
         return
@@ -181,5 +181,5 @@ def test_duckdb_and_pyarrow_read_the_parts(out: str, labels: Labels) -> None:
         ("refined", 7),
         ("rejected", 1),
     ]
-    metadata = pq.read_schema(objects.full_path(part_names(objects)[0])).metadata
+    metadata = pq.read_schema(objects.full_path(fragment_names(objects)[0])).metadata
     assert metadata[b"redepth.format_version"] == b"3"

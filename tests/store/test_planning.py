@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from redepth.errors import CommitConflict, ConfigError, IntegrityError
-from redepth.store import layout, manifest, part_index, planning
-from redepth.store.catalogue import part_names
+from redepth.store import fragment_index, layout, manifest, planning
+from redepth.store.catalogue import fragment_names
 from redepth.store.dataset import begin
 from redepth.store.manifest import ShardPlan, read_shard_plans
 from redepth.store.objects import Objects, open_objects
@@ -77,19 +77,19 @@ def test_a_removed_part_is_planned_again_under_its_name(out: str) -> None:
     refs = images(11)
     commit_all(out, refs, recipe())
     (gone,) = [
-        shard for shard in part_names(open_objects(out)) if _ids_of(out, shard)[0] == refs[4].id
+        shard for shard in fragment_names(open_objects(out)) if _ids_of(out, shard)[0] == refs[4].id
     ]
     open_objects(out).delete(gone)
     (shard,) = shard_plans(plan_labels(refs, out, recipe()))
-    assert layout.label_part(shard.shard) == gone
+    assert layout.fragment_name(shard.shard) == gone
     assert list(shard.images) == refs[4:8]
     assert not shard.is_retry
 
 
 def _ids_of(out: str, part: str) -> list[str]:
-    from redepth.store.rows import decode_part
+    from redepth.store.rows import decode_fragment
 
-    ids: list[str] = decode_part(part, open_objects(out).read(part)).table["id"].to_pylist()
+    ids: list[str] = decode_fragment(part, open_objects(out).read(part)).table["id"].to_pylist()
     return ids
 
 
@@ -195,11 +195,11 @@ def test_a_plan_reads_only_the_parts_that_no_index_knows(
     new_output: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = new_output()
-    monkeypatch.setattr(part_index, "PARTS_WORTH_INDEXING", 3)
+    monkeypatch.setattr(fragment_index, "FRAGMENTS_WORTH_INDEXING", 3)
     refs, ended = images(24), {images(24)[2].id: Outcome.FAILED}
     commit_all(out, refs[:16], recipe(), ended)
     assert plan_labels(refs, out, recipe()).num_pending == 8
-    assert open_objects(out).exists(part_index.NAME)
+    assert open_objects(out).exists(fragment_index.NAME)
 
     read: list[str] = []
     real = Objects.read_many
@@ -222,7 +222,7 @@ def test_a_plan_reads_only_the_parts_that_no_index_knows(
 def test_with_and_without_an_index_a_plan_is_the_same(
     out: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(part_index, "PARTS_WORTH_INDEXING", 2)
+    monkeypatch.setattr(fragment_index, "FRAGMENTS_WORTH_INDEXING", 2)
     ended = {ref.id: Outcome.FAILED for ref in images(30)[::3]}
     retry = frozenset([Outcome.FAILED])
     commit_all(out, images(17), recipe(), ended)
@@ -230,8 +230,8 @@ def test_with_and_without_an_index_a_plan_is_the_same(
     commit_all(out, images(21), recipe(2), ended)
     with_index = shard_plans(plan_labels(images(30), out, recipe(), retry))
     objects = open_objects(out)
-    objects.put(part_index.NAME, b"PAR1 not an index")
-    monkeypatch.setattr(part_index, "PARTS_WORTH_INDEXING", 99)
+    objects.put(fragment_index.NAME, b"PAR1 not an index")
+    monkeypatch.setattr(fragment_index, "FRAGMENTS_WORTH_INDEXING", 99)
     without = shard_plans(plan_labels(images(30), out, recipe(), retry))
     assert [replace(s, manifest=None) for s in with_index] == [
         replace(s, manifest=None) for s in without
@@ -242,10 +242,10 @@ def test_with_and_without_an_index_a_plan_is_the_same(
 def test_an_index_of_a_part_that_is_gone_is_left_aside(
     out: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(part_index, "PARTS_WORTH_INDEXING", 1)
+    monkeypatch.setattr(fragment_index, "FRAGMENTS_WORTH_INDEXING", 1)
     commit_all(out, images(8), recipe())
     plan_labels(images(9), out, recipe())
-    open_objects(out).delete(part_names(open_objects(out))[0])
+    open_objects(out).delete(fragment_names(open_objects(out))[0])
     assert drafted(images(8), out).num_pending == 4
 
 

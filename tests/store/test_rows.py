@@ -1,4 +1,4 @@
-"""Label parts hold every field of a row, unchanged."""
+"""Fragments hold every field of a row, unchanged."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redepth.errors import IntegrityError
-from redepth.store.rows import SCHEMA, decode_part, encode_part
+from redepth.store.rows import SCHEMA, decode_fragment, encode_fragment
 from redepth.types import DepthKind, FocalSource, LabelRow, Outcome
 
 _VALUES: dict[object, st.SearchStrategy[Any]] = {
@@ -46,7 +46,7 @@ any_row = st.builds(
 
 @given(rows=st.lists(any_row, max_size=5))
 def test_rows_come_back_as_they_were(rows: list[LabelRow]) -> None:
-    part = decode_part("s", encode_part(rows, ["s", "s.1"]))
+    part = decode_fragment("s", encode_fragment(rows, ["s", "s.1"]))
     assert part.rows() == rows
     assert part.array_groups == ("s", "s.1")
 
@@ -57,16 +57,16 @@ def test_the_schema_is_the_row() -> None:
 
 def test_some_columns_alone() -> None:
     row = LabelRow(id="a", uri="u", outcome=Outcome.FAILED)
-    table = decode_part("s", encode_part([row], ["s"]), ("id", "outcome")).table
+    table = decode_fragment("s", encode_fragment([row], ["s"]), ("id", "outcome")).table
     assert table.to_pylist() == [{"id": "a", "outcome": "failed"}]
 
 
 def test_columns_that_came_later_are_null_in_a_part_that_lacks_them() -> None:
     row = LabelRow(id="a", uri="u", outcome=Outcome.REFINED, focal_px=70.0)
-    table = pa.parquet.read_table(pa.BufferReader(encode_part([row], ["s"])))
+    table = pa.parquet.read_table(pa.BufferReader(encode_fragment([row], ["s"])))
     sink = pa.BufferOutputStream()
     pa.parquet.write_table(table.drop_columns(["focal_px", "focal_source", "far_share"]), sink)
-    part = decode_part("s", bytes(sink.getvalue()))
+    part = decode_fragment("s", bytes(sink.getvalue()))
     assert part.table.schema == SCHEMA
     assert part.rows() == [replace(row, focal_px=None)]
 
@@ -75,4 +75,4 @@ def test_another_format_version_is_refused() -> None:
     sink = pa.BufferOutputStream()
     pa.parquet.write_table(SCHEMA.empty_table(), sink)
     with pytest.raises(IntegrityError, match="format version none, expected 3"):
-        decode_part("s", bytes(sink.getvalue()))
+        decode_fragment("s", bytes(sink.getvalue()))

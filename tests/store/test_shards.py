@@ -21,7 +21,7 @@ from redepth.store.manifest import ShardPlan
 from redepth.store.objects import Objects, open_objects
 from redepth.store.planning import plan_labels
 from redepth.store.reader import StoredLabel, open_labels
-from redepth.store.rows import decode_part
+from redepth.store.rows import decode_fragment
 from redepth.store.shards import is_committed, write_shard
 from redepth.types import DepthKind, FloatMap, Label, LabelRow, Outcome
 from tests.store.store_samples import (
@@ -37,7 +37,7 @@ from tests.store.store_samples import (
     with_refined,
 )
 
-OBJECTS_OF_A_SHARD = 10  # four arrays of two objects, the group, the label part
+OBJECTS_OF_A_SHARD = 10  # four arrays of two objects, the group, the fragment
 STORAGE = Storage()
 
 
@@ -203,7 +203,7 @@ def test_the_label_part_is_put_last_and_the_group_before_it(
     monkeypatch.setattr(Objects, "put", put)
     plan = plan_of(3)
     write_shard(out, plan, [label(ref) for ref in plan.images], STORAGE)
-    part = decode_part("s0", open_objects(out).read(names[-1]))
+    part = decode_fragment("s0", open_objects(out).read(names[-1]))
     (named,) = {row.array_group for row in part.rows()}
     assert names[-2:] == [f"arrays/{named}/zarr.json", "labels/s0.parquet"]
     assert named is not None and named.startswith("s0-")
@@ -323,7 +323,7 @@ def test_a_retry_of_a_shard_that_changed_is_a_conflict(out: str) -> None:
     late = replace(shard, array_group=f"{shard.shard}.2")
     with pytest.raises(CommitConflict, match="plan again"):
         write_shard(out, late, [label(refs[0])], STORAGE)
-    open_objects(out).delete(layout.label_part(shard.shard))
+    open_objects(out).delete(layout.fragment_name(shard.shard))
     with pytest.raises(CommitConflict, match="not committed any more"):
         write_shard(out, shard, [label(refs[0])], STORAGE)
 

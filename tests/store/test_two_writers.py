@@ -17,7 +17,7 @@ import pytest
 from redepth.config import LeaseSettings, Storage
 from redepth.errors import CommitConflict, LeaseLost
 from redepth.store import layout
-from redepth.store.conditional_puts import Seen, put_if_unchanged, see
+from redepth.store.conditional_puts import Versioned, put_if_unchanged, read_versioned
 from redepth.store.dataset import begin
 from redepth.store.lease import output_lease
 from redepth.store.manifest import ShardPlan
@@ -59,14 +59,14 @@ def test_an_object_is_put_once(out: str) -> None:
     assert put_if_unchanged(objects, "f/a", b"one", None)
     assert not put_if_unchanged(objects, "f/a", b"two", None)
     assert put_if_unchanged(objects, "f/a", b"one", None), "a request that is tried again"
-    seen = see(objects, "f/a")
+    seen = read_versioned(objects, "f/a")
     assert put_if_unchanged(objects, "f/a", b"three", seen)
     assert not put_if_unchanged(objects, "f/a", b"four", seen)
     assert objects.read("f/a") == b"three"
-    seen = see(objects, "f/a")
+    seen = read_versioned(objects, "f/a")
     objects.delete("f/a")
     assert not put_if_unchanged(objects, "f/a", b"five", seen)
-    assert see(objects, "f/a") is None
+    assert read_versioned(objects, "f/a") is None
 
 
 def test_of_many_that_put_at_once_one_succeeds(out: str) -> None:
@@ -75,12 +75,12 @@ def test_of_many_that_put_at_once_one_succeeds(out: str) -> None:
         pytest.skip("one process's own memory has no second writer")
     start = threading.Barrier(8)
 
-    def write(content: bytes, seen: Seen | None) -> bool:
+    def write(content: bytes, seen: Versioned | None) -> bool:
         start.wait()
         return put_if_unchanged(open_objects(out), "f/a", content, seen)
 
     for turn in range(3):
-        seen = see(open_objects(out), "f/a")
+        seen = read_versioned(open_objects(out), "f/a")
         contents = [f"{turn} {number}".encode() for number in range(8)]
         with ThreadPoolExecutor(8) as pool:
             won = list(pool.map(write, contents, [seen] * 8))
@@ -128,11 +128,11 @@ def test_a_part_removed_under_a_retry_is_not_brought_back(
     begin(out, recipe(), [CARD])
     commit_all(out, REFS, recipe(), {REFS[0].id: Outcome.FAILED})
     shard = plan(out, retry=frozenset([Outcome.FAILED]))
-    part = layout.label_part(shard.shard)
+    part = layout.fragment_name(shard.shard)
     before_label_part(monkeypatch, lambda: open_objects(out).delete(part))
     with pytest.raises(CommitConflict, match="changed by another run"):
         write_shard(out, shard, [label(REFS[0])], STORAGE)
-    assert see(open_objects(out), part) is None
+    assert read_versioned(open_objects(out), part) is None
 
 
 def test_the_run_of_an_older_plan_stops_where_a_newer_one_cuts_otherwise(out: str) -> None:

@@ -12,11 +12,11 @@ import pytest
 from redepth.config import Storage
 from redepth.quantities import ALWAYS
 from redepth.store import layout
-from redepth.store.catalogue import part_names
+from redepth.store.catalogue import fragment_names
 from redepth.store.dataset import begin
 from redepth.store.objects import open_objects
 from redepth.store.planning import plan_labels
-from redepth.store.rows import decode_part, encode_part
+from redepth.store.rows import decode_fragment, encode_fragment
 from redepth.store.shards import write_shard
 from redepth.store.verification import Verification, verify_labels
 from redepth.types import LabelRow, Outcome
@@ -76,9 +76,9 @@ def test_one_pixel_makes_another_digest(new_output: Callable[[], str]) -> None:
 def changed_rows(change: Callable[[list[LabelRow]], list[LabelRow]]) -> Callable[[str], None]:
     def spoil(out: str) -> None:
         objects = open_objects(out)
-        name = part_names(objects)[0]
-        part = decode_part(name, objects.read(name))
-        objects.put(name, encode_part(change(part.rows()), part.array_groups))
+        name = fragment_names(objects)[0]
+        part = decode_fragment(name, objects.read(name))
+        objects.put(name, encode_fragment(change(part.rows()), part.array_groups))
 
     return spoil
 
@@ -94,7 +94,7 @@ def first(**changes: Any) -> Callable[[str], None]:
 def array_object(name: str, spoil: Callable[[bytes], bytes | None]) -> Callable[[str], None]:
     def change(out: str) -> None:
         objects = open_objects(out)
-        row = decode_part("s", objects.read(part_names(objects)[0])).rows()
+        row = decode_fragment("s", objects.read(fragment_names(objects)[0])).rows()
         group = next(r.array_group for r in row if r.array_group)
         full = f"{layout.group_folder(group)}/{name}"
         content = spoil(objects.read(full))
@@ -108,7 +108,7 @@ def array_object(name: str, spoil: Callable[[bytes], bytes | None]) -> Callable[
 def other_pixels(out: str) -> None:
     """Put the coarse maps where the refined ones are."""
     objects = open_objects(out)
-    rows = decode_part("s", objects.read(part_names(objects)[0])).rows()
+    rows = decode_fragment("s", objects.read(fragment_names(objects)[0])).rows()
     group = layout.group_folder(next(r.array_group for r in rows if r.array_group))
     objects.put(f"{group}/refined/c/0/0/0", objects.read(f"{group}/coarse/c/0/0/0"))
 

@@ -64,7 +64,7 @@ def test_interrupted_and_resumed_is_not_interrupted(tmp_path: Path, stop_at: int
     whole, first, second = toy(), toy(), toy()
     expected = train(whole, Checkpointing(tmp_path / "whole.pt"))
     train(first, Checkpointing(tmp_path / "c.pt"), stop_at=stop_at)
-    torch.rand(7)  # what else draws from the global generator takes no part
+    torch.rand(7)  # what else draws from the global generator is ignored
     losses = train(second, Checkpointing(tmp_path / "c.pt", resume=True))
     assert losses == expected
     assert_same(whole, second)

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 from redepth.coarse.part import Coarse, CoarseModel
 from redepth.refiners.part import LoadContext, RefinerPart, RefinerSettings
-from redepth.refiners.refiner import Scene
+from redepth.refiners.refiner import RefinementInput
 from redepth.settings import Licence
 from redepth.types import ByteImage, CoarseDepth, DepthKind, Members, ModelCard
 
@@ -52,7 +52,7 @@ class UnsharpRefiner:
     def caption(self, rgb_hw3: ByteImage, own_caption: str | None) -> str | None:
         return None
 
-    def refine(self, scene: Scene) -> Members:
+    def refine(self, scene: RefinementInput) -> Members:
         map_hw = scene.coarse.map_hw
         return Members((map_hw + self._amount * (map_hw - gaussian_filter(map_hw, 3.0)))[None])
 

@@ -112,7 +112,7 @@ class DepthAnything:
 
         Args:
             rgb_hw3: uint8 [H, W, 3], both sides multiples of the patch size.
-            focal_px: takes no part.
+            focal_px: is ignored.
 
         Returns:
             Map float32 [H, W] >= 0; features are `TokenMaps` on the model's device.

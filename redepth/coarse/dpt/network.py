@@ -80,7 +80,7 @@ class Dpt:
 
         Args:
             rgb_hw3: uint8 [H, W, 3], any size.
-            focal_px: takes no part.
+            focal_px: is ignored.
         """
         image_3hw = torch.tensor(rgb_hw3, device=self._device).permute(2, 0, 1) / 255.0
         shown = ((image_3hw - self._mean) / self._std).unsqueeze(0)

@@ -55,7 +55,7 @@ class Marigold:
 
         Args:
             rgb_hw3: uint8 [H, W, 3].
-            focal_px: takes no part.
+            focal_px: is ignored.
         """
         answer = self._pipeline(
             rgb_hw3.astype(np.float32) / 255.0,

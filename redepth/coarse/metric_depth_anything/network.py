@@ -1,6 +1,6 @@
 """Depth Anything V2 for metres: the network of the relative model under a sigmoid head.
 
-Depth is max_depth * sigmoid(head), z-depth in metres. The focal length takes no part: the model
+Depth is max_depth * sigmoid(head), z-depth in metres. The focal length is ignored: the model
 answers as if the picture came from the cameras it was trained on (docs/metric-depth.md).
 
 Source: Depth Anything V2, https://arxiv.org/abs/2406.09414, section on metric depth.

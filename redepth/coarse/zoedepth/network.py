@@ -2,7 +2,7 @@
 
 Picture and map are brought to size as transformers' processor does, whose class asks for
 torchvision: a mirrored border, the checkpoint's own size, bilinear with corners aligned; the
-border's depth is cut off again. The focal length takes no part.
+border's depth is cut off again. The focal length is ignored.
 
 Source: ZoeDepth, https://arxiv.org/abs/2302.12288.
 """

@@ -19,7 +19,7 @@ from redepth.refiners.betterdepth import PRESETS, BetterDepth
 from redepth.refiners.betterdepth.pipeline import BetterDepthPipeline, load_betterdepth
 from redepth.refiners.draws import generator
 from redepth.refiners.part import LoadContext
-from redepth.refiners.refiner import Scene
+from redepth.refiners.refiner import RefinementInput
 from redepth.types import ByteImage, Members, ModelCard
 
 
@@ -47,7 +47,7 @@ class BetterDepthRefiner:
         """Return None: the prompt is empty."""
         return None
 
-    def refine(self, scene: Scene) -> Members:
+    def refine(self, scene: RefinementInput) -> Members:
         """Draw every member and return those that are finite.
 
         Picture and coarse map are encoded once. Members share a batch in groups of
@@ -69,7 +69,7 @@ class BetterDepthRefiner:
         )
         return _finite_members(refined.members)
 
-    def _draw(self, scene: Scene) -> Tensor:
+    def _draw(self, scene: RefinementInput) -> Tensor:
         """Draw every member's noise on the CPU: a function of (seed, image id, member)."""
         shape = self._pipeline.latent_shape(*scene.coarse.map_hw.shape)
         numbers = range(self._settings.num_members)

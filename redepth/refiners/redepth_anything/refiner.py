@@ -34,7 +34,7 @@ from redepth.refiners.redepth_anything.score_distillation import (
     score_distillation_gradient,
     score_distillation_loss,
 )
-from redepth.refiners.refiner import Scene
+from redepth.refiners.refiner import RefinementInput
 from redepth.types import ByteImage, Members, ModelCard
 
 
@@ -72,7 +72,7 @@ class ReDepthAnythingRefiner:
             return self._captioner.caption(rgb_hw3)
         return self._settings.caption.prompt
 
-    def refine(self, scene: Scene) -> Members:
+    def refine(self, scene: RefinementInput) -> Members:
         """Optimise every member afresh and return the maps of those that came through.
 
         The coarse forward, the photograph and the prompt's embedding are made once; a member costs
@@ -91,14 +91,14 @@ class ReDepthAnythingRefiner:
         finished = [m for group in groups for m in self._optimise(scene, target, group)]
         return _collect(finished)
 
-    def _judged_image(self, scene: Scene) -> _JudgedImage:
+    def _judged_image(self, scene: RefinementInput) -> RelightTarget:
         """Make, once an image, what every step of every member looks at."""
         rgb = torch.from_numpy(scene.rgb_hw3).to(self._device, torch.float32) / 255.0
         linear_13hw = to_linear(rgb, self._settings.gamma).permute(2, 0, 1).unsqueeze(0)
-        return _JudgedImage(linear_13hw.contiguous(), self._prior.embed([scene.caption, ""]))
+        return RelightTarget(linear_13hw.contiguous(), self._prior.embed([scene.caption, ""]))
 
     def _optimise(
-        self, scene: Scene, target: _JudgedImage, numbers: Sequence[int]
+        self, scene: RefinementInput, target: RelightTarget, numbers: Sequence[int]
     ) -> list[_Member]:
         """Run all steps of one group of members together; return them, stopped ones included."""
         tokens = scene.coarse.features
@@ -135,7 +135,7 @@ class ReDepthAnythingRefiner:
         return draw_step(generators, self._settings, self._draw_shape, self._device)
 
     def _step(
-        self, members: Sequence[_Member], target: _JudgedImage, draws: StepDraws, step: int
+        self, members: Sequence[_Member], target: RelightTarget, draws: StepDraws, step: int
     ) -> None:
         """Move every member by one AdamW step; stop those that are no longer finite."""
         raw_bhw = torch.cat([member.decode() for member in members])
@@ -162,7 +162,7 @@ class ReDepthAnythingRefiner:
         margin = estimator.rendering.margin if own_margin is None else own_margin
         return factor_b11 / (raw_bhw + margin)
 
-    def _encode_relit(self, depth_bhw: Tensor, target: _JudgedImage, draws: StepDraws) -> Tensor:
+    def _encode_relit(self, depth_bhw: Tensor, target: RelightTarget, draws: StepDraws) -> Tensor:
         """Light the shape, lay it over the photograph, and encode the picture for the prior."""
         settings = self._settings
         lit_b3hw = relight(depth_bhw, target.linear_13hw, draws.light, settings.shading_floor)
@@ -171,7 +171,7 @@ class ReDepthAnythingRefiner:
 
     @torch.no_grad()
     def _score_gradient(
-        self, latents_bchw: Tensor, target: _JudgedImage, draws: StepDraws
+        self, latents_bchw: Tensor, target: RelightTarget, draws: StepDraws
     ) -> Tensor:
         """Ask the prior what it would change, with the caption against the empty prompt."""
         settings, count = self._settings, len(latents_bchw)
@@ -208,7 +208,7 @@ def load_redepth_anything(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _JudgedImage:
+class RelightTarget:
     """The linear photograph [1, 3, H, W]; caption and empty prompt embedded, [2, L, C]."""
 
     linear_13hw: Tensor

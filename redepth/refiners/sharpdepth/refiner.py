@@ -17,7 +17,7 @@ from torch import Tensor
 from redepth.errors import RefinementFailed
 from redepth.refiners.draws import generator
 from redepth.refiners.part import LoadContext
-from redepth.refiners.refiner import Scene
+from redepth.refiners.refiner import RefinementInput
 from redepth.refiners.sharpdepth import PRESETS, SharpDepth
 from redepth.refiners.sharpdepth.gating import GatedNoise, GateNormaliser, Gating
 from redepth.refiners.sharpdepth.metres import MetricMember
@@ -59,7 +59,7 @@ class SharpDepthRefiner:
         """Return None: the prompt is empty."""
         return None
 
-    def refine(self, scene: Scene) -> Members:
+    def refine(self, scene: RefinementInput) -> Members:
         """Draw every member and return those that are finite and rest on enough pixels.
 
         Picture and metric map are encoded once. Members share a batch in groups of
@@ -99,13 +99,13 @@ class SharpDepthRefiner:
         maps_ehw = np.stack([member.map_hw for member in kept])
         return Members(maps_ehw, tuple(stopped), metric=_mean_fit(kept))
 
-    def sharpen(self, scene: Scene, numbers: range) -> Sharpened:
+    def sharpen(self, scene: RefinementInput, numbers: range) -> Sharpened:
         """Run both passes for some members, in one batch; nothing is brought back to metres."""
         encoded = self._pipeline.encode(scene.rgb_hw3, scene.coarse.map_hw)
         noise = self._draw(scene, numbers).to(self._pipeline.unet.device)
         return self._pipeline.sharpen(encoded, noise, self._gating)
 
-    def _draw(self, scene: Scene, numbers: range) -> Tensor:
+    def _draw(self, scene: RefinementInput, numbers: range) -> Tensor:
         """Draw on the CPU, [2, B, C, h, w]: a function of (seed, image id, member, pass)."""
         shape = self._pipeline.latent_shape(*scene.coarse.map_hw.shape)
         draws = [

@@ -31,7 +31,7 @@ PRIOR = CardText(
     "prompts were empty. Four in five timesteps were below 0.62 T, where score "
     "distillation asks: it judges pictures and was not made to draw them.",
     "A toy for tests and experiments. Its vocabulary is that of the scenes' "
-    "captions; any other word is spelt and means nothing. It has never seen a "
+    "captions; any other word is spelt and has no meaning. It has never seen a "
     "photograph.",
     command="redepth train mini",
     page=_PAGE,

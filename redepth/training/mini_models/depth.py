@@ -1,4 +1,4 @@
-"""Train the mini depth net on surfaces that mean nothing, so that faces and coins are new to it."""
+"""Train the mini depth net on abstract surfaces, so that faces and coins are new to it."""
 
 from __future__ import annotations
 

@@ -20,30 +20,30 @@ BoolMap = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reached:
+class MaskedDepth:
     """A coarse map and what of it is to be believed.
 
     Attributes:
-        whole: finite everywhere, at most the far limit: what refiners are given.
+        unmasked: finite everywhere, at most the far limit: what refiners are given.
         map_hw: float32 [H, W], NaN at the far limit and where a metric depth is not above 0.
         is_known_hw: bool [H, W], where `map_hw` has a value.
     """
 
-    whole: CoarseDepth
+    unmasked: CoarseDepth
     map_hw: FloatMap
     is_known_hw: BoolMap
 
-    def cut(self, members: Members) -> Members:
-        """Return members that are NaN wherever the coarse map says nothing."""
+    def mask_members(self, members: Members) -> Members:
+        """Return members that are NaN wherever the coarse map has no value."""
         if self.is_known_hw.all():
             return members
         return replace(members, maps_ehw=np.where(self.is_known_hw, members.maps_ehw, np.nan))
 
-    def within(self, refined: RefinedDepth) -> RefinedDepth:
+    def mask_refined(self, refined: RefinedDepth) -> RefinedDepth:
         """Return the label's maps, NaN too where refining led to the far limit or below 0."""
-        if not self.whole.kind.is_metric:
+        if not self.unmasked.kind.is_metric:
             return refined
-        known_hw = _reached(refined.map_hw, self.whole.far_limit_m)
+        known_hw = _in_range(refined.map_hw, self.unmasked.far_limit_m)
         if known_hw.all():
             return refined
         map_hw, spread_hw, confidence_hw = (
@@ -62,22 +62,22 @@ class Reached:
         known_hw = np.isfinite(kept_hw)
         codes_hw = np.full(kept_hw.shape, Validity.VALID, dtype=np.uint8)
         if not known_hw.all():
-            cause_hw = np.where(self.is_known_hw, refined_hw, self.whole.map_hw)[~known_hw]
+            cause_hw = np.where(self.is_known_hw, refined_hw, self.unmasked.map_hw)[~known_hw]
             codes_hw[~known_hw] = np.where(cause_hw > 0, Validity.BEYOND_RANGE, Validity.HOLE)
         return codes_hw
 
     def far_share(self, map_hw: FloatMap) -> float | None:
         """Return the share of a metric label's pixels without a value; None of other kinds."""
-        return float(np.isnan(map_hw).mean()) if self.whole.kind.is_metric else None
+        return float(np.isnan(map_hw).mean()) if self.unmasked.kind.is_metric else None
 
-    def says_nothing(self) -> str:
+    def empty_reason(self) -> str:
         """Say in words why a picture gets no label: nothing of it is within reach."""
-        limit_m = self.whole.far_limit_m
+        limit_m = self.unmasked.far_limit_m
         end = "" if limit_m is None else f" nearer than the far limit of {limit_m:g} m"
         return f"the coarse model saw nothing{end} (labels.coarse.far_limit_m)"
 
 
-def within_reach(coarse: CoarseDepth) -> Reached:
+def mask_far(coarse: CoarseDepth) -> MaskedDepth:
     """Find out what of a coarse map is to be believed.
 
     Infinity is "far" to a metric model with a limit, and becomes the limit for the refiners.
@@ -90,13 +90,13 @@ def within_reach(coarse: CoarseDepth) -> Reached:
     if not np.isfinite(map_hw).all():
         raise RefinementFailed("the coarse model's map is not finite")
     if not coarse.kind.is_metric:
-        return Reached(coarse, map_hw, np.ones(map_hw.shape, dtype=np.bool_))
-    known_hw = _reached(map_hw, limit_m)
+        return MaskedDepth(coarse, map_hw, np.ones(map_hw.shape, dtype=np.bool_))
+    known_hw = _in_range(map_hw, limit_m)
     cut_hw = map_hw if known_hw.all() else np.where(known_hw, map_hw, np.float32(np.nan))
-    return Reached(replace(coarse, map_hw=map_hw), cut_hw, known_hw)
+    return MaskedDepth(replace(coarse, map_hw=map_hw), cut_hw, known_hw)
 
 
-def _reached(map_hw: FloatMap, limit_m: float | None) -> BoolMap:
+def _in_range(map_hw: FloatMap, limit_m: float | None) -> BoolMap:
     with np.errstate(invalid="ignore"):
         near_hw: BoolMap = map_hw > 0
         return near_hw if limit_m is None else near_hw & (map_hw < np.float32(limit_m))

@@ -11,9 +11,9 @@ from PIL import Image
 
 from redepth.config import LabelSettings
 from redepth.errors import ConfigError, RefinementFailed
-from redepth.pipeline import Labeller, choose_device, label_shard, load_labeller
+from redepth.labelling.labeller import Labeller, choose_device, label_shard, load_labeller
 from redepth.refiners.identity import IdentityRefiner
-from redepth.refiners.refiner import Scene
+from redepth.refiners.refiner import RefinementInput
 from redepth.settings import Compute
 from redepth.types import ImageRef, Members, Outcome
 
@@ -43,7 +43,7 @@ class Scripted(IdentityRefiner):
     def __init__(self, result: Members | Exception) -> None:
         self.result = result
 
-    def refine(self, scene: Scene) -> Members:
+    def refine(self, scene: RefinementInput) -> Members:
         if isinstance(self.result, Exception):
             raise self.result
         return self.result
@@ -136,26 +136,26 @@ class Counting(IdentityRefiner):
     """Keeps what each scene's draws are seeded with."""
 
     def __init__(self) -> None:
-        self.drawn_for: list[str] = []
+        self.seed_key: list[str] = []
 
-    def refine(self, scene: Scene) -> Members:
-        self.drawn_for.append(scene.image_id)
+    def refine(self, scene: RefinementInput) -> Members:
+        self.seed_key.append(scene.image_id)
         return super().refine(scene)
 
 
-@pytest.mark.parametrize(("same_bytes", "num_refined"), [("each", 3), ("once", 2)])
+@pytest.mark.parametrize(("deduplicate", "num_refined"), [(False, 3), (True, 2)])
 def test_files_with_the_same_bytes_are_refined_once_if_the_recipe_says_so(
-    labeller: Labeller, photograph: ImageRef, same_bytes: str, num_refined: int
+    labeller: Labeller, photograph: ImageRef, deduplicate: bool, num_refined: int
 ) -> None:
-    settings = SETTINGS.model_copy(update={"same_bytes": same_bytes})
+    settings = SETTINGS.model_copy(update={"deduplicate": deduplicate})
     refiner = Counting()
     own = replace(labeller, settings=settings, refiner=refiner)
     first = own.label(photograph)
     copy = own.label(photograph._replace(id="b-2", version="w"))
     captioned = own.label(photograph._replace(id="c-3", caption="a floor"))
-    assert len(refiner.drawn_for) == num_refined
+    assert len(refiner.seed_key) == num_refined
     by_id = ["a-1", "b-2", "c-3"]
-    assert refiner.drawn_for == (by_id if same_bytes == "each" else [first.row.sha256] * 2)
+    assert refiner.seed_key == (by_id if not deduplicate else [first.row.sha256] * 2)
     assert (copy.row.id, copy.row.version, copy.row.sha256) == ("b-2", "w", first.row.sha256)
     assert captioned.row.id == "c-3"
     assert first.arrays is not None and copy.arrays is not None
@@ -164,7 +164,7 @@ def test_files_with_the_same_bytes_are_refined_once_if_the_recipe_says_so(
 
 
 def test_no_more_labels_are_kept_than_fit(labeller: Labeller, tmp_path: Path) -> None:
-    own = replace(labeller, settings=SETTINGS.model_copy(update={"same_bytes": "once"}))
+    own = replace(labeller, settings=SETTINGS.model_copy(update={"deduplicate": True}))
     for i in range(20):
         Image.new("RGB", (20, 20), (i, 7, 9)).save(tmp_path / f"{i}.png")
         own.label(ImageRef(f"{i}", str(tmp_path / f"{i}.png")))

@@ -14,7 +14,7 @@ from redepth.errors import (
     StorageUnreachable,
     TransientError,
 )
-from redepth.storage_faults import Fault, classify, explained, in_words, storage_errors
+from redepth.storage_errors import Fault, classify, explained, in_words, storage_errors
 
 
 class GenericError(Exception):

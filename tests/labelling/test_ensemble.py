@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redepth.confidence import confidence_by_spread
 from redepth.config import Ensemble, Guard
-from redepth.ensemble import Verdict, align_members, guard, reduce_members
+from redepth.labelling.confidence import confidence_by_spread
+from redepth.labelling.ensemble import Verdict, align_members, guard, reduce_members
 from redepth.types import FloatMap, Members
 
 RAMP = np.linspace(1.0, 9.0, 12 * 16, dtype=np.float32).reshape(12, 16)

@@ -1,12 +1,12 @@
-"""An index of the label parts, so that a plan over a million committed images need not read each.
+"""An index of the fragments, so that a plan over a million committed images need not read each.
 
-`index/parts.arrow` repeats what parts said when it was written: tries, and of each image the key of
-its id, its outcome and its stamp (see `redepth.store.catalogue.stamps`). It is a copy and never the
-truth. Of every part the listing gives a tag (ETag, or size, time and inode); what the index says of
-a part with another tag, or of one that is gone, is left aside, and such parts are read themselves.
-It may be removed at any time.
+`index/fragments.arrow` repeats what fragments said when it was written: tries, and of each image
+the key of its id, its outcome and its fingerprint (see `redepth.store.catalogue.fingerprints`). It
+is a copy and never the truth. Of every fragment the listing gives a tag (ETag, or size, time and
+inode); what the index says of a fragment with another tag, or of one that is gone, is ignored, and
+such fragments are read themselves. It may be removed at any time.
 
-An Arrow file: keys and stamps do not pack, and its columns are used where they lie.
+An Arrow file: keys and fingerprints do not pack, and its columns are used where they lie.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from redepth.store.key_index import KEY_BYTES
 from redepth.store.objects import Objects
 from redepth.types import Outcome
 
-NAME = "index/parts.arrow"
+NAME = "index/fragments.arrow"
 # Fewer are read in a second, and small outputs need no further object.
-PARTS_WORTH_INDEXING = 1000
-# A row a part.
+FRAGMENTS_WORTH_INDEXING = 1000
+# A row a fragment.
 SCHEMA = pa.schema(
     [
         pa.field("shard", pa.string()),
@@ -33,16 +33,16 @@ SCHEMA = pa.schema(
         pa.field("num_tries", pa.int16()),
         pa.field("keys", pa.list_(pa.binary(KEY_BYTES))),
         pa.field("outcomes", pa.list_(pa.int8())),
-        pa.field("stamps", pa.list_(pa.int64())),
+        pa.field("fingerprints", pa.list_(pa.int64())),
     ]
 )
 
 
 def read_index(objects: Objects, tags: Mapping[str, str]) -> pa.Table:
-    """Return what the index says of the parts that still are as they were: rows of SCHEMA.
+    """Return what the index says of the fragments that still are as they were: rows of SCHEMA.
 
     Args:
-        tags: by shard, of the parts that are there now.
+        tags: by shard, of the fragments that are there now.
     """
     try:
         content = objects.read(NAME)
@@ -62,8 +62,8 @@ def read_index(objects: Objects, tags: Mapping[str, str]) -> pa.Table:
 
 
 def _is_sound(table: pa.Table) -> bool:
-    """Whether each part has a key, an outcome and a stamp for every image, and known outcomes."""
-    lengths = [pc.list_value_length(table[name]) for name in ("keys", "outcomes", "stamps")]
+    """Whether each fragment has a key, a known outcome and a fingerprint for every image."""
+    lengths = [pc.list_value_length(table[name]) for name in ("keys", "outcomes", "fingerprints")]
     outcomes = pc.list_flatten(table["outcomes"])
     known = pc.and_(pc.greater_equal(outcomes, 0), pc.less(outcomes, len(Outcome)))
     has_all = not sum(column.null_count for column in (*table.columns, outcomes))

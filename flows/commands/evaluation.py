@@ -19,8 +19,8 @@ from flows.commands.arguments import (
     Partial,
 )
 from flows.embedded_server import quieten_prefect, start_prefect_server
-from redepth.confidence import Cue
 from redepth.evaluation.formats import TableFormat
+from redepth.labelling.confidence import Cue
 from redepth.metrics.alignments import Alignment
 
 PANEL = "Evaluate labels"

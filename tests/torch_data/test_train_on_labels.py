@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.loading.loading_samples import write_output
+from tests.torch_data.torch_data_samples import write_output
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "train_on_labels.py"
 NUM_IMAGES = 10
@@ -44,7 +44,7 @@ def test_it_learns_from_s3(new_bucket: Callable[[], str]) -> None:
 READ_THEN_FORK = """
 import sys
 from torch.utils.data import DataLoader
-from redepth.loading import LabelDataset, LabelMaps
+from redepth.torch_data import LabelDataset, LabelMaps
 maps = LabelMaps(sys.argv[1], images="uint8")
 first = maps[0]["refined"]
 dataset = LabelDataset(maps, batch_size=1)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from redepth.confidence import confidence_by_cues, confidence_by_spread, cues_of
 from redepth.config import Ensemble, Guard
 from redepth.geometry.alignment import fit_affine
+from redepth.labelling.confidence import confidence_by_cues, confidence_by_spread, cues_of
 from redepth.types import FloatMap, Members, RefinedDepth
 
 DoubleMap = npt.NDArray[np.float64]
@@ -95,7 +95,7 @@ def guard(
     """Measure how far refining went, and say whether it went off the road.
 
     Args:
-        coarse_hw: NaN where the coarse model says nothing; these pixels are left out.
+        coarse_hw: NaN where the coarse model has no value; these pixels are left out.
         is_metric: whether the maps are metres: drift is then taken without alignment.
     """
     known_hw = np.isfinite(coarse_hw)

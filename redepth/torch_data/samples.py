@@ -16,9 +16,9 @@ import torch
 from redepth.errors import ImageRejected
 from redepth.images.decode import resize
 from redepth.images.locator import Photographs
-from redepth.loading.order import Positions, consecutive, numbered
 from redepth.quantities import AnyMap
 from redepth.store.reader import Labels
+from redepth.torch_data.order import Positions, consecutive, numbered
 from redepth.types import LabelRow
 
 Sample = dict[str, Any]

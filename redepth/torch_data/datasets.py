@@ -13,9 +13,9 @@ from torch import distributed
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from redepth.errors import ImageRejected
-from redepth.loading.order import Positions, Share, Shuffling, cut_runs
-from redepth.loading.samples import Contents, ImageType, Sample, SampleReader, Unread
 from redepth.store.reader import Labels, open_labels
+from redepth.torch_data.order import Positions, Share, Shuffling, cut_runs
+from redepth.torch_data.samples import Contents, ImageType, Sample, SampleReader, Unread
 
 # What it returns is what a DataLoader collates.
 Transform = Callable[[Sample], Any]
@@ -33,7 +33,7 @@ class LabelMaps(Dataset[Any]):
     comes from an ensemble of one.
 
     Args:
-        labels: opened labels, perhaps narrowed with `where`, or an output's URL.
+        labels: opened labels, perhaps cast_for_storage with `where`, or an output's URL.
         quantities: of those that the labels hold, by name.
         images: "uint8" (0..255) or "float32" ([0, 1]) reads photographs from where the catalogue
             says they are, and holds them to the sha256 of the bytes that were labelled; None reads

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from redepth.confidence import Cue, cues_of
 from redepth.config import ConfidenceMapping, Ensemble, Guard, LabelSettings
-from redepth.ensemble import guard, reduce_members
 from redepth.errors import RefinementFailed
-from redepth.pipeline import Labeller, load_labeller
+from redepth.labelling.confidence import Cue, cues_of
+from redepth.labelling.ensemble import guard, reduce_members
+from redepth.labelling.labeller import Labeller, load_labeller
+from redepth.labelling.valid_range import mask_far
 from redepth.quantities import Validity
-from redepth.reach import within_reach
 from redepth.refiners.identity import IdentityRefiner
-from redepth.refiners.refiner import Scene
+from redepth.refiners.refiner import RefinementInput
 from redepth.types import (
     ByteImage,
     CoarseDepth,
@@ -63,7 +63,7 @@ class Moved(IdentityRefiner):
     def __init__(self, *moves: FloatMap) -> None:
         self.moves = moves
 
-    def refine(self, scene: Scene) -> Members:
+    def refine(self, scene: RefinementInput) -> Members:
         assert np.isfinite(scene.coarse.map_hw).all(), "refiners are given no holes"
         return Members(np.stack([scene.coarse.map_hw + move for move in self.moves]))
 
@@ -157,7 +157,7 @@ def test_nan_is_no_sky(limit_m: float | None) -> None:
     map_hw = RAMP.copy()
     map_hw[2, 2] = np.nan
     with pytest.raises(RefinementFailed, match="not finite"):
-        within_reach(CoarseDepth(map_hw, DepthKind.METRIC_DEPTH, far_limit_m=limit_m))
+        mask_far(CoarseDepth(map_hw, DepthKind.METRIC_DEPTH, far_limit_m=limit_m))
 
 
 def test_other_kinds_pass_untouched(photograph: ImageRef) -> None:
@@ -248,7 +248,7 @@ def test_millimetres_for_pixels_are_refused_with_the_reason(photograph: ImageRef
 
 def test_copies_with_other_cameras_are_other_labels(photograph: ImageRef) -> None:
     estimator = Told(RAMP)
-    settings = LabelSettings(same_bytes="once")
+    settings = LabelSettings(deduplicate=True)
     labeller = Labeller(settings, estimator, IdentityRefiner(), "cpu")
     for focal_px in (100.0, 200.0, 100.0):
         labeller.label(photograph._replace(focal_px=focal_px))

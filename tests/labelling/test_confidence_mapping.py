@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redepth.confidence import SMALLEST_CUE, Cue, confidence_by_cues, cues_of
 from redepth.config import ConfidenceMapping, Ensemble
-from redepth.ensemble import reduce_members
+from redepth.labelling.confidence import SMALLEST_CUE, Cue, confidence_by_cues, cues_of
+from redepth.labelling.ensemble import reduce_members
 from redepth.types import Members
 
 RAMP = np.linspace(1.0, 9.0, 12 * 16).reshape(12, 16)

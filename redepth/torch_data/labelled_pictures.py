@@ -10,8 +10,8 @@ from redepth.datasets.sample import Sample
 from redepth.errors import ConfigError
 from redepth.images.decode import resize
 from redepth.images.locator import Photographs
-from redepth.loading.coarse_maps import without_holes
 from redepth.store.reader import Labels
+from redepth.torch_data.coarse_maps import without_holes
 from redepth.types import CoarseDepth, DepthKind
 
 

@@ -18,10 +18,10 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from redepth.errors import ConfigError, ImageRejected, PhotographChanged, PhotographNotAllowed
-from redepth.loading import LabelDataset, LabelMaps, Share, Shuffling
 from redepth.store.objects import open_objects
 from redepth.store.reader import Labels, open_labels
-from tests.loading.loading_samples import CONFIDENT, write_output
+from redepth.torch_data import LabelDataset, LabelMaps, Share, Shuffling
+from tests.torch_data.torch_data_samples import CONFIDENT, write_output
 
 BATCH_SIZE = 4
 NUM_LABELS = 22

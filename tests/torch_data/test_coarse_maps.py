@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from redepth.errors import ConfigError
-from redepth.loading.coarse_maps import LabelledCoarseMaps
 from redepth.store.reader import Labels
-from tests.loading.loading_samples import write_output
+from redepth.torch_data.coarse_maps import LabelledCoarseMaps
+from tests.torch_data.torch_data_samples import write_output
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redepth.loading.order import Positions, Share, Shuffling, consecutive, cut_runs, numbered
+from redepth.torch_data.order import Positions, Share, Shuffling, consecutive, cut_runs, numbered
 
 Places = tuple[Positions, Positions]
 

@@ -1,6 +1,6 @@
 """The way of one image, from its reference to its label, with nothing of Prefect or Ray in it.
 
-    read -> resize -> coarse -> members -> reach -> reduce -> guard -> Label
+    read -> resize -> coarse -> members -> valid range -> reduce -> guard -> Label
 
 `Labeller` holds the models and is what an actor owns; `label_shard` is a shard's whole work on one
 machine without any engine.
@@ -18,18 +18,18 @@ import torch
 
 from redepth.coarse.estimator import DepthEstimator, load_estimator
 from redepth.config import LabelSettings
-from redepth.ensemble import Verdict, guard, reduce_members
 from redepth.errors import ConfigError, ImageRejected, RefinementFailed
 from redepth.images.allowed import ANYTHING, Allowed
 from redepth.images.camera import Focal, known_focal
 from redepth.images.decode import read_image, resize
 from redepth.images.locator import blank_row, relocated
+from redepth.labelling.ensemble import Verdict, guard, reduce_members
+from redepth.labelling.valid_range import MaskedDepth, mask_far
 from redepth.quantities import CONFIDENCE, SPREAD, VALID
-from redepth.reach import Reached, within_reach
 from redepth.redaction import recorded
 from redepth.refiners import refiners
 from redepth.refiners.part import LoadContext
-from redepth.refiners.refiner import Refiner, Scene
+from redepth.refiners.refiner import RefinementInput, Refiner
 from redepth.settings import Compute
 from redepth.types import (
     DecodedImage,
@@ -56,7 +56,7 @@ class Labeller:
     """The models of a recipe, ready to label images one by one.
 
     An image's label is a function of its bytes, its caption and camera, `settings`, and its id, or
-    of all but the last with `labels.same_bytes: once`. Then the last labels are kept, and a file
+    of all but the last with `labels.deduplicate: true`. Then the last labels are kept, and a file
     with the bytes, caption and camera of one of them gets its maps without being refined again.
     """
 
@@ -100,7 +100,7 @@ class Labeller:
             label = self._refine(ref, row, image)
         except RefinementFailed as error:
             return Label(replace(row, outcome=Outcome.FAILED, reason=recorded(str(error))))
-        if self.settings.same_bytes == "once":
+        if self.settings.deduplicate:
             self._keep(content, label)
         return label
 
@@ -114,19 +114,21 @@ class Labeller:
         rgb_hw3 = resize(image.rgb_hw3, height_px, width_px)
         focal = known_focal(ref, image)
         focal_px = None if focal is None else focal.px * width_px / image.width_px
-        coarse = within_reach(self.estimator.estimate(rgb_hw3, focal_px))
+        coarse = mask_far(self.estimator.estimate(rgb_hw3, focal_px))
         row = _with_focal(row, focal, focal_px, coarse)
         if not coarse.is_known_hw.any():
-            return Label(replace(row, outcome=Outcome.REJECTED, reason=coarse.says_nothing()))
+            return Label(replace(row, outcome=Outcome.REJECTED, reason=coarse.empty_reason()))
         caption = self.refiner.caption(rgb_hw3, ref.caption)
-        drawn_for = image.sha256 if self.settings.same_bytes == "once" else ref.id
-        members = self.refiner.refine(Scene(drawn_for, rgb_hw3, coarse.whole, caption or ""))
+        seed_key = image.sha256 if self.settings.deduplicate else ref.id
+        members = self.refiner.refine(
+            RefinementInput(seed_key, rgb_hw3, coarse.unmasked, caption or "")
+        )
         row = replace(row, caption=caption)
-        return self._judged(row, coarse, coarse.cut(members))
+        return self._reduce_and_guard(row, coarse, coarse.mask_members(members))
 
-    def _judged(self, row: LabelRow, coarse: Reached, members: Members) -> Label:
+    def _reduce_and_guard(self, row: LabelRow, coarse: MaskedDepth, members: Members) -> Label:
         """Reduce the members and make the label: the refined map, or the coarse one and why."""
-        is_metric = coarse.whole.kind.is_metric
+        is_metric = coarse.unmasked.kind.is_metric
         refined = reduce_members(
             members, coarse.map_hw, self.settings.ensemble, is_metric=is_metric
         )
@@ -134,7 +136,7 @@ class Labeller:
         if members.refused is not None:
             verdict = replace(verdict, collapse=members.refused)
         row = _with_members(row, members, verdict)
-        within = coarse.within(refined)
+        within = coarse.mask_refined(refined)
         if verdict.collapse is None and not np.isfinite(within.map_hw).any():
             verdict = replace(verdict, collapse="refined map has nothing within the far limit")
         if verdict.collapse is not None:
@@ -204,12 +206,12 @@ def _with_file(row: LabelRow, image: DecodedImage) -> LabelRow:
 
 
 def _with_focal(
-    row: LabelRow, focal: Focal | None, focal_px: float | None, coarse: Reached
+    row: LabelRow, focal: Focal | None, focal_px: float | None, coarse: MaskedDepth
 ) -> LabelRow:
     """Record the focal length at the label's size: the camera's own, else the model's."""
     if focal is not None:
         return replace(row, focal_px=focal_px, focal_source=focal.source)
-    seen_px = coarse.whole.focal_px
+    seen_px = coarse.unmasked.focal_px
     source = None if seen_px is None else FocalSource.MODEL
     return replace(row, focal_px=seen_px, focal_source=source)
 
@@ -227,31 +229,31 @@ def _with_members(row: LabelRow, members: Members, verdict: Verdict) -> LabelRow
     )
 
 
-def _fallen_back(row: LabelRow, coarse: Reached, extra: Extra, why: str) -> Label:
+def _fallen_back(row: LabelRow, coarse: MaskedDepth, extra: Extra, why: str) -> Label:
     """Make the label of the coarse map: without spread, confidence and the refiner's extra maps."""
     size_hw = (coarse.map_hw.shape[0], coarse.map_hw.shape[1])
     row = replace(row, outcome=Outcome.FELL_BACK, reason=why)
     kept = RefinedDepth(
         coarse.map_hw, SPREAD.absent(size_hw), CONFIDENCE.absent(size_hw), num_members=0
     )
-    valid_hw = coarse.validity(coarse.whole.map_hw, coarse.map_hw)
+    valid_hw = coarse.validity(coarse.unmasked.map_hw, coarse.map_hw)
     absent = {quantity: quantity.absent(size_hw) for quantity in extra}
     return _label(row, coarse, kept, {**absent, VALID: valid_hw})
 
 
-def _label(row: LabelRow, coarse: Reached, kept: RefinedDepth, extra: Extra) -> Label:
+def _label(row: LabelRow, coarse: MaskedDepth, kept: RefinedDepth, extra: Extra) -> Label:
     """Put a label together: the maps that are kept, and what the row says of them."""
     row = replace(
         row,
         height_px=kept.map_hw.shape[0],
         width_px=kept.map_hw.shape[1],
-        kind=coarse.whole.kind,
+        kind=coarse.unmasked.kind,
         mean_confidence=_mean(kept.confidence_hw),
         mean_spread=_mean(kept.spread_hw),
         far_share=coarse.far_share(kept.map_hw),
     )
     maps = (coarse.map_hw, kept.map_hw, kept.spread_hw, kept.confidence_hw)
-    return Label(row, LabelArrays.of_depth(*maps, {**coarse.whole.extra, **extra}))
+    return Label(row, LabelArrays.of_depth(*maps, {**coarse.unmasked.extra, **extra}))
 
 
 def _mean(map_hw: FloatMap) -> float | None:
