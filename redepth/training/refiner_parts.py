@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
@@ -49,3 +51,11 @@ def _read_pipeline(folder: Path, variant: str | None) -> RefinerParts:
     tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
     scheduler = DDIMScheduler.from_pretrained(folder / "scheduler", local_files_only=True)
     return RefinerParts(vae, unet, text_encoder, tokenizer, scheduler)
+
+
+def half(network: Any) -> Any:
+    """Return a copy in half precision that does not name the folder it was read from."""
+    copied = deepcopy(network).cpu().half()
+    if hasattr(copied, "register_to_config"):
+        copied.register_to_config(_name_or_path="")
+    return copied

@@ -102,6 +102,8 @@ def test_what_was_trained_is_a_refiners_weights(whole: Path) -> None:
     assert pipeline.latent_shape(32, 32) == (4, 8, 8)
     assert not card.untrained
     assert "redepth train betterdepth" in (whole / "README.md").read_text()
+    for part in ("unet", "vae"):  # it does not say where the first weights were
+        assert not json.loads((whole / part / "config.json").read_text())["_name_or_path"]
 
 
 def test_it_was_looked_at_on_the_way(whole: Path) -> None:

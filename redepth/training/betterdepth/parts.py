@@ -21,7 +21,7 @@ from redepth.training.betterdepth.loss import (
 )
 from redepth.training.betterdepth.settings import BetterDepthTraining
 from redepth.training.engine.loop import Stage
-from redepth.training.refiner_parts import RefinerParts, read_pipeline
+from redepth.training.refiner_parts import RefinerParts, half, read_pipeline
 
 
 def read_parts(folder: Path, variant: str | None = None) -> RefinerParts:
@@ -72,12 +72,12 @@ def refiner_stage(
 def save_betterdepth(
     parts: RefinerParts, settings: BetterDepthTraining, folder: Path, variant: str
 ) -> None:
-    """Write a refiner as a diffusers pipeline folder in half precision."""
+    """Write a refiner as a diffusers pipeline folder in half precision; it stays as it is."""
     parts.scheduler.alphas_cumprod = parts.scheduler.alphas_cumprod.cpu()
     pipeline = BetterDepthPipeline(
-        parts.vae.cpu().half(),
-        parts.unet.cpu().half(),
-        parts.text_encoder.cpu().half(),
+        half(parts.vae),
+        half(parts.unet),
+        half(parts.text_encoder),
         parts.tokenizer,
         parts.scheduler,
         **target_config(settings.target),

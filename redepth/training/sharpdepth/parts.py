@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from redepth.errors import ConfigError
 from redepth.refiners.latents.pipeline import embed_empty_prompt
 from redepth.refiners.sharpdepth.one_step import NUM_LATENTS, TASK_CHANNELS, OneStepDenoiser
 from redepth.refiners.sharpdepth.pipeline import SharpDepthPipeline
-from redepth.training.refiner_parts import RefinerParts, read_pipeline
+from redepth.training.refiner_parts import RefinerParts, half, read_pipeline
 
 
 def read_teacher(folder: Path, variant: str | None) -> RefinerParts:
@@ -88,18 +87,10 @@ def denoiser_of(parts: RefinerParts, device: torch.device) -> OneStepDenoiser:
 def save_one_step(parts: RefinerParts, folder: Path, variant: str) -> None:
     """Write the parts as a diffusers pipeline folder in half precision; they stay as they are."""
     pipeline = SharpDepthPipeline(
-        _half(parts.vae), _half(parts.unet), _half(parts.text_encoder), parts.tokenizer,
+        half(parts.vae), half(parts.unet), half(parts.text_encoder), parts.tokenizer,
         parts.scheduler,
     )  # fmt: skip
     pipeline.save_pretrained(folder, safe_serialization=True, variant=variant)
-
-
-def _half(network: Any) -> Any:
-    """Return a copy in half precision that does not name the folder it was read from."""
-    copied = deepcopy(network).cpu().half()
-    if hasattr(copied, "register_to_config"):
-        copied.register_to_config(_name_or_path="")
-    return copied
 
 
 def _wanted_channels(parts: RefinerParts) -> int:
