@@ -15,6 +15,7 @@ object store a map is one request, through fsspec on both sides.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import io
 import tempfile
 import time
@@ -124,12 +125,14 @@ def write_labels(place: Place) -> None:
     for shard in range(NUM_SHARDS):
         names = [f"{shard}-{i:02}" for i in range(IMAGES_PER_SHARD)]
         refs = tuple(ImageRef(name, place.photograph(name)) for name in names)
-        for ref in refs:
-            place.put(ref.uri, photograph(rng))
+        photographs = [photograph(rng) for _ in refs]
+        for ref, content in zip(refs, photographs, strict=True):
+            place.put(ref.uri, content)
         rows = [
             LabelRow(id=r.id, uri=r.uri, outcome=Outcome.REFINED, height_px=LABEL_HW[0],
-                     width_px=LABEL_HW[1], kind=DepthKind.AFFINE_DISPARITY)
-            for r in refs
+                     width_px=LABEL_HW[1], kind=DepthKind.AFFINE_DISPARITY,
+                     sha256=hashlib.sha256(content).hexdigest())
+            for r, content in zip(refs, photographs, strict=True)
         ]  # fmt: skip
         labels = (Label(row, depth_like_arrays(rng)) for row in rows)
         write_shard(place.labels, ShardPlan(f"s{shard}", f"s{shard}", refs), labels, Storage())
