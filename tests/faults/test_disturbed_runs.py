@@ -17,7 +17,7 @@ from PIL import Image
 
 from redepth.store.verification import verify_labels
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 
 REDEPTH = Path(sys.executable).with_name("redepth")
 NUM_PHOTOS = 24

@@ -30,7 +30,7 @@ from tests.security.attacked_run import (
     running,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 
 needs_mounts = pytest.mark.skipif(not can_mount(), reason="needs Linux user namespaces to mount")
 RAY = Path(sys.executable).with_name("ray")
