@@ -113,7 +113,7 @@ def test_the_far_limit_is_the_recipes_where_the_model_reaches_it(tmp_path: Path)
     near = load_estimator(SEEDED.model_copy(update={"far_limit_m": 4.0}), CPU)
     grey = np.full((64, 64, 3), 128, np.uint8)
     assert near.estimate(grey).far_limit_m == 4.0
-    with pytest.raises(ConfigError, match=r"nothing beyond 9\.8 m"):
+    with pytest.raises(ConfigError, match=r"no value beyond 9\.8 m"):
         load_estimator(SEEDED.model_copy(update={"far_limit_m": 9.9}), CPU)
 
 

@@ -137,8 +137,8 @@ def test_weights_in_a_relative_folder_are_no_deployment() -> None:
         (("deploy", "mini", "--photos", "p", "--out", "o", "--pool", "x", "--cron", "soon"),
          "no deployment can be made"),
         (("deploy", "none.yaml", "--pool", "x"), "no recipe file"),
-        (("deploy", "list"), "none is named"),
-        (("serve", "mini", "--photos", "p", "--out", "o"), "none is named"),
+        (("deploy", "list"), "PREFECT_API_URL is not set"),
+        (("serve", "mini", "--photos", "p", "--out", "o"), "PREFECT_API_URL is not set"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_in_one_line(
