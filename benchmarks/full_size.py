@@ -26,8 +26,9 @@ from transformers import (
 from redepth.coarse import coarse_models
 from redepth.coarse.depth_anything.network import DepthAnything
 from redepth.refiners.redepth_anything import ReDepthAnything
-from redepth.refiners.redepth_anything.diffusion import DiffusionPrior, PriorParts
+from redepth.refiners.redepth_anything.diffusion import DiffusionPrior
 from redepth.refiners.redepth_anything.mini_prior import build_mini_prior
+from redepth.refiners.redepth_anything.prior_parts import PriorParts
 from redepth.refiners.redepth_anything.refiner import ReDepthAnythingRefiner
 from redepth.refiners.refiner import RefinementInput
 from redepth.types import ModelCard

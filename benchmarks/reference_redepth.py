@@ -10,9 +10,10 @@ import torch
 from torch.nn import functional
 
 from redepth.coarse.estimator import TokenDepthEstimator, TokenMaps
-from redepth.refiners.draws import DrawShape, draw_step, generator
+from redepth.refiners.draws import generator
 from redepth.refiners.redepth_anything import ReDepthAnything
 from redepth.refiners.redepth_anything.diffusion import DiffusionPrior
+from redepth.refiners.redepth_anything.draws import DrawShape, draw_step
 from redepth.types import ByteImage, FloatMap
 
 

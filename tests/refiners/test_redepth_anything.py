@@ -10,9 +10,10 @@ from benchmarks.reference_redepth import reference_member
 from redepth.coarse.estimator import DepthDecoder, TokenDepthEstimator, load_token_estimator
 from redepth.coarse.part import Coarse
 from redepth.errors import RefinementFailed
-from redepth.refiners.draws import DrawShape, draw_step, generator
+from redepth.refiners.draws import generator
 from redepth.refiners.redepth_anything import Prior, ReDepthAnything
 from redepth.refiners.redepth_anything.diffusion import DiffusionPrior, load_prior
+from redepth.refiners.redepth_anything.draws import DrawShape, draw_step
 from redepth.refiners.redepth_anything.refiner import ReDepthAnythingRefiner
 from redepth.refiners.refiner import RefinementInput
 from redepth.settings import Compute, Weights

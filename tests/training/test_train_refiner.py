@@ -22,8 +22,8 @@ from redepth.training import CONFIGS
 from redepth.training.betterdepth.parts import read_parts
 from redepth.training.betterdepth.run import train_betterdepth
 from redepth.training.betterdepth.settings import BetterDepthTraining
+from redepth.training.draws import step_draws
 from redepth.training.engine.checkpoints import read_checkpoint
-from redepth.training.engine.draws import step_draws
 from redepth.training.engine.run import Progress, Run, no_progress
 from redepth.training.examples.samples import DataSource
 from tests.training.refiner_samples import (

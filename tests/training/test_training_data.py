@@ -15,7 +15,7 @@ from redepth.refiners.redepth_anything.mini_prior import learn_merges
 from redepth.scenes.families import FAMILIES, render_scene
 from redepth.scenes.reliefs import NEAR_FRONTAL
 from redepth.scenes.scene import SceneKind, Split
-from redepth.training.engine.draws import step_generator
+from redepth.training.draws import step_generator
 from redepth.training.examples.scene_pool import (
     RENDER_MARGIN,
     RENDER_SCALE,

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from redepth.errors import ConfigError
+from redepth.training.draws import step_generator
 from redepth.training.engine.checkpoints import read_checkpoint, write_checkpoint
-from redepth.training.engine.draws import step_generator
 from redepth.training.engine.loop import Checkpointing, Stage, learning_rate, train
 from redepth.training.engine.workers import Workers
 from redepth.training.examples.scene_pool import ScenePool, render_pool

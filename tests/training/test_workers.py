@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from redepth.training.engine.draws import step_generator
+from redepth.training.draws import step_generator
 from redepth.training.engine.loop import Checkpointing, Stage, train
 from redepth.training.engine.workers import join_workers
 from redepth.training.settings import Optimiser

@@ -7,7 +7,6 @@ encoder with its tokenizer, and the noise schedule. The VAE's decoder is never r
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -18,6 +17,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from redepth.errors import ConfigError
 from redepth.refiners.redepth_anything import PRIORS, Prior
+from redepth.refiners.redepth_anything.prior_parts import PriorParts
 from redepth.settings import Compute, HubWeights
 from redepth.types import ModelCard
 from redepth.weights import (
@@ -44,34 +44,6 @@ _OLD_ATTENTION_NAMES = {
 # Score distillation divides its gradient by the latents' 16384 elements; what then reaches a pixel
 # is about 1e-6, where float16 has a bit or two left. A power of two, so that nothing else changes.
 _HALF_GRADIENT_SCALE = 1024.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PriorParts:
-    """The models a prior is made of, on the CPU, as the libraries give them.
-
-    Attributes:
-        vae: an AutoencoderKL; its decoder half is not used and may be missing.
-        unet: a UNet2DConditionModel.
-        text_encoder: a CLIPTextModel.
-        tokenizer: its CLIPTokenizer.
-        scheduler: a DDPMScheduler, for its noise schedule and prediction type.
-    """
-
-    vae: AutoencoderKL
-    unet: UNet2DConditionModel
-    text_encoder: CLIPTextModel
-    tokenizer: CLIPTokenizer
-    scheduler: DDPMScheduler
-
-    def state(self) -> dict[str, Tensor]:
-        """Return every tensor of the three networks, by name."""
-        networks = {"vae": self.vae, "unet": self.unet, "text_encoder": self.text_encoder}
-        return {
-            f"{name}.{key}": tensor
-            for name, network in networks.items()
-            for key, tensor in network.state_dict().items()
-        }
 
 
 class DiffusionPrior:

@@ -12,7 +12,7 @@ from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from redepth.refiners.redepth_anything.diffusion import PriorParts
+from redepth.refiners.redepth_anything.prior_parts import PriorParts
 
 _TEXT_WIDTH = 96
 _NUM_TEXT_TOKENS = 32

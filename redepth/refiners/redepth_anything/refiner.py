@@ -23,11 +23,12 @@ from redepth.errors import RefinementFailed
 from redepth.geometry.letterbox import letterbox
 from redepth.geometry.relighting import relight, to_linear, to_srgb
 from redepth.geometry.smoothness import smoothness
-from redepth.refiners.draws import DrawShape, StepDraws, draw_step, generator
+from redepth.refiners.draws import generator
 from redepth.refiners.part import LoadContext
 from redepth.refiners.redepth_anything import ReDepthAnything
 from redepth.refiners.redepth_anything.captioner import Captioner, load_captioner
 from redepth.refiners.redepth_anything.diffusion import DiffusionPrior, load_prior
+from redepth.refiners.redepth_anything.draws import DrawShape, StepDraws, draw_step
 from redepth.refiners.redepth_anything.score_distillation import (
     add_noise,
     guide,

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from redepth.training.betterdepth.settings import CoarseErrors
-from redepth.training.engine.draws import Draws
+from redepth.training.draws import Draws
 
 
 def make_coarse(truth_bhw: Tensor, network_bhw: Tensor, how: CoarseErrors, draws: Draws) -> Tensor:

@@ -18,7 +18,7 @@ from redepth.training.betterdepth.coarse_errors import make_coarse
 from redepth.training.betterdepth.example_pairs import latent_mask, pair
 from redepth.training.betterdepth.noise import annealed_noise
 from redepth.training.betterdepth.settings import BetterDepthTraining
-from redepth.training.engine.draws import Draws, step_draws
+from redepth.training.draws import Draws, step_draws
 from redepth.training.engine.loop import Stage
 from redepth.training.examples.scene_examples import ExampleBatch
 

@@ -12,7 +12,7 @@ from redepth.refiners.betterdepth.target import Target, TargetKind
 from redepth.training.betterdepth.coarse_errors import make_coarse
 from redepth.training.betterdepth.example_pairs import pair
 from redepth.training.betterdepth.settings import CoarseErrors, Pairing
-from redepth.training.engine.draws import Draws, step_draws
+from redepth.training.draws import Draws, step_draws
 from redepth.training.engine.loop import Stage
 from redepth.training.examples.scene_examples import SceneExamples, draw_examples
 from redepth.training.settings import Optimiser

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from redepth.training.engine.draws import Draws
+from redepth.training.draws import Draws
 
 
 def annealed_noise(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from redepth.refiners.betterdepth.target import Target, TargetKind
 from redepth.training.betterdepth.loss import Source
-from redepth.training.engine.draws import Draws
+from redepth.training.draws import Draws
 from redepth.training.examples.scene_examples import ExampleBatch, SceneExamples, draw_examples
 
 # Of each kind of scene some families are never shown: cloth, leaves, wires.

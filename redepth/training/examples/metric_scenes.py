@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from redepth.scenes.scene import Scene, Split
-from redepth.training.engine.draws import Draws
+from redepth.training.draws import Draws
 from redepth.training.examples.scene_examples import render_families, vary_picture
 from redepth.types import FloatMap
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from redepth.datasets.ground_truth import GroundTruth
 from redepth.datasets.sample import Samples
-from redepth.training.engine.draws import Draws
+from redepth.training.draws import Draws
 from redepth.training.examples.scene_examples import ExampleBatch
 from redepth.types import CoarseDepth
 

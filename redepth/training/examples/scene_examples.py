@@ -16,7 +16,7 @@ from transformers import DepthAnythingForDepthEstimation
 from redepth.coarse.depth_anything.network import IMAGENET_MEAN, IMAGENET_STD
 from redepth.scenes.families import render_scene
 from redepth.scenes.scene import Scene, Split
-from redepth.training.engine.draws import Draws
+from redepth.training.draws import Draws
 from redepth.training.examples.alignment import align
 from redepth.training.examples.scene_pool import SIZE_PX, target_disparity
 from redepth.types import FloatMap

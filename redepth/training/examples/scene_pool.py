@@ -20,7 +20,7 @@ from redepth.scenes.families import render_scene
 from redepth.scenes.lights import encode, shade
 from redepth.scenes.reliefs import LightRange, draw_relief_lighting
 from redepth.scenes.scene import Scene, SceneKind, Split
-from redepth.training.engine.draws import uniform
+from redepth.training.draws import uniform
 from redepth.types import ByteImage, FloatMap
 
 SIZE_PX = 64

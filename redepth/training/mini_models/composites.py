@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from redepth.geometry.relighting import Light, light_direction, relight, to_linear, to_srgb
 from redepth.refiners.redepth_anything import ReDepthAnything
-from redepth.training.engine.draws import normal, uniform
+from redepth.training.draws import normal, uniform
 from redepth.training.examples.scene_pool import SceneBatch, render_depth
 
 WRONG_WORD = "bad"

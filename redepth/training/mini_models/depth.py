@@ -11,7 +11,7 @@ from transformers import DepthAnythingForDepthEstimation
 from redepth.coarse.depth_anything.mini import build_mini_depth_anything
 from redepth.coarse.depth_anything.network import IMAGENET_MEAN, IMAGENET_STD
 from redepth.scenes.reliefs import LightRange
-from redepth.training.engine.draws import normal, step_generator, uniform
+from redepth.training.draws import normal, step_generator, uniform
 from redepth.training.engine.loop import Stage
 from redepth.training.examples.scene_pool import SceneBatch, ScenePool, draw_batch
 from redepth.training.settings import Optimiser

@@ -15,7 +15,7 @@ from transformers import DPTForDepthEstimation
 
 from redepth.coarse.depth_anything.mini import build_mini_dpt
 from redepth.coarse.depth_anything.network import IMAGENET_MEAN, IMAGENET_STD
-from redepth.training.engine.draws import step_draws
+from redepth.training.draws import step_draws
 from redepth.training.engine.loop import Stage
 from redepth.training.examples.scene_examples import SceneExamples, draw_examples
 from redepth.training.examples.scene_pool import SIZE_PX

@@ -12,7 +12,7 @@ from transformers import DepthAnythingForDepthEstimation
 
 from redepth.coarse.depth_anything.mini import build_mini_metric
 from redepth.coarse.depth_anything.network import IMAGENET_MEAN, IMAGENET_STD
-from redepth.training.engine.draws import step_draws
+from redepth.training.draws import step_draws
 from redepth.training.engine.loop import Stage
 from redepth.training.examples.metric_scenes import MetricScenes, MetricSource
 from redepth.training.settings import Optimiser

@@ -10,10 +10,10 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 from transformers import CLIPTextModel
 
-from redepth.refiners.redepth_anything.diffusion import PriorParts
 from redepth.refiners.redepth_anything.mini_prior import build_mini_prior
+from redepth.refiners.redepth_anything.prior_parts import PriorParts
 from redepth.refiners.redepth_anything.score_distillation import add_noise
-from redepth.training.engine.draws import normal, step_generator, uniform
+from redepth.training.draws import normal, step_generator, uniform
 from redepth.training.engine.loop import Stage
 from redepth.training.examples.scene_pool import ScenePool, draw_batch
 from redepth.training.mini_models.composites import ANY_PICTURE, MIXTURE, WRONG_WORD, Mixture, show

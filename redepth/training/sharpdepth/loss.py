@@ -18,7 +18,7 @@ from redepth.refiners.latents.normalisation import minmax
 from redepth.refiners.sharpdepth.gating import GatedNoise, blend, latent_gate
 from redepth.refiners.sharpdepth.one_step import OneStepDenoiser
 from redepth.refiners.sharpdepth.pipeline import last_noised
-from redepth.training.engine.draws import Draws, step_draws
+from redepth.training.draws import Draws, step_draws
 from redepth.training.engine.loop import Stage
 from redepth.training.examples.metric_scenes import MetricBatch, MetricSource
 from redepth.training.sharpdepth.settings import SharpDepthTraining, Teacher

@@ -10,8 +10,8 @@ from typing import TypeVar
 from redepth.refiners.latents.codec import DepthCodec
 from redepth.refiners.sharpdepth.pipeline import SharpDepthPipeline
 from redepth.scenes.scene import Split
+from redepth.training.draws import Draws
 from redepth.training.engine.cards import CardText, TrainedModel, write_card
-from redepth.training.engine.draws import Draws
 from redepth.training.engine.run import MODEL, SHIPPED, VARIANT, Run
 from redepth.training.examples.metric_scenes import (
     MetricBatch,
