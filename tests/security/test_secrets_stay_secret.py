@@ -10,7 +10,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -34,6 +35,7 @@ CANARIES = {
     "password": "CANARYPW04cd",
     "chained password": "CANARYZIP88ef",
 }
+REDACTED = "http://127.0.0.1:9/a.png?***"
 SETTINGS = ("--recipe=mini-coarse", "--set=labels.coarse.size_px=56", "--actors=1")
 
 
@@ -54,12 +56,26 @@ class _Signed(SimpleHTTPRequestHandler):
 
 
 @dataclass(frozen=True)
+class Watched:
+    """What was seen while a run went on: its processes' command lines, and files that go with it.
+
+    Attributes:
+        leaks: (canary, file) of temporary files: Ray's session, the own Prefect server's home.
+    """
+
+    commands: set[str] = field(default_factory=set)
+    files: set[str] = field(default_factory=set)
+    leaks: set[tuple[str, str]] = field(default_factory=set)
+    mentioned: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
 class Ran:
-    """What a run left: what it printed, its folders, and the command lines of its processes."""
+    """What a run left: what it printed, its output and home, and what was seen meanwhile."""
 
     said: str
     places: tuple[Path, ...]
-    commands: tuple[str, ...]
+    watched: Watched
     out: Path
 
 
@@ -96,15 +112,29 @@ def _content(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _commands(process: subprocess.Popen[str]) -> Iterator[str]:
-    """Yield the command lines of a process and all below it, again and again until it ends."""
+def _watch(process: subprocess.Popen[str], temporary: Path) -> Watched:
+    """Look at the processes below one, and at temporary files, again and again until it ends."""
+    watched = Watched()
     while process.poll() is None:
-        try:
+        with suppress(psutil.Error):
             for below in psutil.Process(process.pid).children(recursive=True):
-                yield " ".join(below.cmdline())
-        except psutil.Error:
-            pass
+                watched.commands.add(" ".join(below.cmdline()))
+        for path in temporary.rglob("*"):
+            with suppress(OSError):  # gone, or a socket
+                if path.is_file() and not path.is_symlink():
+                    _look_at(path, watched)
         time.sleep(0.5)
+    return watched
+
+
+def _look_at(path: Path, watched: Watched) -> None:
+    content = path.read_bytes()
+    watched.files.add(path.name)
+    watched.leaks.update(
+        (where, path.name) for where, c in CANARIES.items() if c.encode() in content
+    )
+    if REDACTED.encode() in content:
+        watched.mentioned.add(path.name)
 
 
 @pytest.fixture(scope="module")
@@ -114,11 +144,11 @@ def ran(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     photos.mkdir()
     listed, out, home = _list_file(photos, server), folder / "labels", folder / "prefect"
     # Ray's sockets lie below, and a socket's path has 107 letters at most.
-    with tempfile.TemporaryDirectory(prefix="rd") as ray_folder:
+    with tempfile.TemporaryDirectory(prefix="rd") as temporary:
         environment = {
             **os.environ,
             "PREFECT_HOME": str(home),
-            "RAY_TMPDIR": ray_folder,
+            "TMPDIR": temporary,
             "AWS_ACCESS_KEY_ID": "AKIA",
             "AWS_SECRET_ACCESS_KEY": CANARIES["environment"],
             "PREFECT_LOGGING_LEVEL": "DEBUG",
@@ -126,13 +156,16 @@ def ran(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
         printed = folder / "printed.txt"
         with printed.open("w") as stream:
             process = subprocess.Popen(
-                [str(REDEPTH), "label", str(listed), "--out", str(out), *SETTINGS],
+                [
+                    str(REDEPTH), "label", str(listed), "--out", str(out), *SETTINGS,
+                    "--allow", server, "--allow", "http://127.0.0.1:9",
+                ],
                 stdout=stream, stderr=subprocess.STDOUT, text=True, env=environment,
             )  # fmt: skip
-            commands = tuple(dict.fromkeys(_commands(process)))
+            watched = _watch(process, Path(temporary))
         said = printed.read_text()
         assert process.returncode == 0, said
-        yield Ran(said, (out, home, Path(ray_folder)), commands, out)
+        yield Ran(said, (out, home, Path(temporary)), watched, out)
 
 
 def test_signed_photographs_are_labelled_and_the_others_recorded(ran: Ran, server: str) -> None:
@@ -153,7 +186,8 @@ def test_signed_photographs_are_labelled_and_the_others_recorded(ran: Ran, serve
 def test_a_secret_is_in_no_file_output_or_command_line(ran: Ran, where: str) -> None:
     canary = CANARIES[where]
     assert canary not in ran.said
-    assert not [command for command in ran.commands if canary in command]
+    assert not [command for command in ran.watched.commands if canary in command]
+    assert not [path for leaked, path in ran.watched.leaks if leaked == where]
     found = [
         str(path)
         for place in ran.places
@@ -166,10 +200,9 @@ def test_a_secret_is_in_no_file_output_or_command_line(ran: Ran, where: str) -> 
 def test_the_search_would_find_something(ran: Ran) -> None:
     """A run has a database, logs, a page and processes: else the other tests say nothing."""
     assert list(ran.places[0].rglob("index.html"))
-    assert list(ran.places[2].rglob("*.log"))
-    assert any("ray" in command for command in ran.commands)
-    databases = [path.read_bytes() for path in ran.places[1].rglob("prefect.db*")]
-    assert any(b"http://127.0.0.1:9/a.png?***" in content for content in databases), "its log"
+    assert any("ray" in command for command in ran.watched.commands)
+    assert {"raylet.out", "gcs_server.out"} <= ran.watched.files, "Ray's logs"
+    assert any(name.startswith("prefect.db") for name in ran.watched.mentioned), "a failure's log"
 
 
 @pytest.mark.parametrize("option", ["source", "out"])
