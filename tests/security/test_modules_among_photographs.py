@@ -158,7 +158,7 @@ def test_label_report_and_export(trap: Trap, tmp_path: Path) -> None:
 
 
 def test_train_and_lab(trap: Trap, tmp_path: Path) -> None:
-    trap.redepth("train", "mini", "--out", tmp_path / "mini", "--steps-scale=0.002")
+    trap.redepth("train", "mini", "--out", tmp_path / "mini", "--set=steps_scale=0.002")
     small = (
         "--set=labels.coarse.size_px=56",
         "--set=labels.refiner.num_steps=1",
@@ -195,7 +195,8 @@ def test_serve_and_its_runs(trap: Trap, tmp_path: Path) -> None:
         ) as serving,
     ):
         wait_until(lambda: "mini-coarse" in trap.redepth("deploy", "list"), "not served")
-        assert listening(serving.pid) == [], "it asks the server, and nobody asks it"
+        others = [place for place in listening(serving.pid) if not place.startswith("127.0.0.1:")]
+        assert others == [], "Prefect's channel to its own runs, a token each, and no more"
         ended(trap.redepth("deploy", "run", "mini-coarse"), trap)
     assert list((out / "labels").glob("*.parquet"))
     assert not trap.ours
