@@ -201,7 +201,8 @@ def require_server() -> None:
     if not PREFECT_API_URL.value():
         raise ConfigError(
             "deployments live in a Prefect server and PREFECT_API_URL is not set: start one "
-            "(`prefect server start`) and `export PREFECT_API_URL=http://127.0.0.1:4200/api`"
+            "with a password, and export PREFECT_API_URL and PREFECT_API_AUTH_STRING "
+            "(docs/operations.md has the lines)"
         )
     require_answer()
 

@@ -221,7 +221,7 @@ def test_a_checkpoint_with_holes_is_refused(folder: Path, tmp_path: Path) -> Non
 
 def test_weights_without_a_config_are_refused(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
-    with pytest.raises(ConfigError, match="cannot read Depth Anything"):
+    with pytest.raises(ConfigError, match="cannot read DepthAnything"):
         from_folder(tmp_path)
 
 
@@ -229,7 +229,7 @@ def test_a_cut_off_file_is_refused(folder: Path, tmp_path: Path) -> None:
     whole = (folder / "model.safetensors").read_bytes()
     (tmp_path / "model.safetensors").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "config.json").write_text((folder / "config.json").read_text())
-    with pytest.raises(ConfigError, match="cannot read Depth Anything"):
+    with pytest.raises(ConfigError, match="cannot read DepthAnything"):
         from_folder(tmp_path)
 
 

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from transformers import DepthAnythingForDepthEstimation
 
+from redepth.coarse.checkpoint import read_checkpoint
 from redepth.coarse.depth_anything.mini import build_mini_depth_anything
 from redepth.coarse.estimator import TokenMaps
 from redepth.coarse.part import Coarse, CoarseModel
@@ -28,14 +29,8 @@ from redepth.geometry.sizes import input_size
 from redepth.settings import HubWeights
 from redepth.types import ByteImage, CoarseDepth, ModelCard
 from redepth.weights import (
-    reading,
-    require_complete,
-    resolve_weights,
     seeded_card,
     seeds_are_for_mini,
-    variant_of,
-    weight_files,
-    weight_patterns,
 )
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -173,28 +168,15 @@ def read_depth_anything(
     Raises:
         ConfigError: the weights cannot be had, are not whole, or are of the other type.
     """
-    variant = variant_of(settings.weights, preset.weights)
-    patterns = ("config.json", *weight_patterns("model", variant))
-    folder = resolve_weights(settings.weights, preset.weights, patterns)
-    files = weight_files(folder, "model", variant)
-    with reading("Depth Anything", folder.path):
-        model, info = DepthAnythingForDepthEstimation.from_pretrained(
-            folder.path,
-            variant=variant,
-            dtype=torch.float32,
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
-        )
-    require_complete("Depth Anything", folder, info)
-    found = model.config.depth_estimation_type
+    read = read_checkpoint(DepthAnythingForDepthEstimation, settings, preset, also=())
+    found = read.model.config.depth_estimation_type
     if found != expected:
         meaning = {"relative": "affine-invariant disparity", "metric": "depth in metres"}[expected]
         raise ConfigError(
-            f"{folder.source} predicts {found} depth; the preset {settings.preset!r} stands for "
+            f"{read.source} predicts {found} depth; the preset {settings.preset!r} stands for "
             f"{meaning} (depth_estimation_type {expected!r})"
         )
-    return model, folder.card("coarse", files)
+    return read.model, read.card
 
 
 def _make(

@@ -23,22 +23,14 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import DepthProForDepthEstimation
 
+from redepth.coarse.checkpoint import PROCESSOR_FILE, read_checkpoint
 from redepth.coarse.far_limit import far_limit_m
 from redepth.coarse.part import Coarse, CoarseModel
 from redepth.errors import ConfigError, RefinementFailed
 from redepth.geometry.sizes import input_size
 from redepth.types import ByteImage, CoarseDepth, DepthKind, ModelCard
-from redepth.weights import (
-    reading,
-    require_complete,
-    resolve_weights,
-    seeds_are_for_mini,
-    variant_of,
-    weight_files,
-    weight_patterns,
-)
+from redepth.weights import reading
 
-_PROCESSOR_FILE = "preprocessor_config.json"
 _SMALLEST_INVERSE, _LARGEST_INVERSE = 1e-4, 1e4
 # The network's picture has a size of its own; the label's needs no multiple of anything.
 _MULTIPLE_PX = 1
@@ -124,31 +116,17 @@ def load_depth_pro(settings: Coarse, preset: CoarseModel, device: torch.device) 
     Raises:
         ConfigError: the weights cannot be had, are not whole, or see no field of view.
     """
-    if settings.weights.seed is not None:
-        raise seeds_are_for_mini(settings.preset)
-    variant = variant_of(settings.weights, preset.weights)
-    patterns = ("config.json", _PROCESSOR_FILE, *weight_patterns("model", variant))
-    folder = resolve_weights(settings.weights, preset.weights, patterns)
-    files = weight_files(folder, "model", variant)
-    with reading("Depth Pro", folder.path):
-        side_px = _side_px(folder.path)
-        model, info = DepthProForDepthEstimation.from_pretrained(
-            folder.path,
-            variant=variant,
-            dtype=torch.float32,
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
-        )
-    require_complete("Depth Pro", folder, info)
-    if model.fov_model is None:
+    found = read_checkpoint(DepthProForDepthEstimation, settings, preset)
+    with reading("Depth Pro", found.path):
+        side_px = _side_px(found.path)
+    if found.model.fov_model is None:
         raise ConfigError(
-            f"{folder.source} has no network for the field of view (use_fov_model): without one a "
+            f"{found.source} has no network for the field of view (use_fov_model): without one a "
             "photograph whose focal length is not known has no depth in metres"
         )
-    return DepthPro(model, side_px, folder.card("coarse", files), settings, preset, device)
+    return DepthPro(found.model, side_px, found.card, settings, preset, device)
 
 
 def _side_px(folder: Path) -> int:
-    settings = json.loads((folder / _PROCESSOR_FILE).read_text(encoding="utf-8"))
+    settings = json.loads((folder / PROCESSOR_FILE).read_text(encoding="utf-8"))
     return int(settings["size"]["height"])

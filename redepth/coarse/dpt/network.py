@@ -15,20 +15,11 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import DPTForDepthEstimation
 
+from redepth.coarse.checkpoint import PROCESSOR_FILE, read_checkpoint
 from redepth.coarse.part import Coarse, CoarseModel
 from redepth.geometry.sizes import input_size
 from redepth.types import ByteImage, CoarseDepth, DepthKind, ModelCard
-from redepth.weights import (
-    reading,
-    require_complete,
-    resolve_weights,
-    seeds_are_for_mini,
-    variant_of,
-    weight_files,
-    weight_patterns,
-)
-
-_PROCESSOR_FILE = "preprocessor_config.json"
+from redepth.weights import reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,29 +95,14 @@ def load_dpt(settings: Coarse, preset: CoarseModel, device: torch.device) -> Dpt
     Raises:
         ConfigError: the weights cannot be had, are not whole, or are no DPT's.
     """
-    if settings.weights.seed is not None:
-        raise seeds_are_for_mini(settings.preset)
-    variant = variant_of(settings.weights, preset.weights)
-    patterns = ("config.json", _PROCESSOR_FILE, *weight_patterns("model", variant))
-    folder = resolve_weights(settings.weights, preset.weights, patterns)
-    files = weight_files(folder, "model", variant)
-    with reading("DPT", folder.path):
-        picture = _picture_range(folder.path)
-        model, info = DPTForDepthEstimation.from_pretrained(
-            folder.path,
-            variant=variant,
-            dtype=torch.float32,
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
-        )
-    require_complete("DPT", folder, info)
-    card = folder.card("coarse", files)
-    return Dpt(model, picture, card, preset.kind, settings.size_px, device)
+    found = read_checkpoint(DPTForDepthEstimation, settings, preset)
+    with reading("DPT", found.path):
+        picture = _picture_range(found.path)
+    return Dpt(found.model, picture, found.card, preset.kind, settings.size_px, device)
 
 
 def _picture_range(folder: Path) -> PictureRange:
     """Read two lines of the processor's settings: its class asks for torchvision."""
-    settings = json.loads((folder / _PROCESSOR_FILE).read_text(encoding="utf-8"))
+    settings = json.loads((folder / PROCESSOR_FILE).read_text(encoding="utf-8"))
     mean, std = (tuple(map(float, settings[f"image_{name}"])) for name in ("mean", "std"))
     return PictureRange((mean[0], mean[1], mean[2]), (std[0], std[1], std[2]))

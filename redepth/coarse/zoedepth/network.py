@@ -20,21 +20,13 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import ZoeDepthForDepthEstimation
 
+from redepth.coarse.checkpoint import PROCESSOR_FILE, read_checkpoint
 from redepth.coarse.far_limit import far_limit_m
 from redepth.coarse.part import Coarse, CoarseModel
 from redepth.geometry.sizes import input_size
 from redepth.types import ByteImage, CoarseDepth, DepthKind, ModelCard
-from redepth.weights import (
-    reading,
-    require_complete,
-    resolve_weights,
-    seeds_are_for_mini,
-    variant_of,
-    weight_files,
-    weight_patterns,
-)
+from redepth.weights import reading
 
-_PROCESSOR_FILE = "preprocessor_config.json"
 _MULTIPLE_PX = 8  # a side is longer than the border that mirrors it, even of a sliver
 
 
@@ -156,28 +148,14 @@ def load_zoedepth(settings: Coarse, preset: CoarseModel, device: torch.device) -
     Raises:
         ConfigError: the weights cannot be had, are not whole, or are no ZoeDepth's.
     """
-    if settings.weights.seed is not None:
-        raise seeds_are_for_mini(settings.preset)
-    variant = variant_of(settings.weights, preset.weights)
-    patterns = ("config.json", _PROCESSOR_FILE, *weight_patterns("model", variant))
-    folder = resolve_weights(settings.weights, preset.weights, patterns)
-    files = weight_files(folder, "model", variant)
-    with reading("ZoeDepth", folder.path):
-        picture = _picture(folder.path)
-        model, info = ZoeDepthForDepthEstimation.from_pretrained(
-            folder.path,
-            variant=variant,
-            dtype=torch.float32,
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
-        )
-    require_complete("ZoeDepth", folder, info)
-    return ZoeDepth(model, picture, folder.card("coarse", files), settings, preset, device)
+    found = read_checkpoint(ZoeDepthForDepthEstimation, settings, preset)
+    with reading("ZoeDepth", found.path):
+        picture = _picture(found.path)
+    return ZoeDepth(found.model, picture, found.card, settings, preset, device)
 
 
 def _picture(folder: Path) -> ZoePicture:
-    said = json.loads((folder / _PROCESSOR_FILE).read_text(encoding="utf-8"))
+    said = json.loads((folder / PROCESSOR_FILE).read_text(encoding="utf-8"))
     mean, std = (tuple(map(float, said[f"image_{name}"])) for name in ("mean", "std"))
     size = said["size"]
     return ZoePicture(
