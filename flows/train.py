@@ -68,14 +68,15 @@ def run_training(
     """Train in this process, together with those that `accelerate launch` started beside it."""
     from redepth.labelling.labeller import choose_device
     from redepth.training.engine.run import Run
-    from redepth.training.engine.workers import join_workers
+    from redepth.training.engine.workers import joined_workers
 
-    workers, device = join_workers(choose_device(Compute(device=settings.device)))
-    num_processes = 1 if device.type == "cpu" else os.cpu_count() or 1
-    run = Run(
-        settings, Path(out), _LabelOutputs(), device, resume, workers, num_processes, progress
-    )
-    return list(METHODS[settings.method].train(run))
+    chosen = choose_device(Compute(device=settings.device))
+    with joined_workers(chosen) as (workers, device):
+        num_processes = 1 if device.type == "cpu" else os.cpu_count() or 1
+        run = Run(
+            settings, Path(out), _LabelOutputs(), device, resume, workers, num_processes, progress
+        )
+        return list(METHODS[settings.method].train(run))
 
 
 def rank() -> int:

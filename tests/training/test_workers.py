@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from redepth.training.draws import step_generator
 from redepth.training.engine.loop import Checkpointing, Stage, train
-from redepth.training.engine.workers import join_workers
+from redepth.training.engine.workers import joined_workers
 from redepth.training.settings import Optimiser
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -38,10 +38,11 @@ def toy(accumulate: int = 1) -> Stage:
 
 def work() -> None:
     """Train in one of several processes; each writes what it ended with."""
-    workers, _ = join_workers(torch.device("cpu"))
     out, stage = Path(os.environ["OUT"]), toy()
-    train(stage, Checkpointing(out / "c.pt"), workers=workers)
-    torch.save(stage.network.state_dict(), out / f"{workers.rank}.pt")
+    with joined_workers(torch.device("cpu")) as (workers, _):
+        train(stage, Checkpointing(out / "c.pt"), workers=workers)
+        torch.save(stage.network.state_dict(), out / f"{workers.rank}.pt")
+    assert not torch.distributed.is_initialized()
 
 
 def test_two_processes_are_one_that_accumulates_both_their_draws(tmp_path: Path) -> None:

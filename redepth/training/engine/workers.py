@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -28,10 +29,15 @@ class Workers:
 ALONE = Workers()
 
 
-def join_workers(device: torch.device) -> tuple[Workers, torch.device]:
-    """Meet the other processes, if there are any; return them and this one's device."""
+@contextmanager
+def joined_workers(device: torch.device) -> Iterator[tuple[Workers, torch.device]]:
+    """Meet the other processes, if there are any; give them and this one's device, then leave.
+
+    A process that ends without leaving can be aborted by its own communication threads.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) <= 1:
-        return ALONE, device
+        yield ALONE, device
+        return
     from accelerate import Accelerator
 
     accelerator = Accelerator(cpu=device.type == "cpu")
@@ -40,4 +46,8 @@ def join_workers(device: torch.device) -> tuple[Workers, torch.device]:
         averaged: Tensor = accelerator.reduce(tensor, "mean")
         return averaged
 
-    return Workers(accelerator.process_index, accelerator.num_processes, mean), accelerator.device
+    workers = Workers(accelerator.process_index, accelerator.num_processes, mean)
+    try:
+        yield workers, accelerator.device
+    finally:
+        accelerator.end_training()
