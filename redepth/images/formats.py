@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.util import find_spec
 
+from redepth.errors import ImageRejected
+
 __all__ = [
     "HEIC", "IMAGE_SUFFIXES", "JXL", "PICTURES", "UNREAD", "Extra", "PictureFormat", "UnreadKind",
     "extra_needed", "unread_kind",
@@ -36,6 +38,18 @@ class Extra:
     def command(self) -> str:
         """What installs it, for a shell."""
         return f"pip install 'redepth[{self.name}]'"
+
+    def require_for(self, picture: str) -> None:
+        """Refuse a picture that this extra reads where it is not installed.
+
+        Raises:
+            ImageRejected: names the extra and the command.
+        """
+        if not self.is_installed:
+            raise ImageRejected(
+                f"{picture}, which takes the extra {self.name}, not installed here: "
+                f"{self.command}, then run again with --retry rejected"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +80,12 @@ class UnreadKind:
     name: str
     suffixes: tuple[str, ...]
     advice: str
+
+    @property
+    def reason(self) -> str:
+        """Why such a file is not labelled, and what to do."""
+        article = "an" if self.name[0] in "AEIOU" else "a"
+        return f"{article} {self.name}, which is not read: {self.advice}"
 
 
 HEIC = Extra("heic", "pillow_heif")
