@@ -24,8 +24,11 @@ _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 _FRAMES = frozenset((0xC0, 0xC1, 0xC2, 0xC9, 0xCA))
 _WITHOUT_LENGTH = frozenset((0x01, *range(0xD0, 0xD9)))
 _MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)
-_NUM_TAILS = 3
+# First bytes of endings: whatever bits were lost, some of these are others.
+_FIRST_BYTES = (0x00, 0xFE, 0x55, 0xAA, 0x33, 0xCC, 0x0F, 0xF0)
+_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _NUM_COEFFICIENTS = 64
+_NUM_BLOCKS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,9 @@ def whole_jpeg(data: bytes) -> tuple[bytes, tuple[str, ...]]:
     if not _has_every_scan(segments):
         raise truncated("a scan is missing")
     data = data.rstrip(b"\xff")  # half an end marker
-    pictures = [_pixels(data + tail) for tail in _tails()]
-    if not all(np.array_equal(picture, pictures[0]) for picture in pictures):
+    picture = _pixels(data + _END)
+    next_restart = len(_RESTART.findall(data, data.rindex(b"\xff\xda")))
+    if not all(np.array_equal(_pixels(data + tail), picture) for tail in _tails(next_restart)):
         raise truncated("the end marker is lost, and pixels with it")
     return data + _END, ("the end marker is missing, every pixel is there",)
 
@@ -90,14 +94,19 @@ def _has_every_scan(segments: list[_Segment]) -> bool:
     )
 
 
-def _tails() -> Iterator[bytes]:
-    """Yield endings: none at all, and noise that would be pixels, in every restart interval."""
-    yield _END
+def _tails(next_restart: int) -> Iterator[bytes]:
+    """Yield endings of noise that would be pixels, in every restart interval that may be missing.
+
+    Args:
+        next_restart: the number of the restart marker that comes next; they count modulo 8.
+    """
     rng = np.random.default_rng(0)
-    for _ in range(_NUM_TAILS - 1):
-        blocks = rng.integers(0, 255, (32, 256), dtype=np.uint8)  # 255 would begin a marker
-        restarts = [bytes((0xFF, 0xD0 + index % 8)) for index in range(len(blocks))]
-        pairs = zip(blocks, restarts, strict=True)
+    for first in _FIRST_BYTES:
+        noise = rng.integers(0, 255, (_NUM_BLOCKS, 256), dtype=np.uint8)  # 255 begins a marker
+        noise[:, 0] = first
+        numbers = range(next_restart, next_restart + _NUM_BLOCKS)
+        restarts = [bytes((0xFF, 0xD0 + number % 8)) for number in numbers]
+        pairs = zip(noise, restarts, strict=True)
         yield b"".join(block.tobytes() + restart for block, restart in pairs) + _END
 
 

@@ -36,10 +36,10 @@ def whole_webp(data: bytes) -> tuple[bytes, tuple[str, ...]]:
 
 
 def first_frame(data: bytes) -> bytes | None:
-    """Return an animation of its first frame alone; None if there is none, or nothing behind it."""
+    """Return an animation of its first frame alone; None if it is no animation."""
     chunks = [chunk for chunk in _chunks(data) if chunk.is_whole]
     frames = [chunk for chunk in chunks if chunk.kind == b"ANMF"]
-    if len(frames) < 2:
+    if not frames:
         return None
     return _joined(data, [chunk for chunk in chunks if chunk not in frames[1:]])
 
