@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from redepth.images.damage import truncated
 
 _PIXELS = frozenset((b"VP8 ", b"VP8L", b"ANMF"))
+_ABOUT_ALL = frozenset((b"VP8X", b"ICCP", b"ANIM", b"EXIF", b"XMP "))
 _MOST_CHUNKS = 100_000
 
 
@@ -41,7 +42,8 @@ def first_frame(data: bytes) -> bytes | None:
     frames = [chunk for chunk in chunks if chunk.kind == b"ANMF"]
     if not frames:
         return None
-    return _joined(data, [chunk for chunk in chunks if chunk not in frames[1:]])
+    kept = [chunk for chunk in chunks if chunk.kind in _ABOUT_ALL or chunk is frames[0]]
+    return _joined(data, kept)
 
 
 def _declared(data: bytes) -> int:
