@@ -75,11 +75,12 @@ class Wanted:
         return False
 
     def passes_over(self, name: str, uri: str) -> bool:
-        """Whether a file or folder of that name is none of a person's photographs; counts it."""
+        """Whether a file or folder of that name is none of a person's photographs."""
         kind = None if self.hidden else hidden_kind(name)
         if kind is None:
             return False
-        self.noticed.passed_over(kind, uri)
+        if self.asked(uri):
+            self.noticed.passed_over(kind, uri)
         return True
 
 
@@ -159,7 +160,8 @@ def _name(entry: os.DirEntry[str], wanted: Wanted) -> str:
     if entry.is_dir(follow_symlinks=False):
         return entry.name + "/"
     if entry.is_symlink() and entry.is_dir():
-        wanted.noticed.passed_over(LINKED_FOLDERS, entry.path)
+        if wanted.max_depth != 0:
+            wanted.noticed.passed_over(LINKED_FOLDERS, entry.path)
         return ""
     if entry.is_symlink() or entry.is_file():
         return entry.name

@@ -15,6 +15,7 @@ from flows.progress_bar import progress_bar
 from redepth.config import Deployment, load_recipe
 from redepth.errors import ConfigError
 from redepth.exports.writing import Exported
+from redepth.images.noticed import Notices
 from redepth.store.cleaning import Leftover
 from redepth.store.dataset import Dataset, Recorded
 from redepth.store.planning import Plan
@@ -40,7 +41,7 @@ def summary() -> OutputSummary:
         recipe_name=HOSTILE, recipe_digest="d", recipe={}, recorded=RECORDED, models=(CARD,),
         software={}, created=HOSTILE,
     )  # fmt: skip
-    return OutputSummary(dataset, OUTCOMES, 0)
+    return OutputSummary(dataset, OUTCOMES, 0, Notices())
 
 
 PRINTS: dict[str, Callable[[], None]] = {
