@@ -182,7 +182,7 @@ def _one_of_several(found: Found, noticed: Noticed) -> Iterator[ImageRef]:
     except TransientError:
         raise
     except (ConfigError, ImageRejected) as error:
-        noticed.fault(found.uri, str(error))
+        noticed.fault(found.uri, str(error).removeprefix(found.uri).lstrip(": "))
 
 
 def _glob_parts(pattern: str) -> tuple[str, str]:
