@@ -24,6 +24,7 @@ from redepth.images.containers import (
     parquet_images,
     tar_images,
 )
+from redepth.images.formats import IMAGE_SUFFIXES
 from redepth.images.list_files import Row, is_list, read_rows
 from redepth.images.noticed import Noticed, Notices, as_lines
 from redepth.images.ref_texts import as_text
@@ -44,14 +45,6 @@ from redepth.storage_errors import in_words, storage_errors
 from redepth.types import ImageRef
 
 __all__ = ["IMAGE_SUFFIXES", "canonical_uri", "could_list", "image_id", "list_images"]
-
-# HEIC is listed although it cannot be decoded: a folder of phone pictures is to end in rejections
-# that say so, not in silence.
-IMAGE_SUFFIXES = (
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".tif", ".tiff", ".gif",
-    ".bmp", ".dib", ".jp2", ".j2k", ".avif", ".ppm", ".pgm", ".pnm", ".sgi", ".heic", ".heif",
-)  # fmt: skip
-
 
 CONTAINERS = (TAR, PARQUET)
 _MAX_FAULTS_TOLD = 5
