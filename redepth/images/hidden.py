@@ -6,26 +6,24 @@ unpacked on Linux, holds all of them.
 
 from __future__ import annotations
 
-HIDDEN = "hidden names (a leading dot)"
-APPLE = "macOS side files (._*, __MACOSX)"
-NAS = "thumbnails of a NAS (@eaDir)"
-TRASH = "wastebaskets (.Trash, $RECYCLE.BIN)"
-SYSTEM = "files of the system (Thumbs.db, desktop.ini, lost+found)"
+HIDDEN = "hidden"
+APPLE = "AppleDouble"
+TRASH = "wastebasket"
 
 _KIND_OF = {
     "__macosx": APPLE,
-    "@eadir": NAS,
-    "@__thumb": NAS,
-    ".@__thumb": NAS,
+    "@eadir": "thumbnails of a Synology",
+    "@__thumb": "thumbnails of a QNAP",
+    ".@__thumb": "thumbnails of a QNAP",
+    "thumbs.db": "thumbnails of Windows",
+    "ehthumbs.db": "thumbnails of Windows",
+    "ehthumbs_vista.db": "thumbnails of Windows",
+    "desktop.ini": "settings of Windows",
+    "system volume information": "settings of Windows",
     "$recycle.bin": TRASH,
     "#recycle": TRASH,
     "@recycle": TRASH,
-    "thumbs.db": SYSTEM,
-    "ehthumbs.db": SYSTEM,
-    "ehthumbs_vista.db": SYSTEM,
-    "desktop.ini": SYSTEM,
-    "system volume information": SYSTEM,
-    "lost+found": SYSTEM,
+    "lost+found": "lost+found",
 }
 
 

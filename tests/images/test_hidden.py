@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from redepth.images.hidden import APPLE, HIDDEN, NAS, SYSTEM, TRASH, hidden_kind, names_hidden
+from redepth.images.hidden import APPLE, HIDDEN, TRASH, hidden_kind, names_hidden
 
 
 @pytest.mark.parametrize(
@@ -17,16 +17,16 @@ from redepth.images.hidden import APPLE, HIDDEN, NAS, SYSTEM, TRASH, hidden_kind
         ("a/._b.jpg", APPLE),
         ("__MACOSX/a/b.jpg", APPLE),
         ("__MACOSX\\a.jpg", APPLE),
-        ("@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg", NAS),
-        (".@__thumb/a.jpg", NAS),
+        ("@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg", "thumbnails of a Synology"),
+        (".@__thumb/a.jpg", "thumbnails of a QNAP"),
         (".Trash/a.jpg", TRASH),
         (".Trash-1000/files/a.jpg", TRASH),
         (".Trashes", TRASH),
         ("$RECYCLE.BIN/a.jpg", TRASH),
         ("$Recycle.Bin/a.jpg", TRASH),
         ("#recycle/a.jpg", TRASH),
-        ("a/Thumbs.db", SYSTEM),
-        ("lost+found/a.jpg", SYSTEM),
+        ("a/Thumbs.db", "thumbnails of Windows"),
+        ("lost+found/a.jpg", "lost+found"),
         ("a\\.b\\c.jpg", HIDDEN),
     ],
 )
