@@ -148,7 +148,7 @@ def _local_refs(path: str, noticed: Noticed) -> Iterator[ImageRef]:
 def _file_refs(found: Found, noticed: Noticed) -> Iterator[ImageRef]:
     """Yield what one file stands for: the images in it, those it names, or itself."""
     if is_tar(found.uri):
-        return tar_images(found.uri, found.version, _looks_like_image)
+        return tar_images(found.uri, found.version, _looks_like_image, noticed)
     if not is_list(found.uri):
         return iter([_ref(found)])
     if found.uri.lower().endswith(PARQUET) and holds_images(found.uri):

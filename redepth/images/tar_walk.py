@@ -309,9 +309,9 @@ class _Walk:
 
     def _lost(self, at: int, end: int | None, reason: str) -> Iterator[Damage]:
         """Yield a damage; records before it, whose member is not found, are part of it."""
-        first_byte = self._records.first_byte
-        self._records = _Records()
-        yield Damage(at if first_byte is None else first_byte, end, reason)
+        records, self._records = self._records, _Records()
+        first_byte = at if records.first_byte is None else records.first_byte
+        yield Damage(first_byte, end, f"{records.broken}; {reason}" if records.broken else reason)
 
     def _behind(self, at: int, block: bytes) -> int | None:
         """Return where the next header of this tar lies behind a damaged one."""
