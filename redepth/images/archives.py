@@ -7,25 +7,39 @@ unpacks to. Of a tar a name means what it means in `containers`, which lists tar
 from __future__ import annotations
 
 import io
+import struct
+import weakref
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-from redepth.errors import ImageRejected
+from redepth.errors import ConfigError, ImageRejected
 from redepth.images.allowed import Allowed
-from redepth.images.opening import Host, open_source
+from redepth.images.noticed import REPLACED, Noticed
+from redepth.images.opening import Host, open_source, web_hosts
 from redepth.images.reading import open_regular, read_all, require_size
 from redepth.images.tar_contents import TarContents, member_key, uri_name
-from redepth.images.tar_walk import Damage, walk_tar
+from redepth.images.tar_walk import Damage, Member, walk_tar
 from redepth.images.uris import is_local
 
 _PROTOCOLS = ("zip://", "tar://")
 # A zip's directory is read at once, and has some 100 bytes a member.
 _MAX_DIRECTORY_BYTES = 2**24
 _MAX_READS_AT_END = 8
+_ZIP_END_BYTES = 2**16 + 200  # the end of the directory, zip64's with it, and a comment
+_IN_ZIP64 = 2**16 - 1
 _MAX_TAR_MEMBERS = 1_000_000
+_MAX_DAMAGES = 100
+_ENCRYPTED = 1  # of a zip's flags
+# What zipfile raises of a damaged directory or member.
+_UNREADABLE = (
+    zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, OverflowError,
+    NotImplementedError,
+)  # fmt: skip
 
 
 def is_in_archive(uri: str) -> bool:
@@ -52,10 +66,10 @@ def read_member(uri: str, allowed: Allowed, max_bytes: int, setting: str) -> byt
         raise FileNotFoundError(uri) from None
     except ImageRejected as error:
         raise ImageRejected(f"{uri}: {error}") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
-        raise ImageRejected(f"{uri}: the archive cannot be read ({error})") from error
     except (NotImplementedError, RuntimeError) as error:  # another way to pack; a password
         raise ImageRejected(f"{uri}: it cannot be unpacked ({error})") from error
+    except _UNREADABLE as error:
+        raise ImageRejected(f"{uri}: the archive cannot be read ({_zip_reason(error)})") from error
 
 
 class Bounded:
@@ -97,21 +111,116 @@ class Bounded:
         return True
 
 
+def archive_files(start: str, noticed: Noticed) -> list[ArchiveFile]:
+    """Return the files of the archive that `zip://FOLDER::PLACE` names, by their names' order.
+
+    Raises:
+        ConfigError: nothing in it can be read.
+    """
+    protocol, _, place = start.partition("::")
+    listed = _zip_files if protocol.startswith("zip") else _tar_files
+    try:
+        return sorted(listed(place, web_hosts(start), noticed))
+    except (ImageRejected, *_UNREADABLE) as error:
+        raise ConfigError(f"{place} cannot be read: {_zip_reason(error)}") from error
+
+
+def _zip_files(place: str, hosts: frozenset[Host], noticed: Noticed) -> Iterator[ArchiveFile]:
+    index = _zip(place, hosts)
+    for info in index.archive.infolist():
+        name = uri_name(info.filename.lstrip("/"))
+        if info.is_dir():
+            continue
+        if index.members[member_key(name)] is info:
+            yield ArchiveFile(name, info.file_size, f"{info.CRC:08x}")
+        else:
+            noticed.passed_over(REPLACED, f"zip://{name}::{place}")
+
+
+def _tar_files(place: str, hosts: frozenset[Host], noticed: Noticed) -> Iterator[ArchiveFile]:
+    tar = _tar(place, hosts)
+    if tar.damages and not len(tar.contents):
+        raise ImageRejected(tar.damages[0])
+    for damage in tar.damages:
+        noticed.fault(place, damage)
+    for member in tar.contents.files():
+        yield ArchiveFile(member.name.lstrip("/"), tar.size_of(member))
+
+
+class ArchiveFile(NamedTuple):
+    """A file in an archive.
+
+    Attributes:
+        name: as uris hold it.
+        size_bytes: None where it cannot be read.
+        version: changes when its bytes do; None where the archive does not tell.
+    """
+
+    name: str
+    size_bytes: int | None
+    version: str | None = None
+
+
 def _read_from_zip(
     place: str, hosts: frozenset[Host], name: str, max_bytes: int, setting: str
 ) -> bytes:
-    archive = _zip(place, hosts)
-    info = archive.getinfo(name.lstrip("/"))
+    index = _zip(place, hosts)
+    info = index.members[member_key(name)]
+    if info.flag_bits & _ENCRYPTED:
+        raise NotImplementedError("it is encrypted: unpack the archive with its password")
     # Others unpack a block to any size at once.
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise NotImplementedError("only members that are stored or deflated are read")
-    with archive.open(info) as member:
+    with index.archive.open(info) as member:
         return read_all(member, max_bytes, setting)
 
 
+@dataclass(frozen=True, slots=True)
+class _Zip:
+    """A zip's files by the key of their name in uris; of those with one name, the last."""
+
+    archive: zipfile.ZipFile
+    members: dict[str, zipfile.ZipInfo]
+
+
 @lru_cache(maxsize=2)
-def _zip(place: str, hosts: frozenset[Host]) -> zipfile.ZipFile:
-    return zipfile.ZipFile(cast("Any", Bounded(_opened(place, hosts), _MAX_DIRECTORY_BYTES)))
+def _zip(place: str, hosts: frozenset[Host]) -> _Zip:
+    with ExitStack() as stack:
+        file = stack.enter_context(_opened(place, hosts))
+        archive = zipfile.ZipFile(cast("Any", Bounded(file, _MAX_DIRECTORY_BYTES)))
+        _require_all_named(archive, file)
+        weakref.finalize(archive, stack.pop_all().close)
+    return _Zip(archive, {member_key(uri_name(i.filename)): i for i in archive.infolist()})
+
+
+def _require_all_named(archive: zipfile.ZipFile, file: Any) -> None:
+    """Refuse a directory with fewer files than its end says: zipfile skips them without a word.
+
+    Raises:
+        zipfile.BadZipFile: says both numbers.
+    """
+    size = file.seek(0, io.SEEK_END) or file.tell()
+    file.seek(max(0, size - _ZIP_END_BYTES))
+    end = bytes(file.read(_ZIP_END_BYTES))
+    last = end.rfind(b"PK\5\6")
+    last_64 = end.rfind(b"PK\6\6", 0, last)
+    (stated,) = struct.unpack_from("<H", end, last + 10)
+    if stated == _IN_ZIP64 and last_64 >= 0:
+        (stated,) = struct.unpack_from("<Q", end, last_64 + 32)
+    found = len(archive.infolist())
+    # Some writers count no further than 65,535.
+    if stated != found and stated != found % (_IN_ZIP64 + 1):
+        raise zipfile.BadZipFile(
+            f"its directory is damaged: it should name {stated:,} files, and names {found:,}"
+        )
+
+
+def _zip_reason(error: Exception) -> str:
+    """Say what zipfile says of a file without the directory at its end."""
+    said = str(error)
+    if said == "File is not a zip file":
+        return "the directory that ends a zip is missing: it is cut, or is none"
+    return said
 
 
 def _read_from_tar(
@@ -119,8 +228,8 @@ def _read_from_tar(
 ) -> bytes:
     tar = _tar(place, hosts)
     member = tar.contents.get(member_key(name))
-    if member is None and tar.damage:
-        raise ImageRejected(f"the archive cannot be read ({tar.damage})")
+    if member is None and tar.damages:
+        raise ImageRejected(f"the archive cannot be read ({'; '.join(tar.damages[:3])})")
     if member is None:
         raise KeyError(name)
     file = tar.contents.resolved(member)
@@ -146,19 +255,26 @@ def whole(name: str, content: bytes, size_bytes: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _Tar:
-    """A tar's files, keyed as they stand in uris, and the first thing that is wrong with it."""
+    """A tar's files, called as in uris, and the first parts of it that cannot be read."""
 
     contents: TarContents
-    damage: str
+    damages: tuple[str, ...]
+
+    def size_of(self, member: Member) -> int | None:
+        """Return the size of the file that a member is or leads to; None if it cannot be read."""
+        try:
+            return self.contents.resolved(member).size_bytes
+        except ImageRejected:
+            return None
 
 
 @lru_cache(maxsize=2)
 def _tar(place: str, hosts: frozenset[Host]) -> _Tar:
-    contents, damage = TarContents(), ""
+    contents, damages = TarContents(), list[str]()
     with _opened(place, hosts) as file:
         for entry in walk_tar(file):
             if isinstance(entry, Damage):
-                damage = damage or str(entry)
+                damages.append(str(entry))
                 continue
             contents.add(entry._replace(name=uri_name(entry.name)))
             if len(contents) > _MAX_TAR_MEMBERS:
@@ -166,7 +282,7 @@ def _tar(place: str, hosts: frozenset[Host]) -> _Tar:
                     f"the tar holds more than {_MAX_TAR_MEMBERS:,} files: name the tar as the "
                     "collection, instead of files in it"
                 )
-    return _Tar(contents, damage)
+    return _Tar(contents, tuple(damages[:_MAX_DAMAGES]))
 
 
 def _opened(place: str, hosts: frozenset[Host]) -> Any:

@@ -24,7 +24,7 @@ from redepth.images.allowed import Allowed
 from redepth.images.archives import whole
 from redepth.images.hidden import hidden_kind
 from redepth.images.list_files import camera_of
-from redepth.images.noticed import NOT_REGULAR, Noticed, kind_by_name
+from redepth.images.noticed import NOT_REGULAR, REPLACED, Noticed, kind_by_name
 from redepth.images.opening import Host, open_source
 from redepth.images.parquet_bounds import bounded_row_group, bounded_rows
 from redepth.images.reading import open_regular
@@ -47,7 +47,6 @@ _MEMBERS_AT_A_TIME = 100_000
 _CAPTION_BYTES = 2**25
 _MAX_FAULTS = 100
 _FAULTS_IN_ERROR = 3
-_REPLACED = "replaced by a later file of its name"
 _COLUMNS = ("id", "caption", "focal_px", "fov_deg")
 
 
@@ -118,7 +117,7 @@ class _TarListing:
                 continue
             replaced = contents.add(entry)
             if replaced is not None and replaced.kind is not Kind.FOLDER:
-                self._noticed.passed_over(_REPLACED, self._uri_of(replaced))
+                self._noticed.passed_over(REPLACED, self._uri_of(replaced))
             captions.note(entry)
             if len(contents) >= _MEMBERS_AT_A_TIME or captions.num_bytes >= _CAPTION_BYTES:
                 yield contents, captions

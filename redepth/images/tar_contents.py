@@ -34,6 +34,10 @@ class TarContents:
         """Yield keys and members, in the order of their bytes."""
         yield from self._members.items()
 
+    def files(self) -> Iterator[Member]:
+        """Yield the members that are no folders."""
+        return (member for member in self._members.values() if member.kind is not Kind.FOLDER)
+
     def add(self, member: Member) -> Member | None:
         """Add a member; returns the earlier one of that name, which it replaces."""
         key = member_key(member.name)
