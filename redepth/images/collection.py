@@ -24,6 +24,7 @@ from redepth.images.containers import (
     parquet_images,
     tar_images,
 )
+from redepth.images.formats import IMAGE_SUFFIXES
 from redepth.images.hidden import names_hidden
 from redepth.images.list_files import Row, is_list, read_rows
 from redepth.images.noticed import Noticed, Notices, as_lines
@@ -45,14 +46,6 @@ from redepth.storage_errors import in_words, storage_errors
 from redepth.types import ImageRef
 
 __all__ = ["IMAGE_SUFFIXES", "canonical_uri", "could_list", "image_id", "list_images"]
-
-# HEIC is listed although it cannot be decoded: a folder of phone pictures is to end in rejections
-# that say so, not in silence.
-IMAGE_SUFFIXES = (
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".tif", ".tiff", ".gif",
-    ".bmp", ".dib", ".jp2", ".j2k", ".avif", ".ppm", ".pgm", ".pnm", ".sgi", ".heic", ".heif",
-)  # fmt: skip
-
 
 CONTAINERS = (TAR, PARQUET)
 _MAX_FAULTS_TOLD = 5
@@ -183,7 +176,7 @@ def _one_of_several(found: Found, noticed: Noticed) -> Iterator[ImageRef]:
     except TransientError:
         raise
     except (ConfigError, ImageRejected) as error:
-        noticed.fault(found.uri, str(error))
+        noticed.fault(found.uri, str(error).removeprefix(found.uri).lstrip(": "))
 
 
 def _glob_parts(pattern: str) -> tuple[str, str]:

@@ -18,6 +18,8 @@ from redepth.redaction import redacted, redacted_text
 
 # Of a photograph that was saved under its web address: x.jpg?w=300, x.jpg_large, x.png!small.
 _SUFFIX_AND_MORE = re.compile(r"\.(jpe?g|png|webp|tiff?|heic|avif|gif|bmp)\W?\w", re.IGNORECASE)
+# A folder's photographs are often packed in an archive beside it, too: each would be listed twice.
+_CONTAINERS = (".tar", ".parquet", ".zip")
 _LONGEST_SUFFIX = 10
 _MAX_KINDS = 100
 _LONGEST_REASON = 500
@@ -94,6 +96,7 @@ class Noticed:
 
     def passed_over(self, kind: str, uri: str) -> None:
         """Count a file that is not listed; memory: one example a kind."""
+        kind = one_line(kind)
         if kind not in self._numbers and len(self._numbers) >= _MAX_KINDS:
             kind = OTHER_KINDS
         self._numbers[kind] = self._numbers.get(kind, 0) + 1
@@ -122,6 +125,8 @@ def kind_by_name(uri: str) -> str:
     suffix = PurePosixPath(name).suffix.lower()
     if not suffix or len(suffix) > _LONGEST_SUFFIX:
         return NO_SUFFIX
+    if suffix in _CONTAINERS:
+        return f"{suffix}, listed where it is named"
     return suffix if suffix.isprintable() else OTHER_KINDS
 
 

@@ -77,7 +77,7 @@ class Wanted:
         return False
 
     def passes_over(self, name: str, uri: str) -> bool:
-        """Whether a file or folder of that name is none of a person's photographs; counts it.
+        """Whether a file or folder of that name is none of a person's photographs.
 
         Args:
             name: its own, or its path below the start.
@@ -85,7 +85,8 @@ class Wanted:
         kind = None if self.hidden else hidden_kind(name)
         if kind is None:
             return False
-        self.noticed.passed_over(kind, uri)
+        if self.asked(uri):
+            self.noticed.passed_over(kind, uri)
         return True
 
 
@@ -167,7 +168,8 @@ def _name(entry: os.DirEntry[str], wanted: Wanted) -> str:
     if entry.is_dir(follow_symlinks=False):
         return entry.name + "/"
     if entry.is_symlink() and entry.is_dir():
-        wanted.noticed.passed_over(LINKED_FOLDERS, entry.path)
+        if wanted.max_depth != 0:
+            wanted.noticed.passed_over(LINKED_FOLDERS, entry.path)
         return ""
     if entry.is_symlink() or entry.is_file():
         return entry.name
@@ -184,7 +186,7 @@ def _walk_bucket(protocol: str, bucket_and_prefix: str, wanted: Wanted) -> Itera
     for entry in _objects(store, protocol, bucket, prefix, wanted.noticed):
         key = entry["path"]
         uri = f"{protocol}://{bucket}/{key}"
-        if _in_hidden(key[len(prefix) :], uri, wanted):
+        if wanted.passes_over(key[len(prefix) :], uri):
             continue
         if wanted.lists(uri):
             tree = own.tree_of(key)
@@ -192,10 +194,6 @@ def _walk_bucket(protocol: str, bucket_and_prefix: str, wanted: Wanted) -> Itera
                 yield Found(uri, entry["size"], (entry["e_tag"] or "").strip('"') or None)
             else:
                 wanted.noticed.passed_over(tree, uri)
-
-
-def _in_hidden(below: str, uri: str, wanted: Wanted) -> bool:
-    return wanted.passes_over(below, uri)
 
 
 class _OwnObjects:
@@ -277,7 +275,7 @@ def _walk_archive(start: str, wanted: Wanted) -> Iterator[Found]:
         if not key.startswith(folder) or is_deeper:
             continue
         uri = f"{protocol}://{name}::{place}"
-        if not _in_hidden(below, uri, wanted) and wanted.lists(uri):
+        if not wanted.passes_over(below, uri) and wanted.lists(uri):
             yield Found(uri, size_bytes, version)
 
 

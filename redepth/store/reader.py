@@ -15,6 +15,7 @@ import pyarrow.dataset as pads
 from redepth.errors import ConfigError, IntegrityError
 from redepth.images.allowed import allowed_for_labels
 from redepth.images.locator import Photographs
+from redepth.images.noticed import Notices
 from redepth.quantities import QUANTITIES, AnyMap, Quantity
 from redepth.store import arrays, catalogue, manifest
 from redepth.store.chunks import Chunks
@@ -343,11 +344,13 @@ class OutputSummary:
     Attributes:
         outcomes: the committed images by outcome.
         num_left: images of the newest manifest that are not committed.
+        notices: what the listing of the newest manifest met beside images.
     """
 
     dataset: Dataset
     outcomes: Mapping[Outcome, int]
     num_left: int
+    notices: Notices
 
     @property
     def num_done(self) -> int:
@@ -376,7 +379,7 @@ def summarise(out: str) -> OutputSummary:
     left = KeyIndex(committed.keys_n2).positions(keys_of(planned)).null_count
     outcomes = dict.fromkeys(Outcome, 0)
     catalogue.add_counts(outcomes, committed.outcomes)
-    return OutputSummary(dataset, outcomes, left)
+    return OutputSummary(dataset, outcomes, left, manifest.latest_notices(objects))
 
 
 def _require_image(group: arrays.GroupFacts, row: LabelRow) -> None:
