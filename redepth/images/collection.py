@@ -25,6 +25,7 @@ from redepth.images.containers import (
     tar_images,
 )
 from redepth.images.formats import IMAGE_SUFFIXES
+from redepth.images.hidden import names_hidden
 from redepth.images.list_files import Row, is_list, read_rows
 from redepth.images.noticed import Noticed, Notices, as_lines
 from redepth.images.ref_texts import as_text
@@ -141,7 +142,7 @@ def _local_refs(path: str, noticed: Noticed) -> Iterator[ImageRef]:
 def _file_refs(found: Found, noticed: Noticed) -> Iterator[ImageRef]:
     """Yield what one file stands for: the images in it, those it names, or itself."""
     if is_tar(found.uri):
-        return tar_images(found.uri, found.version, _looks_like_image)
+        return tar_images(found.uri, found.version, _looks_like_image, noticed)
     if not is_list(found.uri):
         return iter([_ref(found)])
     if found.uri.lower().endswith(PARQUET) and holds_images(found.uri):
@@ -161,7 +162,7 @@ def _matching_refs(pattern: str, noticed: Noticed) -> Iterator[ImageRef]:
         keeps=lambda uri: uri.lower().endswith(ends),
         noticed=noticed,
         asked=lambda uri: matches(uri) is not None,
-        hidden="/." in below,
+        hidden=names_hidden(below),
         max_depth=None if "**" in below else below.count("/") - 1,
     )
     for found in walk(start, wanted):
