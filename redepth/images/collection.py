@@ -25,6 +25,7 @@ from redepth.images.containers import (
     tar_images,
 )
 from redepth.images.formats import IMAGE_SUFFIXES
+from redepth.images.hidden import names_hidden
 from redepth.images.list_files import Row, is_list, read_rows
 from redepth.images.noticed import Noticed, Notices, as_lines
 from redepth.images.ref_texts import as_text
@@ -81,6 +82,7 @@ def list_images(
         try:
             for ref in islice(_refs(source, noticed), limit):
                 num_listed += 1
+                noticed.listed(ref.uri)
                 yield as_text(ref)
         except ImageRejected as error:  # of the list or the container itself
             raise ConfigError(f"{shown(source)}: {error}") from error
@@ -140,7 +142,7 @@ def _local_refs(path: str, noticed: Noticed) -> Iterator[ImageRef]:
 def _file_refs(found: Found, noticed: Noticed) -> Iterator[ImageRef]:
     """Yield what one file stands for: the images in it, those it names, or itself."""
     if is_tar(found.uri):
-        return tar_images(found.uri, found.version, _looks_like_image)
+        return tar_images(found.uri, found.version, _looks_like_image, noticed)
     if not is_list(found.uri):
         return iter([_ref(found)])
     if found.uri.lower().endswith(PARQUET) and holds_images(found.uri):
@@ -160,7 +162,7 @@ def _matching_refs(pattern: str, noticed: Noticed) -> Iterator[ImageRef]:
         keeps=lambda uri: uri.lower().endswith(ends),
         noticed=noticed,
         asked=lambda uri: matches(uri) is not None,
-        hidden="/." in below,
+        hidden=names_hidden(below),
         max_depth=None if "**" in below else below.count("/") - 1,
     )
     for found in walk(start, wanted):
