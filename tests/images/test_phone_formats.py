@@ -131,6 +131,27 @@ def test_a_heics_colours_are_converted() -> None:
     assert result.notes == ("colours converted from Display P3 to sRGB",)
 
 
+@pytest.mark.parametrize("file_format", ["HEIF", "AVIF"])
+@pytest.mark.parametrize(
+    ("primaries", "transfer", "notes"),
+    [
+        (1, 13, ()),
+        (9, 16, ("colours are BT.2020, PQ by the file's codes, taken as sRGB",)),
+        (12, 13, ("colours are Display P3 by the file's codes, taken as sRGB",)),
+        (1, 18, ("colours are HLG by the file's codes, taken as sRGB",)),
+    ],
+)
+def test_colours_by_code_are_told(
+    primaries: int, transfer: int, notes: tuple[str, ...], file_format: str
+) -> None:
+    data = encoded(file_format)
+    codes = data.index(b"colrnclx") + 8
+    changed = data[:codes] + struct.pack(">HH", primaries, transfer) + data[codes + 4 :]
+    result = decode(changed, TINY)
+    assert result.notes == notes
+    assert error_of(result.rgb_hw3, scene()) < 6
+
+
 @pytest.mark.parametrize(
     ("name", "file_format", "said"),
     [("a.jpg", "HEIF", "HEIF"), ("a.heic", "JPEG", "JPEG"), ("a.png", "JXL", "JXL"),
