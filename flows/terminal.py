@@ -18,6 +18,7 @@ from redepth.printable import one_line
 from redepth.redaction import shown
 from redepth.report.cards import Gallery
 from redepth.store.cleaning import Leftover
+from redepth.store.kept import kept_words
 from redepth.store.planning import Plan
 from redepth.store.reader import OutputSummary
 from redepth.store.verification import Verification
@@ -89,7 +90,7 @@ def print_plan(
         ("to do", f"{_images(plan.num_pending)}, {plan.size_bytes / 1e6:.1f} MB to read"),
         *(("since then", line) for line in _since_then(plan)),
         ("shards", f"{plan.num_shards} of up to {recipe.run.sharding.images_per_shard} images"),
-        ("cost", _cost_words(recipe, estimate)),
+        ("cost", _cost_words(recipe, estimate, at_most=plan.num_if_changed > 0)),
         *(("licence", line) for line in recipe.licence_lines()),
     ]
     _print_facts(facts)
@@ -105,9 +106,12 @@ def print_summary(
     models: tuple[ModelCard, ...],
     sheet: str | None,
     page: str | None,
+    num_kept: int = 0,
 ) -> None:
     """Say at the end of a run how the output stands and where things are."""
     out.print(_outcome_table(outcomes))
+    if num_kept:
+        out.print(f"{kept_words(num_kept)}.")
     facts = [("labels", where), ("catalogue", f"{where.rstrip('/')}/labels/*.parquet")]
     if page is not None:
         facts.append(("report", page))
@@ -141,6 +145,8 @@ def print_status(where: str, summary: OutputSummary, troubles: Sequence[LabelRow
         out.print(
             f"... and {num_more} more: the column 'reason' of {_plain(where)}/labels/*.parquet"
         )
+    if summary.num_kept:
+        out.print(f"In the last run, {kept_words(summary.num_kept)}.")
     if dataset.untrained:
         out.print(UNTRAINED)
 
@@ -288,7 +294,10 @@ def _since_then(plan: Plan) -> list[str]:
     """Say what became of photographs that have a label already."""
     lines = []
     if plan.num_changed:
-        lines.append(f"{_images(plan.num_changed)} changed since the label was made")
+        words = f"{_images(plan.num_changed)} changed since the label was made"
+        if plan.num_if_changed:
+            words += "; those whose bytes are the same keep their label, each is read once"
+        lines.append(words)
     if plan.num_vanished:
         named = ", ".join(map(shown, plan.vanished[:3]))
         more = ", ..." if plan.num_vanished > len(plan.vanished[:3]) else ""
@@ -306,13 +315,14 @@ def _outcome_table(outcomes: Mapping[Outcome, int]) -> Table:
     return table
 
 
-def _cost_words(recipe: Recipe, estimate: CostEstimate | None) -> str:
+def _cost_words(recipe: Recipe, estimate: CostEstimate | None, *, at_most: bool) -> str:
     if estimate is None:
         return "unknown: no label here yet to measure, and no run.cost.seconds_per_image"
     price = ""
     if estimate.price is not None:
         price = f", {estimate.price:,.2f} {recipe.run.cost.currency}"
-    return f"{estimate.actor_hours:,.2f} actor hours{price} ({estimate.basis})"
+    limit = "at most " if at_most else ""
+    return f"{limit}{estimate.actor_hours:,.2f} actor hours{price} ({estimate.basis})"
 
 
 def _print_facts(facts: Sequence[tuple[str, str]]) -> None:

@@ -20,6 +20,7 @@ from redepth.store import arrays, catalogue, manifest
 from redepth.store.chunks import Chunks
 from redepth.store.conditions import rows_where
 from redepth.store.dataset import Dataset, read_dataset
+from redepth.store.kept import num_kept_lately
 from redepth.store.key_index import KeyIndex, keys_of
 from redepth.store.objects import Objects, open_objects
 from redepth.store.rows import SCHEMA, Fragment, row_from_columns
@@ -343,11 +344,13 @@ class OutputSummary:
     Attributes:
         outcomes: the committed images by outcome.
         num_left: images of the newest manifest that are not committed.
+        num_kept: labels that the run of that manifest has kept: their photographs were touched.
     """
 
     dataset: Dataset
     outcomes: Mapping[Outcome, int]
     num_left: int
+    num_kept: int = 0
 
     @property
     def num_done(self) -> int:
@@ -376,7 +379,7 @@ def summarise(out: str) -> OutputSummary:
     left = KeyIndex(committed.keys_n2).positions(keys_of(planned)).null_count
     outcomes = dict.fromkeys(Outcome, 0)
     catalogue.add_counts(outcomes, committed.outcomes)
-    return OutputSummary(dataset, outcomes, left)
+    return OutputSummary(dataset, outcomes, left, num_kept_lately(objects))
 
 
 def _require_image(group: arrays.GroupFacts, row: LabelRow) -> None:

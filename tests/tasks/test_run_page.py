@@ -40,7 +40,7 @@ def test_the_page_answers_what_is_asked() -> None:
         "**5.00 USD** (2 actor hours)",
         "45 refined, 4 rejected, 1 failed",
         "120 listed, 20 done already",
-        "3, labelled anew",
+        "3, labelled anew, but for those whose bytes are the same",
         "5 labelled before and not there any more: `a`, `b`, `c`, ...",
         "| 4 | rejected | `not an image ¦ at all` | `x-1` |",
         "| 1 | failed | `out of memory` | `y-2` |",
