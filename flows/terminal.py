@@ -19,6 +19,7 @@ from redepth.redaction import shown
 from redepth.report.cards import Gallery
 from redepth.store.cleaning import Leftover
 from redepth.store.kept import kept_words
+from redepth.store.photographs import PhotographCheck
 from redepth.store.planning import Plan
 from redepth.store.reader import OutputSummary
 from redepth.store.verification import Verification
@@ -191,18 +192,30 @@ def print_export(where: str, exported: Exported) -> None:
     _print_facts(facts)
 
 
-def print_verification(where: str, found: Verification) -> None:
-    """Say what re-reading an output came to, and everything that is wrong with it."""
+def print_verification(
+    where: str, found: Verification, photographs: PhotographCheck | None = None
+) -> None:
+    """Say what re-reading an output came to, and everything that is wrong with it.
+
+    Args:
+        photographs: what comparing them came to; None if they were not read.
+    """
     for problem in found.problems:
         out.print(f"[red]wrong[/]  {_plain(problem)}")
     if found.num_problems > len(found.problems):
         out.print(f"... and {found.num_problems - len(found.problems)} more")
+    named = () if photographs is None else photographs.named
+    for problem in named:
+        out.print(f"[yellow]photograph[/]  {_plain(problem)}")
+    if photographs is not None and photographs.num_others > len(named):
+        out.print(f"... and {photographs.num_others - len(named)} photographs more")
     out.print(_outcome_table(found.outcomes))
     _print_facts(
         [
             ("read again", f"{_images(found.num_images)}, {found.num_groups} array groups"),
             ("content", f"sha256 {found.content_digest} of {', '.join(found.quantities)}"),
             ("problems", str(found.num_problems or "none")),
+            ("photographs", _compared_words(photographs)),
         ]
     )
 
@@ -303,6 +316,13 @@ def _since_then(plan: Plan) -> list[str]:
         more = ", ..." if plan.num_vanished > len(plan.vanished[:3]) else ""
         lines.append(f"{_images(plan.num_vanished)} not there any more, labels kept: {named}{more}")
     return lines
+
+
+def _compared_words(found: PhotographCheck | None) -> str:
+    if found is None:
+        return "not compared with those that were labelled; --photographs reads them"
+    others = [f"{number} {summary}" for summary, number in found.others.items()]
+    return ", ".join([f"{found.num_same} as they were labelled", *others])
 
 
 def _outcome_table(outcomes: Mapping[Outcome, int]) -> Table:

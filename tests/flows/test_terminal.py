@@ -17,6 +17,7 @@ from redepth.errors import ConfigError
 from redepth.exports.writing import Exported
 from redepth.store.cleaning import Leftover
 from redepth.store.dataset import Dataset, Recorded
+from redepth.store.photographs import PhotographCheck
 from redepth.store.planning import Plan
 from redepth.store.reader import OutputSummary
 from redepth.store.verification import Verification
@@ -54,6 +55,11 @@ PRINTS: dict[str, Callable[[], None]] = {
     "export": lambda: terminal.print_export(HOSTILE, Exported(1, 1, {HOSTILE: 1})),
     "verification": lambda: terminal.print_verification(
         HOSTILE, Verification(OUTCOMES, 1, "d", (HOSTILE,), (HOSTILE,), 1)
+    ),
+    "photographs": lambda: terminal.print_verification(
+        HOSTILE,
+        Verification(OUTCOMES, 1, "d", ("coarse",), (), 0),
+        PhotographCheck(1, {"changed": 2}, (HOSTILE,)),
     ),
     "leftovers": lambda: terminal.print_leftovers(
         HOSTILE, [Leftover(HOSTILE, (HOSTILE,), 1, datetime.now(UTC))], removed=False

@@ -116,7 +116,7 @@ def test_a_photograph_that_is_gone_is_left_out(tmp_path: Path) -> None:
     page = read_page(out, PRICED, MADE)
     layers = {card.name: card.left for card in page.gallery.cards}
     assert layers["02.png"] == "coarse"
-    assert page.gallery.unread == "Photographs not shown: 1 cannot be read."
+    assert page.gallery.unread == "Photographs not shown: 1 not there any more."
 
 
 def test_a_photograph_that_was_overwritten_is_not_shown_beside_the_old_label(
