@@ -95,6 +95,29 @@ def test_a_shard_that_fails_gives_its_counts_back() -> None:
     assert (figures.num_done, dict(figures.reasons), figures.rejected_share) == (1, {}, 0.0)
 
 
+def test_kept_labels_are_counted_among_the_outcomes_and_by_themselves() -> None:
+    progress = RunProgress(3)
+    made = LabelRow(id="a", uri="a", outcome=Outcome.REFINED)
+    kept = LabelRow(id="b", uri="b", outcome=Outcome.REFINED, array_group="s-0", array_index=0)
+    with progress.shard() as shard:
+        shard.count(made)
+        shard.count(kept)
+    with pytest.raises(RuntimeError), progress.shard() as shard:
+        shard.count(kept)
+        raise RuntimeError
+    figures = progress.figures()
+    assert (figures.outcomes, figures.num_kept) == ({Outcome.REFINED: 2}, 1)
+    page = page_markdown(PLACE, RECIPE, PLAN, figures, LABELLING)
+    words = "1 photograph was touched but has the same bytes: its label was kept"
+    assert f"| kept | {words} |" in page
+    assert "| kept |" not in page_markdown(PLACE, RECIPE, PLAN, HALF, LABELLING)
+
+
+def test_a_recipe_that_keeps_what_changed_says_so() -> None:
+    keeps = load_recipe("mini", ("run.changed=keep",))
+    assert "3, labels kept (run.changed)" in page_markdown(PLACE, keeps, PLAN, HALF, LABELLING)
+
+
 def test_rejected_share() -> None:
     assert HALF.rejected_share == pytest.approx(0.1)
 
