@@ -82,6 +82,7 @@ def list_images(
         try:
             for ref in islice(_refs(source, noticed), limit):
                 num_listed += 1
+                noticed.listed(ref.uri)
                 yield as_text(ref)
         except ImageRejected as error:  # of the list or the container itself
             raise ConfigError(f"{shown(source)}: {error}") from error

@@ -1,14 +1,14 @@
-"""From a file's bytes to an upright 8-bit RGB picture. The only place that touches Pillow.
+"""From a file's bytes to an upright 8-bit RGB picture.
 
 Decisions, once:
-- The content decides what a file is, never its name.
+- The content decides what a file is, never its name, and which decoder sees it (`openers`).
 - 16-bit and 32-bit samples are scaled by their bit depth (65535 -> 255): nothing is stretched, a
   dim picture stays dim. Float samples have no bit depth: 0..1 is read as 0..255, and a file that
   leaves that range is rejected, for its white point would be a guess.
-- Colour profiles are ignored, samples are taken as sRGB: a wide-gamut photograph comes out a
-  little paler than it is.
-- Every decoder error is a rejection. `LOAD_TRUNCATED_IMAGES` is never set: it turns damaged files
-  into pictures with black areas.
+- Colours with a profile that is not sRGB's are converted to sRGB (`colour`).
+- Every pixel of the first frame is there: decoded, with a note of what is damaged besides. Any is
+  missing: rejected (`damage`). `LOAD_TRUNCATED_IMAGES` is never set: it turns damaged files into
+  pictures with black areas.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from redepth.config import Decoding
-from redepth.errors import ImageRejected, RedepthError
+from redepth.errors import ImageRejected, PhotographGone, RedepthError
 from redepth.images.allowed import ANYTHING, Allowed
 from redepth.images.archives import is_in_archive, read_member
 from redepth.images.camera import exif_focal_px
@@ -79,7 +79,7 @@ def read_image(ref: ImageRef, settings: Decoding, allowed: Allowed = ANYTHING) -
 def decode(data: bytes, settings: Decoding) -> DecodedImage:
     """Decode a file's bytes to an upright uint8 RGB picture.
 
-    Steps: header, limits, whole first frame, orientation, 8 bits a sample, RGB over background.
+    Steps: header, limits, whole first frame, orientation, 8 bits a sample, sRGB, over background.
     Silent, but for libtiff, which prints its own complaint about a damaged TIFF to stderr.
 
     Raises:
@@ -179,7 +179,7 @@ def _for_the_caller(fault: Fault, uri: str, error: Exception) -> RedepthError:
     said = in_words(error)
     match fault:
         case Fault.MISSING | Fault.NO_BUCKET | Fault.NOT_A_FOLDER:
-            return ImageRejected(f"{shown(uri)} is no longer there ({said}){_name_note(uri)}")
+            return PhotographGone(f"{shown(uri)} is no longer there ({said}){_name_note(uri)}")
         case Fault.REFUSED:
             return ImageRejected(f"{shown(uri)} cannot be read: the storage refuses it ({said})")
         case _:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 
+from redepth.images.formats import Extra, extra_needed, unread_kind
 from redepth.printable import one_line
 from redepth.redaction import redacted, redacted_text
 
@@ -63,10 +65,16 @@ class PassedOver:
 
 @dataclass(frozen=True, slots=True)
 class Notices:
-    """All that a listing noticed; what `Noticed` had gathered at its end."""
+    """All that a listing noticed; what `Noticed` had gathered at its end.
+
+    Attributes:
+        missing_extras: those that listed pictures need, as far as their names tell, and that are
+            not installed here, with how many; in no manifest.
+    """
 
     faults: tuple[ListingFault, ...] = ()
     passed_over: tuple[PassedOver, ...] = ()
+    missing_extras: tuple[tuple[Extra, int], ...] = ()
 
     @property
     def num_passed_over(self) -> int:
@@ -88,6 +96,13 @@ class Noticed:
     _faults: list[ListingFault] = field(default_factory=list)
     _numbers: dict[str, int] = field(default_factory=dict)
     _examples: dict[str, str] = field(default_factory=dict)
+    _extras: Counter[Extra] = field(default_factory=Counter)
+
+    def listed(self, uri: str) -> None:
+        """Look at the name of a picture that is listed."""
+        extra = extra_needed(uri.partition("::")[0])
+        if extra is not None:
+            self._extras[extra] += 1
 
     def fault(self, place: str, reason: str) -> None:
         """Note a place of which images may be missing."""
@@ -109,6 +124,7 @@ class Noticed:
         return Notices(
             tuple(self._faults),
             tuple(PassedOver(kind, self._numbers[kind], self._examples[kind]) for kind in kinds),
+            tuple(self._extras.items()),
         )
 
 
@@ -122,6 +138,9 @@ def kind_by_name(uri: str) -> str:
     name = uri.partition("::")[0].rpartition("/")[2]
     if _SUFFIX_AND_MORE.search(name):
         return SUFFIX_AND_MORE
+    unread = unread_kind(name)
+    if unread is not None:
+        return unread.name
     suffix = PurePosixPath(name).suffix.lower()
     if not suffix or len(suffix) > _LONGEST_SUFFIX:
         return NO_SUFFIX
@@ -144,6 +163,11 @@ def as_lines(notices: Notices, num_named: int) -> Iterator[str]:
     more = len(notices.faults) - num_named
     if more > 0:
         yield f"could not be listed: {more:,} places more; the manifest names all"
+    for extra, number in notices.missing_extras:
+        yield (
+            f"needs an extra: {number:,} by their names, and will be rejected without it: "
+            f"{extra.command}"
+        )
     if notices.passed_over:
         yield f"passed over: {_kinds(notices.passed_over)}"
 
