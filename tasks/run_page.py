@@ -26,6 +26,7 @@ from redepth.costing import cost_of
 from redepth.images.noticed import as_lines
 from redepth.printable import code_span
 from redepth.redaction import shown
+from redepth.store.kept import kept_words
 from redepth.store.planning import Plan
 from tasks.progress import TROUBLE, RunFigures, RunProgress
 from tasks.reporting import UNREACHABLE, say_unreachable, shown_if_possible
@@ -186,6 +187,7 @@ def page_markdown(
         "outcomes": ", ".join(f"{n:,} {o.words}" for o, n in figures.outcomes.items() if n) or "-",
         "before this run": f"{plan.num_listed:,} listed, {plan.num_done:,} done already",
         "changed since": f"{plan.num_changed:,}, {_changed(recipe)}" if plan.num_changed else "",
+        "kept": kept_words(figures.num_kept),
         "vanished": vanished_words(plan),
         "not listed": unlisted_words(plan),
         "photographs": code_span(shown(place.source)),
@@ -277,7 +279,9 @@ def _cost(figures: RunFigures, recipe: Recipe) -> str:
 
 
 def _changed(recipe: Recipe) -> str:
-    return "labelled anew" if recipe.run.changed == "relabel" else "labels kept (run.changed)"
+    if recipe.run.changed == "keep":
+        return "labels kept (run.changed)"
+    return "labelled anew, but for those whose bytes are the same"
 
 
 def _link(url: str | None) -> str:

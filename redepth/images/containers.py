@@ -26,6 +26,7 @@ from redepth.images.hidden import hidden_kind
 from redepth.images.list_files import camera_of
 from redepth.images.noticed import NOT_REGULAR, REPLACED, Noticed, kind_by_name
 from redepth.images.opening import Host, open_source
+from redepth.images.own_outputs import own_folders, own_kind
 from redepth.images.parquet_bounds import bounded_row_group, bounded_rows
 from redepth.images.reading import open_regular
 from redepth.images.tar_captions import TarCaptions
@@ -127,10 +128,11 @@ class _TarListing:
     def images(self, contents: TarContents, captions: TarCaptions) -> Iterator[ImageRef]:
         """Yield the images, then count the files that are none and belong to none."""
         others: list[tuple[str, Member]] = []
+        own = own_folders((key for key, _ in contents.items()), captions.beginning_of(contents))
         for key, member in contents.items():
             if member.kind is Kind.FOLDER:
                 continue
-            kind = _kind_not_listed(member)
+            kind = _kind_not_listed(member) or (own_kind(key, own) if own else None)
             if kind is not None:
                 self._noticed.passed_over(kind, self._uri_of(member))
             elif self._keeps(member.name):

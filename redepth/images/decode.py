@@ -26,7 +26,7 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from redepth.config import Decoding
-from redepth.errors import ImageRejected, RedepthError
+from redepth.errors import ImageRejected, PhotographGone, RedepthError
 from redepth.images.allowed import ANYTHING, Allowed
 from redepth.images.archives import is_in_archive, read_member
 from redepth.images.camera import exif_focal_px
@@ -179,7 +179,7 @@ def _for_the_caller(fault: Fault, uri: str, error: Exception) -> RedepthError:
     said = in_words(error)
     match fault:
         case Fault.MISSING | Fault.NO_BUCKET | Fault.NOT_A_FOLDER:
-            return ImageRejected(f"{shown(uri)} is no longer there ({said}){_name_note(uri)}")
+            return PhotographGone(f"{shown(uri)} is no longer there ({said}){_name_note(uri)}")
         case Fault.REFUSED:
             return ImageRejected(f"{shown(uri)} cannot be read: the storage refuses it ({said})")
         case _:

@@ -8,6 +8,7 @@ stand anywhere in the tar.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from redepth.errors import ImageRejected
@@ -51,6 +52,17 @@ class TarCaptions:
         self._used.update(names)
         captions = (self._caption(name, contents) for name in names)
         return next((caption for caption in captions if caption), None)
+
+    def beginning_of(self, contents: TarContents) -> Callable[[str, int], bytes]:
+        """Return what reads up to so many bytes of the file of a key."""
+
+        def read(key: str, max_bytes: int) -> bytes:
+            member = contents.get(key)
+            if member is None or member.kind is not Kind.FILE:
+                return b""
+            return self._read(member._replace(size_bytes=min(member.size_bytes, max_bytes)))
+
+        return read
 
     def _caption(self, key: str, contents: TarContents) -> str | None:
         content = self._content(key, contents)

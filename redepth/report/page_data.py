@@ -30,17 +30,23 @@ from redepth.report.page import PageData, ReasonCount, Trouble
 from redepth.report.pictures import KIND_WORDS, UNTRAINED_WARNING, LabelPicture
 from redepth.store import catalogue
 from redepth.store.dataset import Dataset
+from redepth.store.kept import num_kept_lately
 from redepth.store.manifest import latest_notices
 from redepth.store.objects import open_objects
 from redepth.store.reader import Labels, StoredLabel, open_labels
 from redepth.types import DepthKind, ModelCard, Outcome
 
 MAX_REASONS_SHOWN = 30
+KEPT_NOTE = "in the last run: the photographs were touched but have the same bytes"
 
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What is known of the run that has just ended and nowhere written down."""
+    """What is known of the run that has just ended and nowhere written down.
+
+    Attributes:
+        num_images: that it gave an outcome, without those whose label was kept.
+    """
 
     num_images: int
     seconds: float
@@ -74,7 +80,7 @@ def read_page(
         made=f"{made:%Y-%m-%d %H:%M} UTC",
         warnings=warnings_of(labels.dataset),
         outcomes=figures.outcomes,
-        headline=_headline(figures, cost, run),
+        headline=_headline(figures, cost, run, num_kept_lately(open_objects(out))),
         charts=charts_of(figures, kind, _drawn_at_random(pictures, figures)),
         gallery=Gallery(
             cards=tuple(card_of(p, groups.get(p.row.id, ()), prompt) for p in pictures),
@@ -181,9 +187,12 @@ def _is_mini(model: ModelCard) -> bool:
     return model.name.startswith("mini/")
 
 
-def _headline(figures: CatalogueFigures, cost: Cost, run: RunFacts | None) -> tuple[Fact, ...]:
+def _headline(
+    figures: CatalogueFigures, cost: Cost, run: RunFacts | None, num_kept: int
+) -> tuple[Fact, ...]:
     facts = [
         Fact("Images", f"{figures.num_images:,}", f"{figures.num_labels:,} with a label"),
+        *([Fact("Labels kept", f"{num_kept:,}", KEPT_NOTE)] if num_kept else []),
         *_speed(figures, run),
         *_spent(figures, cost),
         *_means(figures),

@@ -51,6 +51,7 @@ SCHEMA = pa.schema(
         pa.field("shard", pa.string(), nullable=False),
         pa.field("array_group", pa.string(), nullable=False),
         pa.field("shard_number", pa.int32(), nullable=False),
+        pa.field("if_changed", pa.bool_()),
         pa.field("fault", pa.string()),
     ]
 )
@@ -74,12 +75,15 @@ class ShardPlan:
             that holds the pixels is called so, with a digest of them behind.
         images: in the order of the rows and of the arrays.
         manifest: name of the manifest this was read from, None if from none.
+        if_changed: ids of images that have a label and are here only because size or version of
+            their photographs are others by now: with the same bytes they keep it.
     """
 
     shard: str
     array_group: str
     images: tuple[ImageRef, ...]
     manifest: str | None = None
+    if_changed: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if not self.images:
@@ -203,6 +207,23 @@ def latest_notices(objects: Objects) -> Notices:
         return Notices(faults, passed_over_of(written.decode()))
 
 
+def newest_if_changed(objects: Objects) -> pa.Table:
+    """Return id, shard and array_group of the newest manifest's images with `if_changed`.
+
+    Sorted by shard; none if there is no manifest, or one of an older redepth.
+    """
+    newest = newest_manifest(objects)
+    columns = ["id", "shard", "array_group"]
+    nothing = SCHEMA.empty_table().select(columns)
+    if newest is None:
+        return nothing
+    with objects.opened(newest) as source, pq.ParquetFile(source) as file:
+        if "if_changed" not in file.schema_arrow.names:
+            return nothing
+        rows = file.read(columns=[*columns, "if_changed"])
+    return rows.filter(rows["if_changed"]).select(columns).sort_by("shard")
+
+
 def _next_name(objects: Objects, work: str) -> str:
     newest, now = newest_manifest(objects), _now()
     number = 1
@@ -268,4 +289,5 @@ def _shard_plan(rows: list[dict[str, Any]], manifest: str) -> ShardPlan:
     # A manifest of an older redepth has fewer columns.
     known = [name for name in IMAGE_SCHEMA.names if name in rows[0]]
     images = tuple(ImageRef(**{name: row[name] for name in known}) for row in rows)
-    return ShardPlan(rows[0]["shard"], rows[0]["array_group"], images, manifest)
+    if_changed = frozenset(row["id"] for row in rows if row.get("if_changed"))
+    return ShardPlan(rows[0]["shard"], rows[0]["array_group"], images, manifest, if_changed)

@@ -240,6 +240,37 @@ def test_with_and_without_an_index_a_plan_is_the_same(
     assert sum(shard.is_retry for shard in without) >= 4
 
 
+def test_an_index_of_other_fingerprints_is_left_aside(
+    out: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That of an older redepth had none of images without a size: none would ever have changed."""
+    monkeypatch.setattr(fragment_index, "FRAGMENTS_WORTH_INDEXING", 1)
+    refs = [ref._replace(size_bytes=None) for ref in images(4)]
+    commit_all(out, refs, recipe())
+    plan_labels(images(5), out, recipe())
+    objects = open_objects(out)
+    table = pa.ipc.open_file(pa.BufferReader(objects.read(fragment_index.NAME))).read_all()
+    nothing = pa.array([[None] * 4], pa.list_(pa.int64()))
+    old = table.set_column(5, "fingerprints", nothing).replace_schema_metadata(None)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, old.schema) as writer:
+        writer.write_table(old)
+    objects.put(fragment_index.NAME, sink.getvalue().to_pybytes())
+    refs[1] = refs[1]._replace(version="packed anew")
+    assert drafted(refs, out).num_changed == 1
+
+
+def test_an_image_without_a_size_has_changed_when_its_version_has(out: str) -> None:
+    """Those in a Parquet file, of which nobody knows the size before they are read."""
+    refs = [ref._replace(size_bytes=None) for ref in images(6)]
+    commit_all(out, refs, recipe())
+    assert drafted(refs, out).num_changed == 0
+    refs[1] = refs[1]._replace(version="packed anew")
+    refs[2] = refs[2]._replace(version=None)
+    plan = drafted(refs, out)
+    assert (plan.num_changed, plan.num_if_changed, plan.num_pending) == (1, 1, 1)
+
+
 def test_an_index_of_a_part_that_is_gone_is_left_aside(
     out: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
