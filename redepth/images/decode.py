@@ -348,6 +348,8 @@ def _reason(error: Exception, data: bytes, settings: Decoding) -> str:
         return f"{too_large(settings)} ({said.partition(' exceeds')[0]})"
     if isinstance(error, UnidentifiedImageError):
         return what_it_looks_like(data)
+    if isinstance(error, ImportError):  # an extra that is there and does not fit this machine
+        return f"the package that reads it cannot be loaded: {said}; install it anew"
     if isinstance(error, MemoryError):
         return "decoding it does not fit into memory"
     if isinstance(error, EOFError) or any(word in said.lower() for word in _CUT_SHORT):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -349,6 +350,13 @@ def test_without_the_extra_the_rejection_says_what_to_install(
     with pytest.raises(ImageRejected) as rejected:
         decode(encoded(file_format), TINY)
     assert str(rejected.value) == said
+
+
+def test_an_extra_that_cannot_be_loaded_is_no_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encoded("HEIF")
+    monkeypatch.setitem(sys.modules, "pillow_heif.as_plugin", None)
+    with pytest.raises(ImageRejected, match="the package that reads it cannot be loaded: "):
+        decode(data, TINY)
 
 
 # --- RAW files and others, by what is in them ----------------------------------------------------
