@@ -1,7 +1,7 @@
-"""Colours that HEIC and AVIF state by code numbers in place of a profile (ITU-T H.273, `nclx`).
+"""Colours that a file states by a code in place of a profile: taken as sRGB, which is said.
 
-They are not converted: of HDR (PQ, HLG) a rendering to 8 bits is a matter of taste. That they were
-taken as sRGB is said.
+HEIC and AVIF have numbers (ITU-T H.273, `nclx`), of which HDR (PQ, HLG) has no one rendering to 8
+bits. Cameras set to Adobe RGB say so in EXIF alone (DCF 2.0: interoperability index R03).
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ import struct
 from collections.abc import Mapping
 from typing import Any
 
+from PIL import ExifTags, Image
+
 _PRIMARIES = {9: "BT.2020", 11: "DCI-P3", 12: "Display P3"}  # what is not, or not nearly, sRGB's
 _TRANSFERS = {8: "linear light", 16: "PQ", 18: "HLG"}
 _BOX = b"colrnclx"
+_INTEROPERABILITY_INDEX, _ADOBE_RGB = 1, "R03"
 
 
 def note_on_heic(info: Mapping[Any, Any]) -> tuple[str, ...]:
@@ -30,6 +33,18 @@ def note_on_avif(data: bytes, info: Mapping[Any, Any]) -> tuple[str, ...]:
         return ()
     primaries, transfer = struct.unpack_from(">HH", data, start)
     return _note(primaries, transfer)
+
+
+def note_on_exif(image: Image.Image) -> tuple[str, ...]:
+    """Return a note on a picture that is Adobe RGB by its EXIF; none if a profile says what it is.
+
+    Raises whatever a damaged EXIF block makes Pillow raise.
+    """
+    if image.info.get("icc_profile"):
+        return ()
+    index = image.getexif().get_ifd(ExifTags.IFD.Interop).get(_INTEROPERABILITY_INDEX)
+    is_adobe = str(index).strip("\0 ") == _ADOBE_RGB
+    return ("colours are Adobe RGB by EXIF, without a profile, taken as sRGB",) * is_adobe
 
 
 def _note(primaries: int, transfer: int) -> tuple[str, ...]:
