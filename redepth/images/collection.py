@@ -16,17 +16,12 @@ from fsspec.utils import glob_translate
 from pydantic import SecretStr
 
 from redepth.errors import ConfigError, ImageRejected, TransientError
-from redepth.images.containers import (
-    PARQUET,
-    TAR,
-    holds_images,
-    is_tar,
-    parquet_images,
-    tar_images,
-)
-from redepth.images.list_files import Row, is_list, read_rows
+from redepth.images.containers import TAR, is_tar, tar_images
+from redepth.images.list_files import PARQUET, is_list, read_rows
 from redepth.images.noticed import Noticed, Notices, as_lines
+from redepth.images.parquet_images import holds_images, parquet_images
 from redepth.images.ref_texts import as_text
+from redepth.images.rows import Row
 from redepth.images.uris import (
     canonical_id,
     canonical_uri,

@@ -31,8 +31,9 @@ from redepth.errors import ImageRejected, RedepthError
 from redepth.images.allowed import ANYTHING, Allowed
 from redepth.images.archives import is_in_archive, read_member
 from redepth.images.camera import exif_focal_px
-from redepth.images.containers import is_in_parquet, read_from_parquet, read_range
+from redepth.images.containers import read_range
 from redepth.images.opening import WEB, open_source
+from redepth.images.parquet_images import NamedFile, is_in_parquet, read_from_parquet
 from redepth.images.reading import read_regular, require_size
 from redepth.images.ref_texts import is_broken
 from redepth.images.uris import is_local, protocol_of
@@ -155,7 +156,10 @@ def read_bytes(ref: ImageRef, settings: Decoding, allowed: Allowed) -> bytes:
         if ref.offset_bytes is not None:
             return read_range(ref, allowed)
         if is_in_parquet(uri):
-            content = read_from_parquet(uri, allowed)
+            stored = read_from_parquet(uri, allowed)
+            if isinstance(stored, NamedFile):
+                return read_bytes(ImageRef(ref.id, stored.uri), settings, stored.allowed)
+            content = stored
         elif is_in_archive(uri):
             return read_member(uri, allowed, settings.max_bytes, _MAX_BYTES)
         elif is_local(uri):
