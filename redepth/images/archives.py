@@ -7,18 +7,22 @@ unpacks to.
 from __future__ import annotations
 
 import io
+import struct
 import tarfile
+import weakref
 import zipfile
 import zlib
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, cast
 
-from redepth.errors import ImageRejected
+from redepth.errors import ConfigError, ImageRejected
 from redepth.images.allowed import Allowed
-from redepth.images.opening import Host, open_source
+from redepth.images.opening import Host, open_source, web_hosts
 from redepth.images.reading import open_regular, read_all
 from redepth.images.uris import is_local
+from redepth.redaction import shown
+from redepth.storage_errors import in_words
 
 _PROTOCOLS = ("zip://", "tar://")
 # A header and what belongs to it (a long name, PAX records) is read at once; honest ones have some
@@ -26,6 +30,11 @@ _PROTOCOLS = ("zip://", "tar://")
 _MAX_HEADER_BYTES = 2**20
 _MAX_DIRECTORY_BYTES = 2**24
 _MAX_READS_AT_END = 8
+# zipfile raises the last three of offsets, counts and names that are damaged.
+_ZIP_ERRORS = (
+    zipfile.BadZipFile, tarfile.TarError, NotImplementedError, EOFError, ValueError, struct.error,
+    IndexError,
+)  # fmt: skip
 
 
 def is_in_archive(uri: str) -> bool:
@@ -79,6 +88,19 @@ def tar_members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
         last = member.offset
         if member.isreg():
             yield member
+
+
+def require_zip(uri: str) -> None:
+    """Refuse what is no zip, or has a directory that is damaged or too large.
+
+    Raises:
+        ConfigError: says why.
+    """
+    try:
+        with _opened(uri, web_hosts(uri)) as file:
+            zipfile.ZipFile(cast("Any", Bounded(file, _MAX_DIRECTORY_BYTES)))
+    except _ZIP_ERRORS as error:
+        raise ConfigError(f"{shown(uri)} is not a readable zip: {in_words(error)}") from error
 
 
 class Bounded:
@@ -135,7 +157,10 @@ def _read_from_zip(
 
 @lru_cache(maxsize=2)
 def _zip(place: str, hosts: frozenset[Host]) -> zipfile.ZipFile:
-    return zipfile.ZipFile(cast("Any", Bounded(_opened(place, hosts), _MAX_DIRECTORY_BYTES)))
+    file = _opened(place, hosts)
+    archive = zipfile.ZipFile(cast("Any", Bounded(file, _MAX_DIRECTORY_BYTES)))
+    weakref.finalize(archive, file.close)  # a ZipFile leaves a file open that it was given
+    return archive
 
 
 def _read_from_tar(

@@ -34,7 +34,7 @@ def is_tar(uri: str) -> bool:
     Raises:
         ConfigError: of a compressed one, of which no part can be read alone.
     """
-    name = uri.partition("::")[0].lower()
+    name = (uri.partition("::")[0] if "://" in uri else uri).lower()
     if name.endswith(_COMPRESSED):
         raise ConfigError(
             f"{uri}: images inside a compressed tar cannot be read one by one; pack it without "

@@ -199,8 +199,9 @@ class _JsonValues:
             try:
                 value, end = self._decode(self._held, self._at)
             except json.JSONDecodeError as error:
+                behind = error.pos - self._at
                 if not (self._may_be_cut(error) and self._read_on()):
-                    raise self._no_json(error) from error
+                    raise self._no_json(error, behind) from error
             except (ValueError, RecursionError) as error:  # a number, or braces, without end
                 raise ConfigError(
                     f"{self._text.where}: not JSON that can be read ({error})"
@@ -219,9 +220,10 @@ class _JsonValues:
             or (not self._is_array and "\n" not in self._held[self._at :])
         )
 
-    def _no_json(self, error: json.JSONDecodeError) -> ConfigError:
-        if self._held[error.pos :].strip():  # else it ends too early: say where it begins
-            self._advance(max(self._at, error.pos))
+    def _no_json(self, error: json.JSONDecodeError, behind: int) -> ConfigError:
+        """Return the error of a place so many characters behind the value's beginning."""
+        if self._held[self._at + behind :].strip():  # else it ends too early: say where it begins
+            self._advance(self._at + behind)
         return ConfigError(f"{self._text.where}: not JSON ({error.msg} at column {error.colno})")
 
     def _pass_comma(self) -> None:

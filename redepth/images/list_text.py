@@ -128,7 +128,7 @@ class ListText:
             raise ConfigError(
                 f"{self.where}: it has NUL characters, which no text has; save the list as UTF-8"
             )
-        return line.removeprefix(_BYTE_ORDER_MARK)  # of each file that was joined to another
+        return line.lstrip(_BYTE_ORDER_MARK)  # of each file that was joined to another
 
     def _decoded(self, text: str, first_line: int) -> str:
         if text.isascii():

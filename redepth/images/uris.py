@@ -6,7 +6,8 @@ The canonical form is what fsspec opens and what a person can read:
   part are resolved, the file's own name is kept (a link to a blob keeps the name a person gave);
 - elsewhere: the URL with a lower-case protocol (`s3a` is `s3`, `gcs` is `gs`), `.` and `..`
   resolved, the rest untouched, since `a//b` and `a/b` are two keys of a bucket;
-- a chained URL (`zip://a.jpg::s3://bucket/all.zip`): as given.
+- a chained URL (`zip://a.jpg::s3://bucket/all.zip`): protocols in lower case, and a path at its end
+  absolute; the rest as given.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 
 _SAME_PROTOCOL = {"s3a": "s3", "gcs": "gs"}
 _ID_STEM_LENGTH = 40
+_PROTOCOL = re.compile(r"(?:(?<=^)|(?<=::))[A-Za-z][A-Za-z0-9+.-]*(?=://|::)")
 _NOT_IN_SLUG = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -49,7 +51,7 @@ def canonical_uri(uri: str, base: str = "") -> str:
             An absolute path is a path of this machine, wherever the list that names it lies.
     """
     if "::" in uri and "://" in uri:
-        return uri
+        return _canonical_chain(uri, base)
     if is_local(uri):
         path = _without_file_protocol(uri)
         if is_local(base) or path.startswith("/"):
@@ -80,6 +82,13 @@ def has_wildcards(uri: str) -> bool:
 def parent_uri(uri: str) -> str:
     """Return the folder that a canonical uri lies in."""
     return uri.rpartition("/")[0] or "/"
+
+
+def _canonical_chain(uri: str, base: str) -> str:
+    *inside, place = _PROTOCOL.sub(lambda found: found[0].lower(), uri).split("::")
+    if place and "://" not in place:
+        place = canonical_uri(place, base)
+    return "::".join((*inside, place))
 
 
 def _without_file_protocol(uri: str) -> str:
