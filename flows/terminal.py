@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC
@@ -14,7 +15,7 @@ from rich.table import Table
 from redepth.config import Deployment, Recipe
 from redepth.costing import CostEstimate
 from redepth.exports.writing import Exported
-from redepth.images.noticed import as_lines
+from redepth.images.noticed import Notices, as_lines
 from redepth.printable import one_line
 from redepth.redaction import shown
 from redepth.report.cards import Gallery
@@ -98,7 +99,7 @@ def print_plan(
     _print_facts(facts)
     if recipe.is_untrained:
         out.print(UNTRAINED)
-    command = f"redepth label {source} --out {where} --recipe {recipe.name}"
+    command = shlex.join(["redepth", "label", source, "--out", where, "--recipe", recipe.name])
     out.print(f"Nothing was written or spent. To run it: {_plain(command)}")
 
 
@@ -108,9 +109,12 @@ def print_summary(
     models: tuple[ModelCard, ...],
     sheet: str | None,
     page: str | None,
+    notices: Notices,
 ) -> None:
     """Say at the end of a run how the output stands and where things are."""
     out.print(_outcome_table(outcomes))
+    for line in as_lines(notices, MAX_FAULTS_SHOWN):
+        out.print(line, markup=False)
     facts = [("labels", where), ("catalogue", f"{where.rstrip('/')}/labels/*.parquet")]
     if page is not None:
         facts.append(("report", page))

@@ -199,7 +199,8 @@ def _label(
         start_prefect_server()
         report = run_to_report(source, out, chosen, ray, limit, retry, draft)
     models = read_dataset(out).models
-    terminal.print_summary(out, report.outcomes, models, report.contact_sheet, report.page)
+    sheet, page = report.contact_sheet, report.page
+    terminal.print_summary(out, report.outcomes, models, sheet, page, found.notices)
     settled = {o: 0 if o in retry else number for o, number in found.outcomes.items()}
     outcomes = {outcome: settled[outcome] + report.new.get(outcome, 0) for outcome in Outcome}
     return _Ended(outcomes, len(found.notices.faults))

@@ -15,9 +15,10 @@ from pathlib import Path
 from fsspec.utils import glob_translate
 
 from redepth.errors import ConfigError, ImageRejected, TransientError
-from redepth.images.archives import require_zip
 from redepth.images.braces import expanded, has_braces
 from redepth.images.containers import TAR, is_tar, tar_images
+from redepth.images.formats import IMAGE_SUFFIXES
+from redepth.images.hidden import names_hidden
 from redepth.images.list_files import PARQUET, is_list, list_suffix
 from redepth.images.listed_images import distinct, listed_images, require_protocol
 from redepth.images.noticed import Noticed, Notices, as_lines
@@ -40,14 +41,6 @@ from redepth.storage_errors import in_words, storage_errors
 from redepth.types import ImageRef
 
 __all__ = ["IMAGE_SUFFIXES", "canonical_uri", "could_list", "image_id", "list_images"]
-
-# HEIC is listed although it cannot be decoded: a folder of phone pictures is to end in rejections
-# that say so, not in silence.
-IMAGE_SUFFIXES = (
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".tif", ".tiff", ".gif",
-    ".bmp", ".dib", ".jp2", ".j2k", ".avif", ".ppm", ".pgm", ".pnm", ".sgi", ".heic", ".heif",
-)  # fmt: skip
-
 
 _ZIP = ".zip"
 CONTAINERS = (TAR, PARQUET, _ZIP)
@@ -87,6 +80,7 @@ def list_images(
         try:
             for ref in islice(_images(source, noticed), limit):
                 num_listed += 1
+                noticed.listed(ref.uri)
                 yield as_text(ref)
         except ImageRejected as error:  # of the list or the container itself
             raise ConfigError(f"{shown(source)}: {error}") from error
@@ -192,7 +186,7 @@ def _file_refs(found: Found, noticed: Noticed) -> Iterator[ImageRef]:
     """Yield what one file stands for: the images in it, those it names, or itself."""
     uri = found.uri
     if is_tar(uri):
-        return tar_images(_container(uri), found.version, _looks_like_image)
+        return tar_images(_container(uri), found.version, _looks_like_image, noticed)
     if _is_zip(uri):
         return _zip_refs(uri, noticed)
     if not is_list(uri):
@@ -237,7 +231,7 @@ def _matching_files(
         keeps=keeps,
         noticed=noticed,
         asked=lambda uri: matches(uri) is not None,
-        hidden="/." in below,
+        hidden=names_hidden(below),
         max_depth=None if "**" in below else below.count("/") - 1,
     )
     return walk(start, wanted)
@@ -301,6 +295,7 @@ def _matching_members(inside: str, found: Found, noticed: Noticed) -> Iterator[I
         _container(found.uri),
         found.version,
         lambda name: _looks_like_image(name) and is_asked(name),
+        noticed,
     )
 
 
@@ -317,7 +312,6 @@ def _zip_refs(
         return asked(member.partition("::")[0].removeprefix("zip://"))
 
     start = canonical_uri(f"zip://::{_container(uri)}")
-    require_zip(uri)
     return map(_ref, walk(start, Wanted(_looks_like_image, noticed, is_asked)))
 
 
@@ -331,7 +325,7 @@ def _one_of_several(
     except TransientError:
         raise
     except (ConfigError, ImageRejected) as error:
-        noticed.fault(place, str(error))
+        noticed.fault(place, str(error).removeprefix(place).lstrip(": "))
 
 
 def _glob_parts(pattern: str) -> tuple[str, str]:

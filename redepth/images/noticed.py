@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 
+from redepth.images.formats import Extra, extra_needed, unread_kind
 from redepth.printable import one_line
 from redepth.redaction import redacted, redacted_text
 
 # Of a photograph that was saved under its web address: x.jpg?w=300, x.jpg_large, x.png!small.
 _SUFFIX_AND_MORE = re.compile(r"\.(jpe?g|png|webp|tiff?|heic|avif|gif|bmp)\W?\w", re.IGNORECASE)
+# A folder's photographs are often packed in an archive beside it, too: each would be listed twice.
+_CONTAINERS = (".tar", ".parquet", ".zip")
 _LONGEST_SUFFIX = 10
 _MAX_KINDS = 100
 _LONGEST_REASON = 500
@@ -27,6 +31,7 @@ SUFFIX_AND_MORE = "more behind a picture's suffix"
 OTHER_KINDS = "other kinds"
 LINKED_FOLDERS = "linked folder"
 NOT_REGULAR = "no regular file"
+REPLACED = "replaced by a later file of its name"
 REMOVED = "removed while it was listed"
 
 
@@ -60,10 +65,16 @@ class PassedOver:
 
 @dataclass(frozen=True, slots=True)
 class Notices:
-    """All that a listing noticed; what `Noticed` had gathered at its end."""
+    """All that a listing noticed; what `Noticed` had gathered at its end.
+
+    Attributes:
+        missing_extras: those that listed pictures need, as far as their names tell, and that are
+            not installed here, with how many; in no manifest.
+    """
 
     faults: tuple[ListingFault, ...] = ()
     passed_over: tuple[PassedOver, ...] = ()
+    missing_extras: tuple[tuple[Extra, int], ...] = ()
 
     @property
     def num_passed_over(self) -> int:
@@ -85,6 +96,13 @@ class Noticed:
     _faults: list[ListingFault] = field(default_factory=list)
     _numbers: dict[str, int] = field(default_factory=dict)
     _examples: dict[str, str] = field(default_factory=dict)
+    _extras: Counter[Extra] = field(default_factory=Counter)
+
+    def listed(self, uri: str) -> None:
+        """Look at the name of a picture that is listed."""
+        extra = extra_needed(uri.partition("::")[0])
+        if extra is not None:
+            self._extras[extra] += 1
 
     def fault(self, place: str, reason: str) -> None:
         """Note a place of which images may be missing."""
@@ -93,6 +111,7 @@ class Noticed:
 
     def passed_over(self, kind: str, uri: str) -> None:
         """Count a file that is not listed; memory: one example a kind."""
+        kind = one_line(kind)
         if kind not in self._numbers and len(self._numbers) >= _MAX_KINDS:
             kind = OTHER_KINDS
         self._numbers[kind] = self._numbers.get(kind, 0) + 1
@@ -105,6 +124,7 @@ class Noticed:
         return Notices(
             tuple(self._faults),
             tuple(PassedOver(kind, self._numbers[kind], self._examples[kind]) for kind in kinds),
+            tuple(self._extras.items()),
         )
 
 
@@ -118,9 +138,14 @@ def kind_by_name(uri: str) -> str:
     name = uri.partition("::")[0].rpartition("/")[2]
     if _SUFFIX_AND_MORE.search(name):
         return SUFFIX_AND_MORE
+    unread = unread_kind(name)
+    if unread is not None:
+        return unread.name
     suffix = PurePosixPath(name).suffix.lower()
     if not suffix or len(suffix) > _LONGEST_SUFFIX:
         return NO_SUFFIX
+    if suffix in _CONTAINERS:
+        return f"{suffix}, listed where it is named"
     return suffix if suffix.isprintable() else OTHER_KINDS
 
 
@@ -138,6 +163,11 @@ def as_lines(notices: Notices, num_named: int) -> Iterator[str]:
     more = len(notices.faults) - num_named
     if more > 0:
         yield f"could not be listed: {more:,} places more; the manifest names all"
+    for extra, number in notices.missing_extras:
+        yield (
+            f"needs an extra: {number:,} by their names, and will be rejected without it: "
+            f"{extra.command}"
+        )
     if notices.passed_over:
         yield f"passed over: {_kinds(notices.passed_over)}"
 

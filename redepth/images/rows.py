@@ -67,10 +67,19 @@ def row_of(where: str, record: Mapping[str, Any], uri: str | None = None) -> Row
         where,
         uri,
         _short(where, "id", record.get("id")),
-        _short(where, "caption", record.get("caption"), _caption),
+        caption_of(where, record.get("caption")),
         focal_px,
         fov_deg,
     )
+
+
+def caption_of(where: str, value: object) -> str | None:
+    """Return a caption, None for an empty one.
+
+    Raises:
+        ConfigError: as `row_of`.
+    """
+    return _short(where, "caption", value, _caption)
 
 
 def fields_of(where: str, names: Sequence[str]) -> dict[str, int]:

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from redepth.errors import ImageRejected
 from redepth.filesystems import open_bucket
+from redepth.images.archives import archive_files, is_in_archive
 from redepth.images.hidden import hidden_kind
 from redepth.images.noticed import LINKED_FOLDERS, NOT_REGULAR, REMOVED, Noticed, kind_by_name
 from redepth.images.opening import open_source
 from redepth.images.own_outputs import own_tree
 from redepth.images.reading import open_regular
+from redepth.images.tar_contents import member_key
 from redepth.storage_errors import in_words
 
 if TYPE_CHECKING:
@@ -75,7 +77,11 @@ class Wanted:
         return False
 
     def passes_over(self, name: str, uri: str) -> bool:
-        """Whether a file or folder of that name is none of a person's photographs."""
+        """Whether a file or folder of that name is none of a person's photographs.
+
+        Args:
+            name: its own, or its path below the start.
+        """
         kind = None if self.hidden else hidden_kind(name)
         if kind is None:
             return False
@@ -94,6 +100,8 @@ def walk(start: str, wanted: Wanted) -> Iterator[Found]:
         return walk_folder(start, wanted)
     if protocol in OBJECT_STORES and "::" not in start:
         return _walk_bucket(protocol, rest, wanted)
+    if is_in_archive(start):
+        return _walk_archive(start, wanted)
     return _walk_filesystem(start, wanted)
 
 
@@ -178,7 +186,7 @@ def _walk_bucket(protocol: str, bucket_and_prefix: str, wanted: Wanted) -> Itera
     for entry in _objects(store, protocol, bucket, prefix, wanted.noticed):
         key = entry["path"]
         uri = f"{protocol}://{bucket}/{key}"
-        if _in_hidden(key[len(prefix) :], uri, wanted):
+        if wanted.passes_over(key[len(prefix) :], uri):
             continue
         if wanted.lists(uri):
             tree = own.tree_of(key)
@@ -186,10 +194,6 @@ def _walk_bucket(protocol: str, bucket_and_prefix: str, wanted: Wanted) -> Itera
                 yield Found(uri, entry["size"], (entry["e_tag"] or "").strip('"') or None)
             else:
                 wanted.noticed.passed_over(tree, uri)
-
-
-def _in_hidden(below: str, uri: str, wanted: Wanted) -> bool:
-    return any(wanted.passes_over(name, uri) for name in below.split("/") if name)
 
 
 class _OwnObjects:
@@ -257,6 +261,22 @@ def _s3_objects(bucket: str, prefix: str, after: str) -> Iterator[dict[str, Any]
         if not page.get("IsTruncated"):
             return
         asked["ContinuationToken"] = page["NextContinuationToken"]
+
+
+def _walk_archive(start: str, wanted: Wanted) -> Iterator[Found]:
+    """Yield the wanted files of a zip or a tar, below the folder that the uri names."""
+    head, _, place = start.partition("::")
+    protocol, _, folder = head.partition("://")
+    folder = f"{folder.strip('/')}/".removeprefix("/")
+    for name, size_bytes, version in archive_files(start, wanted.noticed):
+        key = member_key(name)
+        below = key.removeprefix(folder)
+        is_deeper = wanted.max_depth is not None and below.count("/") > wanted.max_depth
+        if not key.startswith(folder) or is_deeper:
+            continue
+        uri = f"{protocol}://{name}::{place}"
+        if not wanted.passes_over(below, uri) and wanted.lists(uri):
+            yield Found(uri, size_bytes, version)
 
 
 def _walk_filesystem(start: str, wanted: Wanted) -> Iterator[Found]:

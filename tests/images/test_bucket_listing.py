@@ -146,7 +146,7 @@ def test_what_is_passed_over_is_counted_by_kind(server: ListingServer) -> None:
     noticed = Noticed()
     assert len(list(list_images("s3://bucket/p", noticed=noticed))) == 1
     assert {kind.kind: kind.number for kind in noticed.notices().passed_over} == {
-        ".cr2": 2,
+        "Canon RAW file": 2,
         SUFFIX_AND_MORE: 2,
         NO_SUFFIX: 1,
         "AppleDouble": 2,

@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from redepth.errors import ConfigError
+from redepth.images import formats
 from redepth.images.collection import list_images
-from redepth.images.noticed import LINKED_FOLDERS, NO_SUFFIX, Noticed, Notices
+from redepth.images.noticed import LINKED_FOLDERS, NO_SUFFIX, Noticed, Notices, as_lines
 from redepth.types import ImageRef
 
 
@@ -169,3 +170,18 @@ def test_what_is_passed_over_is_counted(tmp_path: Path) -> None:
     assert (hidden.kind, hidden.example) == ("hidden", f"{photos}/.e.jpg")
     _, notices = listed(f"{photos}/*")
     assert ".txt" in [kind.kind for kind in notices.passed_over]
+
+
+def test_pictures_that_need_an_extra_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(formats.Extra, "is_installed", False)
+    for name in ("a.jpg", "b.HEIC", "c.heif", "d.jxl"):
+        (tmp_path / name).write_bytes(b"x")
+    refs, notices = listed(str(tmp_path))
+    assert len(refs) == 4
+    assert notices.missing_extras == ((formats.HEIC, 2), (formats.JXL, 1))
+    lines = list(as_lines(notices, 3))
+    assert len(lines) == 2
+    assert "2 by their names" in lines[0]
+    assert "pip install 'redepth[heic]'" in lines[0]
