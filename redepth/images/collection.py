@@ -20,7 +20,12 @@ from redepth.images.containers import TAR, is_tar, tar_images
 from redepth.images.formats import IMAGE_SUFFIXES
 from redepth.images.hidden import names_hidden
 from redepth.images.list_files import PARQUET, is_list, list_suffix
-from redepth.images.listed_images import distinct, listed_images, require_protocol
+from redepth.images.listed_images import (
+    distinct,
+    listed_images,
+    require_protocol,
+    require_well_typed,
+)
 from redepth.images.noticed import Noticed, Notices, as_lines
 from redepth.images.opening import open_source
 from redepth.images.other_files import is_other_file, require_no_other_file
@@ -29,6 +34,7 @@ from redepth.images.ref_texts import as_text
 from redepth.images.uris import (
     canonical_id,
     canonical_uri,
+    file_name,
     has_wildcards,
     image_id,
     is_local,
@@ -141,6 +147,7 @@ def _images(source: str, noticed: Noticed) -> Iterator[ImageRef]:
 
 
 def _refs(source: str, noticed: Noticed) -> Iterator[ImageRef]:
+    require_well_typed(source, source)
     uri = canonical_uri(source)
     require_protocol(uri, source)
     if _asks_archives(uri):
@@ -192,7 +199,7 @@ def _file_refs(found: Found, noticed: Noticed) -> Iterator[ImageRef]:
     if not is_list(uri):
         require_no_other_file(uri)
         return iter([_ref(found)])
-    if uri.lower().endswith(PARQUET) and holds_images(uri):
+    if file_name(uri).endswith(PARQUET) and holds_images(uri):
         return parquet_images(_container(uri), found.version)
     return listed_images(uri)
 
@@ -240,7 +247,7 @@ def _matching_files(
 def _sought(pattern: str) -> Callable[[str], bool]:
     """Return what tells of a name whether a glob means it: containers, lists or images."""
     if is_tar(pattern) or _is_zip(pattern) or list_suffix(pattern) == PARQUET:
-        return lambda uri: uri.lower().endswith(CONTAINERS)
+        return lambda uri: file_name(uri).endswith(CONTAINERS)
     if is_list(pattern):
         return is_list
     require_no_other_file(pattern)
@@ -349,16 +356,11 @@ def _ref(found: Found) -> ImageRef:
 
 
 def _is_zip(uri: str) -> bool:
-    return _name(uri).endswith(_ZIP)
-
-
-def _name(uri: str) -> str:
-    """Return what a uri's own suffix is read from, in lower case."""
-    return (uri.partition("::")[0] if "://" in uri else uri).lower()
+    return file_name(uri).endswith(_ZIP)
 
 
 def _looks_like_image(uri: str) -> bool:
-    return _name(uri).endswith(IMAGE_SUFFIXES)
+    return file_name(uri).endswith(IMAGE_SUFFIXES)
 
 
 def _nothing_found(source: str, notices: Notices) -> str:

@@ -20,7 +20,7 @@ from redepth.images.reading import open_regular
 from redepth.images.tar_captions import TarCaptions
 from redepth.images.tar_contents import TarContents, uri_name
 from redepth.images.tar_walk import Damage, Kind, Member, walk_tar
-from redepth.images.uris import image_id, is_local
+from redepth.images.uris import file_name, image_id, is_local
 from redepth.types import ImageRef
 
 TAR = ".tar"
@@ -39,7 +39,7 @@ def is_tar(uri: str) -> bool:
     Raises:
         ConfigError: of a compressed one, of which no part can be read alone.
     """
-    name = (uri.partition("::")[0] if "://" in uri else uri).lower()
+    name = file_name(uri)
     if name.endswith(_COMPRESSED):
         raise ConfigError(
             f"{uri}: images inside a compressed tar cannot be read one by one; pack it without "

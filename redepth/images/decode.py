@@ -38,7 +38,7 @@ from redepth.images.opening import WEB, open_source
 from redepth.images.parquet_images import NamedFile, is_in_parquet, read_from_parquet
 from redepth.images.reading import read_regular
 from redepth.images.reading import require_size as require_num_bytes
-from redepth.images.ref_texts import is_broken
+from redepth.images.ref_texts import name_note
 from redepth.images.signatures import what_it_looks_like
 from redepth.images.tiff import is_signed_byte, sample_range
 from redepth.images.uris import is_local, protocol_of
@@ -183,17 +183,11 @@ def _for_the_caller(fault: Fault, uri: str, error: Exception) -> RedepthError:
     said = in_words(error)
     match fault:
         case Fault.MISSING | Fault.NO_BUCKET | Fault.NOT_A_FOLDER:
-            return ImageRejected(f"{shown(uri)} is no longer there ({said}){_name_note(uri)}")
+            return ImageRejected(f"{shown(uri)} is no longer there ({said}){name_note(uri)}")
         case Fault.REFUSED:
             return ImageRejected(f"{shown(uri)} cannot be read: the storage refuses it ({said})")
         case _:
             return explained(fault, uri, error)
-
-
-def _name_note(uri: str) -> str:
-    if not is_broken(uri):
-        return ""
-    return "; if its name is not valid UTF-8 (shown as U+FFFD here), rename the file"
 
 
 @contextmanager

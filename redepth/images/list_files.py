@@ -26,6 +26,7 @@ from redepth.images.list_text import LONGEST_LINE, PACKED, ListText, opened_list
 from redepth.images.opening import open_source
 from redepth.images.parquet_bounds import bounded_rows, readable_parquet
 from redepth.images.rows import Row, fields_of, require_uri, row_of
+from redepth.images.uris import file_name
 from redepth.printable import one_line
 from redepth.redaction import redacted_text
 
@@ -44,7 +45,7 @@ def is_list(uri: str) -> bool:
 
 def list_suffix(uri: str) -> str:
     """Return the last suffix of a name in lower case, the one before `.gz` with it."""
-    name = PurePosixPath((uri.partition("::")[0] if "://" in uri else uri).lower())
+    name = PurePosixPath(file_name(uri))
     return "".join(name.suffixes[-2:]) if name.suffix == PACKED else name.suffix
 
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from redepth.errors import ConfigError
-from redepth.images.opening import open_source
+from redepth.images.opening import WEB, open_source
+from redepth.images.uris import file_name, protocol_of
 
 LONGEST_LINE = 2**18  # characters: room for uri, id and caption, whatever escapes they take
 PACKED = ".gz"
@@ -50,7 +51,7 @@ class ListText:
     _file: Any = field(init=False)
 
     def __post_init__(self) -> None:
-        is_packed = self.name.lower().endswith(PACKED)
+        is_packed = file_name(self.name).endswith(PACKED)
         self._file = gzip.GzipFile(fileobj=self.stored, mode="rb") if is_packed else self.stored
         self._is_packed = is_packed
 
@@ -148,5 +149,7 @@ class ListText:
 def opened_list(list_uri: str) -> Iterator[ListText]:
     """Open a list's text."""
     filesystem, path = open_source(list_uri)
-    with filesystem.open(path, "rb") as stored:
+    # From its beginning to its end in one answer: not every server gives parts of a file.
+    options = {"block_size": 0} if protocol_of(list_uri) in WEB else {}
+    with filesystem.open(path, "rb", **options) as stored:
         yield ListText(list_uri, stored)

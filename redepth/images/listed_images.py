@@ -15,6 +15,7 @@ from redepth.images.uris import (
     canonical_id,
     canonical_uri,
     is_local,
+    mistyped,
     parent_uri,
     protocol_of,
     uri_digest,
@@ -37,6 +38,7 @@ def listed_images(list_uri: str) -> Iterator[ImageRef]:
     seen_ids: set[int] = set()
     known_protocols: set[str] = set()
     for row in read_rows(list_uri):
+        require_well_typed(row.uri, row.where)
         given = canonical_uri(row.uri, base)
         uri = redacted(given)
         if protocol_of(uri) not in known_protocols:
@@ -92,6 +94,17 @@ def require_protocol(uri: str, where: str) -> None:
         fsspec.get_filesystem_class(protocol_of(uri))
     except (ImportError, ValueError) as error:
         raise ConfigError(f"{where}: cannot open {shown(uri)}: {in_words(error)}") from error
+
+
+def require_well_typed(uri: str, where: str) -> None:
+    """Refuse a URL that lost or won a slash: it would be a path of this machine.
+
+    Raises:
+        ConfigError: says what it should be.
+    """
+    meant = mistyped(uri)
+    if meant is not None:
+        raise ConfigError(f"{where}: {shown(uri)} is no URL: write {shown(meant)}")
 
 
 def _id_means_two(ref: ImageRef, first: ImageRef) -> str:

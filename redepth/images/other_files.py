@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from redepth.errors import ConfigError
+from redepth.images.uris import file_name
 from redepth.redaction import shown
 
 
@@ -66,6 +67,5 @@ def require_no_other_file(uri: str) -> None:
 
 
 def _suffix(uri: str) -> str:
-    name = (uri.partition("::")[0] if "://" in uri else uri).rpartition("/")[2]
-    _, dot, suffix = name.rpartition(".")
-    return dot + suffix.lower()
+    _, dot, suffix = file_name(uri).rpartition("/")[2].rpartition(".")
+    return dot + suffix
