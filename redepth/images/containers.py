@@ -17,6 +17,7 @@ from redepth.images.hidden import hidden_kind
 from redepth.images.noticed import NOT_REGULAR, REPLACED, Noticed, kind_by_name
 from redepth.images.opening import open_source
 from redepth.images.reading import open_regular
+from redepth.images.samples import BESIDE, Samples
 from redepth.images.tar_captions import TarCaptions
 from redepth.images.tar_contents import TarContents, uri_name
 from redepth.images.tar_walk import Damage, Kind, Member, walk_tar
@@ -58,7 +59,8 @@ def tar_images(
     file) is listed: reading it says why not.
 
     Args:
-        keeps: tells by a member's name whether it is an image.
+        keeps: tells by a member's name whether it is an image; of those, the ones that lie beside
+            the photograph of their sample are not listed (see `samples`).
 
     Raises:
         ConfigError: it is no tar, or no image in it can be listed for a fault.
@@ -110,12 +112,15 @@ class _TarListing:
     def images(self, contents: TarContents, captions: TarCaptions) -> Iterator[ImageRef]:
         """Yield the images, then count the files that are none and belong to none."""
         others: list[tuple[str, Member]] = []
+        samples = Samples(key for key, member in contents.items() if self._keeps(member.name))
         for key, member in contents.items():
             if member.kind is Kind.FOLDER:
                 continue
             kind = _kind_not_listed(member)
             if kind is not None:
                 self._noticed.passed_over(kind, self._uri_of(member))
+            elif self._keeps(member.name) and samples.is_beside(key):
+                self._noticed.passed_over(BESIDE, self._uri_of(member))
             elif self._keeps(member.name):
                 yield from self._listed(key, member, contents, captions)
             else:
