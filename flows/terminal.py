@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC
@@ -14,6 +15,7 @@ from rich.table import Table
 from redepth.config import Deployment, Recipe
 from redepth.costing import CostEstimate
 from redepth.exports.writing import Exported
+from redepth.images.noticed import Notices, as_lines
 from redepth.printable import one_line
 from redepth.redaction import shown
 from redepth.report.cards import Gallery
@@ -38,6 +40,7 @@ UNTRAINED = (
     "[bold red]untrained[/]: this recipe's models have weights from a seed; labels are meaningless"
 )
 MAX_LEFTOVERS = 20
+MAX_FAULTS_SHOWN = 5
 TROUBLE = (Outcome.FELL_BACK, Outcome.REJECTED, Outcome.FAILED)
 _COLOURS = {
     Outcome.REFINED: "green",
@@ -60,7 +63,7 @@ def print_head(source: str, where: str, recipe: Recipe, plan: Plan) -> None:
         f"{_images(plan.num_listed)} listed, {plan.num_done} done, {plan.num_pending} to do "
         f"in {_count(plan.num_shards, 'shard')}"
     )
-    for line in _since_then(plan):
+    for line in (*_since_then(plan), *as_lines(plan.notices, MAX_FAULTS_SHOWN)):
         err.print(line, markup=False)
     if recipe.is_untrained:
         err.print(UNTRAINED)
@@ -70,7 +73,7 @@ def print_nothing_to_do(where: str, plan: Plan) -> None:
     """Say that every listed image has its outcome already."""
     listed = _images(plan.num_listed)
     out.print(f"Nothing to do: all {listed} have their outcome in {_plain(where)}.")
-    for line in _since_then(plan):
+    for line in (*_since_then(plan), *as_lines(plan.notices, MAX_FAULTS_SHOWN)):
         out.print(line, markup=False)
     again = [o for o in (Outcome.FAILED, Outcome.REJECTED) if plan.outcomes[o]]
     for outcome in again:
@@ -90,6 +93,7 @@ def print_plan(
         ("done", str(plan.num_done)),
         ("to do", f"{_images(plan.num_pending)}, {plan.size_bytes / 1e6:.1f} MB to read"),
         *(("since then", line) for line in _since_then(plan)),
+        *(("not listed", line) for line in as_lines(plan.notices, MAX_FAULTS_SHOWN)),
         ("shards", f"{plan.num_shards} of up to {recipe.run.sharding.images_per_shard} images"),
         ("cost", _cost_words(recipe, estimate, at_most=plan.num_if_changed > 0)),
         *(("licence", line) for line in recipe.licence_lines()),
@@ -97,7 +101,7 @@ def print_plan(
     _print_facts(facts)
     if recipe.is_untrained:
         out.print(UNTRAINED)
-    command = f"redepth label {source} --out {where} --recipe {recipe.name}"
+    command = shlex.join(["redepth", "label", source, "--out", where, "--recipe", recipe.name])
     out.print(f"Nothing was written or spent. To run it: {_plain(command)}")
 
 
@@ -107,12 +111,15 @@ def print_summary(
     models: tuple[ModelCard, ...],
     sheet: str | None,
     page: str | None,
+    notices: Notices,
     num_kept: int = 0,
 ) -> None:
     """Say at the end of a run how the output stands and where things are."""
     out.print(_outcome_table(outcomes))
     if num_kept:
         out.print(f"{kept_words(num_kept)}.")
+    for line in as_lines(notices, MAX_FAULTS_SHOWN):
+        out.print(line, markup=False)
     facts = [("labels", where), ("catalogue", f"{where.rstrip('/')}/labels/*.parquet")]
     if page is not None:
         facts.append(("report", page))
@@ -148,6 +155,8 @@ def print_status(where: str, summary: OutputSummary, troubles: Sequence[LabelRow
         )
     if summary.num_kept:
         out.print(f"In the last run, {kept_words(summary.num_kept)}.")
+    for line in as_lines(summary.notices, MAX_FAULTS_SHOWN):
+        out.print(f"the last plan: {line}", markup=False)
     if dataset.untrained:
         out.print(UNTRAINED)
 

@@ -37,7 +37,7 @@ from redepth.store.reader import Labels, open_labels
 from redepth.types import Outcome
 from tasks.reporting import shown_if_possible
 from tasks.retrying import worth_retrying
-from tasks.run_page import vanished_words
+from tasks.run_page import unlisted_words, vanished_words
 
 NUM_PICTURES = 6
 NUM_WORST = 3
@@ -111,10 +111,12 @@ def publish_report(
 def _publish_nothing_to_do(out: str, plan: Plan) -> None:
     """Say so in the place where an operator looks for a run's figures."""
     ended = ", ".join(f"{n:,} {o.words}" for o, n in plan.outcomes.items() if n)
-    vanished = vanished_words(plan)
+    told = "\n\n".join([vanished_words(plan), unlisted_words(plan)])
     words = f"**Nothing to do**: all {plan.num_listed:,} images have their outcome ({ended}) in "
     create_markdown_artifact(
-        f"{words}{code_span(shown(out))}.\n\n{vanished}", key="run", description="This run"
+        f"{words}{code_span(shown(out))}.\n\n{told}",
+        key="run",
+        description="This run",
     )
 
 

@@ -23,6 +23,7 @@ from prefect.runtime import flow_run
 
 from redepth.config import Recipe
 from redepth.costing import cost_of
+from redepth.images.noticed import as_lines
 from redepth.printable import code_span
 from redepth.redaction import shown
 from redepth.store.kept import kept_words
@@ -37,6 +38,7 @@ LABELLING = "labelling"
 EVENT_S = 60.0
 MIN_IMAGES_FOR_ALERT = 20
 MAX_REASONS_SHOWN = 12
+MAX_FAULTS_SHOWN = 5
 _IN_LINKS = "/:?#@&=%+,;~*$"  # letters of a URL that Markdown gives no meaning between brackets
 
 
@@ -187,6 +189,7 @@ def page_markdown(
         "changed since": f"{plan.num_changed:,}, {_changed(recipe)}" if plan.num_changed else "",
         "kept": kept_words(figures.num_kept),
         "vanished": vanished_words(plan),
+        "not listed": unlisted_words(plan),
         "photographs": code_span(shown(place.source)),
         "labels": code_span(shown(place.out)),
         "report": _link(place.report),
@@ -218,6 +221,11 @@ def vanished_words(plan: Plan) -> str:
     named = ", ".join(code_span(shown(uri)) for uri in plan.vanished[:3])
     more = ", ..." if plan.num_vanished > len(plan.vanished[:3]) else ""
     return f"{plan.num_vanished:,} labelled before and not there any more: {named}{more}"
+
+
+def unlisted_words(plan: Plan) -> str:
+    """Say which places could not be listed, and what was passed over by kind; else nothing."""
+    return "; ".join(code_span(line) for line in as_lines(plan.notices, MAX_FAULTS_SHOWN))
 
 
 def duration_words(seconds: float) -> str:

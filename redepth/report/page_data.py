@@ -23,7 +23,7 @@ from redepth.report.cards import (
     scales_of,
 )
 from redepth.report.charts import charts_of
-from redepth.report.figures import CatalogueFigures, Group, read_figures
+from redepth.report.figures import NUM_TROUBLES, CatalogueFigures, Group, read_figures
 from redepth.report.gallery import fetch_picture, unread_words
 from redepth.report.layers import PICTURE_PX
 from redepth.report.page import PageData, ReasonCount, Trouble
@@ -31,6 +31,7 @@ from redepth.report.pictures import KIND_WORDS, UNTRAINED_WARNING, LabelPicture
 from redepth.store import catalogue
 from redepth.store.dataset import Dataset
 from redepth.store.kept import num_kept_lately
+from redepth.store.manifest import latest_notices
 from redepth.store.objects import open_objects
 from redepth.store.reader import Labels, StoredLabel, open_labels
 from redepth.types import DepthKind, ModelCard, Outcome
@@ -70,6 +71,7 @@ def read_page(
     pictures = list(_pictures(labels, figures, groups, photographs))
     kind = next((p.row.kind for p in pictures if p.row.kind), DepthKind.AFFINE_DISPARITY)
     prompt = _usual_prompt(labels.dataset)
+    notices = latest_notices(open_objects(out))
     return PageData(
         title=title_of(out),
         labels=shown(out),
@@ -93,6 +95,9 @@ def read_page(
         reasons=_reasons(figures),
         troubles=tuple(_trouble(row) for row in figures.chosen[Group.TROUBLE].to_pylist()),
         num_troubles=figures.num_images - figures.num_labels,
+        faults=notices.faults[:NUM_TROUBLES],
+        num_faults=len(notices.faults),
+        passed_over=notices.passed_over,
         models=labels.dataset.models,
         software=labels.dataset.software,
         settings=dict(_flat(labels.dataset.recipe)),

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from redepth.config import Recipe
 from redepth.errors import ConfigError
 from redepth.images.collection import could_list
+from redepth.images.noticed import Noticed, Notices
 from redepth.images.signed_addresses import SignedAddresses
 from redepth.store import layout, manifest
 from redepth.store.catalogue import (
@@ -67,6 +68,7 @@ class Plan:
             version are others by now: where the bytes are the same, the label is kept.
         num_vanished: committed images of the collection that the listing does not name any more.
         vanished: where some of them were, sorted.
+        notices: what the listing met beside images; not listed is not vanished.
         signed: what opens images whose uri is redacted; in no file.
     """
 
@@ -81,6 +83,7 @@ class Plan:
     num_vanished: int = 0
     vanished: tuple[str, ...] = ()
     num_if_changed: int = 0
+    notices: Notices = field(default_factory=Notices)
     signed: SignedAddresses = field(default_factory=SignedAddresses, repr=False, compare=False)
 
 
@@ -117,11 +120,23 @@ def plan_labels(
     retry: frozenset[Outcome] = frozenset(),
     *,
     collection: str | None = None,
+    noticed: Noticed | None = None,
 ) -> Plan:
     """Find what is left to do and put it into the output as a manifest; see `draft_plan`."""
-    drafted = draft_plan(images, out, recipe, retry, collection=collection, keep_index=True)
+    drafted = draft_plan(
+        images, out, recipe, retry, collection=collection, noticed=noticed, keep_index=True
+    )
     with drafted as draft:
         return draft.publish()
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """Images as they come, and what is known of where they come from; see `draft_plan`."""
+
+    images: Iterable[ImageRef]
+    collection: str | None
+    noticed: Noticed
 
 
 @contextmanager
@@ -132,6 +147,7 @@ def draft_plan(
     retry: frozenset[Outcome] = frozenset(),
     *,
     collection: str | None = None,
+    noticed: Noticed | None = None,
     keep_index: bool = False,
 ) -> Iterator[Draft]:
     """Find what is left to do, in a file of this machine that goes with the context.
@@ -145,6 +161,7 @@ def draft_plan(
         images: the listing; consumed once, in batches.
         collection: what it is the whole listing of, as `list_images` takes it; None if it is not
             whole: then nothing is said of images that vanished.
+        noticed: what the listing tells of what it does not list.
         keep_index: write the index of fragments anew where it has missed many.
 
     Raises:
@@ -154,7 +171,8 @@ def draft_plan(
     with tempfile.TemporaryDirectory(prefix="redepth-manifest-") as folder:
         rows = Path(folder) / "manifest.parquet"
         committed = committed_images(objects, keep_index=keep_index)
-        draft = _draft(objects, committed, images, recipe, retry, collection, rows)
+        listing = _Listing(images, collection, noticed or Noticed())
+        draft = _draft(objects, committed, listing, recipe, retry, rows)
         del committed  # a run lasts for hours
         yield draft
 
@@ -162,18 +180,18 @@ def draft_plan(
 def _draft(
     objects: Objects,
     committed: CommittedImages,
-    images: Iterable[ImageRef],
+    listing: _Listing,
     recipe: Recipe,
     retry: frozenset[Outcome],
-    collection: str | None,
     rows: Path,
 ) -> Draft:
     relabels = recipe.run.changed == "relabel"
     survey = _Survey(committed, index_once(committed.keys_n2, objects), retry, relabels)
     cut = _Cut(recipe.labels.digest(), recipe.run.sharding.images_per_shard)
     signed = SignedAddresses()
-    work = manifest.write_rows(rows, _planned_shards(survey, cut, signed.noting(images)))
-    vanished = [] if collection is None else _vanished(objects, survey, collection)
+    planned = _planned_shards(survey, cut, signed.noting(listing.images))
+    work = manifest.write_rows(rows, planned, listing.noticed)
+    vanished = _vanished(objects, survey, listing)
     plan = Plan(
         manifest=None,
         num_listed=survey.num_listed,
@@ -186,6 +204,7 @@ def _draft(
         num_if_changed=survey.num_if_changed,
         num_vanished=len(vanished),
         vanished=tuple(sorted(vanished)[:_VANISHED_NAMED]),
+        notices=listing.noticed.notices(),
         signed=signed,
     )
     return Draft(plan, objects, rows, work, committed.tags)
@@ -310,17 +329,21 @@ class _Cut:
         number = pc.add(row, pa.scalar(self.num_shards, pa.int32()))
         self.num_shards += len(shards)
         columns = [pa.array(shards, pa.string()).take(row), pa.array(groups, pa.string()).take(row)]
-        columns += [number, if_changed]
+        columns += [number, if_changed, pa.nulls(len(table), pa.string())]
         return pa.Table.from_arrays([*table.columns, *columns], schema=manifest.SCHEMA)
 
 
-def _vanished(objects: Objects, survey: _Survey, collection: str) -> list[str]:
+def _vanished(objects: Objects, survey: _Survey, listing: _Listing) -> list[str]:
     """Name where the collection's committed images were that the listing has not named."""
     unlisted = survey.committed.keys_n2[~survey.is_listed]
-    if not len(unlisted):
+    if listing.collection is None or not len(unlisted):
         return []
-    is_of_collection = could_list(collection)
-    return [uri for uri in committed_values(objects, unlisted, "uri") if is_of_collection(uri)]
+    is_of_collection, notices = could_list(listing.collection), listing.noticed.notices()
+    return [
+        uri
+        for uri in committed_values(objects, unlisted, "uri")
+        if is_of_collection(uri) and not notices.could_hold(uri)
+    ]
 
 
 def _planned_shards(survey: _Survey, cut: _Cut, images: Iterable[ImageRef]) -> Iterator[pa.Table]:

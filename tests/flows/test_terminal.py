@@ -16,6 +16,7 @@ from redepth.config import Deployment, load_recipe
 from redepth.costing import CostEstimate
 from redepth.errors import ConfigError
 from redepth.exports.writing import Exported
+from redepth.images.noticed import Noticed, Notices
 from redepth.store.cleaning import Leftover
 from redepth.store.dataset import Dataset, Recorded
 from redepth.store.photographs import PhotographCheck
@@ -37,12 +38,19 @@ ROW = LabelRow(id=HOSTILE, uri=HOSTILE, outcome=Outcome.FAILED, reason=HOSTILE, 
 CARD = ModelCard("coarse", HOSTILE, HOSTILE, None, "0" * 64, HOSTILE, non_commercial=True)
 
 
+def hostile_notices() -> Notices:
+    noticed = Noticed()
+    noticed.fault(HOSTILE, HOSTILE)
+    noticed.passed_over(HOSTILE, HOSTILE)
+    return noticed.notices()
+
+
 def summary() -> OutputSummary:
     dataset = Dataset(
         recipe_name=HOSTILE, recipe_digest="d", recipe={}, recorded=RECORDED, models=(CARD,),
         software={}, created=HOSTILE,
     )  # fmt: skip
-    return OutputSummary(dataset, OUTCOMES, 0)
+    return OutputSummary(dataset, OUTCOMES, 0, hostile_notices())
 
 
 PRINTS: dict[str, Callable[[], None]] = {
@@ -50,7 +58,9 @@ PRINTS: dict[str, Callable[[], None]] = {
     "head": lambda: terminal.print_head(HOSTILE, HOSTILE, RECIPE, PLAN),
     "nothing": lambda: terminal.print_nothing_to_do(HOSTILE, PLAN),
     "plan": lambda: terminal.print_plan(HOSTILE, HOSTILE, RECIPE, PLAN, None),
-    "summary": lambda: terminal.print_summary(HOSTILE, OUTCOMES, (CARD,), HOSTILE, HOSTILE),
+    "summary": lambda: terminal.print_summary(
+        HOSTILE, OUTCOMES, (CARD,), HOSTILE, HOSTILE, hostile_notices()
+    ),
     "status": lambda: terminal.print_status(HOSTILE, summary(), [ROW]),
     "row": lambda: terminal.print_row(ROW, Path("a.png")),
     "export": lambda: terminal.print_export(HOSTILE, Exported(1, 1, {HOSTILE: 1})),
@@ -118,7 +128,7 @@ def test_an_error_keeps_its_lines(printed: StringIO) -> None:
 def test_kept_labels_are_said_at_the_end_and_in_the_status(
     printed: StringIO, number: int, words: str
 ) -> None:
-    terminal.print_summary("labels", OUTCOMES, (), None, None, number)
+    terminal.print_summary("labels", OUTCOMES, (), None, None, Notices(), number)
     terminal.print_status("labels", replace(summary(), num_kept=number), [])
     said = printed.getvalue()
     assert (f"\n{words}\n" in said and f"\nIn the last run, {words}\n" in said) or not number

@@ -26,6 +26,7 @@ from redepth.config import Decoding
 from redepth.errors import ImageRejected
 from redepth.images.collection import list_images
 from redepth.images.decode import read_image
+from redepth.images.noticed import REMOVED, Noticed
 from redepth.types import ImageRef
 
 MORE_BYTES = 2**29
@@ -380,21 +381,23 @@ def test_pictures(kind: str, tmp_path: Path, said_of: Said) -> None:
 
 
 def test_a_folder_that_is_removed_while_it_is_listed(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
 ) -> None:
     forged = "b\nforged\x1b[2J"
     for name in ("a", forged, "c"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "1.jpg").write_bytes(b"x")
-    listing = list_images(str(tmp_path))
+    noticed = Noticed()
+    listing = list_images(str(tmp_path), noticed=noticed)
     first = next(listing)
     (tmp_path / forged / "1.jpg").unlink()
     (tmp_path / forged).rmdir()
     assert [ref.uri for ref in (first, *listing)] == [
         f"{tmp_path}/a/1.jpg", f"{tmp_path}/c/1.jpg",
     ]  # fmt: skip
-    (record,) = caplog.messages
-    assert "b forged\N{REPLACEMENT CHARACTER}[2J was removed while it was listed" in record
+    (removed,) = noticed.notices().passed_over
+    assert removed.kind == REMOVED
+    assert removed.example == f"{tmp_path}/b forged\N{REPLACEMENT CHARACTER}[2J"
 
 
 def test_a_tar_that_shrinks_after_it_was_listed(tmp_path: Path) -> None:
