@@ -8,6 +8,7 @@ from pathlib import Path
 
 from redepth.datasets.files import first_matching, name_below
 from redepth.datasets.ground_truth import GroundTruth, Size, require_same_frame
+from redepth.errors import ConfigError
 
 Read = Callable[[Path, Size], GroundTruth]
 
@@ -34,7 +35,10 @@ class DepthFile:
         Raises:
             ConfigError: not a file of this format, or of another shape than the photograph.
         """
-        truth = self.load(self.path, image_hw)
+        try:
+            truth = self.load(self.path, image_hw)
+        except (OSError, ValueError, TypeError) as error:  # a reader of another package, too
+            raise ConfigError(f"{self.path} holds no depth that can be read: {error}") from error
         require_same_frame(truth, image_hw, self.path)
         return truth
 

@@ -140,6 +140,8 @@ def require_same_frame(truth: GroundTruth, image_hw: Size, name: object) -> None
         ConfigError: names the file.
     """
     height, width = truth.size_hw
+    if not height or not width:
+        raise ConfigError(f"{name} is {width} x {height}: it holds no pixel")
     aspect = (width / height) / (image_hw[1] / image_hw[0])
     if abs(aspect - 1.0) > LARGEST_ASPECT_ERROR:
         raise ConfigError(

@@ -14,7 +14,7 @@ from redepth.datasets import datasets
 from redepth.datasets.finding import find_ground_truth
 from redepth.datasets.ground_truth import GroundTruth, GroundTruthKind
 from redepth.errors import ConfigError
-from redepth.scenes.collection import write_collection
+from redepth.scenes.collection import read_truth, write_collection
 from redepth.scenes.scene import Split
 
 HW = (4, 6)
@@ -153,7 +153,22 @@ def test_sintel(tmp_path: Path) -> None:
     assert truth.limits.highest == 72.0
 
 
-@pytest.mark.parametrize("content", [b"", dpt(DEPTH, tag=1.0), dpt(DEPTH)[:-4]])
+def dpt_of_sides(width: int, height: int, num_pixels: int) -> bytes:
+    sides = np.array([width, height], dtype="<i4").tobytes()
+    return np.float32(202021.25).tobytes() + sides + bytes(4 * num_pixels)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        dpt(DEPTH, tag=1.0),
+        dpt(DEPTH)[:-4],
+        dpt_of_sides(0, 0, 0),
+        dpt_of_sides(6, 0, 0),
+        dpt_of_sides(-6, -4, 24),
+    ],
+)
 def test_what_is_no_dpt_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "frame_0001.dpt").write_bytes(content)
     with pytest.raises(ConfigError, match="frame_0001"):
@@ -186,6 +201,67 @@ def test_middlebury_with_half_a_calibration_is_refused(tmp_path: Path) -> None:
     (tmp_path / "calib.txt").write_text("baseline=50\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="cam0"):
         only_one(tmp_path, "middlebury")
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("baseline=0", "baseline 0"),
+        ("baseline=-50", "baseline -50"),
+        ("baseline=nan", "baseline nan"),
+        ("doffs=inf", "doffs inf"),
+        ("cam0=[0 0 3; 0 100 2; 0 0 1]", "above 0"),
+        ("cam0=[1e999 0 3; 0 100 2; 0 0 1]", "expected finite numbers"),
+    ],
+)
+def test_a_calibration_that_means_no_camera_is_refused(
+    tmp_path: Path, entry: str, said: str
+) -> None:
+    Image.fromarray(DEPTH.astype(np.float32)).save(tmp_path / "disp0.pfm")
+    (tmp_path / "calib.txt").write_text(f"{CALIBRATION}{entry}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=said):
+        only_one(tmp_path, "middlebury")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.zeros((0, 6)),
+        np.zeros((0, 0)),
+        np.zeros((4, 6, 2)),
+        np.zeros(24),
+        np.full(HW, "deep"),
+        np.full(HW, 1 + 2j),
+    ],
+)
+def test_arrays_that_are_no_map_are_refused(tmp_path: Path, values: np.ndarray) -> None:
+    np.save(tmp_path / "a_depth.npy", values)
+    np.save(tmp_path / "a_depth_mask.npy", np.ones(values.shape))
+    with pytest.raises(ConfigError, match=r"a_depth\.npy"):
+        only_one(tmp_path, "diode")
+
+
+@pytest.mark.parametrize("data", [np.zeros((4, 6, 2)), np.zeros((0, 0)), "text"])
+def test_a_mat_of_something_else_is_refused(tmp_path: Path, data: object) -> None:
+    savemat(tmp_path / "a.mat", {"data": {"depth": data}})
+    with pytest.raises(ConfigError, match=r"a\.mat"):
+        only_one(tmp_path, "ibims")
+
+
+def test_masks_of_another_size_are_refused(tmp_path: Path) -> None:
+    savemat(tmp_path / "a.mat", {"data": {"depth": DEPTH, "mask_invalid": np.ones((2, 2))}})
+    with pytest.raises(ConfigError, match=r"a\.mat holds no depth"):
+        only_one(tmp_path, "ibims")
+
+
+def test_scenes_without_their_depth_are_refused(tmp_path: Path) -> None:
+    (row,) = write_collection(tmp_path, ("coins",), 1, 16, Split.TRAIN)
+    for arrays in ({"mask": DEPTH}, {"depth": DEPTH, "camera": np.ones(3)}):
+        np.savez(tmp_path / row.truth, allow_pickle=False, **arrays)
+        with pytest.raises(ConfigError, match="holds no depth of a rendered scene"):
+            only_one(tmp_path, "scenes")
+        with pytest.raises(ConfigError, match="holds no truth of a rendered scene"):
+            read_truth(tmp_path, row)
 
 
 @pytest.mark.parametrize(

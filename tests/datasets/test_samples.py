@@ -108,7 +108,7 @@ def test_missing_depth_is_named_before_anything_is_read(tmp_path: Path) -> None:
 
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     eight_bits = write_kitti(tmp_path / "kitti", np.full((4, 6), 100, np.uint8))
-    with pytest.raises(ConfigError, match="has 8 bits"):
+    with pytest.raises(ConfigError, match="expected a 16-bit grey PNG"):
         opened(eight_bits, "virtual-kitti-2").read(0)
     other_name = write_hypersim(tmp_path / "hypersim", np.ones((4, 6)), "depth")
     with pytest.raises(ConfigError, match="holds no HDF5 data set 'dataset'"):
