@@ -61,8 +61,8 @@ def read_pnm(where: str, content: bytes) -> npt.NDArray[Any]:
         raise ConfigError(f"{where}: its white point is {header.last!r}, expected 1 to 65535")
     pixels = _pixels(where, content, header, np.dtype("u1" if white < 2**8 else ">u2"))
     if header.channels == 3:
-        return np.rint(np.minimum(pixels, white) * (255.0 / white)).astype(np.uint8)
-    return pixels.astype(pixels.dtype.newbyteorder("="))
+        return np.asarray(np.rint(np.minimum(pixels, white) * (255.0 / white)), dtype=np.uint8)
+    return np.asarray(pixels, dtype=pixels.dtype.newbyteorder("="))
 
 
 def _header_of(where: str, content: bytes) -> _Header:
