@@ -41,7 +41,7 @@ def compare_label_sets(
     shared = common_ids(*opened)
     scores = None
     if ground_truth is not None:
-        files = find_ground_truth(ground_truth, dataset_format)
+        files = find_ground_truth(ground_truth, dataset_format, partial)
         pairings = [pair_labels(labels, files, partial) for labels in opened]
         scores = _score_both(opened, pairings, dataset_format, alignment)
     with progress_bar("comparing", len(shared)) as on_compared:

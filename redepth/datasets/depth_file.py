@@ -22,12 +22,16 @@ class DepthFile:
         path: the file.
         load: reads it, given the photograph's (height, width), which headerless files need.
         photograph: path of its photograph below the folder, where the data set's layout says it.
+        root: the data set's folder, to which `name` and `photograph` are relative.
+        is_stated: whether a list states the photograph; then no other is looked for.
     """
 
     name: str
     path: Path
     load: Read = field(repr=False)
     photograph: str | None = None
+    root: Path | None = field(default=None, repr=False)
+    is_stated: bool = False
 
     def read(self, image_hw: Size) -> GroundTruth:
         """Read the ground truth.
@@ -55,9 +59,9 @@ def by_pattern(
 
     def depth_file(root: Path, path: Path) -> DepthFile:
         if photograph_of is None:
-            return DepthFile(name_below(root, path), path, read)
+            return DepthFile(name_below(root, path), path, read, root=root)
         photograph = photograph_of(path.relative_to(root).as_posix())
-        return DepthFile(name_below(root, root / photograph), path, read, photograph)
+        return DepthFile(name_below(root, root / photograph), path, read, photograph, root)
 
     def list_files(root: Path) -> list[DepthFile]:
         return [depth_file(root, path) for path in first_matching(root, patterns)]

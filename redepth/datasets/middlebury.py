@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from redepth.datasets.depth_file import DepthFile
-from redepth.datasets.files import Doubles
+from redepth.datasets.files import Doubles, all_matching
 from redepth.datasets.ground_truth import (
     GroundTruth,
     GroundTruthKind,
@@ -35,8 +35,10 @@ _MAX_CALIBRATION_BYTES = 2**16
 
 def list_middlebury(root: Path) -> list[DepthFile]:
     """List the disparities of all scenes below `root`, of whichever year."""
-    found = sorted(path for pattern in PATTERNS for path in root.glob(pattern))
-    return [DepthFile(_image_name(root, path), path, read_middlebury) for path in found]
+    return [
+        DepthFile(_image_name(root, path), path, read_middlebury, root=root)
+        for path in all_matching(root, PATTERNS)
+    ]
 
 
 def read_middlebury(path: Path, image_hw: Size) -> GroundTruth:

@@ -13,7 +13,7 @@ import pyarrow.dataset as pads
 from redepth.datasets.depth_file import DepthFile
 from redepth.datasets.finding import find_ground_truth
 from redepth.datasets.ground_truth import BoolMap, GroundTruth, GroundTruthKind
-from redepth.datasets.pairing import Pairing, pair
+from redepth.datasets.pairing import Pairing, pair, reasons
 from redepth.errors import ConfigError
 from redepth.evaluation.scores import Doubles, Scores, align_map, resize_map, score_depth
 from redepth.labelling.confidence import Cue, cues_of, range_of
@@ -153,7 +153,7 @@ class EvaluationInput:
         """
         opened = open_labels(self.labels)
         chosen = opened if self.where is None else opened.where(self.where)
-        files = find_ground_truth(self.ground_truth, self.dataset_format)
+        files = find_ground_truth(self.ground_truth, self.dataset_format, self.partial)
         return chosen, pair_labels(chosen, files, self.partial)
 
 
@@ -294,20 +294,29 @@ def _sample(
 
 
 def _unmatched_words(found: Pairing, uris: Mapping[str, str], files: Sequence[DepthFile]) -> str:
-    shown = "\n".join(f"  {uris[image_id]}" for image_id in found.unmatched[:NAMES_SHOWN])
-    if len(found.unmatched) > NAMES_SHOWN:
-        shown += f"\n  ... and {len(found.unmatched) - NAMES_SHOWN} more"
+    shown = reasons(found, uris, NAMES_SHOWN)
     unused = next((file for file in files if file not in found.pairs.values()), None)
     example = (
         "" if unused is None else f"\nground truth without a label, for example: {unused.path}"
     )
     advice = (
-        "Ground truth is found by its image's file name and, where names repeat, by its folders; a "
-        ".csv with columns uri and ground_truth as --ground-truth states the pairs"
+        "A file and its photograph have one name, and the folders on their paths below "
+        "--ground-truth agree; give the folder in which they do, or as --ground-truth a .csv with "
+        "columns uri and ground_truth, which states the pairs"
     )
     if found.pairs:
         advice += "; --partial evaluates only the others"
     return (
         f"{len(found.unmatched)} of {len(uris)} labelled images have no ground truth among "
-        f"{len(files)} files:\n{shown}{example}\n{advice}"
+        f"{len(files)} files{_doubtful_words(found)}:\n{shown}{example}\n{advice}"
     )
+
+
+def _doubtful_words(found: Pairing) -> str:
+    """Count those for which there is a file that could be meant."""
+    counts = (
+        (len(found.ambiguous), "fit several"),
+        (len(found.contradicting), "contradict the file of their name"),
+    )
+    words = [f"{count} {what}" for count, what in counts if count]
+    return f" ({', '.join(words)})" if words else ""
