@@ -37,7 +37,8 @@ class DepthFile:
         """Read the ground truth.
 
         Raises:
-            ConfigError: not a file of this format, or of another shape than the photograph.
+            ConfigError: not a file of this format, or of another shape than the photograph; names
+                the file.
         """
         try:
             truth = self.load(self.path, image_hw)

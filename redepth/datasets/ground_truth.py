@@ -14,6 +14,7 @@ from redepth.types import FloatMap
 
 BoolMap = npt.NDArray[np.bool_]
 Size = tuple[int, int]
+METRE = "m"
 LARGEST_ASPECT_ERROR = 0.02  # ScanNet's colour and depth differ by 0.4 %
 
 
@@ -56,7 +57,7 @@ class GroundTruth:
     map_hw: FloatMap
     mask_hw: BoolMap = field(repr=False)
     kind: GroundTruthKind = GroundTruthKind.DEPTH
-    unit: str = "m"
+    unit: str = METRE
     limits: DepthLimits = EVERYTHING
     has_edges: bool = False
     camera: Camera | None = None
@@ -103,7 +104,7 @@ def make_ground_truth(
     known_hw: BoolMap | None = None,
     *,
     kind: GroundTruthKind = GroundTruthKind.DEPTH,
-    unit: str = "m",
+    unit: str = METRE,
     limits: DepthLimits = EVERYTHING,
     crop: tuple[slice, slice] | None = None,
     has_edges: bool = False,
