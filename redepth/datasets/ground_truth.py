@@ -119,8 +119,11 @@ def make_ground_truth(
     """
     known = np.isfinite(values_hw) & (values_hw > 0)
     if known_hw is not None:
+        if known_hw.shape != known.shape:
+            raise ValueError(f"the mask is {known_hw.shape}, the map {known.shape}")
         known &= known_hw
-    map_hw = np.where(known, values_hw, np.nan).astype(np.float32)
+    with np.errstate(over="ignore"):  # beyond float32 it becomes infinite, which no limit allows
+        map_hw = np.where(known, values_hw, np.nan).astype(np.float32)
     mask_hw = within(map_hw, limits)
     if crop is not None:
         inside = np.zeros_like(mask_hw)

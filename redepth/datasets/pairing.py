@@ -64,16 +64,16 @@ def pair(uris: Mapping[str, str], files: Sequence[DepthFile]) -> Pairing:
         found_here, ambiguous_here = group.pairs()
         found |= found_here
         ambiguous |= ambiguous_here
-    used = {file.path for file in found.values()}
+    used = frozenset(found.values())
     return Pairing(
         pairs={image_id: found[image_id] for image_id in uris if image_id in found},
         unmatched=tuple(image_id for image_id in uris if image_id not in found),
-        num_unused=sum(file.path not in used for file in files),
+        num_unused=sum(file not in used for file in files),
         ambiguous=ambiguous,
         contradicting={
             image_id: unused[0]
             for group in groups.values()
-            if (unused := [file for file in group.files if file.path not in used])
+            if (unused := [file for file in group.files if file not in used])
             for image_id in group.paths
             if image_id not in found and image_id not in ambiguous
         },

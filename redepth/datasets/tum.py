@@ -58,7 +58,8 @@ def _by_time(root: Path, folder: Path, depths: list[Path]) -> list[DepthFile]:
 
 
 def _is_stamp(path: Path) -> bool:
-    return path.stem.replace(".", "", 1).isdigit() and "." in path.stem
+    digits = path.stem.replace(".", "", 1)
+    return digits.isascii() and digits.isdecimal() and "." in path.stem
 
 
 TUM = DepthDataset(

@@ -12,7 +12,7 @@ from scipy.io import savemat
 
 from redepth.datasets import datasets
 from redepth.datasets.finding import find_ground_truth
-from redepth.datasets.ground_truth import GroundTruth, GroundTruthKind
+from redepth.datasets.ground_truth import GroundTruth, GroundTruthKind, make_ground_truth
 from redepth.errors import ConfigError
 from redepth.scenes.collection import read_truth, write_collection
 from redepth.scenes.scene import Split
@@ -55,6 +55,17 @@ def test_16_bit_pngs(tmp_path: Path, dataset_format: str, name: str, units_per_m
     assert np.isnan(truth.map_hw[1, 1])
     assert (truth.kind, truth.unit) == (GroundTruthKind.DEPTH, "m")
     assert truth.mask_hw.sum() == 23
+
+
+def test_seven_scenes_says_unknown_as_65535(tmp_path: Path) -> None:
+    codes = DEPTH_WITH_HOLE * 1000
+    codes[2, 3] = 65535
+    save_png16(tmp_path / "chess/seq-01/frame-000000.depth.png", codes)
+    truth = only_one(tmp_path, "seven-scenes")
+    assert np.argwhere(np.isnan(truth.map_hw)).tolist() == [[1, 1], [2, 3]]
+    assert truth.map_hw[0, 0] == 0.25
+    assert truth.limits.highest == 10.0
+    assert not truth.has_edges
 
 
 @pytest.mark.parametrize(("dataset_format", "top_row"), [("kitti", 40), ("kitti-eigen-crop", 33)])
@@ -110,6 +121,13 @@ def test_tum_pairs_frames_by_time(tmp_path: Path) -> None:
         "desk/rgb/10.020000": 2.0,
         "desk/rgb/10.511000": 3.0,
     }
+
+
+def test_names_that_only_look_like_a_time_are_no_stamps(tmp_path: Path) -> None:
+    save_png16(tmp_path / "desk/depth/1.\N{SUPERSCRIPT TWO}.png", DEPTH * 5000)
+    (tmp_path / "desk/rgb").mkdir()
+    Image.new("RGB", HW[::-1]).save(tmp_path / "desk/rgb/1.\N{SUPERSCRIPT TWO}.png")
+    assert only_one(tmp_path, "tum").map_hw[0, 0] == DEPTH[0, 0]
 
 
 @pytest.mark.parametrize("image_hw", [HW, (2 * HW[0], 2 * HW[1])])
@@ -297,6 +315,22 @@ def test_ibims_leaves_out_what_its_masks_leave_out(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         Image.fromarray(mask).save(tmp_path / name / "a.png")
     assert only_one(tmp_path, "ibims").mask_hw[0].tolist() == [False, False, *[True] * 4]
+
+
+def test_a_mask_that_would_be_stretched_is_refused(tmp_path: Path) -> None:
+    save_png16(tmp_path / "depth/a.png", DEPTH * 65535 / 50)
+    (tmp_path / "mask_transp").mkdir()
+    Image.new("L", (HW[1], 1), 255).save(tmp_path / "mask_transp/a.png")
+    with pytest.raises(ConfigError, match=r"mask_transp/a\.png is \(1, 6\), its depth \(4, 6\)"):
+        only_one(tmp_path, "ibims")
+    with pytest.raises(ValueError, match="the mask is"):
+        make_ground_truth(DEPTH, np.ones((1, 6), dtype=bool))
+
+
+def test_depth_beyond_float32_is_not_scored(tmp_path: Path) -> None:
+    np.save(tmp_path / "a_depth.npy", np.where(DEPTH == 1.0, 1e300, DEPTH))
+    np.save(tmp_path / "a_depth_mask.npy", np.ones(HW))
+    assert only_one(tmp_path, "diode").mask_hw.sum() == 23
 
 
 def test_ibims_as_mat_is_ibims_as_png(tmp_path: Path) -> None:
