@@ -123,7 +123,7 @@ def conditions(scores: LabelScores, quoted: Callable[[str], str] = one_line) -> 
         f"{scores.num_without_label} without label",
         "labels are resized to the ground truth's size (bilinear); each image is aligned by itself",
         "in brackets: 95 % bootstrap interval over images; change = mean of refined - coarse",
-        *(f"{len(left_out)} {what}" for what, left_out in _left_out(scores) if left_out),
+        *(f"{what}: {len(left_out)}" for what, left_out in _left_out(scores) if left_out),
     ]
     if len(scores.alignments) > 1:
         lines.append("images were aligned in different ways: their means are of unlike things")
@@ -140,7 +140,8 @@ def left_out_words(scores: LabelScores) -> list[str]:
     for what, images in _left_out(scores):
         named = "; ".join(one_line(f"{image_id}: {why}") for image_id, why in images[:_NUM_NAMED])
         if images:
-            found.append(f"{len(images)} {what}: {named}{'; ...' * (len(images) > _NUM_NAMED)}")
+            more = "; ..." if len(images) > _NUM_NAMED else ""
+            found.append(f"{what}: {len(images)} ({named}{more})")
     return found
 
 

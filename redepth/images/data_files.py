@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from redepth.errors import ConfigError, ImageRejected
 from redepth.images.netpbm import MAX_PIXELS, is_pnm, read_pnm
@@ -89,6 +89,11 @@ def read_pixels(path: Path) -> Image.Image:
             image.load()
     except ConfigError:
         raise
+    except UnidentifiedImageError as error:
+        held = f"begins with {content[:16]!r}" if content else "is empty"
+        raise ConfigError(
+            f"{path} cannot be read as an image: it {held}, expected {', '.join(_PICTURES)}"
+        ) from error
     except Exception as error:  # decoders raise anything: OSError, SyntaxError, ValueError, ...
         raise ConfigError(f"{path} cannot be read as an image: {error}") from error
     return image

@@ -220,9 +220,9 @@ def test_one_damaged_file_is_named_and_in_part_the_rest_is_measured(
     assert [image.id for image in found.images] == ["image-0", "image-2"]
     assert list(found.unreadable) == ["image-1"]
     (words,) = left_out_words(found)
-    assert words.startswith("1 images left out, their ground truth cannot be read: image-1: ")
+    assert words.startswith("images left out, their ground truth cannot be read: 1 (image-1: ")
     assert str(damaged) in words
-    assert "- 1 images left out, their ground truth cannot be read" in as_markdown(found)
+    assert "- images left out, their ground truth cannot be read: 1" in as_markdown(found)
     assert f"`image-1`: `{damaged}" in as_markdown(found)
     assert str(damaged) in json.loads(as_json(found))["unreadable"]["image-1"]
 
@@ -269,8 +269,8 @@ def test_what_contradicts_or_is_ambiguous_is_refused_and_in_part_counted(tmp_pat
     assert found.contradicting == {"image-0": str(contradicting)}
     assert list(found.ambiguous) == ["image-2"]
     said = "\n".join(left_out_words(found))
-    assert "1 images left out, several fit one file or several files fit: image-2: " in said
-    assert f"folders that contradict theirs: image-0: {contradicting}" in said
+    assert "images left out, several fit one file or several files fit: 1 (image-2: " in said
+    assert f"folders that contradict theirs: 1 (image-0: {contradicting})" in said
     content = json.loads(as_json(found))
     assert content["contradicting"] == {"image-0": str(contradicting)}
     assert len(content["ambiguous"]["image-2"]) == 2

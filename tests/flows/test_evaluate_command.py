@@ -122,7 +122,7 @@ def test_compare_measures_what_can_be_read_in_part(folder: Path, tmp_path: Path)
     with pytest.raises(ConfigError, match=r"image-2\.png cannot be read.*--partial"):
         run(*words, "--dataset-format", "tum")
     said = " ".join(run(*words, "--dataset-format", "tum", "--partial").split())
-    assert "1 images left out, their ground truth cannot be read: image-2: " in said
+    assert "images left out, their ground truth cannot be read: 1 (image-2: " in said
     assert "alignment of the maps: scale_shift_disparity (default)" in said
 
 
@@ -135,7 +135,7 @@ def test_calibrate_says_alignment_and_what_was_left_out(
     calibrate_labels(str(folder / "a"), truth, "tum", out, 1.05, [Cue.SPREAD], None, True)
     said = " ".join(capsys.readouterr().out.split())
     assert "alignment: scale_shift_disparity (default)" in said
-    assert "1 images left out, their ground truth cannot be read: image-2" in said
+    assert "images left out, their ground truth cannot be read: 1 (image-2" in said
     fitted_on = json.loads(out.read_text(encoding="utf-8"))["fitted_on"]
     assert fitted_on["alignment"] == ["scale_shift_disparity"]
 
@@ -168,7 +168,7 @@ def test_evaluate_in_part_ends_with_1_where_that_is_asked_for(folder: Path, tmp_
     (truth / "depth" / "image-2.png").write_bytes(b"")
     words = ["evaluate", folder / "a", "--ground-truth", truth, "--dataset-format", "tum"]
     said = " ".join(run(*words, "--partial").split())
-    assert "1 images left out, their ground truth cannot be read: image-2: " in said
+    assert "images left out, their ground truth cannot be read: 1 (image-2: " in said
     found = CliRunner().invoke(app, [str(word) for word in (*words, "--partial", "--strict")])
     assert found.exit_code == 1
     assert "AbsRel" in found.output

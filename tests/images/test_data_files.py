@@ -206,6 +206,15 @@ def test_what_is_whole_comes_back(tmp_path: Path) -> None:
         assert np.array_equal(np.asarray(read), depth)
 
 
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"", "it is empty"), (b"<html>", "it begins with b'<html>', expected")]
+)
+def test_what_is_no_picture_says_what_it_is(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(ConfigError, match=said):
+        read_pixels(tmp_path / "a.png")
+
+
 def test_pipes_and_what_is_not_there(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for name, said in (("pipe", "is a pipe"), ("gone", "No such file")):
