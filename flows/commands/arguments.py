@@ -110,7 +110,8 @@ GroundTruthPath = Annotated[
     typer.Option(
         "--ground-truth",
         metavar="DIR",
-        help="A folder in the format, or a .csv with columns 'uri' and 'ground_truth'.",
+        help="A folder in the format, one file of it, or a .csv with columns 'uri' and "
+        "'ground_truth'.",
     ),
 ]
 DatasetFormat = Annotated[

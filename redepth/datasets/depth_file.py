@@ -24,6 +24,8 @@ class DepthFile:
         photograph: path of its photograph below the folder, where the data set's layout says it.
         root: the data set's folder, to which `name` and `photograph` are relative.
         is_stated: whether a list states the photograph; then no other is looked for.
+        refusal: what it means that a photograph has this name, where none can have it: that the
+            whole is numbered otherwise, and every other pair is wrong as well.
     """
 
     name: str
@@ -32,6 +34,7 @@ class DepthFile:
     photograph: str | None = None
     root: Path | None = field(default=None, repr=False)
     is_stated: bool = False
+    refusal: str | None = field(default=None, repr=False)
 
     def read(self, image_hw: Size) -> GroundTruth:
         """Read the ground truth.

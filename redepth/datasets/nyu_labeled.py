@@ -52,9 +52,12 @@ def list_nyu_labeled(root: Path, first: int) -> list[DepthFile]:
         DepthFile(str(first + number), path, partial(read_map, number=number), root=root)
         for number in range(num_maps)
     ]
-    # The number that tells that photographs were numbered the other way.
-    other = num_maps if first == 0 else 0
-    return [*files, DepthFile(str(other), path, partial(_refuse, first=first), root=root)]
+    other = str(num_maps if first == 0 else 0)  # only the other way of counting has it
+    refusal = (
+        f"{path} has no map of this number when counted from {first}: the photographs seem to be "
+        f"numbered from {1 - first}, so use --dataset-format {FROM_1 if first == 0 else FROM_0}"
+    )
+    return [*files, DepthFile(other, path, _refuse_list, root=root, refusal=refusal)]
 
 
 def read_map(path: Path, image_hw: Size, number: int) -> GroundTruth:
@@ -62,13 +65,6 @@ def read_map(path: Path, image_hw: Size, number: int) -> GroundTruth:
     depth_hw = read_hdf5_page(path, MAPS, number).T
     require_nyu_size(path, depth_hw.shape)
     return make_ground_truth(depth_hw, limits=LIMITS, crop=EIGEN_CROP)
-
-
-def _refuse(path: Path, image_hw: Size, first: int) -> GroundTruth:
-    raise ConfigError(
-        f"{path} has no such map when it is numbered from {first}: the photographs seem to be "
-        f"numbered from {1 - first}, so use --dataset-format {FROM_1 if first == 0 else FROM_0}"
-    )
 
 
 def _refuse_list(path: Path, image_hw: Size) -> GroundTruth:

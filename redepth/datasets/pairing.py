@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from redepth.datasets.depth_file import DepthFile
 from redepth.datasets.names import Folders, agreement, contradict, folders_of, image_key, path_of
+from redepth.errors import ConfigError
 from redepth.images.uris import real_folder
 
 Key = TypeVar("Key")
@@ -48,6 +49,9 @@ def pair(uris: Mapping[str, str], files: Sequence[DepthFile]) -> Pairing:
 
     Args:
         uris: where each image lies, by its id.
+
+    Raises:
+        ConfigError: a photograph's name shows that all are named otherwise than the format says.
     """
     own = {_real_path(str(file.path)) for file in files}
     paths = {image_id: path for image_id, uri in uris.items() if (path := path_of(uri)) not in own}
@@ -64,6 +68,7 @@ def pair(uris: Mapping[str, str], files: Sequence[DepthFile]) -> Pairing:
         found_here, ambiguous_here = group.pairs()
         found |= found_here
         ambiguous |= ambiguous_here
+    _require_no_refusal(uris, found)
     used = frozenset(found.values())
     return Pairing(
         pairs={image_id: found[image_id] for image_id in uris if image_id in found},
@@ -145,6 +150,12 @@ class _OneName:
                 if count is not None:
                     shared[image_id, number] = count
         return shared
+
+
+def _require_no_refusal(uris: Mapping[str, str], found: Mapping[str, DepthFile]) -> None:
+    for image_id, file in found.items():
+        if file.refusal is not None:
+            raise ConfigError(f"{uris[image_id]}: {file.refusal}")
 
 
 def _by_path(paths: Mapping[str, str], files: Sequence[DepthFile]) -> Found:

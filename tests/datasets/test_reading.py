@@ -193,6 +193,23 @@ def test_what_is_no_dpt_is_refused(tmp_path: Path, content: bytes) -> None:
         only_one(tmp_path, "sintel")
 
 
+def test_cuts_and_other_bytes_in_a_dpts_header_are_refused(tmp_path: Path) -> None:
+    whole, path = dpt(DEPTH), tmp_path / "frame_0001.dpt"
+    damaged = [whole[:length] for length in range(0, len(whole), 3)]
+    damaged += [
+        bytes((*whole[:place], byte, *whole[place + 1 :]))
+        for place in range(12)
+        for byte in (0, 1, 2, 4, 6, 127, 128, 255)
+        if byte != whole[place]
+    ]
+    path.write_bytes(whole)
+    (file,) = find_ground_truth(tmp_path, "sintel")
+    for content in damaged:
+        path.write_bytes(content)
+        with pytest.raises(ConfigError, match="frame_0001"):
+            file.read(HW)
+
+
 CALIBRATION = (
     "cam0=[100 0 3; 0 100 2; 0 0 1]\ncam1=[100 0 5; 0 100 2; 0 0 1]\ndoffs=2\nbaseline=50\n"
 )
