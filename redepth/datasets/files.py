@@ -13,12 +13,11 @@ import numpy.typing as npt
 
 from redepth.errors import ConfigError
 from redepth.images.data_files import read_pixels
+from redepth.images.hidden import hidden_kind
 from redepth.printable import printable
 from redepth.types import ByteImage
 
 logger = logging.getLogger(__name__)
-
-_SYSTEM_FOLDERS = frozenset(("@eaDir", "__MACOSX"))  # of a network drive, and of a Mac's ZIP
 
 Doubles = npt.NDArray[np.float64]
 
@@ -65,8 +64,8 @@ def _files_below(root: Path) -> list[str]:
 def _walk(root: Path) -> Iterator[tuple[str, list[str], list[str]]]:
     """Yield each folder with the names in it, without hidden ones; links are not followed."""
     for folder, folders, names in os.walk(root, onerror=_warn_of):
-        folders[:] = [name for name in folders if not _is_hidden(name)]
-        yield folder, folders, [name for name in names if not _is_hidden(name)]
+        folders[:] = [name for name in folders if hidden_kind(name) is None]
+        yield folder, folders, [name for name in names if hidden_kind(name) is None]
 
 
 def _warn_of(error: OSError) -> None:
@@ -76,10 +75,6 @@ def _warn_of(error: OSError) -> None:
 def _fitting(root: Path, names: Sequence[str], pattern: str) -> list[Path]:
     parts = pattern.split("/")
     return sorted(root / name for name in names if _matches(name.split("/"), parts))
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name in _SYSTEM_FOLDERS
 
 
 def _is_file(path: Path) -> bool:

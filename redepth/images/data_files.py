@@ -25,11 +25,19 @@ from PIL import Image, UnidentifiedImageError
 from redepth.errors import ConfigError, ImageRejected
 from redepth.images.netpbm import MAX_PIXELS, is_pnm, read_pnm
 from redepth.images.reading import BLOCK_BYTES, open_regular, read_all, read_regular, require_size
+from redepth.images.signatures import is_tiff
+from redepth.images.tiff import open_tiff
 
 MAX_FILE_BYTES = 2**30  # of a file, and of what it unpacks to
 _LIMIT = "of a file of a data set"
 # Named, so that Pillow never starts Ghostscript for an EPS.
 _PICTURES = ("JPEG", "PNG", "PPM", "TIFF")
+_ENCODINGS = (  # UTF-32's mark begins with that of UTF-16
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 _MAT_HEADER_BYTES, _MAT_COMPRESSED = 128, 15
 
 
@@ -55,15 +63,15 @@ def require_file(path: Path) -> None:
 
 
 def read_text(path: Path, max_bytes: int = MAX_FILE_BYTES) -> str:
-    """Read a text whole: UTF-8, or UTF-16 that says so by a byte-order mark, which is cut off.
+    """Read a text whole: UTF-8, or what a byte-order mark says, which is cut off.
 
     Raises:
         ConfigError: as `read_file`, and of other encodings.
     """
     content = read_file(path, max_bytes)
-    is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    encoding = next((name for mark, name in _ENCODINGS if content.startswith(mark)), "utf-8-sig")
     try:
-        return content.decode("utf-16" if is_utf16 else "utf-8-sig")
+        return content.decode(encoding)
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 text ({error}): save it as UTF-8") from error
 
@@ -80,7 +88,7 @@ def read_pixels(path: Path) -> Image.Image:
     if is_pnm(content):
         return _image_of_pnm(path, content)
     try:
-        with Image.open(io.BytesIO(content), formats=_PICTURES) as image:
+        with _opened(content) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ConfigError(
                     f"{path} is {image.width} x {image.height}, expected {MAX_PIXELS / 1e6:.0f} "
@@ -97,6 +105,12 @@ def read_pixels(path: Path) -> Image.Image:
     except Exception as error:  # decoders raise anything: OSError, SyntaxError, ValueError, ...
         raise ConfigError(f"{path} cannot be read as an image: {error}") from error
     return image
+
+
+def _opened(content: bytes) -> Image.Image:
+    if is_tiff(content):
+        return open_tiff(content)
+    return Image.open(io.BytesIO(content), formats=_PICTURES)
 
 
 def _image_of_pnm(path: Path, content: bytes) -> Image.Image:

@@ -37,6 +37,8 @@ def paired(where: Path, *uris: str) -> dict[str, str]:
         "uri\tground_truth\r\nb/1.jpg\tone.png\r\nb/2.jpg\ttwo.png\r\n".encode("utf-16"),
         codecs.BOM_UTF16_BE
         + "uri,ground_truth\nb/1.jpg,one.png\nb/2.jpg,two.png".encode("utf-16-be"),
+        codecs.BOM_UTF32_LE
+        + "uri,ground_truth\nb/1.jpg,one.png\nb/2.jpg,two.png".encode("utf-32-le"),
         b"URI;Ground Truth;remark\nb/1.jpg;one.png;\n;;\n\nb/2.jpg;two.png;good\n",
         b'uri, ground-truth, remark\n"b/1.jpg", "one.png", x\nb/2.jpg, two.png\n',
         b" Uri , GROUND_TRUTH \n./b/1.jpg,./one.png\nb//2.jpg,two.png\n",
@@ -171,7 +173,7 @@ def test_every_format_leaves_out_hidden_names_and_linked_folders(
         path.parent.mkdir(parents=True)
         path.write_bytes(b"depth")
     folder, _, rest = name.partition("/")
-    for hidden in (".trash", "@eaDir", "__MACOSX"):
+    for hidden in (".trash", "@eaDir", "__MACOSX", "#recycle"):
         (root / hidden / rest).parent.mkdir(parents=True)
         (root / hidden / rest).write_bytes(b"hidden")
     (root / name).with_name(f"._{Path(name).name}").write_bytes(b"AppleDouble")
