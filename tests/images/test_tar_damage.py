@@ -10,15 +10,24 @@ import io
 import tarfile
 from collections.abc import Iterable, Iterator
 from functools import cache
+from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from redepth.config import Decoding
+from redepth.errors import ConfigError, ImageRejected
+from redepth.images import archives
+from redepth.images.collection import list_images
+from redepth.images.decode import read_image
+from redepth.images.noticed import Noticed
 from redepth.images.tar_walk import Damage, Member, walk_tar
+from redepth.types import ImageRef
 
 BLOCK = 512
 LONG = "folder/" + "n" * 110 + ".jpg"
+NUM_PHOTOGRAPHS = 7
 FORMATS = {"gnu": tarfile.GNU_FORMAT, "pax": tarfile.PAX_FORMAT}
 
 
@@ -181,6 +190,36 @@ def test_any_bytes(content: bytes, behind_a_header: bool) -> None:
     assert entries or not content.strip(b"\0")
     bytes_read = [entry.data_byte for entry in entries if isinstance(entry, Member)]
     assert bytes_read == sorted(bytes_read)
+
+
+@settings(
+    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.sampled_from(sorted(FORMATS)), st.lists(RANGES, min_size=1, max_size=3), st.integers(0, 9000)
+)
+def test_a_damaged_tar_is_listed_or_refused(
+    tmp_path: Path, format_name: str, ranges: list[Range], length: int
+) -> None:
+    """Each of its photographs is listed, passed over or in a fault, or the tar is refused."""
+    content = whole(format_name)
+    damaged = bytearray(content)
+    for first, size, fill in ranges:
+        damaged[first : first + size] = fill * len(damaged[first : first + size])
+    path = tmp_path / "a.tar"
+    path.write_bytes(damaged[:length])
+    archives._tar.cache_clear()
+    noticed = Noticed()
+    try:
+        refs = list(list_images(str(path), noticed=noticed))
+    except ConfigError:
+        return
+    notices = noticed.notices()
+    assert len(refs) + notices.num_passed_over >= NUM_PHOTOGRAPHS or notices.faults
+    for ref in refs:
+        for each in (ref, ImageRef(ref.id, ref.uri)):
+            with pytest.raises(ImageRejected):  # none of them is a picture
+                read_image(each, Decoding())
 
 
 # --- the end of a tar ----------------------------------------------------------------------------
