@@ -175,9 +175,16 @@ FILES = (
     Awkward("photos/wide_gamut.jpg", p3, Fate.LABELLED, "Display P3"),
     Awkward("photos/planes.tif", planar_16_bit, Fate.LABELLED),
     Awkward("photos/a::b #1 %20.jpg", lambda: encoded("JPEG", 26), Fate.LABELLED),
-    Awkward("photos/no_end.jpg", lambda: encoded("JPEG", 27)[:-2], Fate.LABELLED, "end"),
+    Awkward(
+        "photos/no_end.jpg",
+        lambda: encoded("JPEG", 27)[:-2],
+        Fate.LABELLED,
+        "the end marker is missing",
+    ),
     Awkward("photos/checksum.png", png_with_wrong_text_checksum, Fate.LABELLED, "checksum"),
-    Awkward("photos/third_page.tif", tiff_with_damaged_third_page, Fate.LABELLED, ""),
+    Awkward(
+        "photos/third_page.tif", tiff_with_damaged_third_page, Fate.LABELLED, "first of 3 frames"
+    ),
     # What is rejected.
     Awkward("photos/cut.jpg", lambda: jpeg()[:600], Fate.REJECTED),
     Awkward("photos/empty.jpg", lambda: b"", Fate.REJECTED, "empty"),

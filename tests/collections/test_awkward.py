@@ -23,7 +23,7 @@ def labels(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
     """Label the collection; return its folder, the output and what the terminal said."""
     folder = tmp_path_factory.mktemp("awkward")
     write_collection(folder / "in")
-    command = [sys.executable, "-m", "flows.cli", "label", source_of(folder / "in"),
+    command = [str(Path(sys.executable).with_name("redepth")), "label", source_of(folder / "in"),
                "--out", str(folder / "out"), "--recipe", "mini-coarse", "--strict"]  # fmt: skip
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 1, ended.stderr  # --strict: there are rejections and faults

@@ -187,7 +187,7 @@ def test_bytes_too_many_or_too_few(format_name: str, at: int, more: bytes, remov
 def test_any_bytes(content: bytes, behind_a_header: bool) -> None:
     start = whole("gnu")[: 3 * BLOCK] if behind_a_header else b""
     entries = list(walk_tar(io.BytesIO(start + content)))
-    assert entries or not content.strip(b"\0")
+    assert entries or (len(content) >= 2 * BLOCK and not any(content))
     bytes_read = [entry.data_byte for entry in entries if isinstance(entry, Member)]
     assert bytes_read == sorted(bytes_read)
 
@@ -215,7 +215,8 @@ def test_a_damaged_tar_is_listed_or_refused(
     except ConfigError:
         return
     notices = noticed.notices()
-    assert len(refs) + notices.num_passed_over >= NUM_PHOTOGRAPHS or notices.faults
+    is_end = not any(path.read_bytes()[-2 * BLOCK :])  # zeros and a cut behind them look like one
+    assert len(refs) + notices.num_passed_over >= NUM_PHOTOGRAPHS or notices.faults or is_end
     for ref in refs:
         for each in (ref, ImageRef(ref.id, ref.uri)):
             with pytest.raises(ImageRejected):  # none of them is a picture
@@ -247,6 +248,7 @@ def test_tars_behind_each_other_are_read(first: bytes, second: bytes) -> None:
     [
         (A[:1024], ["a.jpg"], "from byte 1,024 on: it ends without the two empty blocks"),
         (A[:1324], ["a.jpg"], "from byte 1,024 on: it ends within a header"),
+        (A[: 6 * BLOCK], ["a.jpg", "b.jpg"], "it ends without the two empty blocks"),
         (A[:1537], ["a.jpg", "b.jpg"], "from byte 1,537 on: it ends within 'b.jpg'"),
         (A + bytes(90_000), ["a.jpg", "b.jpg"], "bytes of zeros, more than end a tar"),
         (A + b"garbage" * 99, ["a.jpg", "b.jpg"], "and bytes behind them that belong to no file"),
@@ -263,9 +265,8 @@ def test_what_is_said_of_an_end(content: bytes, names: list[str], said: str) -> 
     assert found == names and said in damage
 
 
-@pytest.mark.parametrize("content", [A, A[: 6 * BLOCK], bytes(10_240), bytes(512)])
+@pytest.mark.parametrize("content", [A, A[: 7 * BLOCK], bytes(10_240), bytes(1024)])
 def test_an_end_that_nothing_is_wrong_with(content: bytes) -> None:
-    """One block of zeros is enough: a cut between the two has lost nothing."""
     assert told(content)[1] == []
 
 
