@@ -181,6 +181,7 @@ def test_a_zip_with_a_directory_of_4_gb(tmp_path: Path, said_of: Said) -> None:
         file.write(struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, size, 0, 0))
     (tmp_path / "l.txt").write_text(f"zip://a.png::{path}\n")
     assert "the archive cannot be read (a header in it needs" in said_of(tmp_path / "l.txt")
+    assert "cannot be read: a header in it needs" in said_of(f"zip://::{path}")
 
 
 def test_a_compressed_tar_is_no_collection(tmp_path: Path, said_of: Said) -> None:
