@@ -16,8 +16,10 @@ from redepth.evaluation.comparing import (
     compare_labels,
     comparison_json,
     comparison_markdown,
+    require_one_alignment,
 )
 from redepth.evaluation.evaluate import LabelScores, pair_labels, score_labels
+from redepth.evaluation.tables import left_out_words
 from redepth.metrics.alignments import Alignment
 from redepth.report.comparison_page import read_comparison, render_comparison
 from redepth.store.reader import Labels, open_labels
@@ -28,22 +30,26 @@ def compare_label_sets(
     second: str,
     ground_truth: Path | None,
     dataset_format: str,
-    alignment: Alignment,
+    alignment: Alignment | None,
     partial: bool,
     out: Path | None,
 ) -> LabelComparison:
     """Compare two outputs, print the table, and write it as Markdown and JSON where `out` says.
 
     Raises:
-        ConfigError: no labels, no image in common, or no ground truth for them.
+        ConfigError: no labels, no image in common, no ground truth for them, or labels of other
+            kinds without an alignment for both.
     """
     opened = open_labels(first), open_labels(second)
     shared = common_ids(*opened)
     scores = None
     if ground_truth is not None:
-        files = find_ground_truth(ground_truth, dataset_format)
+        require_one_alignment(*opened, alignment)
+        files = find_ground_truth(ground_truth, dataset_format, partial)
         pairings = [pair_labels(labels, files, partial) for labels in opened]
-        scores = _score_both(opened, pairings, dataset_format, alignment)
+        scores = _score_both(opened, pairings, dataset_format, alignment, partial)
+        for words in dict.fromkeys(line for one in scores for line in left_out_words(one)):
+            terminal.err.print(words, markup=False)
     with progress_bar("comparing", len(shared)) as on_compared:
         found = compare_labels(*opened, scores, on_compared)
     terminal.out.print(comparison_markdown(found), markup=False)
@@ -67,11 +73,12 @@ def _score_both(
     opened: tuple[Labels, Labels],
     pairings: Sequence[Pairing],
     dataset_format: str,
-    alignment: Alignment,
+    alignment: Alignment | None,
+    partial: bool,
 ) -> tuple[LabelScores, LabelScores]:
     with progress_bar("measuring", sum(len(found.pairs) for found in pairings)) as on_scored:
         first, second = (
-            score_labels(labels, pairing, dataset_format, alignment, on_scored)
+            score_labels(labels, pairing, dataset_format, alignment, on_scored, partial=partial)
             for labels, pairing in zip(opened, pairings, strict=True)
         )
     return first, second

@@ -26,7 +26,7 @@ def evaluate_labels(
     labels: str,
     ground_truth: Path,
     dataset_format: str,
-    alignment: Alignment = Alignment.REDEPTH,
+    alignment: Alignment | None = None,
     out: Path | None = None,
     form: TableFormat = TableFormat.MARKDOWN,
     partial: bool = False,
@@ -38,10 +38,10 @@ def evaluate_labels(
         labels: an output of label-images.
         ground_truth: a folder in the format, or a list with columns uri and ground_truth.
         dataset_format: how its files lie, by name.
-        alignment: how labels are aligned to ground truth.
+        alignment: how labels are aligned to ground truth; None for what their kind leaves free.
         out: folder for tables in every format and pictures; None writes nothing.
         form: of the table that is returned.
-        partial: leave out images without ground truth instead of refusing.
+        partial: leave out images without ground truth that can be read instead of refusing.
         where: a condition in SQL on the catalogue.
 
     Raises:

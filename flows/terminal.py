@@ -15,7 +15,7 @@ from rich.table import Table
 from redepth.config import Deployment, Recipe
 from redepth.costing import CostEstimate
 from redepth.exports.writing import Exported
-from redepth.images.noticed import Notices, as_lines
+from redepth.images.noticed import Notices, as_lines, fault_lines
 from redepth.printable import one_line
 from redepth.redaction import shown
 from redepth.report.cards import Gallery
@@ -118,7 +118,7 @@ def print_summary(
     out.print(_outcome_table(outcomes))
     if num_kept:
         out.print(f"{kept_words(num_kept)}.")
-    for line in as_lines(notices, MAX_FAULTS_SHOWN):
+    for line in fault_lines(notices, MAX_FAULTS_SHOWN):
         out.print(line, markup=False)
     facts = [("labels", where), ("catalogue", f"{where.rstrip('/')}/labels/*.parquet")]
     if page is not None:
@@ -153,10 +153,10 @@ def print_status(where: str, summary: OutputSummary, troubles: Sequence[LabelRow
         out.print(
             f"... and {num_more} more: the column 'reason' of {_plain(where)}/labels/*.parquet"
         )
-    if summary.num_kept:
-        out.print(f"In the last run, {kept_words(summary.num_kept)}.")
     for line in as_lines(summary.notices, MAX_FAULTS_SHOWN):
         out.print(f"the last plan: {line}", markup=False)
+    if summary.num_kept:
+        out.print(f"In the last run, {kept_words(summary.num_kept)}.")
     if dataset.untrained:
         out.print(UNTRAINED)
 

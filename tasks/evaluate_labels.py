@@ -12,7 +12,7 @@ from prefect.cache_policies import NO_CACHE
 
 from redepth.evaluation.evaluate import EvaluationInput, score_labels
 from redepth.evaluation.formats import TableFormat
-from redepth.evaluation.tables import as_markdown, render
+from redepth.evaluation.tables import as_markdown, left_out_words, render
 from redepth.evaluation.writing import write_scores
 from redepth.metrics.alignments import Alignment
 from redepth.printable import code_span
@@ -26,11 +26,13 @@ class EvaluationReport:
 
     Attributes:
         num_images: measured ones.
+        left_out: what was left out and why, a line for each reason; see `left_out_words`.
         table: the scores in the requested format.
         files: what was written.
     """
 
     num_images: int
+    left_out: tuple[str, ...]
     table: str
     files: tuple[Path, ...]
 
@@ -45,15 +47,24 @@ class EvaluationReport:
 )
 def evaluate_selection(
     selection: EvaluationInput,
-    alignment: Alignment,
+    alignment: Alignment | None,
     out: Path | None,
     form: TableFormat,
     on_scored: Callable[[], object],
 ) -> EvaluationReport:
     """Measure every image that has ground truth, and write tables and pictures where `out` says."""
-    scores = score_labels(*selection.open(), selection.dataset_format, alignment, on_scored)
+    scores = score_labels(
+        *selection.open(),
+        selection.dataset_format,
+        alignment,
+        on_scored,
+        partial=selection.partial,
+    )
+    left_out = tuple(left_out_words(scores))
     get_run_logger().info("%d images measured", len(scores.images))
+    for words in left_out:
+        get_run_logger().warning("%s", words)
     files = () if out is None else write_scores(scores, out)
     words = f"{code_span(shown(selection.labels))} against {selection.dataset_format}"
     create_markdown_artifact(as_markdown(scores), key="evaluation", description=words)
-    return EvaluationReport(len(scores.images), render(scores, form), files)
+    return EvaluationReport(len(scores.images), left_out, render(scores, form), files)

@@ -110,7 +110,8 @@ GroundTruthPath = Annotated[
     typer.Option(
         "--ground-truth",
         metavar="DIR",
-        help="A folder in the format, or a .csv with columns 'uri' and 'ground_truth'.",
+        help="A folder in the format, one file of it, or a .csv with columns 'uri' and "
+        "'ground_truth'.",
     ),
 ]
 DatasetFormat = Annotated[
@@ -122,9 +123,19 @@ DatasetFormat = Annotated[
     ),
 ]
 AlignOption = Annotated[
-    Alignment, typer.Option("--align", help="How labels are aligned to the ground truth.")
+    Alignment | None,
+    typer.Option(
+        "--align",
+        help="How labels are aligned to the ground truth. Default: what their kind leaves free, "
+        "which is nothing of metric depth, and scale and shift of the others.",
+        show_default=False,
+    ),
 ]
 Partial = Annotated[
     bool,
-    typer.Option("--partial", help="Leave out images without ground truth; else they are refused."),
+    typer.Option(
+        "--partial",
+        help="Leave out, and count, images without ground truth that can be read; else they are "
+        "refused.",
+    ),
 ]

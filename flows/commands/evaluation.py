@@ -21,9 +21,9 @@ from flows.commands.arguments import (
 from flows.embedded_server import quieten_prefect, start_prefect_server
 from redepth.evaluation.formats import TableFormat
 from redepth.labelling.confidence import Cue
-from redepth.metrics.alignments import Alignment
 
 PANEL = "Evaluate labels"
+EXIT_FAILED = 1
 
 app = typer.Typer()
 
@@ -41,7 +41,7 @@ def evaluate(
     labels: LabelsUrl,
     ground_truth: GroundTruthPath,
     dataset_format: DatasetFormat,
-    align: AlignOption = Alignment.REDEPTH,
+    align: AlignOption = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="A folder for tables in every format, and pictures."),
@@ -53,6 +53,10 @@ def evaluate(
     where: Annotated[
         str | None, typer.Option(metavar="SQL", help="A condition on the catalogue's columns.")
     ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Exit with 1 if an image with ground truth was left out."),
+    ] = False,
 ) -> None:
     """Measure labels against ground truth: coarse and refined side by side, and the confidence."""
     from redepth.evaluation.evaluate import EvaluationInput
@@ -67,6 +71,10 @@ def evaluate(
     terminal.out.print(report.table, markup=False)
     for path in report.files:
         terminal.err.print(f"written: {path}", markup=False)
+    for words in report.left_out:
+        terminal.err.print(words, markup=False)
+    if strict and report.left_out:
+        raise typer.Exit(EXIT_FAILED)
 
 
 @app.command(
@@ -92,7 +100,7 @@ def calibrate(
             "--cue", help="What the mapping looks at; may be given again. Default: spread."
         ),
     ] = None,
-    align: AlignOption = Alignment.REDEPTH,
+    align: AlignOption = None,
     partial: Partial = False,
 ) -> None:
     """Fit what a spread means: the probability that a pixel is near the true depth."""
@@ -116,7 +124,7 @@ def compare(
         Path | None, typer.Option(metavar="DIR", help="As for redepth evaluate.")
     ] = None,
     dataset_format: DatasetFormat = "scenes",
-    align: AlignOption = Alignment.REDEPTH,
+    align: AlignOption = None,
     partial: Partial = False,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="A folder for the tables.")

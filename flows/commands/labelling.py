@@ -200,8 +200,9 @@ def _label(
         report = run_to_report(source, out, chosen, ray, limit, retry, draft)
     models = read_dataset(out).models
     sheet, page = report.contact_sheet, report.page
-    notices, num_kept = found.notices, report.num_kept
-    terminal.print_summary(out, report.outcomes, models, sheet, page, notices, num_kept)
+    terminal.print_summary(
+        out, report.outcomes, models, sheet, page, found.notices, report.num_kept
+    )
     settled = {o: 0 if o in retry else number for o, number in found.outcomes.items()}
     outcomes = {outcome: settled[outcome] + report.new.get(outcome, 0) for outcome in Outcome}
     return _Ended(outcomes, len(found.notices.faults))

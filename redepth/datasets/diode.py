@@ -19,7 +19,7 @@ SUFFIX, MASK_SUFFIX = "_depth.npy", "_depth_mask.npy"
 def list_diode(root: Path) -> list[DepthFile]:
     """List DIODE's depth files, indoors and outdoors."""
     return [
-        DepthFile(name_below(root, path).removesuffix("_depth"), path, read_diode)
+        DepthFile(name_below(root, path).removesuffix("_depth"), path, read_diode, root=root)
         for path in first_matching(root, (f"**/*{SUFFIX}",))
     ]
 

@@ -10,6 +10,7 @@ from redepth.datasets.depth_file import by_pattern
 from redepth.datasets.ground_truth import DepthLimits, GroundTruth, Size, make_ground_truth
 from redepth.datasets.part import DepthDataset
 from redepth.errors import ConfigError
+from redepth.images.data_files import read_file
 
 LIMITS = DepthLimits(0.0, 72.0)
 FULL_SIZE_HW = 4032, 6048
@@ -23,13 +24,13 @@ def read_eth3d(path: Path, image_hw: Size) -> GroundTruth:
 
     Source: Schoeps et al. 2017; the cap is that of Ranftl et al. 2020.
     """
-    num_bytes = path.stat().st_size
+    content = read_file(path)
     for height, width in (image_hw, FULL_SIZE_HW):
-        if num_bytes == 4 * height * width:
-            depth_hw = np.fromfile(path, dtype="<f4").reshape(height, width)
+        if len(content) == 4 * height * width:
+            depth_hw = np.frombuffer(content, dtype="<f4").reshape(height, width)
             return make_ground_truth(depth_hw, limits=LIMITS)
     raise ConfigError(
-        f"{path} has {num_bytes} bytes: expected raw float32 of its photograph's size "
+        f"{path} has {len(content)} bytes: expected raw float32 of its photograph's size "
         f"{image_hw[1]} x {image_hw[0]} or of 6048 x 4032. Is it a photograph?"
     )
 

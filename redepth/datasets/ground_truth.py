@@ -14,6 +14,7 @@ from redepth.types import FloatMap
 
 BoolMap = npt.NDArray[np.bool_]
 Size = tuple[int, int]
+METRE = "m"
 LARGEST_ASPECT_ERROR = 0.02  # ScanNet's colour and depth differ by 0.4 %
 
 
@@ -56,7 +57,7 @@ class GroundTruth:
     map_hw: FloatMap
     mask_hw: BoolMap = field(repr=False)
     kind: GroundTruthKind = GroundTruthKind.DEPTH
-    unit: str = "m"
+    unit: str = METRE
     limits: DepthLimits = EVERYTHING
     has_edges: bool = False
     camera: Camera | None = None
@@ -103,7 +104,7 @@ def make_ground_truth(
     known_hw: BoolMap | None = None,
     *,
     kind: GroundTruthKind = GroundTruthKind.DEPTH,
-    unit: str = "m",
+    unit: str = METRE,
     limits: DepthLimits = EVERYTHING,
     crop: tuple[slice, slice] | None = None,
     has_edges: bool = False,
@@ -118,8 +119,11 @@ def make_ground_truth(
     """
     known = np.isfinite(values_hw) & (values_hw > 0)
     if known_hw is not None:
+        if known_hw.shape != known.shape:
+            raise ValueError(f"the mask is {known_hw.shape}, the map {known.shape}")
         known &= known_hw
-    map_hw = np.where(known, values_hw, np.nan).astype(np.float32)
+    with np.errstate(over="ignore"):  # beyond float32 it becomes infinite, which no limit allows
+        map_hw = np.where(known, values_hw, np.nan).astype(np.float32)
     mask_hw = within(map_hw, limits)
     if crop is not None:
         inside = np.zeros_like(mask_hw)
@@ -140,6 +144,8 @@ def require_same_frame(truth: GroundTruth, image_hw: Size, name: object) -> None
         ConfigError: names the file.
     """
     height, width = truth.size_hw
+    if not height or not width:
+        raise ConfigError(f"{name} is {width} x {height}: it holds no pixel")
     aspect = (width / height) / (image_hw[1] / image_hw[0])
     if abs(aspect - 1.0) > LARGEST_ASPECT_ERROR:
         raise ConfigError(

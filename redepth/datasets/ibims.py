@@ -33,7 +33,10 @@ def _read_png(path: Path) -> GroundTruth:
     for name in MASKS:
         mask = path.parent.parent / name / path.name
         if mask.is_file():
-            known &= _read_mask(mask)
+            mask_hw = _read_mask(mask)
+            if mask_hw.shape != known.shape:
+                raise ConfigError(f"{mask} is {mask_hw.shape}, its depth {known.shape}")
+            known &= mask_hw
     return make_ground_truth(depth_hw, known, has_edges=True)
 
 

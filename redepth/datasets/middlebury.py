@@ -5,13 +5,15 @@ With a calibration beside it a disparity becomes depth in metres; without one it
 
 from __future__ import annotations
 
+import math
 import re
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
 
 from redepth.datasets.depth_file import DepthFile
-from redepth.datasets.files import Doubles
+from redepth.datasets.files import Doubles, all_matching
 from redepth.datasets.ground_truth import (
     GroundTruth,
     GroundTruthKind,
@@ -33,8 +35,10 @@ _MAX_CALIBRATION_BYTES = 2**16
 
 def list_middlebury(root: Path) -> list[DepthFile]:
     """List the disparities of all scenes below `root`, of whichever year."""
-    found = sorted(path for pattern in PATTERNS for path in root.glob(pattern))
-    return [DepthFile(_image_name(root, path), path, read_middlebury) for path in found]
+    return [
+        DepthFile(_image_name(root, path), path, read_middlebury, root=root)
+        for path in all_matching(root, PATTERNS)
+    ]
 
 
 def read_middlebury(path: Path, image_hw: Size) -> GroundTruth:
@@ -86,7 +90,7 @@ def read_calibration(path: Path) -> tuple[Pinhole, float, float]:
     """Return the left camera, the offset between the principal points in px, the baseline in m.
 
     Raises:
-        ConfigError: cam0, doffs or baseline is not there.
+        ConfigError: cam0, doffs or baseline is not there, or means no camera.
     """
     entries = dict(
         re.findall(r"^(\w+)=(.*)$", read_text(path, _MAX_CALIBRATION_BYTES), re.MULTILINE)
@@ -99,6 +103,12 @@ def read_calibration(path: Path) -> tuple[Pinhole, float, float]:
         raise ConfigError(
             f"{path}: expected cam0=[f 0 cx; 0 f cy; ...], doffs, baseline"
         ) from error
+    numbers = *astuple(camera), offset_px, baseline_mm
+    if not all(map(math.isfinite, numbers)) or min(matrix[0], matrix[4], baseline_mm) <= 0:
+        raise ConfigError(
+            f"{path}: expected finite numbers, focal lengths and a baseline above 0, got "
+            f"cam0 {entries['cam0']}, doffs {offset_px:g}, baseline {baseline_mm:g}"
+        )
     return camera, offset_px, baseline_mm / 1000.0
 
 

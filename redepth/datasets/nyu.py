@@ -28,10 +28,15 @@ def read_nyu(path: Path, image_hw: Size) -> GroundTruth:
     """
     raw = path.suffix.lower() == ".pgm"
     depth_hw = read_raw_depth(path) if raw else read_png16(path) / UNITS_PER_M
-    if depth_hw.shape != SIZE_HW:
-        height, width = depth_hw.shape
-        raise ConfigError(f"{path}: Eigen's crop is for 640 x 480, this is {width} x {height}")
+    require_nyu_size(path, depth_hw.shape)
     return make_ground_truth(depth_hw, limits=LIMITS, crop=EIGEN_CROP)
+
+
+def require_nyu_size(path: Path, found_hw: tuple[int, ...]) -> None:
+    """Refuse what Eigen's crop does not fit."""
+    if found_hw != SIZE_HW:
+        height, width = found_hw
+        raise ConfigError(f"{path}: Eigen's crop is for 640 x 480, this is {width} x {height}")
 
 
 def read_raw_depth(path: Path) -> np.ndarray:
@@ -51,9 +56,10 @@ def read_raw_depth(path: Path) -> np.ndarray:
 
 NYU = DepthDataset(
     "nyu",
-    files="`sync_depth_*.png`, 16-bit, mm; or the raw sensor's `.pgm` (not registered to colour)",
+    files="`sync_depth_*.png` or `*_depth.png`, 16-bit, mm; or the raw sensor's `.pgm` (not "
+    "registered to colour)",
     list_files=by_pattern(read_nyu, *PATTERNS),
     read=read_nyu,
-    photographs=("**/*rgb*.jpg", "**/*rgb*.png", "**/*.jpg", "**/*.ppm"),
+    photographs=("**/*rgb*.jpg", "**/*rgb*.png", "**/*_colors.png", "**/*.jpg", "**/*.ppm"),
     scored="Eigen's crop, below 10 m",
 )

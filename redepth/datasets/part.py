@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from redepth.datasets.depth_file import DepthFile, Read
-from redepth.datasets.files import first_matching, read_picture
-from redepth.datasets.pairing import pair
+from redepth.datasets.files import first_matching, linked_folders, read_picture
+from redepth.datasets.pairing import Pairing, pair, reasons
 from redepth.datasets.sample import Sample
 from redepth.errors import ConfigError
+from redepth.printable import printable
+
+logger = logging.getLogger(__name__)
 
 _NUM_SHOWN = 3
 
@@ -44,19 +48,21 @@ class DepthDataset:
     is_complete: bool = False
 
     def find(self, root: Path) -> list[DepthFile]:
-        """Return the depth files below a folder.
+        """Return the depth files below a folder, or that of which the path is given.
 
         Raises:
             ConfigError: no such folder, or nothing in it looks like this data set.
         """
-        if not root.is_dir():
+        folder = root.parent if root.is_file() else root
+        if not folder.is_dir():
             raise ConfigError(f"no folder {root}: {self.name} takes a folder with {self.files}")
-        found = self.list_files(root)
+        found = self.list_files(folder)
+        if folder is not root:
+            found = [file for file in found if file.path == root]
         if not found:
-            names = sorted(path.name for path in root.iterdir())
             raise ConfigError(
-                f"{root} holds no depth in the format {self.name}; expected {self.files}; it "
-                f"holds {_shown(names) or 'nothing'}"
+                f"{root} holds no depth in the format {self.name}; expected {self.files}; "
+                f"{_contents(root)}"
             )
         return found
 
@@ -73,7 +79,10 @@ class DepthDataset:
         names = [path.relative_to(root).as_posix() for path in seen]
         unmatched = {name: name for name in names if name not in pairs}
         unpaired = [file for file in files if file.photograph is None]
-        pairs |= pair(unmatched, unpaired).pairs if unpaired else {}
+        if unpaired:
+            found = pair(unmatched, unpaired)
+            pairs |= found.pairs
+            self._require_fitting(root, unmatched, found)
         self._require_whole(root, names, pairs)
         return SampleFolder(root, pairs)
 
@@ -81,6 +90,18 @@ class DepthDataset:
         """Read the photographs of a folder one after the other; raises as `open` and `read` do."""
         folder = self.open(root)
         return map(folder.read, range(len(folder.images)))
+
+    def _require_fitting(self, root: Path, names: dict[str, str], found: Pairing) -> None:
+        """Say what is left out because it could be meant: an error where nothing else is there."""
+        doubtful = len(found.ambiguous) + len(found.contradicting)
+        words = (
+            f"{root}: {doubtful} photographs have depth of their name that may not be theirs:\n"
+            f"{reasons(found, names, _NUM_SHOWN)}\nthe folders on both paths have to agree"
+        )
+        if doubtful and not found.pairs:
+            raise ConfigError(words)
+        if doubtful:
+            logger.warning("%s; they are left out", printable(words))
 
     def _require_whole(self, root: Path, names: list[str], pairs: dict[str, DepthFile]) -> None:
         if not pairs:
@@ -113,6 +134,19 @@ class SampleFolder:
         rgb_hw3 = read_picture(self._root / name)
         height, width = rgb_hw3.shape[:2]
         return Sample(name, rgb_hw3, self._pairs[name].read((height, width)))
+
+
+def _contents(root: Path) -> str:
+    """Say what is there instead of the data set."""
+    if root.is_file():
+        return "it is one file"
+    try:
+        names = sorted(path.name for path in root.iterdir())
+    except OSError as error:
+        return f"it cannot be listed: {error}"
+    links = [path.relative_to(root).as_posix() for path in linked_folders(root)]
+    words = f"it holds {_shown(names) or 'nothing'}"
+    return f"{words}; linked folders are not entered: {_shown(links)}" if links else words
 
 
 def _shown(names: Sequence[str]) -> str:

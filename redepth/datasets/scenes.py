@@ -13,7 +13,7 @@ from redepth.scenes.collection import read_collection, read_depth
 def list_scenes(root: Path) -> list[DepthFile]:
     """List the depth files of a collection."""
     return [
-        DepthFile(str(Path(row.uri).with_suffix("")), root / row.truth, read_scene, row.uri)
+        DepthFile(str(Path(row.uri).with_suffix("")), root / row.truth, read_scene, row.uri, root)
         for row in read_collection(root)
     ]
 

@@ -26,7 +26,7 @@ def read_dpt(path: Path, image_hw: Size) -> GroundTruth:
     if len(content) < HEADER_BYTES or np.frombuffer(content, "<f4", 1)[0] != TAG:
         raise ConfigError(f"{path} is no .dpt of Sintel: it does not begin with {TAG}")
     width, height = (int(side) for side in np.frombuffer(content, "<i4", 2, offset=4))
-    if len(content) != HEADER_BYTES + 4 * width * height:
+    if min(width, height) < 1 or len(content) != HEADER_BYTES + 4 * width * height:
         raise ConfigError(f"{path}: {width} x {height} in its header, {len(content)} bytes in all")
     depth_hw = np.frombuffer(content, "<f4", offset=HEADER_BYTES).reshape(height, width)
     return make_ground_truth(depth_hw, limits=LIMITS, has_edges=True)

@@ -26,7 +26,7 @@ def list_tum(root: Path) -> list[DepthFile]:
     for folder in dict.fromkeys(path.parent for path in files):
         here = [path for path in files if path.parent == folder]
         found += _by_time(root, folder, here) or [
-            DepthFile(name_below(root, path), path, read_tum) for path in here
+            DepthFile(name_below(root, path), path, read_tum, root=root) for path in here
         ]
     return found
 
@@ -53,12 +53,13 @@ def _by_time(root: Path, folder: Path, depths: list[Path]) -> list[DepthFile]:
         nearest, depth = min(near, key=lambda entry: abs(entry[0] - stamp))
         if abs(nearest - stamp) <= FARTHEST_STAMP_S:
             photograph = colour.relative_to(root).as_posix()
-            pairs.append(DepthFile(name_below(root, colour), depth, read_tum, photograph))
+            pairs.append(DepthFile(name_below(root, colour), depth, read_tum, photograph, root))
     return pairs
 
 
 def _is_stamp(path: Path) -> bool:
-    return path.stem.replace(".", "", 1).isdigit() and "." in path.stem
+    digits = path.stem.replace(".", "", 1)
+    return digits.isascii() and digits.isdecimal() and "." in path.stem
 
 
 TUM = DepthDataset(

@@ -15,11 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from redepth.datasets.depth_file import by_pattern
-from redepth.datasets.files import require_same_size
+from redepth.datasets.files import read_png16, require_same_size
 from redepth.datasets.ground_truth import DepthLimits, GroundTruth, Size, make_ground_truth
 from redepth.datasets.part import DepthDataset
-from redepth.errors import ConfigError
-from redepth.images.data_files import read_pixels
 
 LIMITS = DepthLimits(0.0, 80.0)
 UNITS_PER_M = np.float32(100.0)
@@ -30,9 +28,7 @@ PHOTOGRAPHS = "Scene*/*/frames/rgb/Camera_*/rgb_*.jpg"
 
 def read_virtual_kitti(path: Path, image_hw: Size) -> GroundTruth:
     """Read one frame, metres; the sky has no depth."""
-    depth_cm_hw = np.asarray(read_pixels(path))
-    if depth_cm_hw.dtype == np.uint8:
-        raise ConfigError(f"{path} has 8 bits, expected centimetres of 16 bits")
+    depth_cm_hw = read_png16(path)
     require_same_size(path, depth_cm_hw.shape, image_hw)
     depth_hw = depth_cm_hw.astype(np.float32) / UNITS_PER_M
     return make_ground_truth(depth_hw, depth_cm_hw != SKY, limits=LIMITS, has_edges=True)

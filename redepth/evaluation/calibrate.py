@@ -22,6 +22,7 @@ from redepth.errors import ConfigError
 from redepth.evaluation.evaluate import ImageScores, PixelSample
 from redepth.evaluation.summary import Reliability, reliability
 from redepth.labelling.confidence import SMALLEST_CUE, Cue, confidence_by_cues
+from redepth.metrics.alignments import Alignment
 from redepth.metrics.calibration import fit_logistic
 
 FORMULA = "1 / (1 + exp(-(intercept + sum_c weight_c * ln(max(cue_c, 1e-6)))))"
@@ -112,12 +113,19 @@ def fit_mapping(
     )
 
 
-def mapping_json(mapping: ConfidenceMapping, recipe: str, recipe_digest: str) -> str:
-    """Return a mapping as JSON, with its formula and the recipe whose labels it was fitted on."""
+def mapping_json(
+    mapping: ConfidenceMapping, recipe: str, recipe_digest: str, alignments: Sequence[Alignment]
+) -> str:
+    """Return a mapping as JSON, with its formula and what it was fitted on.
+
+    Args:
+        recipe, recipe_digest: of the labels.
+        alignments: how the labels were aligned to their ground truth.
+    """
     content = {
         KEY: mapping.model_dump(),
         "formula": FORMULA,
-        "fitted_on": {"recipe": recipe, "digest": recipe_digest},
+        "fitted_on": {"recipe": recipe, "digest": recipe_digest, "alignment": list(alignments)},
     }
     return json.dumps(content, indent=2) + "\n"
 

@@ -17,6 +17,7 @@ from redepth.evaluation.scores import TITLES, Doubles, resize_map
 from redepth.evaluation.summary import ScoreRow, mean_ause, score_rows
 from redepth.evaluation.tables import (
     UNTRAINED,
+    alignment_words,
     bullets,
     change_words,
     finite_json,
@@ -25,7 +26,7 @@ from redepth.evaluation.tables import (
     number,
 )
 from redepth.geometry.alignment import fit_affine
-from redepth.metrics.alignments import as_disparity
+from redepth.metrics.alignments import Alignment, as_disparity, default_alignment
 from redepth.metrics.bootstrap import MeanInterval, bootstrap_mean
 from redepth.printable import code_span
 from redepth.redaction import shown
@@ -211,6 +212,36 @@ def align_second(maps: tuple[Doubles, Doubles], kinds: Kinds) -> Doubles:
     return fit_affine(second_hw, first_hw, both_hw).apply(second_hw)
 
 
+def alignment_lines(comparison: LabelComparison) -> list[str]:
+    """Say how the maps of each set were aligned to ground truth; one line where it is the same."""
+    if comparison.scores is None:
+        return []
+    first, second = (alignment_words(scores) for scores in comparison.scores)
+    return [f"maps: {first}"] if first == second else [f"first: {first}", f"second: {second}"]
+
+
+def require_one_alignment(first: Labels, second: Labels, asked: Alignment | None) -> None:
+    """Refuse to score two sets of other kinds unless an alignment is chosen for both.
+
+    Raises:
+        ConfigError: their defaults differ, so that their scores could not be compared.
+    """
+    kinds = [_kinds_of(labels) for labels in (first, second)]
+    defaults = {default_alignment(kind) for found in kinds for kind in found}
+    if asked is None and len(defaults) > 1:
+        one, other = (" and ".join(sorted(found)) for found in kinds)
+        raise ConfigError(
+            f"{first.url} holds maps that are {one}, {second.url} maps that are {other}: scores of "
+            f"different alignments ({', '.join(sorted(defaults))}) cannot be compared. Choose one "
+            "for both, e.g. --align scale (1 number an image), or redepth (4)"
+        )
+
+
+def _kinds_of(labels: Labels) -> set[DepthKind]:
+    column = labels.table(["kind"])["kind"].unique().to_pylist()
+    return {DepthKind(kind) for kind in column if kind is not None}
+
+
 def comparison_markdown(comparison: LabelComparison) -> str:
     """Return the comparison as Markdown, the 50 images that differ most among it."""
     first, second = comparison.first, comparison.second
@@ -219,7 +250,8 @@ def comparison_markdown(comparison: LabelComparison) -> str:
         parts.append(f"**{UNTRAINED}**")
     parts += [_sets_table(first, second), bullets(_lines(comparison))]
     if comparison.rows:
-        parts += ["## Against ground truth", _scores_table(comparison)]
+        said = bullets([f"alignment of the {line}" for line in alignment_lines(comparison)])
+        parts += ["## Against ground truth", said, _scores_table(comparison)]
     parts += ["## The images, those that differ most first", _images_table(comparison)]
     return "\n\n".join(parts) + "\n"
 
@@ -232,6 +264,7 @@ def comparison_json(comparison: LabelComparison) -> str:
         "settings": list(comparison.settings),
         "correlation": asdict(comparison.correlation),
         "difference": asdict(comparison.difference),
+        "alignment": [list(scores.alignments) for scores in comparison.scores or ()],
         "scores": [asdict(row) for row in comparison.rows],
         "ause": [asdict(mean_ause(j.images)) for j in comparison.scores or ()],
         "images": [asdict(image) for image in comparison.images],

@@ -13,9 +13,16 @@ import pyarrow.dataset as pads
 from redepth.datasets.depth_file import DepthFile
 from redepth.datasets.finding import find_ground_truth
 from redepth.datasets.ground_truth import BoolMap, GroundTruth, GroundTruthKind
-from redepth.datasets.pairing import Pairing, pair
+from redepth.datasets.pairing import Pairing, pair, reasons
 from redepth.errors import ConfigError
-from redepth.evaluation.scores import Doubles, Scores, align_map, resize_map, score_depth
+from redepth.evaluation.scores import (
+    Doubles,
+    Scores,
+    align_map,
+    alignment_for,
+    resize_map,
+    score_depth,
+)
 from redepth.labelling.confidence import Cue, cues_of, range_of
 from redepth.metrics.alignments import Alignment
 from redepth.metrics.depth import error_factor, relative_error
@@ -61,6 +68,7 @@ class ImageScores:
 
     Attributes:
         ground_truth: the file that it was measured against.
+        alignment: how both maps were aligned to it.
         num_pixels: how many the protocol asks for.
         coarse, refined: scores of both maps; equal for an image that fell back.
         sparsification: of the refined map's AbsRel by the stored confidence; None without one.
@@ -71,6 +79,7 @@ class ImageScores:
     uri: str
     outcome: Outcome
     ground_truth: str
+    alignment: Alignment
     kind: GroundTruthKind
     unit: str
     depth_range: DepthRange
@@ -94,12 +103,16 @@ class LabelScores:
         labels: URL of the output.
         recipe: its name.
         untrained: a model's weights came from a seed: the scores are meaningless.
-        dataset_format, alignment: as asked for.
+        dataset_format: as asked for.
+        alignment: as asked for; None for what each image's kind leaves free.
         within: the factor that the stored confidence speaks of, where it is a fitted probability;
             else 1.25.
         images: those that could be measured, in the output's order.
         unmeasured: reason by id of those that have ground truth and could not be measured.
+        unreadable: reason by id of those whose file of ground truth cannot be read.
         unmatched: ids of labelled images without ground truth.
+        ambiguous: of those, the ones with several files that fit, or with one that others fit too.
+        contradicting: of those, the ones with a file of their name in folders that contradict.
         num_without_label: images that were rejected or failed.
     """
 
@@ -107,17 +120,25 @@ class LabelScores:
     recipe: str
     untrained: bool
     dataset_format: str
-    alignment: Alignment
+    alignment: Alignment | None
     within: float
     images: tuple[ImageScores, ...]
     unmeasured: Mapping[str, str]
     unmatched: tuple[str, ...]
     num_without_label: int
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    ambiguous: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    contradicting: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def kinds(self) -> tuple[GroundTruthKind, ...]:
         """The kinds of ground truth; scores of different ones should not be averaged."""
         return tuple(dict.fromkeys(image.kind for image in self.images))
+
+    @property
+    def alignments(self) -> tuple[Alignment, ...]:
+        """The alignments that were used; scores of different ones cannot be compared."""
+        return tuple(dict.fromkeys(image.alignment for image in self.images))
 
     @property
     def units(self) -> tuple[str, ...]:
@@ -131,7 +152,8 @@ class EvaluationInput:
     Attributes:
         labels: URL of an output.
         ground_truth: a folder in the format, or a list; see `find_ground_truth`.
-        partial: whether labels without ground truth are left out instead of refused.
+        partial: whether labels without ground truth that can be read are left out instead of
+            refused.
         where: a condition in SQL on the catalogue; the rest is as if it were not there.
     """
 
@@ -153,7 +175,7 @@ class EvaluationInput:
         """
         opened = open_labels(self.labels)
         chosen = opened if self.where is None else opened.where(self.where)
-        files = find_ground_truth(self.ground_truth, self.dataset_format)
+        files = find_ground_truth(self.ground_truth, self.dataset_format, self.partial)
         return chosen, pair_labels(chosen, files, self.partial)
 
 
@@ -179,24 +201,37 @@ def score_labels(
     labels: Labels,
     pairing: Pairing,
     dataset_format: str,
-    alignment: Alignment,
+    alignment: Alignment | None = None,
     on_scored: Callable[[], object] = lambda: None,
+    *,
+    partial: bool = False,
 ) -> LabelScores:
     """Measure every image that has ground truth, one after the other.
 
     Args:
+        alignment: None for what each image's kind leaves free; see `alignment_for`.
         on_scored: called after each image, for a progress bar.
+        partial: whether ground truth that cannot be read is left out, and named in the result,
+            instead of refused.
 
     Raises:
         ConfigError: ground truth that cannot be read, or an alignment that has no meaning here.
     """
-    images, unmeasured = [], {}
+    images: list[ImageScores] = []
+    unmeasured: dict[str, str] = {}
+    unreadable: dict[str, str] = {}
     for image_id, file in pairing.pairs.items():
-        try:
-            images.append(score_image(labels[image_id], file, alignment))
-        except ValueError as error:
-            unmeasured[image_id] = str(error)
+        label = labels[image_id]
+        truth = _read_if_possible(label, file, unreadable if partial else None)
+        if truth is not None:
+            try:
+                images.append(score_image(label, file, truth, alignment))
+            except ValueError as error:
+                unmeasured[image_id] = str(error)
         on_scored()
+    if unreadable and not images:
+        first = next(iter(unreadable.values()))
+        raise ConfigError(f"none of {len(pairing.pairs)} files of ground truth is usable: {first}")
     outcomes = labels.count_outcomes()
     return LabelScores(
         labels=labels.url,
@@ -209,11 +244,38 @@ def score_labels(
         unmeasured=unmeasured,
         unmatched=pairing.unmatched,
         num_without_label=sum(n for outcome, n in outcomes.items() if not outcome.has_label),
+        unreadable=unreadable,
+        ambiguous={i: tuple(str(f.path) for f in pairing.ambiguous[i]) for i in pairing.ambiguous},
+        contradicting={i: str(file.path) for i, file in pairing.contradicting.items()},
     )
 
 
-def score_image(label: StoredLabel, file: DepthFile, alignment: Alignment) -> ImageScores:
-    """Measure one image's maps.
+def read_ground_truth(label: StoredLabel, file: DepthFile) -> GroundTruth:
+    """Read what a label is measured against.
+
+    Raises:
+        ConfigError: the file cannot be read, or does not show what the photograph shows.
+    """
+    return file.read((label.row.image_height_px or 1, label.row.image_width_px or 1))
+
+
+def _read_if_possible(
+    label: StoredLabel, file: DepthFile, unreadable: dict[str, str] | None
+) -> GroundTruth | None:
+    """Read ground truth; what cannot be read is written down where that is wanted."""
+    try:
+        return read_ground_truth(label, file)
+    except ConfigError as error:
+        if unreadable is None:
+            raise ConfigError(f"{error}. --partial leaves it out, and says so") from error
+        unreadable[label.row.id] = str(error)
+        return None
+
+
+def score_image(
+    label: StoredLabel, file: DepthFile, truth: GroundTruth, asked: Alignment | None
+) -> ImageScores:
+    """Measure one image's maps against its ground truth, which was read from a file.
 
     Raises:
         ConfigError: see `score_labels`.
@@ -222,9 +284,9 @@ def score_image(label: StoredLabel, file: DepthFile, alignment: Alignment) -> Im
     row = label.row
     if row.kind is None:
         raise ValueError("its catalogue row does not say what its map means")
-    truth = file.read((row.image_height_px or 1, row.image_width_px or 1))
     if not truth.mask_hw.any():
         raise ValueError("no pixel of its ground truth is known within crop and cap")
+    alignment = alignment_for(asked, row.kind, truth)
     coarse_hw = align_map(label.coarse, row.kind, truth, alignment)
     refined_hw = align_map(label.refined, row.kind, truth, alignment)
     sparsification, pixels = _confidence_scores(label, refined_hw, truth)
@@ -233,6 +295,7 @@ def score_image(label: StoredLabel, file: DepthFile, alignment: Alignment) -> Im
         uri=row.uri,
         outcome=row.outcome,
         ground_truth=str(file.path),
+        alignment=alignment,
         kind=truth.kind,
         unit=truth.unit,
         depth_range=_depth_range(truth),
@@ -294,20 +357,29 @@ def _sample(
 
 
 def _unmatched_words(found: Pairing, uris: Mapping[str, str], files: Sequence[DepthFile]) -> str:
-    shown = "\n".join(f"  {uris[image_id]}" for image_id in found.unmatched[:NAMES_SHOWN])
-    if len(found.unmatched) > NAMES_SHOWN:
-        shown += f"\n  ... and {len(found.unmatched) - NAMES_SHOWN} more"
+    shown = reasons(found, uris, NAMES_SHOWN)
     unused = next((file for file in files if file not in found.pairs.values()), None)
     example = (
         "" if unused is None else f"\nground truth without a label, for example: {unused.path}"
     )
     advice = (
-        "Ground truth is found by its image's file name and, where names repeat, by its folders; a "
-        ".csv with columns uri and ground_truth as --ground-truth states the pairs"
+        "A file and its photograph have one name, and the folders on their paths below "
+        "--ground-truth agree; give the folder in which they do, or as --ground-truth a .csv with "
+        "columns uri and ground_truth, which states the pairs"
     )
     if found.pairs:
         advice += "; --partial evaluates only the others"
     return (
         f"{len(found.unmatched)} of {len(uris)} labelled images have no ground truth among "
-        f"{len(files)} files:\n{shown}{example}\n{advice}"
+        f"{len(files)} files{_doubtful_words(found)}:\n{shown}{example}\n{advice}"
     )
+
+
+def _doubtful_words(found: Pairing) -> str:
+    """Count those for which there is a file that could be meant."""
+    counts = (
+        (len(found.ambiguous), "fit several"),
+        (len(found.contradicting), "contradict the file of their name"),
+    )
+    words = [f"{count} {what}" for count, what in counts if count]
+    return f" ({', '.join(words)})" if words else ""

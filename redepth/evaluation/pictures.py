@@ -34,13 +34,21 @@ def draw_sparsification(curves: Curves, images: Sequence[ImageScores]) -> bytes:
     axis.axhline(1.0, color="grey", linestyle=":", label="random order (1)")
     axis.set_xlabel("share of pixels taken away, the least sure first")
     axis.set_ylabel("AbsRel of what is left, over that of all")
-    axis.set_title(f"sparsification, images: {curves.num_images}", fontsize=9)
+    axis.set_title(
+        f"sparsification, images: {curves.num_images}; {_alignment_words(images)}", fontsize=9
+    )
     axis.legend(fontsize=8)
     return _png(figure)
 
 
-def draw_reliability(named: Sequence[tuple[str, Reliability]]) -> bytes:
-    """Return a PNG: the share of pixels that are right against their probability."""
+def draw_reliability(
+    named: Sequence[tuple[str, Reliability]], images: Sequence[ImageScores]
+) -> bytes:
+    """Return a PNG: the share of pixels that are right against their probability.
+
+    Args:
+        images: those that were measured; the title says how they were aligned.
+    """
     figure, axis = _new_figure()
     axis.plot((0, 1), (0, 1), color="grey", linestyle=":", label="calibrated")
     for name, found in named:
@@ -53,10 +61,16 @@ def draw_reliability(named: Sequence[tuple[str, Reliability]]) -> bytes:
     axis.set_xlabel("probability")
     axis.set_ylabel("share of pixels that are right")
     axis.set_title(
-        f"right: within a factor of {named[0][1].within:g} of the ground truth", fontsize=9
+        f"right: within a factor of {named[0][1].within:g} of the ground truth; "
+        f"{_alignment_words(images)}",
+        fontsize=9,
     )
     axis.legend(fontsize=8)
     return _png(figure)
+
+
+def _alignment_words(images: Sequence[ImageScores]) -> str:
+    return f"alignment: {', '.join(dict.fromkeys(image.alignment for image in images))}"
 
 
 def _new_figure() -> tuple[Figure, Axes]:

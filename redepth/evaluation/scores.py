@@ -10,9 +10,16 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from redepth.datasets.ground_truth import BoolMap, GroundTruth, GroundTruthKind, Size
+from redepth.datasets.ground_truth import METRE, BoolMap, GroundTruth, GroundTruthKind, Size
 from redepth.geometry.camera import Camera
-from redepth.metrics.alignments import Alignment, align_to_depth, align_to_disparity
+from redepth.metrics.alignments import (
+    Alignment,
+    align_to_depth,
+    align_to_disparity,
+    check_alignment,
+    default_alignment,
+    disparity_alignment,
+)
 from redepth.metrics.boundaries import boundary_metrics, depth_or_disparity_edges
 from redepth.metrics.depth import depth_metrics
 from redepth.metrics.normals import mean_normal_angle_deg
@@ -111,6 +118,28 @@ PUBLISHED = EdgeProtocol(depth_or_disparity_edges, repairs=True, near_only=True)
 def larger_is_better(metric: str) -> bool:
     """Return whether a metric should grow."""
     return TITLES[metric].endswith("↑")
+
+
+def alignment_for(asked: Alignment | None, kind: DepthKind, truth: GroundTruth) -> Alignment:
+    """Return the alignment that a map of a kind gets.
+
+    Args:
+        asked: None for the default: what the kind leaves free. A metric map gets a scale where
+            ground truth has another unit, and any map scale and shift where it is a disparity.
+
+    Raises:
+        ConfigError: the alignment does not fit the map's kind or the ground truth's.
+    """
+    is_disparity = truth.kind is GroundTruthKind.DISPARITY
+    if asked is None:
+        if is_disparity:
+            return Alignment.SCALE_SHIFT_DISPARITY
+        default = default_alignment(kind)
+        return Alignment.SCALE if default is Alignment.NONE and truth.unit != METRE else default
+    if is_disparity:
+        return disparity_alignment(asked)
+    check_alignment(asked, kind)
+    return asked
 
 
 def align_map(

@@ -19,7 +19,7 @@ from redepth.evaluation.summary import (
     score_rows,
     stored_reliability,
 )
-from redepth.metrics.alignments import disparity_alignment
+from redepth.metrics.alignments import NUM_FITTED
 from redepth.metrics.bootstrap import MeanInterval
 from redepth.printable import code_span, one_line
 from redepth.redaction import shown
@@ -27,6 +27,7 @@ from redepth.redaction import shown
 UNTRAINED = "UNTRAINED: these models have weights from a seed; the scores are meaningless."
 MAX_IMAGES_SHOWN = 50
 NO_VALUE = "-"
+_NUM_NAMED = 3
 IMAGE_METRICS = "abs_rel", "rmse", "delta1", "edge_f1"
 
 SUFFIXES: Mapping[TableFormat, str] = {
@@ -57,8 +58,9 @@ def as_markdown(scores: LabelScores) -> str:
     parts += ["## The images", _image_table(scores.images[:MAX_IMAGES_SHOWN])]
     if len(scores.images) > MAX_IMAGES_SHOWN:
         parts.append(f"... and {len(scores.images) - MAX_IMAGES_SHOWN} more in the JSON table")
-    if scores.unmeasured:
-        lines = [f"{code_span(i)}: {code_span(why)}" for i, why in scores.unmeasured.items()]
+    not_measured = {**scores.unmeasured, **scores.unreadable}
+    if not_measured:
+        lines = [f"{code_span(i)}: {code_span(why)}" for i, why in not_measured.items()]
         parts += ["## Not measured", bullets(lines)]
     return "\n\n".join(parts) + "\n"
 
@@ -89,14 +91,18 @@ def as_json(scores: LabelScores) -> str:
         "recipe": scores.recipe,
         "untrained": scores.untrained,
         "dataset_format": scores.dataset_format,
-        "alignment": scores.alignment,
+        "alignment": list(scores.alignments),
+        "alignment_asked_for": scores.alignment,
         "conditions": conditions(scores),
         "scores": [_row_record(row) for row in score_rows(scores.images)],
         "ause": asdict(mean_ause(scores.images)),
         "reliability": None if reliability is None else asdict(reliability),
         "images": [_image_record(image) for image in scores.images],
         "unmeasured": dict(scores.unmeasured),
+        "unreadable": dict(scores.unreadable),
         "without_ground_truth": list(scores.unmatched),
+        "ambiguous": {i: list(files) for i, files in scores.ambiguous.items()},
+        "contradicting": dict(scores.contradicting),
     }
     return json.dumps(finite_json(content), indent=2, ensure_ascii=False) + "\n"
 
@@ -111,18 +117,46 @@ def conditions(scores: LabelScores, quoted: Callable[[str], str] = one_line) -> 
     lines = [
         f"labels: {quoted(shown(scores.labels))}",
         f"ground truth: {kinds} in {', '.join(scores.units)}; format {scores.dataset_format}",
-        f"alignment: {_alignment_words(scores)}",
+        f"alignment: {alignment_words(scores)}",
         f"images: {len(scores.images)} measured, {len(scores.unmeasured)} not measurable, "
         f"{len(scores.unmatched)} without ground truth, "
         f"{scores.num_without_label} without label",
         "labels are resized to the ground truth's size (bilinear); each image is aligned by itself",
         "in brackets: 95 % bootstrap interval over images; change = mean of refined - coarse",
+        *(f"{what}: {len(left_out)}" for what, left_out in _left_out(scores) if left_out),
     ]
+    if len(scores.alignments) > 1:
+        lines.append("images were aligned in different ways: their means are of unlike things")
     if GroundTruthKind.DISPARITY in scores.kinds:
         lines.append("a disparity without calibration: AbsRel, SqRel and RMSE are of disparity")
     if len(scores.kinds) + len(scores.units) > 2:
         lines.append("kinds or units of ground truth are mixed: SqRel and RMSE have no unit here")
     return lines
+
+
+def left_out_words(scores: LabelScores) -> list[str]:
+    """Say what was left out and why, the first of each kind by name; empty where nothing was."""
+    found = []
+    for what, images in _left_out(scores):
+        named = "; ".join(one_line(f"{image_id}: {why}") for image_id, why in images[:_NUM_NAMED])
+        if images:
+            more = "; ..." if len(images) > _NUM_NAMED else ""
+            found.append(f"{what}: {len(images)} ({named}{more})")
+    return found
+
+
+def _left_out(scores: LabelScores) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return what happened to images that were left out: in words, and (id, reason) of each."""
+    ambiguous = [(i, ", ".join(files)) for i, files in scores.ambiguous.items()]
+    return [
+        ("images left out, their ground truth cannot be read", list(scores.unreadable.items())),
+        ("images left out, nothing of them can be measured", list(scores.unmeasured.items())),
+        ("images left out, several fit one file or several files fit", ambiguous),
+        (
+            "images left out, the file of their name lies in folders that contradict theirs",
+            list(scores.contradicting.items()),
+        ),
+    ]
 
 
 def confidence_lines(scores: LabelScores) -> list[str]:
@@ -245,6 +279,7 @@ def _image_record(image: ImageScores) -> dict[str, Any]:
         "uri": image.uri,
         "outcome": image.outcome,
         "ground_truth": image.ground_truth,
+        "alignment": image.alignment,
         "kind": image.kind,
         "unit": image.unit,
         "depth_range": asdict(image.depth_range),
@@ -255,12 +290,18 @@ def _image_record(image: ImageScores) -> dict[str, Any]:
     }
 
 
-def _alignment_words(scores: LabelScores) -> str:
-    asked = scores.alignment
-    if GroundTruthKind.DISPARITY not in scores.kinds:
-        return asked
-    used = disparity_alignment(asked)
-    return f"{used}, fitted to the disparity" + ("" if used is asked else f" (asked for: {asked})")
+def alignment_words(scores: LabelScores) -> str:
+    """Say which alignment was used, whether it was asked for, and how much it was given."""
+    used = scores.alignments
+    words = ", ".join(used) or "none was used"
+    if GroundTruthKind.DISPARITY in scores.kinds:
+        words += ", fitted to the disparity"
+    if scores.alignment is None:
+        words += " (default)"
+    elif used and used != (scores.alignment,):
+        words += f" (asked for: {scores.alignment})"
+    fitted = " or ".join(str(count) for count in dict.fromkeys(NUM_FITTED[one] for one in used))
+    return f"{words}; numbers fitted to each image's ground truth: {fitted or 0}"
 
 
 def _known(image: ImageScores, metric: str) -> bool:

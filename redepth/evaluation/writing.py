@@ -25,7 +25,7 @@ def write_scores(scores: LabelScores, folder: Path) -> tuple[Path, ...]:
         contents[SPARSIFICATION_NAME] = draw_sparsification(curves, scores.images)
     if reliability is not None:
         named = [("stored confidence", reliability)]
-        contents[RELIABILITY_NAME] = draw_reliability(named)
+        contents[RELIABILITY_NAME] = draw_reliability(named, scores.images)
     for name, content in contents.items():
         (folder / name).write_bytes(content)
     return tuple(folder / name for name in contents)

@@ -7,6 +7,7 @@ unpacks to. Of a tar a name means what it means in `containers`, which lists tar
 from __future__ import annotations
 
 import io
+import stat
 import struct
 import weakref
 import zipfile
@@ -22,7 +23,7 @@ from redepth.images.allowed import Allowed
 from redepth.images.noticed import REPLACED, Noticed
 from redepth.images.opening import Host, open_source, web_hosts
 from redepth.images.reading import open_regular, read_all, require_size
-from redepth.images.tar_contents import TarContents, member_key, uri_name
+from redepth.images.tar_contents import MAX_LINKS, TarContents, member_key, uri_name, within
 from redepth.images.tar_walk import Damage, Member, walk_tar
 from redepth.images.uris import is_local
 
@@ -32,6 +33,7 @@ _MAX_DIRECTORY_BYTES = 2**24
 _MAX_READS_AT_END = 8
 _ZIP_END_BYTES = 2**16 + 200  # the end of the directory, zip64's with it, and a comment
 _IN_ZIP64 = 2**16 - 1
+_MAX_TARGET_BYTES = 2**12  # of a link, as many as Linux allows
 _MAX_TAR_MEMBERS = 1_000_000
 _MAX_DAMAGES = 100
 _ENCRYPTED = 1  # of a zip's flags
@@ -165,7 +167,7 @@ def _read_from_zip(
     place: str, hosts: frozenset[Host], name: str, max_bytes: int, setting: str
 ) -> bytes:
     index = _zip(place, hosts)
-    info = index.members[member_key(name)]
+    info = _target(index, index.members[member_key(name)])
     if info.flag_bits & _ENCRYPTED:
         raise NotImplementedError("it is encrypted: unpack the archive with its password")
     # Others unpack a block to any size at once.
@@ -173,6 +175,26 @@ def _read_from_zip(
         raise NotImplementedError("only members that are stored or deflated are read")
     with index.archive.open(info) as member:
         return read_all(member, max_bytes, setting)
+
+
+def _target(index: _Zip, info: zipfile.ZipInfo) -> zipfile.ZipInfo:
+    """Return the file that a symbolic link (`zip --symlinks`) leads to, within its zip.
+
+    Raises:
+        ImageRejected: it leads out of the zip, or in a circle.
+    """
+    for _ in range(MAX_LINKS):
+        if not stat.S_ISLNK(info.external_attr >> 16):
+            return info
+        with index.archive.open(info) as member:
+            target = member.read(_MAX_TARGET_BYTES).decode(errors="replace")
+        found = index.members.get(within(info.filename, target) or "")
+        if found is None:
+            raise ImageRejected(
+                f"it is a link to {target!r}, which is not in its zip: none is followed"
+            )
+        info = found
+    raise ImageRejected("it is a link that leads in a circle")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,27 +7,37 @@ before memory is taken for it. Nothing is unpickled.
 
 from __future__ import annotations
 
+import codecs
 import io
 import math
 import os
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from redepth.errors import ConfigError, ImageRejected
+from redepth.images.netpbm import MAX_PIXELS, is_pnm, read_pnm
 from redepth.images.reading import BLOCK_BYTES, open_regular, read_all, read_regular, require_size
+from redepth.images.signatures import is_tiff
+from redepth.images.tiff import open_tiff
 
 MAX_FILE_BYTES = 2**30  # of a file, and of what it unpacks to
-MAX_PIXELS = 2**26  # 67 megapixels; ETH3D, the largest, has 24
 _LIMIT = "of a file of a data set"
 # Named, so that Pillow never starts Ghostscript for an EPS.
 _PICTURES = ("JPEG", "PNG", "PPM", "TIFF")
+_ENCODINGS = (  # UTF-32's mark begins with that of UTF-16
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 _MAT_HEADER_BYTES, _MAT_COMPRESSED = 128, 15
 
 
@@ -53,22 +63,32 @@ def require_file(path: Path) -> None:
 
 
 def read_text(path: Path, max_bytes: int = MAX_FILE_BYTES) -> str:
-    """Read a UTF-8 text whole; raises ConfigError as `read_file`, and of other encodings."""
+    """Read a text whole: UTF-8, or what a byte-order mark says, which is cut off.
+
+    Raises:
+        ConfigError: as `read_file`, and of other encodings.
+    """
+    content = read_file(path, max_bytes)
+    encoding = next((name for mark, name in _ENCODINGS if content.startswith(mark)), "utf-8-sig")
     try:
-        return read_file(path, max_bytes).decode()
+        return content.decode(encoding)
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8 text: {error}") from error
+        raise ConfigError(f"{path} is not UTF-8 text ({error}): save it as UTF-8") from error
 
 
 def read_pixels(path: Path) -> Image.Image:
     """Return a decoded picture; its size is looked at before its pixels are.
 
+    A grey PFM has mode "F", a PGM of two bytes "I;16" with the values as they are stored.
+
     Raises:
         ConfigError: it is none, damaged or too large.
     """
     content = read_file(path)
+    if is_pnm(content):
+        return _image_of_pnm(path, content)
     try:
-        with Image.open(io.BytesIO(content), formats=_PICTURES) as image:
+        with _opened(content) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ConfigError(
                     f"{path} is {image.width} x {image.height}, expected {MAX_PIXELS / 1e6:.0f} "
@@ -77,9 +97,27 @@ def read_pixels(path: Path) -> Image.Image:
             image.load()
     except ConfigError:
         raise
+    except UnidentifiedImageError as error:
+        held = f"begins with {content[:16]!r}" if content else "is empty"
+        raise ConfigError(
+            f"{path} cannot be read as an image: it {held}, expected {', '.join(_PICTURES)}"
+        ) from error
     except Exception as error:  # decoders raise anything: OSError, SyntaxError, ValueError, ...
         raise ConfigError(f"{path} cannot be read as an image: {error}") from error
     return image
+
+
+def _opened(content: bytes) -> Image.Image:
+    if is_tiff(content):
+        return open_tiff(content)
+    return Image.open(io.BytesIO(content), formats=_PICTURES)
+
+
+def _image_of_pnm(path: Path, content: bytes) -> Image.Image:
+    pixels = read_pnm(str(path), content)
+    if pixels.ndim == 3 and pixels.dtype != np.uint8:
+        raise ConfigError(f"{path} is a PFM of three channels (PF), expected one (Pf)")
+    return Image.fromarray(pixels)
 
 
 def read_npy(path: Path) -> npt.NDArray[Any]:
@@ -129,16 +167,39 @@ def read_hdf5(path: Path, name: str) -> npt.NDArray[np.float32]:
     Raises:
         ConfigError: there is none, it is too large, or it lies in another file.
     """
+    require_file(path)
+    with _opened_hdf5(path, name, num_axes=2) as stored:
+        return np.asarray(stored[()], dtype=np.float32)
+
+
+def read_hdf5_page(path: Path, name: str, number: int) -> npt.NDArray[np.float32]:
+    """Read one of the maps of a data set [N, H, W]; the file may be of any size.
+
+    Raises:
+        ConfigError: as `read_hdf5`, or there is no map of this number.
+    """
+    with _opened_hdf5(path, name, num_axes=3) as stored:
+        return np.asarray(stored[number], dtype=np.float32)
+
+
+def count_hdf5_pages(path: Path, name: str) -> int:
+    """Return how many maps a data set [N, H, W] holds; raises as `read_hdf5_page`."""
+    with _opened_hdf5(path, name, num_axes=3) as stored:
+        return int(stored.shape[0])
+
+
+@contextmanager
+def _opened_hdf5(path: Path, name: str, num_axes: int) -> Iterator[Any]:
     import h5py
 
-    require_file(path)
     try:
+        open_regular(path).close()
         with h5py.File(path) as file:
             if not isinstance(file.get(name, getlink=True), h5py.HardLink):
                 raise ConfigError(f"{path} holds no HDF5 data set {name!r} of its own")
             stored = file[name]
-            _require_plain_hdf5(path, stored)
-            return np.asarray(stored[()], dtype=np.float32)
+            _require_plain_hdf5(path, stored, num_axes)
+            yield stored
     except ConfigError:
         raise
     except Exception as error:  # a damaged file raises anything
@@ -157,7 +218,7 @@ def _array(where: str, content: bytes) -> npt.NDArray[Any]:
         )
         shape, _, dtype = read_header(file)
         num_bytes = math.prod(shape) * dtype.itemsize
-        if dtype.hasobject or num_bytes != len(content) - file.tell():
+        if dtype.kind not in "fiub" or num_bytes != len(content) - file.tell():
             raise ConfigError(
                 f"{where}: {dtype} {shape} in its header, {len(content) - file.tell():,} bytes "
                 f"behind it, expected {num_bytes:,} of numbers"
@@ -214,16 +275,17 @@ def _unpacked_size(path: Path, packed: bytes) -> int:
     return size
 
 
-def _require_plain_hdf5(path: Path, stored: Any) -> None:
+def _require_plain_hdf5(path: Path, stored: Any, num_axes: int) -> None:
     """Refuse what makes a small file large, and what reads other files in its name."""
     import h5py
 
     if not isinstance(stored, h5py.Dataset) or stored.external or stored.is_virtual:
         raise ConfigError(f"{path}: {stored.name} is no data set of numbers in the file itself")
-    shapes = [stored.shape or (), stored.chunks or ()]
-    num_bytes = max(math.prod(shape) for shape in shapes) * stored.dtype.itemsize
-    if stored.dtype.kind not in "fiu" or len(shapes[0]) != 2 or num_bytes > MAX_FILE_BYTES:
+    shape = stored.shape or ()
+    read_at_once = shape[-2:], stored.chunks or ()
+    num_bytes = max(math.prod(sides) for sides in read_at_once) * stored.dtype.itemsize
+    if stored.dtype.kind not in "fiu" or len(shape) != num_axes or num_bytes > MAX_FILE_BYTES:
         raise ConfigError(
             f"{path}: {stored.name} is {stored.dtype} {stored.shape} in chunks of {stored.chunks}, "
-            f"expected numbers [H, W] of {MAX_FILE_BYTES / 1e6:,.0f} MB at most"
+            f"expected numbers of {num_axes} axes, {MAX_FILE_BYTES / 1e6:,.0f} MB a map at most"
         )

@@ -17,6 +17,7 @@ from PIL import Image
 from redepth.errors import ImageRejected
 from redepth.images.damage import truncated
 from redepth.images.formats import JXL
+from redepth.images.signatures import is_tiff
 
 _CODESTREAM = b"\xff\x0a"
 _SIZE_BITS = (9, 13, 18, 30)
@@ -135,7 +136,7 @@ def _unboxed(data: bytes) -> tuple[bytes, bytes | None]:
         elif kind == b"jxlp":
             parts.append(body[4:])
         elif kind == b"Exif" and exif is None and len(body) <= _MOST_EXIF_BYTES:
-            exif = body[4:]  # behind the offset at which it begins
+            exif = body[4:] if is_tiff(body[4:]) else body  # an offset comes first, by the standard
     codestream = b"".join(parts)
     if not codestream.startswith(_CODESTREAM):
         raise ImageRejected("damaged: a JPEG XL without a codestream")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 
@@ -157,20 +157,25 @@ def _lies_in(uri: str, place: str) -> bool:
 
 
 def as_lines(notices: Notices, num_named: int) -> Iterator[str]:
-    """Yield what to tell a person: each of the first faults, then the kinds in one line."""
-    for fault in notices.faults[:num_named]:
-        yield f"could not be listed: {fault.place}: {fault.reason}"
-    more = len(notices.faults) - num_named
-    if more > 0:
-        yield f"could not be listed: {more:,} places more; the manifest names all"
+    """Yield what to tell a person: the first faults, missing extras, the kinds passed over."""
+    yield from fault_lines(notices, num_named)
     for extra, number in notices.missing_extras:
         yield (
             f"needs an extra: {number:,} by their names, and will be rejected without it: "
             f"{extra.command}"
         )
     if notices.passed_over:
-        yield f"passed over: {_kinds(notices.passed_over)}"
+        yield f"passed over: {', '.join(map(_kind_words, notices.passed_over))}"
 
 
-def _kinds(kinds: Iterable[PassedOver]) -> str:
-    return "; ".join(f"{kind.number:,} {kind.kind} ({kind.example})" for kind in kinds)
+def fault_lines(notices: Notices, num_named: int) -> Iterator[str]:
+    """Yield a line for each of the first faults, and one for all the others."""
+    for fault in notices.faults[:num_named]:
+        yield f"could not be listed: {fault.place}: {fault.reason}"
+    more = len(notices.faults) - num_named
+    if more > 0:
+        yield f"could not be listed: {more:,} places more; the manifest names all"
+
+
+def _kind_words(kind: PassedOver) -> str:
+    return f"{kind.number:,} {kind.kind} ({kind.example.rpartition('/')[2] or kind.example})"

@@ -8,7 +8,7 @@ into its root, and by what stands in that file: others call files `dataset.json`
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 # The files, the keys that ours have, and what the tree below is called.
 _MARKERS = {
@@ -32,6 +32,31 @@ def own_tree(names: Iterable[str], read: Read) -> str | None:
         if name in held and is_own(name, read):
             return _MARKERS[name][1]
     return None
+
+
+def own_folders(paths: Iterable[str], read: Read) -> dict[str, str]:
+    """Return the folders of an archive that redepth wrote, and what they are called.
+
+    Args:
+        paths: of all its files.
+        read: as `own_tree` takes it, by a path.
+    """
+    found: dict[str, str] = {}
+    for path in paths:
+        folder, _, name = path.rpartition("/")
+        if name in _MARKERS and is_own(name, _reading(path, read)):
+            found[folder] = _MARKERS[name][1]
+    return found
+
+
+def _reading(path: str, read: Read) -> Read:
+    return lambda _, max_bytes: read(path, max_bytes)
+
+
+def own_kind(path: str, folders: Mapping[str, str]) -> str | None:
+    """Return what the folder is called that redepth wrote and a path lies in, None of any other."""
+    parents = (path[:end] for end, letter in enumerate(path) if letter == "/")
+    return next((folders[each] for each in ("", *parents) if each in folders), None)
 
 
 def is_own(name: str, read: Read) -> bool:

@@ -8,10 +8,11 @@ stand anywhere in the tar.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
-from redepth.errors import ImageRejected
-from redepth.images.parquet_bounds import LONGEST_TEXT
+from redepth.errors import ConfigError, ImageRejected
+from redepth.images.rows import LONGEST_TEXT, caption_of
 from redepth.images.tar_contents import TarContents, member_key
 from redepth.images.tar_walk import Kind, Member
 
@@ -52,11 +53,26 @@ class TarCaptions:
         captions = (self._caption(name, contents) for name in names)
         return next((caption for caption in captions if caption), None)
 
+    def beginning_of(self, contents: TarContents) -> Callable[[str, int], bytes]:
+        """Return what reads up to so many bytes of the file of a key."""
+
+        def read(key: str, max_bytes: int) -> bytes:
+            member = contents.get(key)
+            if member is None or member.kind is not Kind.FILE:
+                return b""
+            return self._read(member._replace(size_bytes=min(member.size_bytes, max_bytes)))
+
+        return read
+
     def _caption(self, key: str, contents: TarContents) -> str | None:
         content = self._content(key, contents)
         if content is None:
             return None
-        return _caption_in_json(content) if key.endswith(_JSON) else _decoded(content).strip()
+        caption = _caption_in_json(content) if key.endswith(_JSON) else _decoded(content)
+        try:
+            return caption_of(key, caption)
+        except ConfigError as error:
+            raise ImageRejected(f"its caption {error}") from error
 
     def _content(self, key: str, contents: TarContents) -> bytes | None:
         member = contents.get(key)
@@ -95,13 +111,12 @@ def _names(key: str) -> list[str]:
     return [f"{folder}{slash}{stem}{suffix}" for suffix in (_TEXT, _JSON) for stem in stems]
 
 
-def _caption_in_json(content: bytes) -> str | None:
+def _caption_in_json(content: bytes) -> object:
     try:
         record = json.loads(content)
     except (ValueError, RecursionError):
         return None
-    caption = record.get("caption") if isinstance(record, dict) else None
-    return caption.strip() if isinstance(caption, str) else None
+    return record.get("caption") if isinstance(record, dict) else None
 
 
 def _decoded(content: bytes) -> str:

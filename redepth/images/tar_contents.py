@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from redepth.errors import ImageRejected
 from redepth.images.tar_walk import Kind, Member
 
-_MAX_LINKS = 40  # that lead to each other, as many as Linux follows
+MAX_LINKS = 40  # that lead to each other, as many as Linux follows
 _SPARSE = (
     "is stored as a sparse file in its tar, which is not read: pack the tar again without --sparse"
 )
@@ -56,7 +56,7 @@ class TarContents:
             ImageRejected: it is sparse, or a link that leads to no file of the tar.
         """
         found: Member | None = member
-        for _ in range(_MAX_LINKS):
+        for _ in range(MAX_LINKS):
             if found is None:
                 raise ImageRejected(f"is a link to {member.target!r}, which is not in its tar")
             if found.kind is Kind.FILE:
@@ -77,6 +77,13 @@ def uri_name(name: str) -> str:
     return name.replace("::", ":%3A")
 
 
+def within(name: str, target: str) -> str | None:
+    """Return the key of what a symbolic link of that name leads to; None out of the archive."""
+    folder = posixpath.dirname(member_key(name))
+    key = posixpath.normpath(posixpath.join(folder, target))
+    return None if key.startswith(("/", "../")) else key
+
+
 def _target_key(member: Member) -> str:
     """Return the key of what a link leads to.
 
@@ -89,9 +96,8 @@ def _target_key(member: Member) -> str:
         raise ImageRejected(_SPARSE)
     if member.kind is not Kind.SYMBOLIC_LINK:
         raise ImageRejected(_NO_FILE)
-    folder = posixpath.dirname(member_key(member.name))
-    target = posixpath.normpath(posixpath.join(folder, member.target))
-    if target.startswith(("/", "../")):
+    target = within(member.name, member.target)
+    if target is None:
         raise ImageRejected(
             f"is a link to {member.target!r}, out of its tar: such links are never followed"
         )

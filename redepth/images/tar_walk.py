@@ -45,6 +45,7 @@ from redepth.printable import one_line
 
 _END_BYTES = 2 * BLOCK_BYTES
 _FILLED_UP_TO = tarfile.RECORDSIZE
+_FIRST_SCAN_BYTES = 2**12  # most damages are followed by a header soon
 _SCAN_BYTES = 2**20
 # Of one tar, for headers behind damaged ones: enough for the largest photographs, seconds to read.
 _MAX_SCANNED_BYTES = 2**30
@@ -300,6 +301,8 @@ class _Walk:
             first_byte = at if records.first_byte is None else records.first_byte
             self._records = replace(records, first_byte=first_byte, broken=reason)
             return following
+        if following is None and self._bytes_to_scan <= 0:
+            reason = f"{reason}; no more than {_MAX_SCANNED_BYTES:,} bytes are searched"
         yield from self._lost(at, following, reason)
         if following is None:
             self._has_ended = True
@@ -347,11 +350,13 @@ class _Walk:
 
     def _chunks(self, at: int) -> Iterator[tuple[int, bytes]]:
         """Yield the file from a byte on, as far as may still be searched."""
+        num_bytes = _FIRST_SCAN_BYTES
         while at < self._size and self._bytes_to_scan > 0:
-            chunk = self._read(at, _SCAN_BYTES)
+            chunk = self._read(at, num_bytes)
+            self._bytes_to_scan -= len(chunk)
             yield at, chunk
             at += len(chunk)
-            self._bytes_to_scan -= len(chunk)
+            num_bytes = min(4 * num_bytes, _SCAN_BYTES)
 
     def _read(self, at: int, num_bytes: int) -> bytes:
         if at >= self._size:

@@ -12,15 +12,17 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from redepth.errors import ImageRejected
 from redepth.filesystems import open_bucket
-from redepth.images.archives import archive_files, is_in_archive
+from redepth.images.allowed import ANYTHING
+from redepth.images.archives import archive_files, is_in_archive, read_member
 from redepth.images.hidden import hidden_kind
 from redepth.images.noticed import LINKED_FOLDERS, NOT_REGULAR, REMOVED, Noticed, kind_by_name
 from redepth.images.opening import open_source
-from redepth.images.own_outputs import own_tree
+from redepth.images.own_outputs import own_folders, own_kind, own_tree
 from redepth.images.reading import open_regular
 from redepth.images.tar_contents import member_key
 from redepth.storage_errors import in_words
@@ -268,15 +270,32 @@ def _walk_archive(start: str, wanted: Wanted) -> Iterator[Found]:
     head, _, place = start.partition("::")
     protocol, _, folder = head.partition("://")
     folder = f"{folder.strip('/')}/".removeprefix("/")
-    for name, size_bytes, version in archive_files(start, wanted.noticed):
+    files = archive_files(start, wanted.noticed)
+    own = own_folders((member_key(file.name) for file in files), partial(_start_in, start))
+    for name, size_bytes, version in files:
         key = member_key(name)
         below = key.removeprefix(folder)
         is_deeper = wanted.max_depth is not None and below.count("/") > wanted.max_depth
         if not key.startswith(folder) or is_deeper:
             continue
         uri = f"{protocol}://{name}::{place}"
-        if not wanted.passes_over(below, uri) and wanted.lists(uri):
+        if wanted.passes_over(below, uri) or not wanted.lists(uri):
+            continue
+        tree = own_kind(key, own) if own else None
+        if tree is None:
             yield Found(uri, size_bytes, version)
+        else:
+            wanted.noticed.passed_over(tree, uri)
+
+
+def _start_in(start: str, path: str, max_bytes: int) -> bytes:
+    """Read a file of the archive that is walked; b"" where it is larger."""
+    protocol, _, place = start.partition("::")
+    try:
+        uri = f"{protocol.partition('://')[0]}://{path}::{place}"
+        return read_member(uri, ANYTHING, max_bytes, "")
+    except ImageRejected:
+        return b""
 
 
 def _walk_filesystem(start: str, wanted: Wanted) -> Iterator[Found]:

@@ -45,6 +45,31 @@ class Alignment(StrEnum):
     RANSAC = "ransac"
 
 
+# How many numbers of an image each takes from its ground truth.
+NUM_FITTED = {
+    Alignment.NONE: 0,
+    Alignment.SCALE: 1,
+    Alignment.SCALE_SHIFT_DEPTH: 2,
+    Alignment.SCALE_SHIFT_DISPARITY: 2,
+    Alignment.REDEPTH: 4,
+    Alignment.RANSAC: 2,
+}
+
+_DEFAULTS = {
+    DepthKind.METRIC_DEPTH: Alignment.NONE,
+    DepthKind.AFFINE_DEPTH: Alignment.SCALE_SHIFT_DEPTH,
+    DepthKind.AFFINE_DISPARITY: Alignment.SCALE_SHIFT_DISPARITY,
+}
+
+
+def default_alignment(kind: DepthKind) -> Alignment:
+    """Return what takes from ground truth that which a kind leaves free, and no more.
+
+    None for metric depth; scale and shift for the others, in the space of the map.
+    """
+    return _DEFAULTS[kind]
+
+
 def check_alignment(alignment: Alignment, kind: DepthKind) -> None:
     """Refuse what has no meaning.
 

@@ -14,6 +14,7 @@ from redepth.evaluation.comparing import (
     ImageComparison,
     LabelComparison,
     align_second,
+    alignment_lines,
     common_maps,
     replaced_words,
 )
@@ -61,6 +62,7 @@ class ComparisonPage:
     Attributes:
         sets: lines of (what, first, second).
         settings: those in which the recipes differ, in words.
+        alignment: how the maps were aligned to ground truth, a line or two; empty without one.
         figures: lines of (figure, first, second, change), against ground truth; empty without one.
         images: lines of the images that differ most.
     """
@@ -72,6 +74,7 @@ class ComparisonPage:
     charts: tuple[Chart, ...]
     sets: tuple[tuple[str, str, str], ...]
     settings: tuple[str, ...]
+    alignment: tuple[str, ...]
     figures: tuple[tuple[str, str, str, str], ...]
     images: tuple[tuple[str, ...], ...]
     num_images: int
@@ -104,6 +107,7 @@ def read_comparison(
         charts=_charts(found.images),
         sets=tuple(_sets(found.first, found.second)),
         settings=found.settings,
+        alignment=tuple(alignment_lines(found)),
         figures=tuple(
             (TITLES[row.metric], interval_words(row.coarse), interval_words(row.refined),
              change_words(row))

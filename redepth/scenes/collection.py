@@ -135,13 +135,16 @@ def _camera(stored: Mapping[str, npt.NDArray[Any]]) -> Pinhole | None:
 
 def _read_truth(path: Path) -> SceneTruth:
     stored = read_npz(path, ("depth", "normals", "mask", "light", "camera"))
-    return SceneTruth(
-        depth_hw=stored["depth"],
-        normal_hw3=stored["normals"].astype(np.float32),
-        mask_hw=stored["mask"],
-        light_3=stored["light"],
-        camera=_camera(stored),
-    )
+    try:
+        return SceneTruth(
+            depth_hw=stored["depth"],
+            normal_hw3=stored["normals"].astype(np.float32),
+            mask_hw=stored["mask"],
+            light_3=stored["light"],
+            camera=_camera(stored),
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise ConfigError(f"{path} holds no truth of a rendered scene: {error!r}") from error
 
 
 def truth_beside(image: Path) -> SceneTruth | None:

@@ -12,9 +12,9 @@ from scipy.io import savemat
 
 from redepth.datasets import datasets
 from redepth.datasets.finding import find_ground_truth
-from redepth.datasets.ground_truth import GroundTruth, GroundTruthKind
+from redepth.datasets.ground_truth import GroundTruth, GroundTruthKind, make_ground_truth
 from redepth.errors import ConfigError
-from redepth.scenes.collection import write_collection
+from redepth.scenes.collection import read_truth, write_collection
 from redepth.scenes.scene import Split
 
 HW = (4, 6)
@@ -55,6 +55,17 @@ def test_16_bit_pngs(tmp_path: Path, dataset_format: str, name: str, units_per_m
     assert np.isnan(truth.map_hw[1, 1])
     assert (truth.kind, truth.unit) == (GroundTruthKind.DEPTH, "m")
     assert truth.mask_hw.sum() == 23
+
+
+def test_seven_scenes_says_unknown_as_65535(tmp_path: Path) -> None:
+    codes = DEPTH_WITH_HOLE * 1000
+    codes[2, 3] = 65535
+    save_png16(tmp_path / "chess/seq-01/frame-000000.depth.png", codes)
+    truth = only_one(tmp_path, "seven-scenes")
+    assert np.argwhere(np.isnan(truth.map_hw)).tolist() == [[1, 1], [2, 3]]
+    assert truth.map_hw[0, 0] == 0.25
+    assert truth.limits.highest == 10.0
+    assert not truth.has_edges
 
 
 @pytest.mark.parametrize(("dataset_format", "top_row"), [("kitti", 40), ("kitti-eigen-crop", 33)])
@@ -112,6 +123,13 @@ def test_tum_pairs_frames_by_time(tmp_path: Path) -> None:
     }
 
 
+def test_names_that_only_look_like_a_time_are_no_stamps(tmp_path: Path) -> None:
+    save_png16(tmp_path / "desk/depth/1.\N{SUPERSCRIPT TWO}.png", DEPTH * 5000)
+    (tmp_path / "desk/rgb").mkdir()
+    Image.new("RGB", HW[::-1]).save(tmp_path / "desk/rgb/1.\N{SUPERSCRIPT TWO}.png")
+    assert only_one(tmp_path, "tum").map_hw[0, 0] == DEPTH[0, 0]
+
+
 @pytest.mark.parametrize("image_hw", [HW, (2 * HW[0], 2 * HW[1])])
 def test_eth3d_has_the_photographs_size(tmp_path: Path, image_hw: tuple[int, int]) -> None:
     path = tmp_path / "courtyard/ground_truth_depth/dslr_images/DSC_1.JPG"
@@ -153,11 +171,43 @@ def test_sintel(tmp_path: Path) -> None:
     assert truth.limits.highest == 72.0
 
 
-@pytest.mark.parametrize("content", [b"", dpt(DEPTH, tag=1.0), dpt(DEPTH)[:-4]])
+def dpt_of_sides(width: int, height: int, num_pixels: int) -> bytes:
+    sides = np.array([width, height], dtype="<i4").tobytes()
+    return np.float32(202021.25).tobytes() + sides + bytes(4 * num_pixels)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        dpt(DEPTH, tag=1.0),
+        dpt(DEPTH)[:-4],
+        dpt_of_sides(0, 0, 0),
+        dpt_of_sides(6, 0, 0),
+        dpt_of_sides(-6, -4, 24),
+    ],
+)
 def test_what_is_no_dpt_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "frame_0001.dpt").write_bytes(content)
     with pytest.raises(ConfigError, match="frame_0001"):
         only_one(tmp_path, "sintel")
+
+
+def test_cuts_and_other_bytes_in_a_dpts_header_are_refused(tmp_path: Path) -> None:
+    whole, path = dpt(DEPTH), tmp_path / "frame_0001.dpt"
+    damaged = [whole[:length] for length in range(0, len(whole), 3)]
+    damaged += [
+        bytes((*whole[:place], byte, *whole[place + 1 :]))
+        for place in range(12)
+        for byte in (0, 1, 2, 4, 6, 127, 128, 255)
+        if byte != whole[place]
+    ]
+    path.write_bytes(whole)
+    (file,) = find_ground_truth(tmp_path, "sintel")
+    for content in damaged:
+        path.write_bytes(content)
+        with pytest.raises(ConfigError, match="frame_0001"):
+            file.read(HW)
 
 
 CALIBRATION = (
@@ -186,6 +236,67 @@ def test_middlebury_with_half_a_calibration_is_refused(tmp_path: Path) -> None:
     (tmp_path / "calib.txt").write_text("baseline=50\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="cam0"):
         only_one(tmp_path, "middlebury")
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("baseline=0", "baseline 0"),
+        ("baseline=-50", "baseline -50"),
+        ("baseline=nan", "baseline nan"),
+        ("doffs=inf", "doffs inf"),
+        ("cam0=[0 0 3; 0 100 2; 0 0 1]", "above 0"),
+        ("cam0=[1e999 0 3; 0 100 2; 0 0 1]", "expected finite numbers"),
+    ],
+)
+def test_a_calibration_that_means_no_camera_is_refused(
+    tmp_path: Path, entry: str, said: str
+) -> None:
+    Image.fromarray(DEPTH.astype(np.float32)).save(tmp_path / "disp0.pfm")
+    (tmp_path / "calib.txt").write_text(f"{CALIBRATION}{entry}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=said):
+        only_one(tmp_path, "middlebury")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.zeros((0, 6)),
+        np.zeros((0, 0)),
+        np.zeros((4, 6, 2)),
+        np.zeros(24),
+        np.full(HW, "deep"),
+        np.full(HW, 1 + 2j),
+    ],
+)
+def test_arrays_that_are_no_map_are_refused(tmp_path: Path, values: np.ndarray) -> None:
+    np.save(tmp_path / "a_depth.npy", values)
+    np.save(tmp_path / "a_depth_mask.npy", np.ones(values.shape))
+    with pytest.raises(ConfigError, match=r"a_depth\.npy"):
+        only_one(tmp_path, "diode")
+
+
+@pytest.mark.parametrize("data", [np.zeros((4, 6, 2)), np.zeros((0, 0)), "text"])
+def test_a_mat_of_something_else_is_refused(tmp_path: Path, data: object) -> None:
+    savemat(tmp_path / "a.mat", {"data": {"depth": data}})
+    with pytest.raises(ConfigError, match=r"a\.mat"):
+        only_one(tmp_path, "ibims")
+
+
+def test_masks_of_another_size_are_refused(tmp_path: Path) -> None:
+    savemat(tmp_path / "a.mat", {"data": {"depth": DEPTH, "mask_invalid": np.ones((2, 2))}})
+    with pytest.raises(ConfigError, match=r"a\.mat holds no depth"):
+        only_one(tmp_path, "ibims")
+
+
+def test_scenes_without_their_depth_are_refused(tmp_path: Path) -> None:
+    (row,) = write_collection(tmp_path, ("coins",), 1, 16, Split.TRAIN)
+    for arrays in ({"mask": DEPTH}, {"depth": DEPTH, "camera": np.ones(3)}):
+        np.savez(tmp_path / row.truth, allow_pickle=False, **arrays)
+        with pytest.raises(ConfigError, match="holds no depth of a rendered scene"):
+            only_one(tmp_path, "scenes")
+        with pytest.raises(ConfigError, match="holds no truth of a rendered scene"):
+            read_truth(tmp_path, row)
 
 
 @pytest.mark.parametrize(
@@ -221,6 +332,22 @@ def test_ibims_leaves_out_what_its_masks_leave_out(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         Image.fromarray(mask).save(tmp_path / name / "a.png")
     assert only_one(tmp_path, "ibims").mask_hw[0].tolist() == [False, False, *[True] * 4]
+
+
+def test_a_mask_that_would_be_stretched_is_refused(tmp_path: Path) -> None:
+    save_png16(tmp_path / "depth/a.png", DEPTH * 65535 / 50)
+    (tmp_path / "mask_transp").mkdir()
+    Image.new("L", (HW[1], 1), 255).save(tmp_path / "mask_transp/a.png")
+    with pytest.raises(ConfigError, match=r"mask_transp/a\.png is \(1, 6\), its depth \(4, 6\)"):
+        only_one(tmp_path, "ibims")
+    with pytest.raises(ValueError, match="the mask is"):
+        make_ground_truth(DEPTH, np.ones((1, 6), dtype=bool))
+
+
+def test_depth_beyond_float32_is_not_scored(tmp_path: Path) -> None:
+    np.save(tmp_path / "a_depth.npy", np.where(DEPTH == 1.0, 1e300, DEPTH))
+    np.save(tmp_path / "a_depth_mask.npy", np.ones(HW))
+    assert only_one(tmp_path, "diode").mask_hw.sum() == 23
 
 
 def test_ibims_as_mat_is_ibims_as_png(tmp_path: Path) -> None:

@@ -73,9 +73,9 @@ def write_output(out: Path, labels: list[Label], *, untrained: bool = False, ste
     return str(out)
 
 
-def write_truth(root: Path, seeds: dict[str, int]) -> Path:
+def write_truth(root: Path, seeds: dict[str, int], *, exist_ok: bool = False) -> Path:
     """Write depth files in the format of TUM, one a label, and return the folder."""
-    (root / "depth").mkdir(parents=True)
+    (root / "depth").mkdir(parents=True, exist_ok=exist_ok)
     for image_id, seed in seeds.items():
         codes = np.round(true_depth(seed) * 5000).astype(np.uint16)
         Image.fromarray(codes).save(root / "depth" / f"{image_id}.png")

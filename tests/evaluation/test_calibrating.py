@@ -112,10 +112,14 @@ def test_the_cues_that_were_not_asked_for_have_no_weight(
 def test_a_mapping_fits_into_a_recipe(images: tuple[ImageScores, ...], tmp_path: Path) -> None:
     mapping = calibrate(images, 1.05).mapping
     path = tmp_path / "mapping.json"
-    path.write_text(mapping_json(mapping, "mini", "digest"), encoding="utf-8")
+    path.write_text(mapping_json(mapping, "mini", "digest", [Alignment.REDEPTH]), encoding="utf-8")
     assert read_mapping(path) == mapping
     content = json.loads(path.read_text(encoding="utf-8"))
-    assert content["fitted_on"] == {"recipe": "mini", "digest": "digest"}
+    assert content["fitted_on"] == {
+        "recipe": "mini",
+        "digest": "digest",
+        "alignment": ["redepth"],
+    }
     values = content["confidence_mapping"]
     settings = [f"labels.ensemble.confidence_mapping.{k}={v}" for k, v in values.items()]
     assert load_recipe("mini", settings).labels.ensemble.confidence_mapping == mapping

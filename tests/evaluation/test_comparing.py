@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import math
 from dataclasses import replace
@@ -20,7 +21,7 @@ from redepth.evaluation.comparing import (
 )
 from redepth.evaluation.evaluate import EvaluationInput, LabelScores, score_labels
 from redepth.metrics.alignments import Alignment
-from redepth.report.comparison_page import read_comparison
+from redepth.report.comparison_page import read_comparison, render_comparison
 from redepth.store.reader import open_labels
 from redepth.types import DepthKind, Label, LabelArrays, Outcome
 from tests.evaluation.evaluation_samples import planted_label, rejected, write_output, write_truth
@@ -67,6 +68,17 @@ def score_both(folder: Path) -> tuple[LabelScores, LabelScores]:
         for name in "ab"
     )
     return first, second
+
+
+def test_table_json_and_page_say_the_alignment(folder: Path, comparison: LabelComparison) -> None:
+    words = "alignment of the maps: redepth; numbers fitted to each image's ground truth: 4"
+    assert f"- {words}" in comparison_markdown(comparison)
+    assert json.loads(comparison_json(comparison))["alignment"] == [["redepth"], ["redepth"]]
+    opened = open_labels(str(folder / "a")), open_labels(str(folder / "b"))
+    page = render_comparison(read_comparison(comparison, *opened, datetime.now(UTC)))
+    assert words in html.unescape(page)
+    without = compare_labels(*opened)
+    assert "alignment of the" not in comparison_markdown(without)
 
 
 def test_images_are_compared_up_to_scale_and_shift(comparison: LabelComparison) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,14 @@ from redepth.errors import ConfigError
 from redepth.evaluation.evaluate import EvaluationInput, LabelScores, score_labels
 from redepth.evaluation.formats import TableFormat
 from redepth.evaluation.summary import mean_ause, mean_curves, score_rows, stored_reliability
-from redepth.evaluation.tables import as_json, as_latex, as_markdown, conditions, render
+from redepth.evaluation.tables import (
+    as_json,
+    as_latex,
+    as_markdown,
+    conditions,
+    left_out_words,
+    render,
+)
 from redepth.evaluation.writing import write_scores
 from redepth.metrics.alignments import Alignment
 from tests.evaluation.evaluation_samples import (
@@ -188,6 +196,84 @@ def test_an_image_without_a_known_pixel_is_said_and_left_out(tmp_path: Path) -> 
     assert [image.id for image in found.images] == ["image-0"]
     assert "no pixel" in found.unmeasured["image-1"]
     assert "`image-1`: `no pixel" in as_markdown(found)
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "cut": lambda content: content[: len(content) // 2],
+    "empty": lambda content: b"",
+    "a page of a server": lambda content: b"<html>not found</html>",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_one_damaged_file_is_named_and_in_part_the_rest_is_measured(
+    damage: str, tmp_path: Path
+) -> None:
+    url = write_output(tmp_path / "labels", [planted_label(f"image-{i}", i) for i in range(3)])
+    truth = write_truth(tmp_path / "truth", {f"image-{i}": i for i in range(3)})
+    damaged = truth / "depth" / "image-1.png"
+    damaged.write_bytes(DAMAGES[damage](damaged.read_bytes()))
+    whole = EvaluationInput(url, truth, "tum")
+    with pytest.raises(ConfigError, match=rf"{damaged} cannot be read.*--partial leaves it out"):
+        score_labels(*whole.open(), "tum")
+    found = score_labels(*whole.open(), "tum", partial=True)
+    assert [image.id for image in found.images] == ["image-0", "image-2"]
+    assert list(found.unreadable) == ["image-1"]
+    (words,) = left_out_words(found)
+    assert words.startswith("images left out, their ground truth cannot be read: 1 (image-1: ")
+    assert str(damaged) in words
+    assert "- images left out, their ground truth cannot be read: 1" in as_markdown(found)
+    assert f"`image-1`: `{damaged}" in as_markdown(found)
+    assert str(damaged) in json.loads(as_json(found))["unreadable"]["image-1"]
+
+
+def test_an_alignment_without_meaning_is_refused_in_part_as_well(folder: Path) -> None:
+    opened = EvaluationInput(str(folder / "labels"), folder / "truth", "tum").open()
+    with pytest.raises(ConfigError, match="none does not go with"):
+        score_labels(*opened, "tum", Alignment.NONE, partial=True)
+
+
+def test_ground_truth_of_which_no_file_can_be_read_is_refused(tmp_path: Path) -> None:
+    url = write_output(tmp_path / "labels", [planted_label("image-0", 0)])
+    truth = write_truth(tmp_path / "truth", {"image-0": 0})
+    (truth / "depth" / "image-0.png").write_bytes(b"")
+    opened = EvaluationInput(url, truth, "tum", partial=True).open()
+    with pytest.raises(ConfigError, match=r"none of 1 files .*image-0\.png"):
+        score_labels(*opened, "tum", partial=True)
+
+
+def test_what_contradicts_or_is_ambiguous_is_refused_and_in_part_counted(tmp_path: Path) -> None:
+    """A scene's number differs; of another image there are two files; the third is a pair."""
+    labels = [planted_label(f"image-{i}", i) for i in range(3)]
+    places = {"image-0": "scene0000/color", "image-1": "room", "image-2": "house/room"}
+    labels = [
+        replace(one, row=replace(one.row, uri=f"/photos/{places[one.row.id]}/{one.row.id}.png"))
+        for one in labels
+    ]
+    url = write_output(tmp_path / "labels", labels)
+    truth = tmp_path / "truth"
+    for folder, name in (
+        ("scene0777", "image-0"), ("room", "image-1"), ("a/room", "other"), ("room", "image-2"),
+        ("house", "image-2"),
+    ):  # fmt: skip
+        write_truth(truth / folder, {name: int(name[-1]) if name != "other" else 3}, exist_ok=True)
+    contradicting = truth / "scene0777/depth/image-0.png"
+    with pytest.raises(
+        ConfigError,
+        match=rf"(?s)2 of 3 .*\(1 fit several, 1 contradict the file of their name\).*"
+        rf"/photos/scene0000/color/image-0\.png: {contradicting} has its name, but.*\.csv",
+    ):
+        EvaluationInput(url, truth, "tum").open()
+    found = score_labels(*EvaluationInput(url, truth, "tum", partial=True).open(), "tum")
+    assert [image.id for image in found.images] == ["image-1"]
+    assert found.contradicting == {"image-0": str(contradicting)}
+    assert list(found.ambiguous) == ["image-2"]
+    said = "\n".join(left_out_words(found))
+    assert "images left out, several fit one file or several files fit: 1 (image-2: " in said
+    assert f"folders that contradict theirs: 1 (image-0: {contradicting})" in said
+    content = json.loads(as_json(found))
+    assert content["contradicting"] == {"image-0": str(contradicting)}
+    assert len(content["ambiguous"]["image-2"]) == 2
 
 
 def test_disparity_and_untrained_models_are_said(tmp_path: Path) -> None:

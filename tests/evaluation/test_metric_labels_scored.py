@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from redepth.evaluation.comparing import compare_labels
+from redepth.errors import ConfigError
+from redepth.evaluation.comparing import compare_labels, require_one_alignment
 from redepth.evaluation.evaluate import EvaluationInput, score_labels
+from redepth.evaluation.tables import as_json, as_latex, as_markdown
 from redepth.metrics.alignments import Alignment, as_disparity
 from redepth.report.comparison_page import read_comparison, render_comparison
 from redepth.store.reader import open_labels
@@ -61,6 +64,38 @@ def test_metres_are_judged_as_they_are_where_they_are_known(folder: Path) -> Non
             assert image.pixels is not None
             assert np.isfinite(image.pixels.confidence_n).all()
             assert all(np.isfinite(values_n).all() for values_n in image.pixels.cues.values())
+
+
+def test_nothing_is_fitted_to_metres_unless_it_is_asked_for(folder: Path) -> None:
+    """Four numbers an image would hide that every depth is 10 % too long."""
+    selection = EvaluationInput(str(folder / "two"), folder / "truth", "tum")
+    judged = score_labels(*selection.open(), "tum")
+    assert [image.alignment for image in judged.images] == [Alignment.NONE] * 2
+    assert judged.images[0].refined.abs_rel == pytest.approx(0.1, abs=1e-5)
+    fitted = score_labels(*selection.open(), "tum", Alignment.REDEPTH)
+    assert fitted.images[0].refined.abs_rel < 1e-3
+    none = "alignment: none (default); numbers fitted to each image's ground truth: 0"
+    redepth = "alignment: redepth; numbers fitted to each image's ground truth: 4"
+    for scores, words in ((judged, none), (fitted, redepth)):
+        assert words in as_markdown(scores)
+        assert f"% {words}" in as_latex(scores)
+        assert words in json.loads(as_json(scores))["conditions"]
+    content = json.loads(as_json(judged))
+    assert (content["alignment"], content["alignment_asked_for"]) == (["none"], None)
+    assert {image["alignment"] for image in content["images"]} == {"none"}
+    content = json.loads(as_json(fitted))
+    assert (content["alignment"], content["alignment_asked_for"]) == (["redepth"], "redepth")
+
+
+def test_sets_of_other_kinds_are_compared_by_an_alignment_that_is_chosen(
+    folder: Path, tmp_path: Path
+) -> None:
+    affine = write_output(tmp_path / "affine", [planted_label("a", 0), planted_label("b", 1)])
+    one, other = open_labels(str(folder / "one")), open_labels(affine)
+    with pytest.raises(ConfigError, match=r"metric.*affine.*none, scale_shift_disparity.*--align"):
+        require_one_alignment(one, other, None)
+    require_one_alignment(one, other, Alignment.SCALE)
+    require_one_alignment(one, open_labels(str(folder / "two")), None)
 
 
 def test_two_metric_labels_are_not_aligned_before_they_are_compared(folder: Path) -> None:

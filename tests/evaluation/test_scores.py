@@ -15,6 +15,7 @@ from redepth.evaluation.scores import (
     EdgeProtocol,
     Scores,
     align_map,
+    alignment_for,
     larger_is_better,
     resize_map,
     score_depth,
@@ -146,6 +147,26 @@ def test_an_edge_within_two_pixels_of_a_hole_does_not_count(gap: int, counts: bo
     truth = make_ground_truth(depth, known, has_edges=True)
     found = score_map(depth.astype(np.float32), METRIC, truth, Alignment.NONE)
     assert math.isfinite(found.edge_f1) == counts
+
+
+@pytest.mark.parametrize(
+    ("kind", "unit", "truth_kind", "expected"),
+    [
+        (DepthKind.METRIC_DEPTH, "m", GroundTruthKind.DEPTH, Alignment.NONE),
+        (DepthKind.METRIC_DEPTH, "half heights", GroundTruthKind.DEPTH, Alignment.SCALE),
+        (DepthKind.AFFINE_DEPTH, "m", GroundTruthKind.DEPTH, Alignment.SCALE_SHIFT_DEPTH),
+        (DepthKind.AFFINE_DISPARITY, "m", GroundTruthKind.DEPTH, Alignment.SCALE_SHIFT_DISPARITY),
+        *(
+            (kind, "px", GroundTruthKind.DISPARITY, Alignment.SCALE_SHIFT_DISPARITY)
+            for kind in DepthKind
+        ),
+    ],
+)
+def test_the_default_alignment_fits_what_is_free_and_no_more(
+    kind: DepthKind, unit: str, truth_kind: GroundTruthKind, expected: Alignment
+) -> None:
+    truth = make_ground_truth(np.ones((4, 6)), unit=unit, kind=truth_kind)
+    assert alignment_for(None, kind, truth) is expected
 
 
 def test_exact_depth_is_compared_without_repair() -> None:

@@ -114,6 +114,32 @@ def test_compare_prints_and_writes_the_table(
     assert (tmp_path / "c" / "comparison.md").read_text(encoding="utf-8").strip() in said
 
 
+def test_compare_measures_what_can_be_read_in_part(folder: Path, tmp_path: Path) -> None:
+    truth = write_truth(tmp_path / "truth", SEEDS)
+    damaged = truth / "depth" / "image-2.png"
+    damaged.write_bytes(b"")
+    words = ["compare", folder / "a", folder / "b", "--ground-truth", truth]
+    with pytest.raises(ConfigError, match=r"image-2\.png cannot be read.*--partial"):
+        run(*words, "--dataset-format", "tum")
+    said = " ".join(run(*words, "--dataset-format", "tum", "--partial").split())
+    assert "images left out, their ground truth cannot be read: 1 (image-2: " in said
+    assert "alignment of the maps: scale_shift_disparity (default)" in said
+
+
+def test_calibrate_says_alignment_and_what_was_left_out(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth = write_truth(tmp_path / "truth", SEEDS)
+    (truth / "depth" / "image-2.png").write_bytes(b"")
+    out = tmp_path / "mapping.json"
+    calibrate_labels(str(folder / "a"), truth, "tum", out, 1.05, [Cue.SPREAD], None, True)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "alignment: scale_shift_disparity (default)" in said
+    assert "images left out, their ground truth cannot be read: 1 (image-2" in said
+    fitted_on = json.loads(out.read_text(encoding="utf-8"))["fitted_on"]
+    assert fitted_on["alignment"] == ["scale_shift_disparity"]
+
+
 def test_compare_needs_no_truth(folder: Path) -> None:
     assert "rank correlation" in run("compare", folder / "a", folder / "b")
 
@@ -134,6 +160,19 @@ def test_evaluate_prints_the_table_and_writes_every_format(folder: Path, tmp_pat
     content = json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8"))
     assert content["scores"][0]["change"]["num_images"] == 4
     assert {path.suffix for path in tmp_path.iterdir()} == {".md", ".tex", ".json", ".png"}
+
+
+@pytest.mark.slow
+def test_evaluate_in_part_ends_with_1_where_that_is_asked_for(folder: Path, tmp_path: Path) -> None:
+    truth = write_truth(tmp_path / "truth", SEEDS)
+    (truth / "depth" / "image-2.png").write_bytes(b"")
+    words = ["evaluate", folder / "a", "--ground-truth", truth, "--dataset-format", "tum"]
+    said = " ".join(run(*words, "--partial").split())
+    assert "images left out, their ground truth cannot be read: 1 (image-2: " in said
+    found = CliRunner().invoke(app, [str(word) for word in (*words, "--partial", "--strict")])
+    assert found.exit_code == 1
+    assert "AbsRel" in found.output
+    assert run(*words, "--partial", "--strict", "--where", "id = 'image-0'")
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from scipy.io import savemat
 
@@ -204,6 +205,30 @@ def test_what_is_whole_comes_back(tmp_path: Path) -> None:
         read_hdf5(tmp_path / "a.hdf5", "dataset"),
     ):
         assert np.array_equal(np.asarray(read), depth)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint16, np.uint8])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("order", "<>")
+def test_a_tiff_comes_back_in_either_order_of_bytes(
+    tmp_path: Path, dtype: type[np.generic], compression: str | None, order: str
+) -> None:
+    """Pillow swaps the bytes of compressed big-endian floats."""
+    depth = (np.arange(12).reshape(3, 4) * 20 / (3 if dtype is np.float32 else 1)).astype(dtype)
+    tifffile.imwrite(
+        tmp_path / "a.tif", depth, byteorder=order, compression=compression,
+        photometric="minisblack",
+    )  # fmt: skip
+    assert np.array_equal(np.asarray(read_pixels(tmp_path / "a.tif")), depth)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"", "it is empty"), (b"<html>", "it begins with b'<html>', expected")]
+)
+def test_what_is_no_picture_says_what_it_is(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(ConfigError, match=said):
+        read_pixels(tmp_path / "a.png")
 
 
 def test_pipes_and_what_is_not_there(tmp_path: Path) -> None:

@@ -122,3 +122,30 @@ def test_hidden_names_are_passed_over_and_counted(
     assert counted.keys() == set(UNSEEN.values())
     if write in (in_tar, in_walked_tar, in_zip):  # elsewhere a hidden folder counts as one
         assert sum(counted.values()) == len(UNSEEN)
+
+
+OWN = {
+    "labels/dataset.json": b'{"format_version": 3, "recipe_digest": "ab"}',
+    "labels/reports/1/sheet.jpg": b"x",
+    "mine/dataset.json": b'{"made by": "somebody else"}',
+    "mine/a.jpg": b"x",
+}
+
+
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_what_redepth_wrote_is_not_listed_in_archives_either(kind: str, tmp_path: Path) -> None:
+    with (
+        tarfile.open(tmp_path / "a.tar", "w") as tar,
+        zipfile.ZipFile(tmp_path / "a.zip", "w") as z,
+    ):
+        for name, content in OWN.items():
+            info = tarfile.TarInfo(f"./{name}")
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+            z.writestr(name, content)
+    noticed = Noticed()
+    source = {"tar": f"{tmp_path}/a.tar", "zip": f"zip://::{tmp_path}/a.zip"}[kind]
+    (ref,) = list_images(source, noticed=noticed)
+    assert "mine/a.jpg" in ref.uri
+    kinds = {each.kind: each.example for each in noticed.notices().passed_over}
+    assert "labels/reports/1/sheet.jpg" in kinds["redepth's own labels"] or kind == "tar"

@@ -268,9 +268,10 @@ def test_a_file_without_end_is_not_searched_for_ever() -> None:
 
         def read(self, size: int = -1, /) -> bytes:
             self.num_read += size
-            return b"x" * size
+            return b"\1" * size
 
     file = Endless()
     (damage,) = walk_tar(file)
     assert isinstance(damage, Damage) and damage.end_byte is None
+    assert damage.reason == "no header is here; no more than 1,073,741,824 bytes are searched"
     assert file.num_read < 2**30 + 2**22
