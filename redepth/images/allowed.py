@@ -76,6 +76,10 @@ class Allowed:
             return False
         return True
 
+    def as_of(self, file_uri: str) -> Allowed:
+        """Return what a file that redepth has found itself may name: as a list that lies there."""
+        return self if self.roots is not None else Allowed((_own_root(canonical_uri(file_uri)),))
+
     def real_path(self, uri: str) -> str:
         """Return the path to open for a local uri: what was judged, links followed."""
         path = uri.removeprefix("file://")

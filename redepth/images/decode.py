@@ -31,13 +31,14 @@ from redepth.images.allowed import ANYTHING, Allowed
 from redepth.images.archives import is_in_archive, read_member
 from redepth.images.camera import exif_focal_px
 from redepth.images.colour import to_srgb
-from redepth.images.containers import is_in_parquet, read_from_parquet, read_range
+from redepth.images.containers import read_range
 from redepth.images.damage import CUT
 from redepth.images.openers import open_picture, require_size, too_large
 from redepth.images.opening import WEB, open_source
+from redepth.images.parquet_images import NamedFile, is_in_parquet, read_from_parquet
 from redepth.images.reading import read_regular
 from redepth.images.reading import require_size as require_num_bytes
-from redepth.images.ref_texts import is_broken
+from redepth.images.ref_texts import name_note
 from redepth.images.signatures import what_it_looks_like
 from redepth.images.tiff import is_signed_byte, sample_range
 from redepth.images.uris import is_local, protocol_of
@@ -140,7 +141,10 @@ def read_bytes(ref: ImageRef, settings: Decoding, allowed: Allowed) -> bytes:
         if ref.offset_bytes is not None:
             return read_range(ref, allowed)
         if is_in_parquet(uri):
-            content = read_from_parquet(uri, allowed)
+            stored = read_from_parquet(uri, allowed)
+            if isinstance(stored, NamedFile):
+                return read_bytes(ImageRef(ref.id, stored.uri), settings, stored.allowed)
+            content = stored
         elif is_in_archive(uri):
             return read_member(uri, allowed, settings.max_bytes, _MAX_BYTES)
         elif is_local(uri):
@@ -179,17 +183,11 @@ def _for_the_caller(fault: Fault, uri: str, error: Exception) -> RedepthError:
     said = in_words(error)
     match fault:
         case Fault.MISSING | Fault.NO_BUCKET | Fault.NOT_A_FOLDER:
-            return PhotographGone(f"{shown(uri)} is no longer there ({said}){_name_note(uri)}")
+            return PhotographGone(f"{shown(uri)} is no longer there ({said}){name_note(uri)}")
         case Fault.REFUSED:
             return ImageRejected(f"{shown(uri)} cannot be read: the storage refuses it ({said})")
         case _:
             return explained(fault, uri, error)
-
-
-def _name_note(uri: str) -> str:
-    if not is_broken(uri):
-        return ""
-    return "; if its name is not valid UTF-8 (shown as U+FFFD here), rename the file"
 
 
 @contextmanager

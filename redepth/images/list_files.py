@@ -1,52 +1,52 @@
-"""Lists of images: .txt, .csv, .jsonl and .parquet, read row by row from any fsspec URL.
+"""Lists of images, read row by row from any fsspec URL.
 
-A .txt holds one uri a line; blank lines and lines that begin with # are passed over. The others
-have a column (or key) `uri` and perhaps `caption`, `id`, and `focal_px` or `fov_deg`; further ones
-are ignored.
+| name ends in | what it holds |
+|---|---|
+| `.txt` | one uri a line; blank lines and lines that begin with # are passed over |
+| `.csv` `.tsv` | a line of names, then rows; split by comma, semicolon or tab, as the names are |
+| `.jsonl` `.ndjson` `.json` | objects, one a line or in an array |
+| `.parquet` | a table |
+
+Each but the last may be packed: `.csv.gz`. A table or object has a column (or key) `uri` and
+perhaps `caption`, `id`, and `focal_px` or `fov_deg`; further ones are ignored. What their values
+may be is said in `rows`, for all alike.
 """
 
 from __future__ import annotations
 
 import csv
 import json
-import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePosixPath
-from typing import Any, TextIO
+from typing import Any
 
 from redepth.errors import ConfigError
-from redepth.images.camera import LARGEST_FOV_DEG, SMALLEST_FOV_DEG
+from redepth.images.list_text import LONGEST_LINE, PACKED, ListText, opened_list
 from redepth.images.opening import open_source
-from redepth.images.parquet_bounds import LONGEST_TEXT, bounded_rows
+from redepth.images.parquet_bounds import bounded_rows, readable_parquet
+from redepth.images.rows import Row, fields_of, require_uri, row_of
+from redepth.images.uris import file_name
 from redepth.printable import one_line
 from redepth.redaction import redacted_text
 
-_LONGEST_LINE = 2**18  # characters: room for uri, id and caption, whatever escapes they take
-_COLUMNS = ("uri", "id", "caption", "focal_px", "fov_deg")
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of a list: where it stands, and what it says.
-
-    Attributes:
-        focal_px: of the camera, in pixels of the whole upright photograph; > 0.
-        fov_deg: or its horizontal field of view; in 1..175. A row has one of them at most.
-    """
-
-    where: str
-    uri: str
-    id: str | None = None
-    caption: str | None = None
-    focal_px: float | None = None
-    fov_deg: float | None = None
+PARQUET = ".parquet"
+_SEPARATORS = {".csv": (",", ";", "\t"), ".tsv": ("\t", ",", ";")}
+_LONGEST_NAMES = 1_000  # characters of a first line that are looked at for names
+_BETWEEN = re.compile("[ \t\n\r\ufeff]*")
+_LONGEST_WORD = 16  # of JSON that a block's end may have cut in two: -Infinity, an escape
+_NOT_ENDED = "Unterminated string"
 
 
 def is_list(uri: str) -> bool:
     """Whether the name is that of a list file."""
-    return _suffix(uri) in _READERS
+    return list_suffix(uri) in LIST_SUFFIXES
+
+
+def list_suffix(uri: str) -> str:
+    """Return the last suffix of a name in lower case, the one before `.gz` with it."""
+    name = PurePosixPath(file_name(uri))
+    return "".join(name.suffixes[-2:]) if name.suffix == PACKED else name.suffix
 
 
 def read_rows(list_uri: str) -> Iterator[Row]:
@@ -55,174 +55,218 @@ def read_rows(list_uri: str) -> Iterator[Row]:
     Raises:
         ConfigError: a row or the whole list cannot be understood; names the line.
     """
-    with _told_as_config_error(list_uri):
-        yield from _READERS[_suffix(list_uri)](list_uri)
+    if list_suffix(list_uri) == PARQUET:
+        yield from _rows_of_parquet(list_uri)
+        return
+    with opened_list(list_uri) as text:
+        yield from _TEXTS[list_suffix(list_uri)](text)
 
 
-@contextmanager
-def _told_as_config_error(list_uri: str) -> Iterator[None]:
-    try:
-        yield
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{list_uri} is not UTF-8 text ({error}): save it as UTF-8") from error
-    except csv.Error as error:
-        raise ConfigError(f"{list_uri} is not a readable CSV file: {error}") from error
+def _rows_of_txt(text: ListText) -> Iterator[Row]:
+    for line in text.lines():
+        uri = line.strip()
+        if text.line == 1:
+            _require_no_table(text, uri)
+        if uri and not uri.startswith("#"):
+            yield row_of(text.where, {"uri": uri})
 
 
-def _suffix(uri: str) -> str:
-    return PurePosixPath(uri.partition("::")[0]).suffix.lower()
-
-
-@contextmanager
-def _opened_text(list_uri: str) -> Iterator[Iterator[str]]:
-    filesystem, path = open_source(list_uri)
-    with filesystem.open(path, "rt", encoding="utf-8-sig", newline="") as file:
-        yield _lines(list_uri, file)
-
-
-def _lines(list_uri: str, file: TextIO) -> Iterator[str]:
-    """Yield the lines; a file without line ends is not read whole to find that out."""
-    number = 1
-    while line := file.readline(_LONGEST_LINE + 1):
-        if len(line) > _LONGEST_LINE:
+def _require_no_table(text: ListText, first_line: str) -> None:
+    """Refuse a table that is called .txt, as spreadsheets do: its rows would be taken for names."""
+    for separator in _SEPARATORS[".csv"]:
+        names = [name.strip('"') for name in first_line[:_LONGEST_NAMES].split(separator)]
+        if "uri" in fields_of(text.where, names):
+            kind = ".tsv" if separator == "\t" else ".csv"
             raise ConfigError(
-                f"{list_uri}, line {number}: more than {_LONGEST_LINE:,} characters, expected one "
-                "image a line; is it a list?"
+                f"{text.where}: {one_line(first_line, 80)!r} names columns, and in a .txt each "
+                f"line is one uri: call the list {kind}"
             )
-        yield line
-        number += 1
 
 
-def _rows_of_txt(list_uri: str) -> Iterator[Row]:
-    with _opened_text(list_uri) as lines:
-        for number, line in enumerate(lines, start=1):
-            uri = line.strip()
-            if uri and not uri.startswith("#"):
-                where = f"{list_uri}, line {number}"
-                yield Row(where, _short(where, "uri", uri))
-
-
-def _rows_of_csv(list_uri: str) -> Iterator[Row]:
-    with _opened_text(list_uri) as lines:
-        reader = csv.DictReader(lines)
-        _require_uri_column(list_uri, list(reader.fieldnames or []))
-        for record in reader:
-            yield _row(f"{list_uri}, line {reader.line_num}", record)
-
-
-def _rows_of_jsonl(list_uri: str) -> Iterator[Row]:
-    with _opened_text(list_uri) as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                where = f"{list_uri}, line {number}"
-                yield _row(where, _json_object(where, line))
-
-
-def _json_object(where: str, line: str) -> dict[str, Any]:
+def _rows_of_table(text: ListText) -> Iterator[Row]:
+    lines = text.lines()
+    first = next(lines, "")
+    names, separator = _names_and_separator(text, first)
+    fields = fields_of(text.name, names)
+    require_uri(text.name, fields, names)
+    reader = csv.reader(lines, delimiter=separator, strict=True)
     try:
-        record = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"{where}: not JSON ({error.msg} at column {error.colno})") from error
-    except (ValueError, RecursionError) as error:  # a number without end, braces without end
-        raise ConfigError(f"{where}: not JSON that can be read ({error})") from error
-    if not isinstance(record, dict) or "uri" not in record:
-        said = one_line(redacted_text(line.strip()), 80)
-        raise ConfigError(f'{where}: expected {{"uri": ..., ...}}, got {said}')
-    return record
+        for cells in reader:
+            if any(map(str.strip, cells)) and cells != names:  # the names again: of joined files
+                _require_no_more(text, cells, names)
+                yield row_of(
+                    text.where,
+                    {name: cells[i] for name, i in fields.items() if i < len(cells)},
+                )
+    except csv.Error as error:
+        raise ConfigError(f"{text.where}: not CSV that can be read ({error})") from error
+
+
+def _names_and_separator(text: ListText, line: str) -> tuple[list[str], str]:
+    """Split the line of names by what makes a `uri` of one of them."""
+    found: list[tuple[list[str], str]] = []
+    for separator in _SEPARATORS[list_suffix(text.name).removesuffix(PACKED)]:
+        try:
+            names = next(csv.reader([line], delimiter=separator, strict=True), [])
+        except csv.Error as error:
+            raise ConfigError(f"{text.where}: not CSV that can be read ({error})") from error
+        found.append((names, separator))
+        if "uri" in fields_of(text.name, names):
+            return names, separator
+    return max(found, key=lambda split: len(split[0]))
+
+
+def _require_no_more(text: ListText, cells: Sequence[str], names: Sequence[str]) -> None:
+    if any(map(str.strip, cells[len(names) :])):
+        raise ConfigError(
+            f"{text.where}: {len(cells)} cells, expected {len(names)} as in line 1: put a cell "
+            'with the separator in it in quotes ("...")'
+        )
+
+
+def _rows_of_json(text: ListText) -> Iterator[Row]:
+    for record in _JsonValues(text):
+        names = [name for name, _ in record] if isinstance(record, _Pairs) else []
+        fields = fields_of(text.where, names)
+        if "uri" not in fields:
+            said = one_line(redacted_text(json.dumps(record)), 80)
+            raise ConfigError(f'{text.where}: expected {{"uri": ..., ...}}, got {said}')
+        yield row_of(text.where, {name: record[i][1] for name, i in fields.items()})
+
+
+class _Pairs(tuple[tuple[str, Any], ...]):
+    """A JSON object: a dict would keep one of two equal keys without a word."""
+
+    __slots__ = ()
+
+
+class _JsonValues:
+    """The values of a JSON text, one after another or in one array; a block of it is held."""
+
+    def __init__(self, text: ListText) -> None:
+        self._text = text
+        self._blocks = text.blocks()
+        self._held = ""
+        self._at = 0
+        self._is_array = False
+        self._decode = json.JSONDecoder(object_pairs_hook=_Pairs).raw_decode
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield them; meanwhile the text's `line` is the one on which each begins.
+
+        Raises:
+            ConfigError: no JSON, or an array that does not end.
+        """
+        self._text.line = 1
+        self._is_array = self._next_sign() == "["
+        if self._is_array:
+            self._at += 1
+        while self._next_sign() not in self._ends:
+            value, end = self._value()
+            yield value
+            self._advance(end)
+            if self._is_array:
+                self._pass_comma()
+        if self._is_array:
+            self._require_end()
+
+    @property
+    def _ends(self) -> tuple[str, ...]:
+        return ("", "]") if self._is_array else ("",)
+
+    def _next_sign(self) -> str:
+        """Move to the next character that is no white space; return it, "" at the end."""
+        while True:
+            found = _BETWEEN.match(self._held, self._at)
+            self._advance(self._at if found is None else found.end())
+            if self._at < len(self._held):
+                return self._held[self._at]
+            if not self._read_on():
+                return ""
+
+    def _advance(self, end: int) -> None:
+        self._text.line += self._held.count("\n", self._at, end)
+        self._at = end
+
+    def _read_on(self) -> bool:
+        block = next(self._blocks, "")
+        self._held = self._held[self._at :] + block
+        self._at = 0
+        return bool(block)
+
+    def _value(self) -> tuple[Any, int]:
+        """Decode the value that begins here, and say where it ends."""
+        while len(self._held) - self._at <= 2 * LONGEST_LINE:
+            try:
+                value, end = self._decode(self._held, self._at)
+            except json.JSONDecodeError as error:
+                behind = error.pos - self._at
+                if not (self._may_be_cut(error) and self._read_on()):
+                    raise self._no_json(error, behind) from error
+            except (ValueError, RecursionError) as error:  # a number, or braces, without end
+                raise ConfigError(
+                    f"{self._text.where}: not JSON that can be read ({error})"
+                ) from error
+            else:
+                if end - self._at > LONGEST_LINE:
+                    break
+                return value, end
+        raise self._text.too_long()
+
+    def _may_be_cut(self, error: json.JSONDecodeError) -> bool:
+        """Whether more of the text could make it right, or show its line to be far too long."""
+        return (
+            error.msg.startswith(_NOT_ENDED)
+            or error.pos >= len(self._held) - _LONGEST_WORD
+            or (not self._is_array and "\n" not in self._held[self._at :])
+        )
+
+    def _no_json(self, error: json.JSONDecodeError, behind: int) -> ConfigError:
+        """Return the error of a place so many characters behind the value's beginning."""
+        if self._held[self._at + behind :].strip():  # else it ends too early: say where it begins
+            self._advance(self._at + behind)
+        return ConfigError(f"{self._text.where}: not JSON ({error.msg} at column {error.colno})")
+
+    def _pass_comma(self) -> None:
+        """Move behind the comma between two values of an array; one has to follow."""
+        if self._next_sign() in self._ends:
+            return
+        is_comma = self._held[self._at] == ","
+        self._at += 1
+        if not is_comma or self._next_sign() == "]":
+            raise ConfigError(f"{self._text.where}: not JSON (expected a comma and an object)")
+
+    def _require_end(self) -> None:
+        if self._next_sign() != "]":
+            raise ConfigError(
+                f"{self._text.where}: the array does not end with a ]: the list has been cut, "
+                "fetch it again"
+            )
+        self._at += 1
+        if self._next_sign():
+            raise ConfigError(f"{self._text.where}: there is more behind the array's end")
 
 
 def _rows_of_parquet(list_uri: str) -> Iterator[Row]:
-    import pyarrow
-    import pyarrow.parquet
+    import pyarrow.parquet as pq
 
     filesystem, path = open_source(list_uri)
-    try:
-        with filesystem.open(path, "rb") as file:
-            schema_names = pyarrow.parquet.ParquetFile(file).schema_arrow.names
-            _require_uri_column(list_uri, schema_names)
-            columns = [name for name in _COLUMNS if name in schema_names]
-            for number, record in enumerate(bounded_rows(list_uri, file, columns), start=1):
-                yield _row(f"{list_uri}, row {number}", record)
-    except pyarrow.ArrowException as error:
-        raise ConfigError(f"{list_uri} is not a readable Parquet file: {error}") from error
+    with readable_parquet(list_uri), filesystem.open(path, "rb") as file:
+        names = pq.ParquetFile(file).schema_arrow.names
+        fields = fields_of(list_uri, names)
+        require_uri(list_uri, fields, names)
+        columns = {field: names[i] for field, i in fields.items()}
+        for number, record in enumerate(bounded_rows(list_uri, file, columns), start=1):
+            yield row_of(f"{list_uri}, row {number}", record)
 
 
-def _require_uri_column(list_uri: str, columns: list[str]) -> None:
-    if "uri" not in columns:
-        raise ConfigError(
-            f"{list_uri} has no column `uri`; it has {', '.join(map(repr, columns)) or 'none'}: "
-            "rename the column that holds paths or URLs to `uri`"
-        )
-
-
-def _row(where: str, record: dict[str, Any]) -> Row:
-    uri = _text(record["uri"])
-    if uri is None:
-        raise ConfigError(f"{where}: `uri` is empty")
-    focal_px, fov_deg = camera_of(where, record)
-    own_id, caption = (_text(record.get(name)) for name in ("id", "caption"))
-    for name, text in (("uri", uri), ("id", own_id), ("caption", caption)):
-        _short(where, name, text or "")
-    return Row(where, uri, own_id, caption, focal_px, fov_deg)
-
-
-def _short(where: str, name: str, text: str) -> str:
-    """Return a text that every catalogue row may carry; raise ConfigError of a longer one."""
-    if len(text) > LONGEST_TEXT:
-        raise ConfigError(
-            f"{where}: `{name}` has {len(text):,} characters, expected {LONGEST_TEXT:,} at most; "
-            "shorten it"
-        )
-    return text
-
-
-def camera_of(where: str, record: Mapping[str, Any]) -> tuple[float | None, float | None]:
-    """Return `focal_px` and `fov_deg` of a row, None where it is empty.
-
-    Raises:
-        ConfigError: not a number, a focal length or a field of view that cannot be, or both.
-    """
-    focal_px, fov_deg = (_number(where, record, name) for name in ("focal_px", "fov_deg"))
-    if focal_px is not None and fov_deg is not None:
-        raise ConfigError(
-            f"{where}: it has focal_px {focal_px:g} and fov_deg {fov_deg:g}: leave one of them "
-            "empty, for they may contradict each other"
-        )
-    if focal_px is not None and not focal_px > 0:
-        raise ConfigError(
-            f"{where}: focal_px is {focal_px:g}, expected a focal length above 0, in pixels of the "
-            "whole upright photograph; leave it empty where it is not known"
-        )
-    if fov_deg is not None and not SMALLEST_FOV_DEG <= fov_deg <= LARGEST_FOV_DEG:
-        raise ConfigError(
-            f"{where}: fov_deg is {fov_deg:g}, expected the horizontal field of view, "
-            f"{SMALLEST_FOV_DEG:g} to {LARGEST_FOV_DEG:g} degrees; leave it empty where it is not "
-            "known"
-        )
-    return focal_px, fov_deg
-
-
-def _number(where: str, record: Mapping[str, Any], name: str) -> float | None:
-    text = _text(record.get(name))
-    if text is None:
-        return None
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise ConfigError(f"{where}: {name} is {text!r}, expected a number or nothing")
-    return number
-
-
-def _text(value: object) -> str | None:
-    """Return a cell as text; None for an empty one."""
-    return str(value).strip() or None if value is not None else None
-
-
-_READERS: dict[str, Callable[[str], Iterator[Row]]] = {
+_TEXTS: dict[str, Callable[[ListText], Iterator[Row]]] = {
     ".txt": _rows_of_txt,
-    ".csv": _rows_of_csv,
-    ".jsonl": _rows_of_jsonl,
-    ".parquet": _rows_of_parquet,
+    ".csv": _rows_of_table,
+    ".tsv": _rows_of_table,
+    ".jsonl": _rows_of_json,
+    ".ndjson": _rows_of_json,
+    ".json": _rows_of_json,
 }
+_TEXTS |= {suffix + PACKED: rows_of for suffix, rows_of in _TEXTS.items()}
+LIST_SUFFIXES = (*_TEXTS, PARQUET)

@@ -8,14 +8,16 @@ loopback network is made only to a host that was named.
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from redepth.errors import ImageRejected
 from redepth.filesystems import open_filesystem
+from redepth.images.uris import VERSION
 
 if TYPE_CHECKING:
     import aiohttp
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 Host = tuple[str, int]  # name or address, and port
 WEB = ("http", "https")
 _MAX_ANSWER_BYTES = 2**28  # of a page of names, or a part of a container
+# And a % that encodes nothing.
+_NOT_IN_ADDRESS = re.compile(r"[^!#$%&'()*+,./0-9:;=?@A-Z\[\]_a-z~-]+|%(?![0-9A-Fa-f]{2})")
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -39,11 +43,36 @@ def open_source(
         ValueError: no such protocol.
         ImportError: its package is not installed.
     """
-    protocols = {link.partition("://")[0].lower() for link in uri.split("::")}
+    links = uri.split("::") if "://" in uri else [uri]
+    protocols = {link.partition("://")[0].lower() for link in links}
     opener = _Web(web_hosts(uri) if hosts is None else hosts, max_bytes)
-    return open_filesystem(
-        uri, **{name: {"get_client": opener} for name in WEB if name in protocols}
-    )
+    # What was signed has to arrive as it was written: %2F is no /, and yarl would make one of it.
+    options: dict[str, dict[str, Any]] = {
+        name: {"get_client": opener, "encoded": True} for name in WEB if name in protocols
+    }
+    if VERSION in uri and "s3" in protocols:
+        options["s3"] = {"version_aware": True}  # or s3fs gives the newest, whichever is named
+    return open_filesystem("::".join(map(as_sent, links)), **options)
+
+
+def as_sent(link: str) -> str:
+    """Return a web address with what no address holds percent-encoded, all else as written.
+
+    Any other link of a URL is returned as it is.
+
+    Raises:
+        ValueError: its host cannot be encoded.
+    """
+    protocol, is_url, rest = link.partition("://")
+    if not is_url or protocol.lower() not in WEB:
+        return link
+    host = re.split(r"[/?#\\]", rest, maxsplit=1)[0]
+    path = _NOT_IN_ADDRESS.sub(lambda found: quote(found[0]), rest[len(host) :])
+    if not host.isascii():
+        import yarl
+
+        host = yarl.URL(f"{protocol}://{host}").raw_authority
+    return f"{protocol}://{_NOT_IN_ADDRESS.sub(lambda found: quote(found[0]), host)}{path}"
 
 
 def web_hosts(uri: str) -> frozenset[Host]:
@@ -56,7 +85,7 @@ def _web_host(link: str) -> Host | None:
     if protocol not in WEB:
         return None
     try:
-        parts = urlsplit(link)
+        parts = urlsplit(as_sent(link))
         return (parts.hostname, parts.port or _PORTS[protocol]) if parts.hostname else None
     except ValueError:  # a port that is no number
         return None

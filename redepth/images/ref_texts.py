@@ -32,6 +32,15 @@ def is_broken(uri: str) -> bool:
     return REPLACEMENT in uri
 
 
+def name_note(uri: str) -> str:
+    """Return what to say of the name of a file that is not there, "" if nothing is odd about it."""
+    if is_broken(uri):
+        return "; if its name is not valid UTF-8 (shown as U+FFFD here), rename the file"
+    if "\\" in uri:
+        return "; a backslash is a letter of a name here: write / between folders"
+    return ""
+
+
 def _own_id(image_id: str) -> str:
     shown = one_line(image_id)
     return shown if shown == image_id else f"{shown}-{uri_digest(image_id).hex()[:16]}"

@@ -11,8 +11,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from redepth.errors import ImageRejected
-from redepth.images.parquet_bounds import LONGEST_TEXT
+from redepth.errors import ConfigError, ImageRejected
+from redepth.images.rows import LONGEST_TEXT, caption_of
 from redepth.images.tar_contents import TarContents, member_key
 from redepth.images.tar_walk import Kind, Member
 
@@ -68,7 +68,11 @@ class TarCaptions:
         content = self._content(key, contents)
         if content is None:
             return None
-        return _caption_in_json(content) if key.endswith(_JSON) else _decoded(content).strip()
+        caption = _caption_in_json(content) if key.endswith(_JSON) else _decoded(content)
+        try:
+            return caption_of(key, caption)
+        except ConfigError as error:
+            raise ImageRejected(f"its caption {error}") from error
 
     def _content(self, key: str, contents: TarContents) -> bytes | None:
         member = contents.get(key)
@@ -107,13 +111,12 @@ def _names(key: str) -> list[str]:
     return [f"{folder}{slash}{stem}{suffix}" for suffix in (_TEXT, _JSON) for stem in stems]
 
 
-def _caption_in_json(content: bytes) -> str | None:
+def _caption_in_json(content: bytes) -> object:
     try:
         record = json.loads(content)
     except (ValueError, RecursionError):
         return None
-    caption = record.get("caption") if isinstance(record, dict) else None
-    return caption.strip() if isinstance(caption, str) else None
+    return record.get("caption") if isinstance(record, dict) else None
 
 
 def _decoded(content: bytes) -> str:

@@ -2,11 +2,13 @@
 
 The canonical form is what fsspec opens and what a person can read:
 
-- local: the absolute POSIX path, without `file://`, `~`, `.` or `..`; symbolic links in the folder
-  part are resolved, the file's own name is kept (a link to a blob keeps the name a person gave);
+- local: the absolute POSIX path, without `file://`, `~/`, `.` or `..`; symbolic links in the folder
+  part are resolved, the file's own name is kept (a link to a blob keeps the name a person gave).
+  What follows `file://` is percent-decoded, as `Path.as_uri` encodes it; a plain path is itself;
 - elsewhere: the URL with a lower-case protocol (`s3a` is `s3`, `gcs` is `gs`), `.` and `..`
   resolved, the rest untouched, since `a//b` and `a/b` are two keys of a bucket;
-- a chained URL (`zip://a.jpg::s3://bucket/all.zip`): as given.
+- a chained URL (`zip://a.jpg::s3://bucket/all.zip`): protocols in lower case, and a path at its end
+  absolute; the rest as given.
 """
 
 from __future__ import annotations
@@ -17,9 +19,17 @@ import os
 import posixpath
 import re
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 _SAME_PROTOCOL = {"s3a": "s3", "gcs": "gs"}
 _ID_STEM_LENGTH = 40
+_PROTOCOL = re.compile(r"(?:(?<=^)|(?<=::))[A-Za-z][A-Za-z0-9+.-]*(?=://|::)")
+# RFC 8089 knows one slash too, and the machine's own name.
+_FILE_URL = re.compile(r"file:(?://localhost(?=/)|//|(?=/))", re.IGNORECASE)
+_MISTYPED = re.compile(
+    r"(s3|s3a|gs|gcs|az|abfss?|https?|ftp|hf):/(?:(?=[^/])|//(?=[^/]))", re.IGNORECASE
+)
+VERSION = "?versionId="  # of an object, behind its key
 _NOT_IN_SLUG = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -49,7 +59,7 @@ def canonical_uri(uri: str, base: str = "") -> str:
             An absolute path is a path of this machine, wherever the list that names it lies.
     """
     if "::" in uri and "://" in uri:
-        return uri
+        return _canonical_chain(uri, base)
     if is_local(uri):
         path = _without_file_protocol(uri)
         if is_local(base) or path.startswith("/"):
@@ -73,8 +83,32 @@ def protocol_of(uri: str) -> str:
 
 def has_wildcards(uri: str) -> bool:
     """Whether the uri is a glob."""
-    # A question mark in a web address begins its query.
-    return any(sign in uri for sign in ("*[" if protocol_of(uri) in ("http", "https") else "*?["))
+    links = uri.split("::") if "://" in uri else [uri]
+    return any(sign in _without_query(link) for link in links for sign in "*?[")
+
+
+def file_name(uri: str) -> str:
+    """Return the part of a uri that ends in the file's own suffix, in lower case.
+
+    Without what follows in a chained URL, the query of a web address and the version of an object.
+    """
+    return _without_query(uri.partition("::")[0] if "://" in uri else uri).lower()
+
+
+def mistyped(uri: str) -> str | None:
+    """Return what a uri was probably meant to be: `s3:/bucket/a.jpg` has lost a slash.
+
+    A file in a folder of this name is called by `./s3:/a.jpg`.
+    """
+    found = _MISTYPED.match(uri)
+    return None if found is None else f"{found[1]}://{uri[found.end() :]}"
+
+
+def _without_query(uri: str) -> str:
+    """Return a uri without what a question mark begins in it, where that is no wildcard."""
+    if protocol_of(uri) in ("http", "https"):
+        return uri.partition("?")[0]
+    return uri.partition(VERSION)[0] if "://" in uri else uri
 
 
 def parent_uri(uri: str) -> str:
@@ -82,10 +116,21 @@ def parent_uri(uri: str) -> str:
     return uri.rpartition("/")[0] or "/"
 
 
+def _canonical_chain(uri: str, base: str) -> str:
+    *inside, place = _PROTOCOL.sub(lambda found: found[0].lower(), uri).split("::")
+    if place and "://" not in place:
+        place = canonical_uri(place, base)
+    return "::".join((*inside, place))
+
+
 def _without_file_protocol(uri: str) -> str:
     path = uri.partition("://")[2] if "://" in uri else uri
+    if _FILE_URL.match(uri):
+        path = os.fsdecode(unquote_to_bytes(_FILE_URL.sub("", uri)))
+    if path != "~" and not (path.startswith("~") and "/" in path):
+        return path  # ~x.jpg is a file
     try:
-        return str(Path(path).expanduser()) if path.startswith("~") else path
+        return str(Path(path).expanduser())
     except RuntimeError:  # there is no such user
         return path
 

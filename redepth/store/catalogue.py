@@ -72,13 +72,22 @@ def read_fragment(objects: Objects, shard: str) -> Fragment | None:
         return None
 
 
-def read_fragments(objects: Objects, columns: Sequence[str] | None) -> Iterator[Fragment]:
+def read_fragments(
+    objects: Objects, columns: Sequence[str] | None, shards: Iterable[str] | None = None
+) -> Iterator[Fragment]:
     """Read some columns (None: all) of every fragment, sorted by shard.
+
+    Args:
+        shards: read those of these alone, as far as they are committed.
 
     Raises:
         CommitConflict: a fragment vanished meanwhile.
     """
-    yield from _fragments(objects, fragment_names(objects), columns)
+    names = fragment_names(objects)
+    if shards is not None:
+        wanted = set(map(layout.fragment_name, shards))
+        names = [name for name in names if name in wanted]
+    yield from _fragments(objects, names, columns)
 
 
 def _fragments(

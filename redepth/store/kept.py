@@ -7,13 +7,14 @@ stay in the group of the try that made them, as those of images do that a retry 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from itertools import groupby
-from operator import itemgetter
+from collections.abc import Iterable
+
+import pyarrow.compute as pc
 
 from redepth.errors import CommitConflict
 from redepth.store import layout
-from redepth.store.catalogue import read_fragment
+from redepth.store.catalogue import read_fragment, read_fragments
+from redepth.store.key_index import KeyIndex, keys_of
 from redepth.store.manifest import ShardPlan, newest_if_changed
 from redepth.store.objects import Objects, open_objects
 from redepth.store.rows import Fragment
@@ -63,12 +64,13 @@ def num_kept(rows: Iterable[LabelRow], plan: ShardPlan) -> int:
 
 def num_kept_lately(objects: Objects) -> int:
     """Count the labels that were kept, as far as the newest plan is committed."""
-    images = newest_if_changed(objects).to_pylist()
-    total = 0
-    for shard, lines in groupby(images, key=itemgetter("shard")):
-        tries = {line["id"]: line["array_group"] for line in lines}
-        total += _num_kept_of(read_fragment(objects, shard), tries)
-    return total
+    images = newest_if_changed(objects)
+    if not len(images):
+        return 0
+    compared = KeyIndex(keys_of(images["id"]))
+    tries = dict(zip(*(images[name].to_pylist() for name in ("shard", "array_group")), strict=True))
+    fragments = read_fragments(objects, ("id", "array_group"), tries)
+    return sum(_num_kept_of(fragment, tries[fragment.shard], compared) for fragment in fragments)
 
 
 def kept_words(number: int) -> str:
@@ -90,14 +92,10 @@ def _label_of(row: LabelRow) -> tuple[str | None, str | None, int | None]:
     return row.sha256, row.array_group, row.array_index
 
 
-def _num_kept_of(fragment: Fragment | None, tries: Mapping[str, str]) -> int:
-    """Count a fragment's rows of earlier tries, where the try that compared them is committed."""
-    if fragment is None:
+def _num_kept_of(fragment: Fragment, planned: str, compared: KeyIndex) -> int:
+    """Count the rows that were compared and are of a try before the planned one, once it is in."""
+    if planned not in fragment.array_groups:
         return 0
-    columns = fragment.table.select(["id", "array_group"]).to_pylist()
-    return sum(
-        tries.get(line["id"], "") in fragment.array_groups
-        and line["array_group"] is not None
-        and layout.try_of(line["array_group"]) != tries[line["id"]]
-        for line in columns
-    )
+    was_compared = pc.is_valid(compared.positions(keys_of(fragment.table["id"])))
+    groups = fragment.table["array_group"].filter(was_compared).drop_null()
+    return sum(layout.try_of(group) != planned for group in groups.to_pylist())

@@ -210,7 +210,7 @@ def latest_notices(objects: Objects) -> Notices:
 def newest_if_changed(objects: Objects) -> pa.Table:
     """Return id, shard and array_group of the newest manifest's images with `if_changed`.
 
-    Sorted by shard; none if there is no manifest, or one of an older redepth.
+    None if there is no manifest, or one of an older redepth.
     """
     newest = newest_manifest(objects)
     columns = ["id", "shard", "array_group"]
@@ -221,7 +221,7 @@ def newest_if_changed(objects: Objects) -> pa.Table:
         if "if_changed" not in file.schema_arrow.names:
             return nothing
         rows = file.read(columns=[*columns, "if_changed"])
-    return rows.filter(rows["if_changed"]).select(columns).sort_by("shard")
+    return rows.filter(rows["if_changed"]).select(columns)
 
 
 def _next_name(objects: Objects, work: str) -> str:

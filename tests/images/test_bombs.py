@@ -216,6 +216,15 @@ def write_images(path: Path, kind: str) -> None:
             "image": few[:1],
             "caption": pa.ListArray.from_arrays([0, len(nothing)], nothing),
         }
+    if kind == "nested texts":
+        nothing = pa.nulls(40_000_000, pa.string())
+        columns = {
+            "image": few[:1],
+            "caption": pa.ListArray.from_arrays([0, len(nothing)], nothing),
+        }
+    if kind == "captions, each in a list":
+        texts = pa.ListArray.from_arrays(range(501), shared("x" * 2**22))
+        columns |= {"caption": texts}
     if kind == "uris":
         columns = {"uri": shared("x" * 2**22)}
     # Without the schema's copy, the reader does not know which columns were written as shared.
@@ -235,6 +244,8 @@ def write_images(path: Path, kind: str) -> None:
         ("captions", "a text in column 'caption' has 4,194,304 bytes"),
         ("captions without a dictionary", "row group 0 has 157 MB in caption"),
         ("nested captions", "column 'caption' is list"),
+        ("nested texts", "row group 0 has 160 MB in caption"),
+        ("captions, each in a list", "a text in column 'caption' has 4,194,304 bytes"),
         ("uris", "a text in column 'uri' has 4,194,304 bytes"),
     ],
 )

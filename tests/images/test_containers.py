@@ -17,7 +17,7 @@ from PIL import Image
 
 from redepth.config import Decoding
 from redepth.errors import ConfigError, ImageRejected
-from redepth.images import containers
+from redepth.images import parquet_images
 from redepth.images.collection import list_images
 from redepth.images.decode import read_image
 from redepth.types import ImageRef
@@ -157,10 +157,10 @@ def test_a_row_group_is_read_once_for_the_images_in_it(
 ) -> None:
     path = tmp_path / "images.parquet"
     pq.write_table(plain([photo(i) for i in range(12)]), path, row_group_size=4)
-    containers._row_group.cache_clear()
+    parquet_images._row_group.cache_clear()
     for ref in list_images(str(path)):
         colour(ref)
-    assert containers._row_group.cache_info().misses == 3
+    assert parquet_images._row_group.cache_info().misses == 3
 
 
 def test_parquet_files_that_are_unclear_or_gone(tmp_path: Path) -> None:

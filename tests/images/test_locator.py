@@ -17,7 +17,7 @@ from PIL import Image
 
 from redepth.config import Decoding
 from redepth.errors import ConfigError, ImageRejected, PhotographChanged, PhotographNotAllowed
-from redepth.images import containers, locator
+from redepth.images import containers, locator, parquet_images
 from redepth.images.allowed import ANYTHING, Allowed, allowed_for_labels
 from redepth.images.collection import list_images
 from redepth.images.decode import read_image
@@ -114,8 +114,8 @@ def test_a_parquet_file_of_images_that_was_sorted_again_is_found_out(tmp_path: P
     pq.write_table(table, path)
     rows = [labelled(ref) for ref in list_images(str(path))]
     assert [HERE.open(row).sha256 for row in rows] == [row.sha256 for row in rows]
-    containers._parquet_file.cache_clear()
-    containers._row_group.cache_clear()
+    parquet_images._parquet_file.cache_clear()
+    parquet_images._row_group.cache_clear()
     pq.write_table(table.take([1, 0]), path)
     for row in rows:
         with pytest.raises(PhotographChanged):
