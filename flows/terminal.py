@@ -18,6 +18,7 @@ from redepth.printable import one_line
 from redepth.redaction import shown
 from redepth.report.cards import Gallery
 from redepth.store.cleaning import Leftover
+from redepth.store.layout import FRAGMENT_GLOB
 from redepth.store.planning import Plan
 from redepth.store.reader import OutputSummary
 from redepth.store.verification import Verification
@@ -36,6 +37,7 @@ UNTRAINED = (
     "[bold red]untrained[/]: this recipe's models have weights from a seed; labels are meaningless"
 )
 MAX_LEFTOVERS = 20
+MAX_IGNORED = 20
 TROUBLE = (Outcome.FELL_BACK, Outcome.REJECTED, Outcome.FAILED)
 _COLOURS = {
     Outcome.REFINED: "green",
@@ -108,7 +110,7 @@ def print_summary(
 ) -> None:
     """Say at the end of a run how the output stands and where things are."""
     out.print(_outcome_table(outcomes))
-    facts = [("labels", where), ("catalogue", f"{where.rstrip('/')}/labels/*.parquet")]
+    facts = [("labels", where), ("catalogue", f"{where.rstrip('/')}/{FRAGMENT_GLOB}")]
     if page is not None:
         facts.append(("report", page))
     if sheet is not None:
@@ -133,13 +135,17 @@ def print_status(where: str, summary: OutputSummary, troubles: Sequence[LabelRow
     table = _outcome_table(summary.outcomes)
     table.add_row("left", str(summary.num_left))
     out.print(table)
+    if summary.num_ignored:
+        names = _count(summary.num_ignored, "name")
+        words = "in labels/ that no fragment has; redepth verify names them"
+        out.print(f"[yellow]ignored[/]  {names} {words}")
     for row in troubles:
         colour = _COLOURS[row.outcome]
         out.print(f"[{colour}]{row.outcome.words}[/]  {_plain(row.id)}: {_plain(row.reason or '')}")
     num_more = sum(summary.outcomes[outcome] for outcome in TROUBLE) - len(troubles)
     if num_more > 0:
         out.print(
-            f"... and {num_more} more: the column 'reason' of {_plain(where)}/labels/*.parquet"
+            f"... and {num_more} more: the column 'reason' of {_plain(where)}/{FRAGMENT_GLOB}"
         )
     if dataset.untrained:
         out.print(UNTRAINED)
@@ -191,6 +197,10 @@ def print_verification(where: str, found: Verification) -> None:
         out.print(f"[red]wrong[/]  {_plain(problem)}")
     if found.num_problems > len(found.problems):
         out.print(f"... and {found.num_problems - len(found.problems)} more")
+    for name in found.ignored[:MAX_IGNORED]:
+        out.print(f"[yellow]ignored[/]  labels/{_plain(name)}: no fragment has such a name")
+    if len(found.ignored) > MAX_IGNORED:
+        out.print(f"... and {len(found.ignored) - MAX_IGNORED} more")
     out.print(_outcome_table(found.outcomes))
     _print_facts(
         [

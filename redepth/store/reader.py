@@ -343,11 +343,13 @@ class OutputSummary:
     Attributes:
         outcomes: the committed images by outcome.
         num_left: images of the newest manifest that are not committed.
+        num_ignored: names in labels/ that no fragment has, such as a sync tool's copies.
     """
 
     dataset: Dataset
     outcomes: Mapping[Outcome, int]
     num_left: int
+    num_ignored: int = 0
 
     @property
     def num_done(self) -> int:
@@ -358,7 +360,8 @@ def open_labels(url: str) -> Labels:
     """Open an output's labels by its root; reads dataset.json and nothing else yet.
 
     Raises:
-        ConfigError: there are no labels at `url`.
+        ConfigError: there are no labels at `url`, or none that can be read through it; says what
+            is there, and what to do.
     """
     return Labels(open_objects(url), read_dataset(url))
 
@@ -376,7 +379,7 @@ def summarise(out: str) -> OutputSummary:
     left = KeyIndex(committed.keys_n2).positions(keys_of(planned)).null_count
     outcomes = dict.fromkeys(Outcome, 0)
     catalogue.add_counts(outcomes, committed.outcomes)
-    return OutputSummary(dataset, outcomes, left)
+    return OutputSummary(dataset, outcomes, left, len(catalogue.ignored_names(objects)))
 
 
 def _require_image(group: arrays.GroupFacts, row: LabelRow) -> None:
