@@ -183,6 +183,7 @@ def print_export(where: str, exported: Exported) -> None:
     for reason, number in exported.left_out.items():
         words = f"{_images(number)}, the photograph {reason}: {root}/left-out; run again to retry"
         facts.append(("left out", words))
+    facts += [("left out", why) for why in exported.absent.values()]
     if exported.num_lost:
         words = (
             f"{_count(exported.num_lost, 'pixel')} beyond what the format can say; another --set or"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,9 +18,12 @@ from redepth.store.reader import Labels, open_labels
 from redepth.torch_data.order import Positions, Share, Shuffling, cut_runs
 from redepth.torch_data.samples import Contents, ImageType, Sample, SampleReader, Unread
 
+logger = logging.getLogger(__name__)
+
 # What it returns is what a DataLoader collates.
 Transform = Callable[[Sample], Any]
 
+_USUAL = ("refined", "confidence")
 # Waiting for a storage overlaps; on a local disk it costs nothing.
 _CONCURRENT_READS = 8
 
@@ -34,7 +38,8 @@ class LabelMaps(Dataset[Any]):
 
     Args:
         labels: opened labels, perhaps cast_for_storage with `where`, or an output's URL.
-        quantities: of those that the labels hold, by name.
+        quantities: of those that the labels hold, by name; None is refined, and confidence where
+            any label has one.
         images: "uint8" (0..255) or "float32" ([0, 1]) reads photographs from where the catalogue
             says they are, and holds them to the sha256 of the bytes that were labelled; None reads
             none.
@@ -45,13 +50,13 @@ class LabelMaps(Dataset[Any]):
         transform: applied to every sample, e.g. to bring all of them to one size.
 
     Raises:
-        ConfigError: no labels at the URL, an unknown quantity.
+        ConfigError: no labels at the URL, an unknown quantity, or one that no label has a value of.
     """
 
     def __init__(
         self,
         labels: Labels | str,
-        quantities: Sequence[str] = ("refined", "confidence"),
+        quantities: Sequence[str] | None = None,
         *,
         images: ImageType | None = None,
         resize_images: bool = True,
@@ -59,8 +64,8 @@ class LabelMaps(Dataset[Any]):
         allow: Sequence[str] = (),
         unread: Unread = "error",
     ) -> None:
-        opened = open_labels(labels) if isinstance(labels, str) else labels
-        contents = Contents(tuple(quantities), images, resize_images)
+        opened = (open_labels(labels) if isinstance(labels, str) else labels).with_maps()
+        contents = Contents(_chosen(opened, quantities), images, resize_images)
         self._reader = SampleReader(opened, contents, opened.photographs(allow), unread)
         self._transform = transform
 
@@ -164,6 +169,16 @@ class LabelDataset(IterableDataset[Any]):
     def _runs(self, order: Positions) -> list[Positions]:
         runs = cut_runs(order, self._batch_size, self._rank.of)
         return runs[self._rank.number :: self._rank.of]
+
+
+def _chosen(labels: Labels, quantities: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the quantities of a sample, less those of the usual ones that no label has."""
+    if quantities is not None:
+        labels.require_values(quantities)
+        return tuple(quantities)
+    for name in (missing := [name for name in _USUAL if name in labels.absent]):
+        logger.warning("samples are without %s: %s", name, labels.absent[name])
+    return tuple(name for name in _USUAL if name not in missing)
 
 
 def _rank() -> Share:
