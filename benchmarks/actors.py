@@ -34,7 +34,7 @@ class Sleeper:
 
     cards = (ModelCard("coarse", "sleeper", "a benchmark", None, "0" * 64, "none", untrained=True),)
 
-    def label(self, ref: ImageRef) -> Label:
+    def label(self, ref: ImageRef, before: LabelRow | None = None) -> Label:
         began = time.time()
         time.sleep(1.0)
         reason = f"{os.getpid()} {began} {time.time()}"

@@ -166,7 +166,8 @@ def _run(
             _label(plan, out, recipe, pool, progress, lease)
         # Another run may have done what was left: its report is the one to stay.
         lease.require()
-        report = publish_report(out, recipe, plan, progress.outcomes, allowed)
+        ended = progress.figures()
+        report = publish_report(out, recipe, plan, ended.outcomes, allowed, ended.num_kept)
         page.end(report.page)
     return report
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC
@@ -14,11 +15,14 @@ from rich.table import Table
 from redepth.config import Deployment, Recipe
 from redepth.costing import CostEstimate
 from redepth.exports.writing import Exported
+from redepth.images.noticed import Notices, as_lines, fault_lines
 from redepth.printable import one_line
 from redepth.redaction import shown
 from redepth.report.cards import Gallery
 from redepth.store.cleaning import Leftover
+from redepth.store.kept import kept_words
 from redepth.store.layout import FRAGMENT_GLOB
+from redepth.store.photographs import PhotographCheck
 from redepth.store.planning import Plan
 from redepth.store.reader import OutputSummary
 from redepth.store.verification import Verification
@@ -38,6 +42,7 @@ UNTRAINED = (
 )
 MAX_LEFTOVERS = 20
 MAX_IGNORED = 20
+MAX_FAULTS_SHOWN = 5
 TROUBLE = (Outcome.FELL_BACK, Outcome.REJECTED, Outcome.FAILED)
 _COLOURS = {
     Outcome.REFINED: "green",
@@ -60,7 +65,7 @@ def print_head(source: str, where: str, recipe: Recipe, plan: Plan) -> None:
         f"{_images(plan.num_listed)} listed, {plan.num_done} done, {plan.num_pending} to do "
         f"in {_count(plan.num_shards, 'shard')}"
     )
-    for line in _since_then(plan):
+    for line in (*_since_then(plan), *as_lines(plan.notices, MAX_FAULTS_SHOWN)):
         err.print(line, markup=False)
     if recipe.is_untrained:
         err.print(UNTRAINED)
@@ -70,7 +75,7 @@ def print_nothing_to_do(where: str, plan: Plan) -> None:
     """Say that every listed image has its outcome already."""
     listed = _images(plan.num_listed)
     out.print(f"Nothing to do: all {listed} have their outcome in {_plain(where)}.")
-    for line in _since_then(plan):
+    for line in (*_since_then(plan), *as_lines(plan.notices, MAX_FAULTS_SHOWN)):
         out.print(line, markup=False)
     again = [o for o in (Outcome.FAILED, Outcome.REJECTED) if plan.outcomes[o]]
     for outcome in again:
@@ -90,14 +95,15 @@ def print_plan(
         ("done", str(plan.num_done)),
         ("to do", f"{_images(plan.num_pending)}, {plan.size_bytes / 1e6:.1f} MB to read"),
         *(("since then", line) for line in _since_then(plan)),
+        *(("not listed", line) for line in as_lines(plan.notices, MAX_FAULTS_SHOWN)),
         ("shards", f"{plan.num_shards} of up to {recipe.run.sharding.images_per_shard} images"),
-        ("cost", _cost_words(recipe, estimate)),
+        ("cost", _cost_words(recipe, estimate, at_most=plan.num_if_changed > 0)),
         *(("licence", line) for line in recipe.licence_lines()),
     ]
     _print_facts(facts)
     if recipe.is_untrained:
         out.print(UNTRAINED)
-    command = f"redepth label {source} --out {where} --recipe {recipe.name}"
+    command = shlex.join(["redepth", "label", source, "--out", where, "--recipe", recipe.name])
     out.print(f"Nothing was written or spent. To run it: {_plain(command)}")
 
 
@@ -107,9 +113,15 @@ def print_summary(
     models: tuple[ModelCard, ...],
     sheet: str | None,
     page: str | None,
+    notices: Notices,
+    num_kept: int = 0,
 ) -> None:
     """Say at the end of a run how the output stands and where things are."""
     out.print(_outcome_table(outcomes))
+    if num_kept:
+        out.print(f"{kept_words(num_kept)}.")
+    for line in fault_lines(notices, MAX_FAULTS_SHOWN):
+        out.print(line, markup=False)
     facts = [("labels", where), ("catalogue", f"{where.rstrip('/')}/{FRAGMENT_GLOB}")]
     if page is not None:
         facts.append(("report", page))
@@ -147,6 +159,10 @@ def print_status(where: str, summary: OutputSummary, troubles: Sequence[LabelRow
         out.print(
             f"... and {num_more} more: the column 'reason' of {_plain(where)}/{FRAGMENT_GLOB}"
         )
+    for line in as_lines(summary.notices, MAX_FAULTS_SHOWN):
+        out.print(f"the last plan: {line}", markup=False)
+    if summary.num_kept:
+        out.print(f"In the last run, {kept_words(summary.num_kept)}.")
     if dataset.untrained:
         out.print(UNTRAINED)
 
@@ -192,8 +208,14 @@ def print_export(where: str, exported: Exported) -> None:
     _print_facts(facts)
 
 
-def print_verification(where: str, found: Verification) -> None:
-    """Say what re-reading an output came to, and everything that is wrong with it."""
+def print_verification(
+    where: str, found: Verification, photographs: PhotographCheck | None = None
+) -> None:
+    """Say what re-reading an output came to, and everything that is wrong with it.
+
+    Args:
+        photographs: what comparing them came to; None if they were not read.
+    """
     for problem in found.problems:
         out.print(f"[red]wrong[/]  {_plain(problem)}")
     if found.num_problems > len(found.problems):
@@ -202,12 +224,18 @@ def print_verification(where: str, found: Verification) -> None:
         out.print(f"[yellow]ignored[/]  labels/{_plain(name)}: no fragment has such a name")
     if len(found.ignored) > MAX_IGNORED:
         out.print(f"... and {len(found.ignored) - MAX_IGNORED} more")
+    named = () if photographs is None else photographs.named
+    for problem in named:
+        out.print(f"[yellow]photograph[/]  {_plain(problem)}")
+    if photographs is not None and photographs.num_others > len(named):
+        out.print(f"... and {photographs.num_others - len(named)} photographs more")
     out.print(_outcome_table(found.outcomes))
     _print_facts(
         [
             ("read again", f"{_images(found.num_images)}, {found.num_groups} array groups"),
             ("content", f"sha256 {found.content_digest} of {', '.join(found.quantities)}"),
             ("problems", str(found.num_problems or "none")),
+            ("photographs", _compared_words(photographs)),
         ]
     )
 
@@ -299,12 +327,22 @@ def _since_then(plan: Plan) -> list[str]:
     """Say what became of photographs that have a label already."""
     lines = []
     if plan.num_changed:
-        lines.append(f"{_images(plan.num_changed)} changed since the label was made")
+        words = f"{_images(plan.num_changed)} changed since the label was made"
+        if plan.num_if_changed:
+            words += "; those whose bytes are the same keep their label, each is read once"
+        lines.append(words)
     if plan.num_vanished:
         named = ", ".join(map(shown, plan.vanished[:3]))
         more = ", ..." if plan.num_vanished > len(plan.vanished[:3]) else ""
         lines.append(f"{_images(plan.num_vanished)} not there any more, labels kept: {named}{more}")
     return lines
+
+
+def _compared_words(found: PhotographCheck | None) -> str:
+    if found is None:
+        return "not compared with those that were labelled; --photographs reads them"
+    others = [f"{number} {summary}" for summary, number in found.others.items()]
+    return ", ".join([f"{found.num_same} as they were labelled", *others])
 
 
 def _outcome_table(outcomes: Mapping[Outcome, int]) -> Table:
@@ -317,13 +355,14 @@ def _outcome_table(outcomes: Mapping[Outcome, int]) -> Table:
     return table
 
 
-def _cost_words(recipe: Recipe, estimate: CostEstimate | None) -> str:
+def _cost_words(recipe: Recipe, estimate: CostEstimate | None, *, at_most: bool) -> str:
     if estimate is None:
         return "unknown: no label here yet to measure, and no run.cost.seconds_per_image"
     price = ""
     if estimate.price is not None:
         price = f", {estimate.price:,.2f} {recipe.run.cost.currency}"
-    return f"{estimate.actor_hours:,.2f} actor hours{price} ({estimate.basis})"
+    limit = "at most " if at_most else ""
+    return f"{limit}{estimate.actor_hours:,.2f} actor hours{price} ({estimate.basis})"
 
 
 def _print_facts(facts: Sequence[tuple[str, str]]) -> None:

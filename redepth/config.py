@@ -266,7 +266,8 @@ class RunSettings(Settings):
 
     changed: Literal["relabel", "keep"] = Field(
         "relabel",
-        description="what becomes of a label whose photograph has another size or version by now",
+        description="what becomes of a label whose photograph has another size or version by now: "
+        "made anew unless the bytes are the same, or kept, the photograph unread",
     )
     alert_rejected_share: UnitInterval = Field(
         0.02, description="rejected and failed images, as a share, above which an event is emitted"

@@ -28,6 +28,12 @@ class PhotographChanged(ImageRejected):
     summary = "changed since it was labelled"
 
 
+class PhotographGone(ImageRejected):
+    """There is nothing where it was: bring it back, or leave it out."""
+
+    summary = "not there any more"
+
+
 class PhotographNotAllowed(ImageRejected):
     """It lies where nothing may be read: allow its root, or leave it out."""
 

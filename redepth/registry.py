@@ -16,6 +16,7 @@ from typing import Generic, Protocol, TypeVar
 
 COARSE_MODELS = "redepth.coarse_models"
 REFINERS = "redepth.refiners"
+CAPTIONERS = "redepth.captioners"
 EXPORTERS = "redepth.exporters"
 DATASETS = "redepth.datasets"
 

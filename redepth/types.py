@@ -278,6 +278,11 @@ class LabelRow:
     array_group: str | None = None
     array_index: int | None = None
 
+    @property
+    def is_stored(self) -> bool:
+        """Whether the store holds the row's pixels already: it is committed, or kept."""
+        return self.array_group is not None
+
 
 class LabelArrays(Mapping[str, AnyMap]):
     """The pixels of one label: its maps by the name of their quantity, all of one size.
@@ -334,14 +339,25 @@ class LabelArrays(Mapping[str, AnyMap]):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Label:
-    """What the pipeline hands to the store for one image. `arrays` is None without a label."""
+    """What the pipeline hands to the store for one image.
+
+    `arrays` is None without a label, and of a label that is kept: then `row` is the committed one,
+    at its photograph's new place, and says where the pixels are.
+    """
 
     row: LabelRow
     arrays: LabelArrays | None = None
 
     def __post_init__(self) -> None:
-        if self.row.outcome.has_label != (self.arrays is not None):
+        if self.is_kept and self.arrays is not None:
+            raise ValueError(f"{self.row.id} is kept and has arrays beside those that are stored")
+        if self.row.outcome.has_label != (self.is_kept or self.arrays is not None):
             raise ValueError(f"{self.row.id}: outcome {self.row.outcome} and arrays disagree")
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether this is the label of before, of a photograph with the same bytes."""
+        return self.row.is_stored
 
 
 @dataclass(frozen=True, slots=True)

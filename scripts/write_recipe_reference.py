@@ -21,7 +21,7 @@ from redepth.coarse import coarse_models
 from redepth.config import Deployment, Recipe, shipped_recipes
 from redepth.refiners import betterdepth, redepth_anything, refiners, sharpdepth
 from redepth.refiners.part import RefinerSettings
-from redepth.refiners.redepth_anything import CAPTIONERS
+from redepth.refiners.redepth_anything.captioners import captioners
 from redepth.settings import PackagedWeights, PublishedWeights, Settings, Weights
 
 HEAD = """\
@@ -83,7 +83,7 @@ def _presets() -> str:
         *(("prior", name, preset.weights) for name, preset in redepth_anything.PRIORS.items()),
         *(("refiner", name, weights) for name, weights in betterdepth.PRESETS.items()),
         *(("refiner", name, weights) for name, weights in sharpdepth.PRESETS.items()),
-        *(("captioner", name, preset.weights) for name, preset in CAPTIONERS.items()),
+        *(("captioner", name, preset.weights) for name, preset in captioners.own.items()),
     ]
     cells = [(role, f"`{name}`", *_origin(weights)) for role, name, weights in rows]
     head = ("role", "preset", "repository on the hub", "revision", "licence")

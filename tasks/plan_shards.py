@@ -7,10 +7,13 @@ from prefect.cache_policies import NO_CACHE
 
 from redepth.config import Recipe
 from redepth.images.collection import list_images
+from redepth.images.noticed import Noticed, as_lines
 from redepth.store.dataset import check_recipe
 from redepth.store.planning import Draft, Plan, plan_labels
 from redepth.types import Outcome
 from tasks.retrying import worth_retrying
+
+MAX_FAULTS_LOGGED = 20
 
 
 @task(
@@ -39,8 +42,11 @@ def plan_shards(
         plan = draft.publish()
     else:
         collection = source if limit is None else None
-        plan = plan_labels(list_images(source, limit), out, recipe, retry, collection=collection)
-    get_run_logger().info(
+        noticed = Noticed()
+        images = list_images(source, limit, noticed)
+        plan = plan_labels(images, out, recipe, retry, collection=collection, noticed=noticed)
+    logger = get_run_logger()
+    logger.info(
         "%d images listed, %d done, %d to do in %d shards; %d changed since, %d vanished",
         plan.num_listed,
         plan.num_done,
@@ -49,4 +55,6 @@ def plan_shards(
         plan.num_changed,
         plan.num_vanished,
     )
+    for line in as_lines(plan.notices, MAX_FAULTS_LOGGED):
+        logger.warning("%s", line)
     return plan

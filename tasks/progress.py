@@ -44,6 +44,7 @@ class RunFigures:
         seconds_labelling: since the actors were ready, 0 before.
         seconds_of_actors: since the actors were asked for, which is what they cost.
         num_actors: 0 before they are there.
+        num_kept: of the images that have ended, those whose label of before was kept.
     """
 
     num_images: int
@@ -53,6 +54,7 @@ class RunFigures:
     seconds_labelling: float
     seconds_of_actors: float
     num_actors: int
+    num_kept: int = 0
 
     @property
     def num_done(self) -> int:
@@ -75,6 +77,7 @@ class RunProgress:
         self._outcomes: Counter[Outcome] = Counter()
         self._reasons: Counter[tuple[Outcome, str]] = Counter()
         self._examples: dict[tuple[Outcome, str], str] = {}
+        self._num_kept = 0
         self._num_actors = 0
         self._lock = threading.Lock()
         self._asked = time.monotonic()
@@ -105,12 +108,6 @@ class RunProgress:
     ) -> None:
         self._bar.stop()
 
-    @property
-    def outcomes(self) -> Counter[Outcome]:
-        """Return how many images of this run ended how, so far."""
-        with self._lock:
-            return self._outcomes.copy()
-
     def figures(self) -> RunFigures:
         """Return how far the run is now."""
         now = time.monotonic()
@@ -123,6 +120,7 @@ class RunProgress:
                 0.0 if self._began is None else now - self._began,
                 now - self._asked,
                 self._num_actors,
+                self._num_kept,
             )
 
     def begin(self, num_actors: int) -> None:
@@ -167,6 +165,7 @@ class RunProgress:
     def _add(self, row: LabelRow, number: int) -> None:
         with self._lock:
             self._outcomes[row.outcome] += number
+            self._num_kept += number * row.is_stored
             reason = (row.outcome, reason_pattern(row.reason or ""))
             if row.reason and (reason in self._reasons or len(self._reasons) < MAX_REASONS):
                 self._reasons[reason] += number

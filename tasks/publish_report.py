@@ -37,7 +37,7 @@ from redepth.store.reader import Labels, open_labels
 from redepth.types import Outcome
 from tasks.reporting import shown_if_possible
 from tasks.retrying import worth_retrying
-from tasks.run_page import vanished_words
+from tasks.run_page import unlisted_words, vanished_words
 
 NUM_PICTURES = 6
 NUM_WORST = 3
@@ -50,7 +50,8 @@ class RunReport:
 
     Attributes:
         outcomes: images by outcome, over the whole output.
-        new: the images that this run gave an outcome, by outcome.
+        new: the images that this run gave an outcome, by outcome; kept labels are among them.
+        num_kept: those of them whose photographs were touched and have the same bytes.
         contact_sheet: URL of the PNG, None where there is no label to draw.
         page: URL of the report, None where the run had nothing to do.
     """
@@ -59,6 +60,7 @@ class RunReport:
     new: Mapping[Outcome, int]
     contact_sheet: str | None = None
     page: str | None = None
+    num_kept: int = 0
 
 
 @task(
@@ -74,11 +76,13 @@ def publish_report(
     plan: Plan,
     new: Mapping[Outcome, int],
     allowed: Allowed = ANYTHING,
+    num_kept: int = 0,
 ) -> RunReport:
     """Count outcomes, write the report's page and a contact sheet, and publish what they say.
 
     Args:
         allowed: what the run may read of photographs.
+        num_kept: images of `new` whose label of before was kept.
     """
     if plan.manifest is None:
         with shown_if_possible():
@@ -87,7 +91,8 @@ def publish_report(
     committed_images(open_objects(out), keep_index=True)  # for the next plan
     # The output's own first: a server that is gone keeps the artifacts waiting, not the report.
     photographs = Photographs(recipe.labels.decoding, allowed)
-    html = _write_page(out, recipe, plan.manifest, new, photographs)
+    num_made = sum(new.values()) - num_kept
+    html = _write_page(out, recipe, plan.manifest, num_made, photographs)
     page = store_report(out, plan.manifest, "index.html", html)
     labels, figures = open_labels(out), read_figures(out)
     sheet = _draw_sheet(labels, recipe, photographs)
@@ -100,16 +105,18 @@ def publish_report(
         _publish_worst(labels, figures, recipe, photographs)
         if sheet is not None:
             _publish_sheet(sheet, recipe, page)
-    return RunReport(figures.outcomes, new, contact_sheet, page)
+    return RunReport(figures.outcomes, new, contact_sheet, page, num_kept)
 
 
 def _publish_nothing_to_do(out: str, plan: Plan) -> None:
     """Say so in the place where an operator looks for a run's figures."""
     ended = ", ".join(f"{n:,} {o.words}" for o, n in plan.outcomes.items() if n)
-    vanished = vanished_words(plan)
+    told = "\n\n".join([vanished_words(plan), unlisted_words(plan)])
     words = f"**Nothing to do**: all {plan.num_listed:,} images have their outcome ({ended}) in "
     create_markdown_artifact(
-        f"{words}{code_span(shown(out))}.\n\n{vanished}", key="run", description="This run"
+        f"{words}{code_span(shown(out))}.\n\n{told}",
+        key="run",
+        description="This run",
     )
 
 
@@ -175,12 +182,12 @@ def _write_page(
     out: str,
     recipe: Recipe,
     manifest: str,
-    new: Mapping[Outcome, int],
+    num_made: int,
     photographs: Photographs,
 ) -> bytes:
     """Make the page; a run lasts from its plan to here."""
     now = datetime.now(UTC)
-    run = RunFacts(sum(new.values()), (now - planned_at(manifest)).total_seconds())
+    run = RunFacts(num_made, (now - planned_at(manifest)).total_seconds())
     return render_page(read_page(out, recipe.run.cost, now, run, photographs)).encode()
 
 

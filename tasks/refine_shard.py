@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass
 
@@ -16,10 +16,11 @@ from redepth.cluster.pool import ActorPool, LabelledImage
 from redepth.config import Recipe
 from redepth.errors import RedepthError, RunStopped
 from redepth.images.signed_addresses import SignedAddresses
+from redepth.store.kept import labels_to_keep
 from redepth.store.lease import Lease
 from redepth.store.manifest import ShardPlan, read_shard_plans
 from redepth.store.shards import ShardCommit, is_committed
-from redepth.types import Outcome
+from redepth.types import LabelRow, Outcome
 from tasks.progress import RunProgress, ShardProgress
 from tasks.retrying import worth_retrying
 
@@ -61,7 +62,8 @@ def refine_shards(
 ) -> int | State[int]:
     """Label every image of these shards and commit each shard as it ends, while the lease is held.
 
-    A shard that an earlier attempt committed is left alone.
+    A shard that an earlier attempt committed is left alone. Labels of photographs that were only
+    touched are kept.
 
     Returns:
         Shards committed by this attempt, or the state "Cancelled" where the run was stopped: that
@@ -73,7 +75,8 @@ def refine_shards(
             if is_committed(out, plan):
                 continue
             with progress.shard() as shard_progress:
-                labelled = _label(plan, pool, shard_progress, signed)
+                before = labels_to_keep(out, plan)
+                labelled = _label(plan, before, pool, shard_progress, signed)
                 lease.require()
                 commit = pool.commit(out, plan, labelled, recipe.labels.storage)
             num_committed += 1
@@ -84,10 +87,16 @@ def refine_shards(
 
 
 def _label(
-    plan: ShardPlan, pool: ActorPool, progress: ShardProgress, signed: SignedAddresses
+    plan: ShardPlan,
+    before: Mapping[str, LabelRow],
+    pool: ActorPool,
+    progress: ShardProgress,
+    signed: SignedAddresses,
 ) -> list[LabelledImage]:
     """Label a shard's images; an error that is not an image's outcome says where it came up."""
-    images = {pool.submit(signed.restored(image)): image for image in plan.images}
+    images = {
+        pool.submit(signed.restored(image), before.get(image.id)): image for image in plan.images
+    }
     for future in as_completed(images):
         try:
             progress.count(future.result().row)

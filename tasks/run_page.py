@@ -23,8 +23,10 @@ from prefect.runtime import flow_run
 
 from redepth.config import Recipe
 from redepth.costing import cost_of
+from redepth.images.noticed import as_lines
 from redepth.printable import code_span
 from redepth.redaction import shown
+from redepth.store.kept import kept_words
 from redepth.store.planning import Plan
 from tasks.progress import TROUBLE, RunFigures, RunProgress
 from tasks.reporting import UNREACHABLE, say_unreachable, shown_if_possible
@@ -36,6 +38,7 @@ LABELLING = "labelling"
 EVENT_S = 60.0
 MIN_IMAGES_FOR_ALERT = 20
 MAX_REASONS_SHOWN = 12
+MAX_FAULTS_SHOWN = 5
 _IN_LINKS = "/:?#@&=%+,;~*$"  # letters of a URL that Markdown gives no meaning between brackets
 
 
@@ -184,7 +187,9 @@ def page_markdown(
         "outcomes": ", ".join(f"{n:,} {o.words}" for o, n in figures.outcomes.items() if n) or "-",
         "before this run": f"{plan.num_listed:,} listed, {plan.num_done:,} done already",
         "changed since": f"{plan.num_changed:,}, {_changed(recipe)}" if plan.num_changed else "",
+        "kept": kept_words(figures.num_kept),
         "vanished": vanished_words(plan),
+        "not listed": unlisted_words(plan),
         "photographs": code_span(shown(place.source)),
         "labels": code_span(shown(place.out)),
         "report": _link(place.report),
@@ -216,6 +221,11 @@ def vanished_words(plan: Plan) -> str:
     named = ", ".join(code_span(shown(uri)) for uri in plan.vanished[:3])
     more = ", ..." if plan.num_vanished > len(plan.vanished[:3]) else ""
     return f"{plan.num_vanished:,} labelled before and not there any more: {named}{more}"
+
+
+def unlisted_words(plan: Plan) -> str:
+    """Say which places could not be listed, and what was passed over by kind; else nothing."""
+    return "; ".join(code_span(line) for line in as_lines(plan.notices, MAX_FAULTS_SHOWN))
 
 
 def duration_words(seconds: float) -> str:
@@ -269,7 +279,9 @@ def _cost(figures: RunFigures, recipe: Recipe) -> str:
 
 
 def _changed(recipe: Recipe) -> str:
-    return "labelled anew" if recipe.run.changed == "relabel" else "labels kept (run.changed)"
+    if recipe.run.changed == "keep":
+        return "labels kept (run.changed)"
+    return "labelled anew, but for those whose bytes are the same"
 
 
 def _link(url: str | None) -> str:

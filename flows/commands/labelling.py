@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -31,6 +33,19 @@ MAX_TROUBLES = 20
 PANEL = "Label"
 
 app = typer.Typer()
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """How a run ended: the listed images by outcome, and how many places were not listed."""
+
+    outcomes: Mapping[Outcome, int]
+    num_faults: int
+
+    @property
+    def has_trouble(self) -> bool:
+        without_label = self.outcomes[Outcome.REJECTED] + self.outcomes[Outcome.FAILED]
+        return bool(without_label or self.num_faults)
 
 
 @app.command(
@@ -77,7 +92,11 @@ def label(
         ),
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with 1 if an image was rejected or failed.")
+        bool,
+        typer.Option(
+            "--strict",
+            help="Exit with 1 if an image was rejected or failed, or a place could not be listed.",
+        ),
     ] = False,
 ) -> None:
     """Label a collection. Run it again to resume: only what is left is done."""
@@ -91,11 +110,11 @@ def label(
         plan(photos, out, recipe, settings, limit, retry)
         return
     try:
-        outcomes = _label(photos, out, recipe, tuple(overrides), ray, limit, _outcomes(retry))
+        ended = _label(photos, out, recipe, tuple(overrides), ray, limit, _outcomes(retry))
     except KeyboardInterrupt:
         terminal.print_error("stopped. What is committed stays; the same command resumes")
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    if strict and (outcomes[Outcome.REJECTED] or outcomes[Outcome.FAILED]):
+    if strict and ended.has_trouble:
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -113,13 +132,16 @@ def plan(
 ) -> None:
     """Show what label would do and what it would cost. Writes and spends nothing."""
     from redepth.images.collection import list_images
+    from redepth.images.noticed import Noticed
     from redepth.store.dataset import check_recipe
     from redepth.store.planning import draft_plan
 
     chosen = load_recipe(recipe, settings or ())
     check_recipe(out, chosen)
-    images, again = list_images(photos, limit), frozenset(_outcomes(retry))
-    with draft_plan(images, out, chosen, again, collection=_whole(photos, limit)) as draft:
+    noticed = Noticed()
+    images, again = list_images(photos, limit, noticed), frozenset(_outcomes(retry))
+    whole = _whole(photos, limit)
+    with draft_plan(images, out, chosen, again, collection=whole, noticed=noticed) as draft:
         found = draft.plan
     if not found.num_pending:
         terminal.print_nothing_to_do(out, found)
@@ -150,26 +172,25 @@ def _label(
     ray: str | None,
     limit: int | None,
     retry: tuple[Outcome, ...],
-) -> dict[Outcome, int]:
-    """Plan first, since that takes no engine: with nothing to do, none is started.
-
-    Returns:
-        The listed images by outcome.
-    """
+) -> _Ended:
+    """Plan first, since that takes no engine: with nothing to do, none is started."""
     from redepth.cluster.readiness import require_readiness
     from redepth.images.collection import canonical_uri, list_images
+    from redepth.images.noticed import Noticed
     from redepth.store.dataset import check_recipe, read_dataset
     from redepth.store.planning import draft_plan
 
     chosen = load_recipe(recipe, overrides)
     source, out = canonical_uri(photos), canonical_uri(out)
     check_recipe(out, chosen)
-    images, again = list_images(source, limit), frozenset(retry)
-    with draft_plan(images, out, chosen, again, collection=_whole(source, limit)) as draft:
+    noticed = Noticed()
+    images, again = list_images(source, limit, noticed), frozenset(retry)
+    whole = _whole(source, limit)
+    with draft_plan(images, out, chosen, again, collection=whole, noticed=noticed) as draft:
         found = draft.plan
         if not found.num_pending:
             terminal.print_nothing_to_do(out, found)
-            return found.outcomes
+            return _Ended(found.outcomes, len(found.notices.faults))
         require_readiness(chosen, ray)
         terminal.print_head(photos, out, chosen, found)
         quieten_prefect()
@@ -178,9 +199,13 @@ def _label(
         start_prefect_server()
         report = run_to_report(source, out, chosen, ray, limit, retry, draft)
     models = read_dataset(out).models
-    terminal.print_summary(out, report.outcomes, models, report.contact_sheet, report.page)
+    sheet, page = report.contact_sheet, report.page
+    terminal.print_summary(
+        out, report.outcomes, models, sheet, page, found.notices, report.num_kept
+    )
     settled = {o: 0 if o in retry else number for o, number in found.outcomes.items()}
-    return {outcome: settled[outcome] + report.new.get(outcome, 0) for outcome in Outcome}
+    outcomes = {outcome: settled[outcome] + report.new.get(outcome, 0) for outcome in Outcome}
+    return _Ended(outcomes, len(found.notices.faults))
 
 
 def _whole(photos: str, limit: int | None) -> str | None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from flows import terminal
-from flows.commands.arguments import LabelsUrl
+from flows.commands.arguments import AllowPhotographs, LabelsUrl
 from flows.progress_bar import progress_bar
 
 EXIT_FAILED = 1
@@ -20,7 +20,8 @@ app = typer.Typer()
 @app.command(
     rich_help_panel=PANEL,
     epilog="[bold]Examples[/]\n\nredepth verify s3://labels/2026\n\n"
-    "redepth verify labels/ --quantity coarse,refined",
+    "redepth verify labels/ --quantity coarse,refined\n\n"
+    "redepth verify labels/ --photographs",
 )
 def verify(
     labels: LabelsUrl,
@@ -28,19 +29,32 @@ def verify(
         str | None,
         typer.Option(metavar="NAMES", help="What the digest covers; default: all that is stored."),
     ] = None,
+    photographs: Annotated[
+        bool,
+        typer.Option(
+            "--photographs", help="Read the photographs too, and compare them with those labelled."
+        ),
+    ] = False,
+    allow: AllowPhotographs = None,
 ) -> None:
     """Read every row and pixel again, check them, and print one digest of the content.
 
     Two outputs with the same labels have the same digest, however their runs were cut, interrupted
-    and placed. Exit code 1 if something is wrong.
+    and placed. Exit code 1 if something is wrong; with --photographs, also if one of them is not
+    the file that was labelled, or not there any more.
     """
+    from redepth.store.photographs import check_photographs, count_photographs
     from redepth.store.verification import count_parts, verify_labels
 
     with progress_bar("reading", count_parts(labels)) as advance:
         names = None if quantity is None else tuple(part.strip() for part in quantity.split(","))
         found = verify_labels(labels, advance, names)
-    terminal.print_verification(labels, found)
-    if found.num_problems:
+    compared = None
+    if photographs:
+        with progress_bar("comparing photographs", count_photographs(labels)) as advance:
+            compared = check_photographs(labels, allow or (), advance)
+    terminal.print_verification(labels, found, compared)
+    if found.num_problems or (compared is not None and compared.num_others):
         raise typer.Exit(EXIT_FAILED)
 
 

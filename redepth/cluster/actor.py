@@ -26,8 +26,11 @@ class ImageLabeller(Protocol):
         """Every model that was loaded, the coarse one first."""
         ...
 
-    def label(self, ref: ImageRef, /) -> Label:
-        """Label one image; what is wrong with the image itself becomes its outcome."""
+    def label(self, ref: ImageRef, before: LabelRow | None, /) -> Label:
+        """Label one image, or keep the committed label `before`, of the same bytes.
+
+        What is wrong with the image itself becomes its outcome.
+        """
         ...
 
 
@@ -62,9 +65,9 @@ class LabelActor:
         return self._labeller.cards
 
     @ray.method(num_returns=2)
-    def label(self, ref: ImageRef) -> tuple[LabelRow, LabelArrays | None]:
+    def label(self, ref: ImageRef, before: LabelRow | None) -> tuple[LabelRow, LabelArrays | None]:
         """Return the row, which the driver reads, and the arrays, which stay in Ray's store."""
-        label = self._labeller.label(ref)
+        label = self._labeller.label(ref, before)
         metrics.count(label.row)
         return label.row, label.arrays
 

@@ -14,11 +14,16 @@ from redepth.types import LabelRow
 
 SECONDS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
 
+KEPT = "kept"
+
 
 def count(row: LabelRow) -> None:
-    """Count an image that has its outcome, and the seconds it took where there are any."""
-    _images().inc(tags={"outcome": row.outcome.value})
-    if row.seconds is not None:
+    """Count an image that has its outcome, and the seconds it took where there are any.
+
+    A label that is kept took its seconds in an earlier run, and is counted by that name.
+    """
+    _images().inc(tags={"outcome": KEPT if row.is_stored else row.outcome.value})
+    if row.seconds is not None and not row.is_stored:
         _seconds().observe(row.seconds, tags={"device": row.device or "unknown"})
 
 

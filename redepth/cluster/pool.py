@@ -71,7 +71,7 @@ DEATHS = (RayActorError, OutOfMemoryError, WorkerCrashedError)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledImage:
-    """A row, and a reference to the arrays where the outcome has any."""
+    """A row, and a reference to the arrays where the outcome has any that are not stored yet."""
 
     row: LabelRow
     arrays: ray.ObjectRef | None
@@ -83,6 +83,7 @@ class _Call:
 
     image: ImageRef
     future: Future[LabelledImage]
+    before: LabelRow | None = None
     attempts: int = 0
     crashes: int = 0
     delays: list[float] = field(default_factory=lambda: list(TRANSIENT_DELAYS_S))
@@ -180,14 +181,15 @@ class ActorPool:
         """How many images the actors hold at once."""
         return len(self._slots) * CALLS_IN_FLIGHT
 
-    def submit(self, image: ImageRef) -> Future[LabelledImage]:
+    def submit(self, image: ImageRef, before: LabelRow | None = None) -> Future[LabelledImage]:
         """Queue an image; the future ends with its label, whatever its outcome.
 
+        With `before`, its committed row, the label is kept if the photograph has the same bytes.
         The future raises ConfigError or TransientError where the run, not the image, is at fault,
         and RunStopped when the pool closes first.
         """
         future: Future[LabelledImage] = Future()
-        self._inbox.put(_Call(image, future))
+        self._inbox.put(_Call(image, future, before))
         if not self._thread.is_alive():
             self._fail_waiting()
         return future
@@ -333,7 +335,7 @@ class ActorPool:
         if call.attempts == 0:
             call.resolved_before = self._num_resolved
         call.attempts += 1
-        call.row, call.arrays = slot.actor.label.remote(call.image)
+        call.row, call.arrays = slot.actor.label.remote(call.image, call.before)
         if not slot.calls:
             slot.running_since = time.monotonic()
         slot.calls.append(call)
@@ -363,7 +365,8 @@ class ActorPool:
             self._resolve_error(call, _cause(error))
             return
         self._release(slot, call)
-        self._resolve(call, replace(row, attempts=call.attempts))
+        # What is kept was made with the attempts of its own run.
+        self._resolve(call, row if row.is_stored else replace(row, attempts=call.attempts))
 
     def _release(self, slot: _Slot, call: _Call) -> None:
         slot.calls.remove(call)
@@ -371,7 +374,7 @@ class ActorPool:
 
     def _resolve(self, call: _Call, row: LabelRow) -> None:
         self._num_resolved += 1
-        arrays = call.arrays if row.outcome.has_label else None
+        arrays = call.arrays if row.outcome.has_label and not row.is_stored else None
         call.future.set_result(LabelledImage(row, arrays))
 
     def _resolve_error(self, call: _Call, error: BaseException) -> None:

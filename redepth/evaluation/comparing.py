@@ -59,13 +59,14 @@ class ComparedSet:
 
 @dataclass(frozen=True, slots=True)
 class ImageComparison:
-    """One image in both sets; NaN where one of them has no label.
+    """One image in both sets; NaN where one of them has no label, or labels another photograph.
 
     Attributes:
         correlation: Spearman's, of the refined maps; 1 is the same order of depth.
         difference: mean |a second + b - first| / (98 % - 2 % quantile of first), a and b by least
             squares (1 and 0 if both are metres); the second is resized to the first.
         confidence, drift: of the first and the second.
+        same_photograph: whether both label the same bytes, as far as their rows say which.
     """
 
     id: str
@@ -75,6 +76,7 @@ class ImageComparison:
     difference: float
     confidence: tuple[float, float]
     drift: tuple[float, float]
+    same_photograph: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,12 +103,18 @@ class LabelComparison:
     scores: tuple[LabelScores, LabelScores] | None = field(default=None, repr=False)
 
     @property
+    def num_replaced(self) -> int:
+        """How many images are of other photographs in the two sets: they are not compared."""
+        return sum(not image.same_photograph for image in self.images)
+
+    @property
     def rows(self) -> tuple[ScoreRow, ...]:
         """The refined maps' scores: `coarse` of a row is the first set, `refined` the second."""
         if self.scores is None:
             return ()
         first, second = self.scores
-        by_id = {image.id: image for image in second.images}
+        others = {image.id for image in self.images if not image.same_photograph}
+        by_id = {image.id: image for image in second.images if image.id not in others}
         paired = [_side_by_side(i, by_id[i.id]) for i in first.images if i.id in by_id]
         return score_rows(paired)
 
@@ -164,7 +172,8 @@ def common_ids(first: Labels, second: Labels) -> tuple[str, ...]:
 def compare_images(first: StoredLabel, second: StoredLabel) -> ImageComparison:
     """Compare one image's refined maps; of different kinds, as disparities."""
     correlation = difference = math.nan
-    if first.row.outcome.has_label and second.row.outcome.has_label:
+    is_same = len({first.row.sha256, second.row.sha256} - {None}) < 2
+    if is_same and first.row.outcome.has_label and second.row.outcome.has_label:
         kinds = first.row.kind, second.row.kind
         maps = common_maps((first.refined, second.refined), kinds)
         correlation, difference = _map_differences(maps, kinds)
@@ -177,6 +186,7 @@ def compare_images(first: StoredLabel, second: StoredLabel) -> ImageComparison:
         difference=difference,
         confidence=(_or_nan(rows[0].mean_confidence), _or_nan(rows[1].mean_confidence)),
         drift=(_or_nan(rows[0].drift), _or_nan(rows[1].drift)),
+        same_photograph=is_same,
     )
 
 
@@ -273,10 +283,19 @@ def _lines(comparison: LabelComparison) -> list[str]:
     apart = f"{len(comparison.only_first)} in the first alone, {len(comparison.only_second)} in the"
     return [
         f"{len(comparison.images)} images in both, {apart} second alone",
+        *([replaced_words(comparison.num_replaced)] if comparison.num_replaced else []),
         f"rank correlation {interval_words(comparison.correlation)}",
         f"relative difference after alignment {interval_words(comparison.difference)}",
         *(f"differs: {code_span(setting)}" for setting in comparison.settings),
     ]
+
+
+def replaced_words(number: int) -> str:
+    """Say that photographs were replaced between the labelling of one set and of the other."""
+    return (
+        f"{number:,} of them labelled from other photographs (another sha256 under one id): not "
+        "compared"
+    )
 
 
 def _sets_table(first: ComparedSet, second: ComparedSet) -> str:

@@ -16,7 +16,7 @@ from redepth.exports.items import require_file_name
 from redepth.exports.part import CATALOGUE, ExportFormat, Place
 from redepth.exports.writing import FACTS, LAYOUT
 from redepth.quantities import AnyMap
-from redepth.store.layout import require_name
+from redepth.store.layout import DATASET, require_name
 from redepth.store.objects import Objects, open_objects
 
 _MAX_FACTS_BYTES = 4 << 20
@@ -78,7 +78,10 @@ def open_export(url: str) -> Export:
         exporter = exporters[facts["request"]["format"]]
         layout = facts.get("layout")
     except FileNotFoundError as error:
-        raise ConfigError(f"no export at {url}: there is no {FACTS}") from error
+        words = f"no export at {url}: there is no {FACTS}"
+        if root.exists(DATASET):
+            words = f"{words}; these are labels, open them with redepth.open_labels"
+        raise ConfigError(words) from error
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise IntegrityError(
             f"{url}/{FACTS} is not readable ({error!r}); export again, to another folder"

@@ -1,31 +1,47 @@
 """One picture out of an archive that its uri names: `zip://NAME::PLACE` or `tar://NAME::PLACE`.
 
 fsspec reads these too, without a limit: of a tar's headers, of a zip's directory, of what a member
-unpacks to.
+unpacks to. Of a tar a name means what it means in `containers`, which lists tars: `tar_contents`.
 """
 
 from __future__ import annotations
 
 import io
-import tarfile
+import stat
+import struct
+import weakref
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-from redepth.errors import ImageRejected
+from redepth.errors import ConfigError, ImageRejected
 from redepth.images.allowed import Allowed
-from redepth.images.opening import Host, open_source
-from redepth.images.reading import open_regular, read_all
+from redepth.images.noticed import REPLACED, Noticed
+from redepth.images.opening import Host, open_source, web_hosts
+from redepth.images.reading import open_regular, read_all, require_size
+from redepth.images.tar_contents import MAX_LINKS, TarContents, member_key, uri_name, within
+from redepth.images.tar_walk import Damage, Member, walk_tar
 from redepth.images.uris import is_local
 
 _PROTOCOLS = ("zip://", "tar://")
-# A header and what belongs to it (a long name, PAX records) is read at once; honest ones have some
-# hundred bytes. A zip's directory is read at once, too, and has some 100 bytes a member.
-_MAX_HEADER_BYTES = 2**20
+# A zip's directory is read at once, and has some 100 bytes a member.
 _MAX_DIRECTORY_BYTES = 2**24
 _MAX_READS_AT_END = 8
+_ZIP_END_BYTES = 2**16 + 200  # the end of the directory, zip64's with it, and a comment
+_IN_ZIP64 = 2**16 - 1
+_MAX_TARGET_BYTES = 2**12  # of a link, as many as Linux allows
+_MAX_TAR_MEMBERS = 1_000_000
+_MAX_DAMAGES = 100
+_ENCRYPTED = 1  # of a zip's flags
+# What zipfile raises of a damaged directory or member.
+_UNREADABLE = (
+    zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, OverflowError,
+    NotImplementedError,
+)  # fmt: skip
 
 
 def is_in_archive(uri: str) -> bool:
@@ -47,45 +63,21 @@ def read_member(uri: str, allowed: Allowed, max_bytes: int, setting: str) -> byt
     hosts = allowed.hosts_for(uri)
     read = _read_from_zip if protocol == "zip" else _read_from_tar
     try:
-        return read(place, hosts, name.lstrip("/"), max_bytes, setting)
+        return read(place, hosts, name, max_bytes, setting)
     except KeyError:
         raise FileNotFoundError(uri) from None
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
-        raise ImageRejected(f"{uri}: the archive cannot be read ({error})") from error
+    except ImageRejected as error:
+        raise ImageRejected(f"{uri}: {error}") from error
     except (NotImplementedError, RuntimeError) as error:  # another way to pack; a password
         raise ImageRejected(f"{uri}: it cannot be unpacked ({error})") from error
-
-
-def open_tar(file: Any) -> tarfile.TarFile:
-    """Open a tar of whose file no more is read at once than a header needs.
-
-    Raises:
-        tarfile.TarError: it is none.
-    """
-    return tarfile.open(fileobj=cast("Any", Bounded(file, _MAX_HEADER_BYTES)), mode="r:")
-
-
-def tar_members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """Yield the regular members of an open tar, reading headers alone and keeping none.
-
-    Raises:
-        tarfile.TarError, ValueError, IndexError: it is damaged.
-    """
-    last = -1
-    while (member := tar.next()) is not None:
-        cast("Any", tar).members = []  # or it would keep every header
-        if member.offset <= last:
-            raise tarfile.ReadError(f"the member after {last:,} bytes does not lie behind it")
-        last = member.offset
-        if member.isreg():
-            yield member
+    except _UNREADABLE as error:
+        raise ImageRejected(f"{uri}: the archive cannot be read ({_zip_reason(error)})") from error
 
 
 class Bounded:
-    """An archive's file, of which no more is read at once than a header or a directory needs.
+    """A zip's file, of which no more is read at once than its directory needs.
 
-    tarfile reads a long name, PAX records or a sparse file's map whole, of whatever size their
-    header says, and a map on and on where the file has ended; zipfile does so with its directory.
+    zipfile reads it whole, of whatever size its end says.
     """
 
     def __init__(self, file: Any, max_bytes: int) -> None:
@@ -94,18 +86,18 @@ class Bounded:
         self._num_at_end = 0
 
     def read(self, size: int = -1) -> bytes:
-        """Read so many bytes, or the rest; raises tarfile.ReadError of more than may be."""
+        """Read so many bytes, or the rest; raises BadZipFile of more than may be."""
         content = b""
         if size <= self._max_bytes:
             content = bytes(self._file.read(size if size >= 0 else self._max_bytes + 1))
         if max(size, len(content)) > self._max_bytes:
-            raise tarfile.ReadError(
+            raise zipfile.BadZipFile(
                 f"a header in it needs {max(size, len(content)):,} bytes, expected "
                 f"{self._max_bytes:,} at most"
             )
         self._num_at_end = 0 if content or not size else self._num_at_end + 1
         if self._num_at_end > _MAX_READS_AT_END:
-            raise tarfile.ReadError("it ends within a header")
+            raise zipfile.BadZipFile("it ends within a header")
         return content
 
     def seek(self, position: int, whence: int = io.SEEK_SET) -> int:
@@ -121,49 +113,198 @@ class Bounded:
         return True
 
 
+def archive_files(start: str, noticed: Noticed) -> list[ArchiveFile]:
+    """Return the files of the archive that `zip://FOLDER::PLACE` names, by their names' order.
+
+    Raises:
+        ConfigError: nothing in it can be read.
+    """
+    protocol, _, place = start.partition("::")
+    listed = _zip_files if protocol.startswith("zip") else _tar_files
+    try:
+        return sorted(listed(place, web_hosts(start), noticed))
+    except (ImageRejected, *_UNREADABLE) as error:
+        raise ConfigError(f"{place} cannot be read: {_zip_reason(error)}") from error
+
+
+def _zip_files(place: str, hosts: frozenset[Host], noticed: Noticed) -> Iterator[ArchiveFile]:
+    index = _zip(place, hosts)
+    for info in index.archive.infolist():
+        name = uri_name(info.filename.lstrip("/"))
+        if info.is_dir():
+            continue
+        if index.members[member_key(name)] is info:
+            yield ArchiveFile(name, info.file_size, f"{info.CRC:08x}")
+        else:
+            noticed.passed_over(REPLACED, f"zip://{name}::{place}")
+
+
+def _tar_files(place: str, hosts: frozenset[Host], noticed: Noticed) -> Iterator[ArchiveFile]:
+    tar = _tar(place, hosts)
+    if tar.damages and not len(tar.contents):
+        raise ImageRejected(tar.damages[0])
+    for damage in tar.damages:
+        noticed.fault(place, damage)
+    for member in tar.contents.files():
+        yield ArchiveFile(member.name.lstrip("/"), tar.size_of(member))
+
+
+class ArchiveFile(NamedTuple):
+    """A file in an archive.
+
+    Attributes:
+        name: as uris hold it.
+        size_bytes: None where it cannot be read.
+        version: changes when its bytes do; None where the archive does not tell.
+    """
+
+    name: str
+    size_bytes: int | None
+    version: str | None = None
+
+
 def _read_from_zip(
     place: str, hosts: frozenset[Host], name: str, max_bytes: int, setting: str
 ) -> bytes:
-    archive = _zip(place, hosts)
-    info = archive.getinfo(name)
+    index = _zip(place, hosts)
+    info = _target(index, index.members[member_key(name)])
+    if info.flag_bits & _ENCRYPTED:
+        raise NotImplementedError("it is encrypted: unpack the archive with its password")
     # Others unpack a block to any size at once.
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise NotImplementedError("only members that are stored or deflated are read")
-    with archive.open(info) as member:
+    with index.archive.open(info) as member:
         return read_all(member, max_bytes, setting)
 
 
+def _target(index: _Zip, info: zipfile.ZipInfo) -> zipfile.ZipInfo:
+    """Return the file that a symbolic link (`zip --symlinks`) leads to, within its zip.
+
+    Raises:
+        ImageRejected: it leads out of the zip, or in a circle.
+    """
+    for _ in range(MAX_LINKS):
+        if not stat.S_ISLNK(info.external_attr >> 16):
+            return info
+        with index.archive.open(info) as member:
+            target = member.read(_MAX_TARGET_BYTES).decode(errors="replace")
+        found = index.members.get(within(info.filename, target) or "")
+        if found is None:
+            raise ImageRejected(
+                f"it is a link to {target!r}, which is not in its zip: none is followed"
+            )
+        info = found
+    raise ImageRejected("it is a link that leads in a circle")
+
+
+@dataclass(frozen=True, slots=True)
+class _Zip:
+    """A zip's files by the key of their name in uris; of those with one name, the last."""
+
+    archive: zipfile.ZipFile
+    members: dict[str, zipfile.ZipInfo]
+
+
 @lru_cache(maxsize=2)
-def _zip(place: str, hosts: frozenset[Host]) -> zipfile.ZipFile:
-    return zipfile.ZipFile(cast("Any", Bounded(_opened(place, hosts), _MAX_DIRECTORY_BYTES)))
+def _zip(place: str, hosts: frozenset[Host]) -> _Zip:
+    with ExitStack() as stack:
+        file = stack.enter_context(_opened(place, hosts))
+        archive = zipfile.ZipFile(cast("Any", Bounded(file, _MAX_DIRECTORY_BYTES)))
+        _require_all_named(archive, file)
+        weakref.finalize(archive, stack.pop_all().close)
+    return _Zip(archive, {member_key(uri_name(i.filename)): i for i in archive.infolist()})
+
+
+def _require_all_named(archive: zipfile.ZipFile, file: Any) -> None:
+    """Refuse a directory with fewer files than its end says: zipfile skips them without a word.
+
+    Raises:
+        zipfile.BadZipFile: says both numbers.
+    """
+    size = file.seek(0, io.SEEK_END) or file.tell()
+    file.seek(max(0, size - _ZIP_END_BYTES))
+    end = bytes(file.read(_ZIP_END_BYTES))
+    last = end.rfind(b"PK\5\6")
+    last_64 = end.rfind(b"PK\6\6", 0, last)
+    (stated,) = struct.unpack_from("<H", end, last + 10)
+    if stated == _IN_ZIP64 and last_64 >= 0:
+        (stated,) = struct.unpack_from("<Q", end, last_64 + 32)
+    found = len(archive.infolist())
+    # Some writers count no further than 65,535.
+    if stated != found and stated != found % (_IN_ZIP64 + 1):
+        raise zipfile.BadZipFile(
+            f"its directory is damaged: it should name {stated:,} files, and names {found:,}"
+        )
+
+
+def _zip_reason(error: Exception) -> str:
+    """Say what zipfile says of a file without the directory at its end."""
+    said = str(error)
+    if said == "File is not a zip file":
+        return "the directory that ends a zip is missing: it is cut, or is none"
+    return said
 
 
 def _read_from_tar(
     place: str, hosts: frozenset[Host], name: str, max_bytes: int, setting: str
 ) -> bytes:
-    first, size = _tar_places(place, hosts)[name]
-    with _opened(place, hosts) as file:
-        file.seek(first)
-        return read_all(_Part(file, size), max_bytes, setting)
+    tar = _tar(place, hosts)
+    member = tar.contents.get(member_key(name))
+    if member is None and tar.damages:
+        raise ImageRejected(f"the archive cannot be read ({'; '.join(tar.damages[:3])})")
+    if member is None:
+        raise KeyError(name)
+    file = tar.contents.resolved(member)
+    require_size(file.size_bytes, max_bytes, setting)
+    with _opened(place, hosts) as opened:
+        opened.seek(file.data_byte)
+        return whole(name, bytes(opened.read(file.size_bytes)), file.size_bytes)
+
+
+def whole(name: str, content: bytes, size_bytes: int) -> bytes:
+    """Return the bytes of a tar's member, as many as its header says.
+
+    Raises:
+        ImageRejected: the tar ends before it does.
+    """
+    if len(content) != size_bytes:
+        raise ImageRejected(
+            f"{name} is not as it was listed: {len(content):,} of its {size_bytes:,} bytes are "
+            "there; run again once its tar is whole"
+        )
+    return content
+
+
+@dataclass(frozen=True, slots=True)
+class _Tar:
+    """A tar's files, called as in uris, and the first parts of it that cannot be read."""
+
+    contents: TarContents
+    damages: tuple[str, ...]
+
+    def size_of(self, member: Member) -> int | None:
+        """Return the size of the file that a member is or leads to; None if it cannot be read."""
+        try:
+            return self.contents.resolved(member).size_bytes
+        except ImageRejected:
+            return None
 
 
 @lru_cache(maxsize=2)
-def _tar_places(place: str, hosts: frozenset[Host]) -> dict[str, tuple[int, int]]:
-    with _opened(place, hosts) as file, open_tar(file) as tar:
-        return {member.name: (member.offset_data, member.size) for member in tar_members(tar)}
-
-
-class _Part:
-    """The next so many bytes of an open file."""
-
-    def __init__(self, file: Any, size: int) -> None:
-        self._file = file
-        self._left = size
-
-    def read(self, size: int) -> bytes:
-        content = bytes(self._file.read(min(size, self._left)))
-        self._left -= len(content)
-        return content
+def _tar(place: str, hosts: frozenset[Host]) -> _Tar:
+    contents, damages = TarContents(), list[str]()
+    with _opened(place, hosts) as file:
+        for entry in walk_tar(file):
+            if isinstance(entry, Damage):
+                damages.append(str(entry))
+                continue
+            contents.add(entry._replace(name=uri_name(entry.name)))
+            if len(contents) > _MAX_TAR_MEMBERS:
+                raise ImageRejected(
+                    f"the tar holds more than {_MAX_TAR_MEMBERS:,} files: name the tar as the "
+                    "collection, instead of files in it"
+                )
+    return _Tar(contents, tuple(damages[:_MAX_DAMAGES]))
 
 
 def _opened(place: str, hosts: frozenset[Host]) -> Any:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 
 import fsspec
 from fsspec.utils import glob_translate
 from pydantic import SecretStr
 
-from redepth.errors import ConfigError, ImageRejected
+from redepth.errors import ConfigError, ImageRejected, TransientError
 from redepth.images.containers import (
     PARQUET,
     TAR,
@@ -24,7 +24,10 @@ from redepth.images.containers import (
     parquet_images,
     tar_images,
 )
+from redepth.images.formats import IMAGE_SUFFIXES
+from redepth.images.hidden import names_hidden
 from redepth.images.list_files import Row, is_list, read_rows
+from redepth.images.noticed import Noticed, Notices, as_lines
 from redepth.images.ref_texts import as_text
 from redepth.images.uris import (
     canonical_id,
@@ -44,25 +47,24 @@ from redepth.types import ImageRef
 
 __all__ = ["IMAGE_SUFFIXES", "canonical_uri", "could_list", "image_id", "list_images"]
 
-# HEIC is listed although it cannot be decoded: a folder of phone pictures is to end in rejections
-# that say so, not in silence.
-IMAGE_SUFFIXES = (
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".tif", ".tiff", ".gif",
-    ".bmp", ".dib", ".jp2", ".j2k", ".avif", ".ppm", ".pgm", ".pnm", ".sgi", ".heic", ".heif",
-)  # fmt: skip
-
-
 CONTAINERS = (TAR, PARQUET)
+_MAX_FAULTS_TOLD = 5
 
 
-def list_images(source: str, limit: int | None = None) -> Iterator[ImageRef]:
+def list_images(
+    source: str, limit: int | None = None, noticed: Noticed | None = None
+) -> Iterator[ImageRef]:
     """Yield the images of a collection, in a fixed order, without holding them.
+
+    One container of several that cannot be read, or a folder in a folder, is noticed as a fault;
+    the rest is listed.
 
     Args:
         source: a local folder; a glob (`**` crosses folders); a prefix (`s3://bucket/photos`, any
             fsspec URL); one image; a list file (.txt .csv .jsonl .parquet, see `list_files`); a
             tar or a Parquet file that holds images, or a glob of them (see `containers`).
         limit: stop after so many, without listing the rest.
+        noticed: is told of what is not listed, while the listing goes on.
 
     Raises (at the first `next`, or where the trouble is met):
         ConfigError: nothing is there, nothing in it looks like an image, access is refused, a list
@@ -74,16 +76,18 @@ def list_images(source: str, limit: int | None = None) -> Iterator[ImageRef]:
     if not source.strip():
         raise ConfigError("no source given: name a folder, a glob, a prefix, an image or a list")
     refuse_secrets(source)
+    noticed = noticed or Noticed()
     with storage_errors(source, missing_is_wrong=True):
         num_listed = 0
         try:
-            for ref in islice(_refs(source), limit):
+            for ref in islice(_refs(source, noticed), limit):
                 num_listed += 1
+                noticed.listed(ref.uri)
                 yield as_text(ref)
         except ImageRejected as error:  # of the list or the container itself
             raise ConfigError(f"{shown(source)}: {error}") from error
         if not num_listed:
-            raise ConfigError(_nothing_found(source))
+            raise ConfigError(_nothing_found(source, noticed.notices()))
 
 
 def could_list(source: str) -> Callable[[str], bool]:
@@ -111,34 +115,34 @@ def _lies_below(folder: str) -> Callable[[str], bool]:
     return lambda name: name.startswith(start)
 
 
-def _refs(source: str) -> Iterator[ImageRef]:
+def _refs(source: str, noticed: Noticed) -> Iterator[ImageRef]:
     uri = canonical_uri(source)
     _require_protocol(uri, source)
     if is_local(uri):
-        return _local_refs(uri)
+        return _local_refs(uri, noticed)
     if has_wildcards(uri):
-        return _matching_refs(uri)
+        return _matching_refs(uri, noticed)
     if is_tar(uri) or is_list(uri):
-        return _file_refs(find_one(uri))
+        return _file_refs(find_one(uri), noticed)
     if _looks_like_image(uri):
         return iter([_ref(find_one(uri))])
-    return map(_ref, walk(uri, Wanted(_looks_like_image)))
+    return map(_ref, walk(uri, Wanted(_looks_like_image, noticed)))
 
 
-def _local_refs(path: str) -> Iterator[ImageRef]:
+def _local_refs(path: str, noticed: Noticed) -> Iterator[ImageRef]:
     if Path(path).is_dir():
-        return map(_ref, walk(real_folder(path), Wanted(_looks_like_image)))
+        return map(_ref, walk(real_folder(path), Wanted(_looks_like_image, noticed)))
     if Path(path).is_file():
-        return _file_refs(stat_file(path))
+        return _file_refs(stat_file(path), noticed)
     if has_wildcards(path):
-        return _matching_refs(path)
+        return _matching_refs(path, noticed)
     raise FileNotFoundError(path)
 
 
-def _file_refs(found: Found) -> Iterator[ImageRef]:
+def _file_refs(found: Found, noticed: Noticed) -> Iterator[ImageRef]:
     """Yield what one file stands for: the images in it, those it names, or itself."""
     if is_tar(found.uri):
-        return tar_images(found.uri, found.version, _looks_like_image)
+        return tar_images(found.uri, found.version, _looks_like_image, noticed)
     if not is_list(found.uri):
         return iter([_ref(found)])
     if found.uri.lower().endswith(PARQUET) and holds_images(found.uri):
@@ -146,7 +150,7 @@ def _file_refs(found: Found) -> Iterator[ImageRef]:
     return _listed_refs(found.uri)
 
 
-def _matching_refs(pattern: str) -> Iterator[ImageRef]:
+def _matching_refs(pattern: str, noticed: Noticed) -> Iterator[ImageRef]:
     """Walk from the last folder before the first wildcard and keep what matches.
 
     A pattern that ends in .tar or .parquet is of containers, any other one of images.
@@ -155,11 +159,25 @@ def _matching_refs(pattern: str) -> Iterator[ImageRef]:
     matches = re.compile(re.escape(start.rstrip("/")) + _glob_expression(below)).match
     ends = CONTAINERS if is_tar(pattern) or pattern.lower().endswith(CONTAINERS) else IMAGE_SUFFIXES
     wanted = Wanted(
-        keeps=lambda uri: uri.lower().endswith(ends) and matches(uri) is not None,
-        hidden="/." in below,
+        keeps=lambda uri: uri.lower().endswith(ends),
+        noticed=noticed,
+        asked=lambda uri: matches(uri) is not None,
+        hidden=names_hidden(below),
         max_depth=None if "**" in below else below.count("/") - 1,
     )
-    return chain.from_iterable(map(_file_refs, walk(start, wanted)))
+    for found in walk(start, wanted):
+        yield from _one_of_several(found, noticed)
+
+
+def _one_of_several(found: Found, noticed: Noticed) -> Iterator[ImageRef]:
+    """Yield what a file stands for; trouble with it is noticed, and does not end the listing."""
+    try:
+        with storage_errors(found.uri, missing_is_wrong=True):
+            yield from _file_refs(found, noticed)
+    except TransientError:
+        raise
+    except (ConfigError, ImageRejected) as error:
+        noticed.fault(found.uri, str(error).removeprefix(found.uri).lstrip(": "))
 
 
 def _glob_parts(pattern: str) -> tuple[str, str]:
@@ -247,10 +265,11 @@ def _require_protocol(uri: str, where: str) -> None:
         raise ConfigError(f"{where}: cannot open {shown(uri)}: {in_words(error)}") from error
 
 
-def _nothing_found(source: str) -> str:
+def _nothing_found(source: str, notices: Notices) -> str:
+    told = "".join(f"\n  {line}" for line in as_lines(notices, _MAX_FAULTS_TOLD))
     if is_list(source):
-        return f"{source}: the list names no image"
+        return f"{source}: the list names no image{told}"
     return (
         f"{source}: no images found (names ending in {' '.join(sorted(IMAGE_SUFFIXES))}, hidden "
-        "and linked folders ignored): check the spelling, or name the files in a list"
+        f"and linked folders ignored): check the spelling, or name the files in a list{told}"
     )

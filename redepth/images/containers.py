@@ -12,22 +12,26 @@ by whoever labels it:
 
 from __future__ import annotations
 
-import tarfile
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate, groupby
-from pathlib import PurePosixPath
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from redepth.errors import ConfigError, ImageRejected
 from redepth.images.allowed import Allowed
-from redepth.images.archives import open_tar, tar_members
+from redepth.images.archives import whole
+from redepth.images.hidden import hidden_kind
 from redepth.images.list_files import camera_of
+from redepth.images.noticed import NOT_REGULAR, REPLACED, Noticed, kind_by_name
 from redepth.images.opening import Host, open_source
-from redepth.images.parquet_bounds import LONGEST_TEXT, bounded_row_group, bounded_rows
+from redepth.images.own_outputs import own_folders, own_kind
+from redepth.images.parquet_bounds import bounded_row_group, bounded_rows
 from redepth.images.reading import open_regular
+from redepth.images.tar_captions import TarCaptions
+from redepth.images.tar_contents import TarContents, uri_name
+from redepth.images.tar_walk import Damage, Kind, Member, walk_tar
 from redepth.images.uris import image_id, is_local
 from redepth.types import ImageRef
 
@@ -40,6 +44,10 @@ _COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 _PARQUET_PROTOCOL = "parquet://"
 # Between two headers lies an image: more would only be read in vain.
 _READ_AHEAD_BYTES = 64 * 1024
+_MEMBERS_AT_A_TIME = 100_000
+_CAPTION_BYTES = 2**25
+_MAX_FAULTS = 100
+_FAULTS_IN_ERROR = 3
 _COLUMNS = ("id", "caption", "focal_px", "fov_deg")
 
 
@@ -58,59 +66,131 @@ def is_tar(uri: str) -> bool:
     return name.endswith(TAR)
 
 
-def tar_images(uri: str, version: str | None, keeps: Any) -> Iterator[ImageRef]:
-    """Yield the images of a tar, reading its headers; a `.txt` of the same name is the caption.
+def tar_images(
+    uri: str, version: str | None, keeps: Callable[[str], bool], noticed: Noticed
+) -> Iterator[ImageRef]:
+    """Yield the images of a tar, in the order of their bytes, with their captions.
+
+    Parts that cannot be read are noticed as faults, files that are not listed by their kinds. A
+    member that is named as an image and has no bytes to read (a link out of the tar, a sparse
+    file) is listed: reading it says why not.
 
     Args:
         keeps: tells by a member's name whether it is an image.
 
     Raises:
-        ConfigError: it is no tar, or damaged.
+        ConfigError: it is no tar, or no image in it can be listed for a fault.
+
+    Memory: some 100 MB at most. A caption that lies more than 100,000 files behind its photograph
+    is not found; it is counted among the files that are not listed.
     """
     filesystem, path = open_source(uri)
+    listing = _TarListing(uri, version, keeps, noticed)
     try:
-        with (
-            filesystem.open(path, "rb", block_size=_READ_AHEAD_BYTES) as file,
-            open_tar(file) as tar,
-        ):
-            for _, sample in groupby(tar_members(tar), key=lambda member: _key(member.name)):
-                yield from _tar_sample(tar, list(sample), uri, version, keeps)
-    except (tarfile.TarError, ValueError, IndexError) as error:  # the last two of PAX records
+        with filesystem.open(path, "rb", block_size=_READ_AHEAD_BYTES) as file:
+            for contents, captions in listing.parts(file):
+                yield from listing.images(contents, captions)
+    except ValueError as error:  # of a server that gives no part of a file
         raise ConfigError(f"{uri} is not a readable tar: {error}") from error
+    listing.close()
 
 
-def _key(name: str) -> str:
-    """Return what the files of a sample have in common: the path up to the name's first dot."""
-    path = PurePosixPath(name)
-    return str(path.with_name(path.name.partition(".")[0] or path.name))
+class _TarListing:
+    """Lists one tar, and notes what it does not list."""
 
+    def __init__(
+        self, uri: str, version: str | None, keeps: Callable[[str], bool], noticed: Noticed
+    ) -> None:
+        self._uri = uri
+        self._version = version
+        self._keeps = keeps
+        self._noticed = noticed
+        self._faults: list[str] = []  # until an image is listed: without one, they are the error
+        self._num_images = 0
+        self._num_faults = 0
 
-def _tar_sample(
-    tar: tarfile.TarFile,
-    members: list[tarfile.TarInfo],
-    uri: str,
-    version: str | None,
-    keeps: Any,
-) -> Iterator[ImageRef]:
-    images = [member for member in members if keeps(member.name)]
-    texts = [member for member in members if member.name.endswith(".txt")]
-    caption = _text(uri, tar, texts[0]) if images and texts else None
-    for member in images:
-        own = f"tar://{member.name}::{uri if '://' in uri else 'file://' + uri}"
+    def parts(self, file: Any) -> Iterator[tuple[TarContents, TarCaptions]]:
+        """Yield what the tar holds, as much as fits into memory at a time."""
+        contents, captions = TarContents(), TarCaptions(file)
+        for entry in walk_tar(file):
+            if isinstance(entry, Damage):
+                self._fault(str(entry))
+                continue
+            replaced = contents.add(entry)
+            if replaced is not None and replaced.kind is not Kind.FOLDER:
+                self._noticed.passed_over(REPLACED, self._uri_of(replaced))
+            captions.note(entry)
+            if len(contents) >= _MEMBERS_AT_A_TIME or captions.num_bytes >= _CAPTION_BYTES:
+                yield contents, captions
+                contents, captions = TarContents(), TarCaptions(file)
+        yield contents, captions
+
+    def images(self, contents: TarContents, captions: TarCaptions) -> Iterator[ImageRef]:
+        """Yield the images, then count the files that are none and belong to none."""
+        others: list[tuple[str, Member]] = []
+        own = own_folders((key for key, _ in contents.items()), captions.beginning_of(contents))
+        for key, member in contents.items():
+            if member.kind is Kind.FOLDER:
+                continue
+            kind = _kind_not_listed(member) or (own_kind(key, own) if own else None)
+            if kind is not None:
+                self._noticed.passed_over(kind, self._uri_of(member))
+            elif self._keeps(member.name):
+                yield from self._listed(key, member, contents, captions)
+            else:
+                others.append((key, member))
+        for key, member in others:
+            if not captions.is_used(key):
+                uri = self._uri_of(member)
+                self._noticed.passed_over(kind_by_name(uri), uri)
+
+    def close(self) -> None:
+        """Raise the first faults as an error if no image was listed."""
+        if self._faults:
+            said = "; ".join(self._faults[:_FAULTS_IN_ERROR])
+            raise ConfigError(f"{self._uri} is not a readable tar: {said}")
+
+    def _listed(
+        self, key: str, member: Member, contents: TarContents, captions: TarCaptions
+    ) -> Iterator[ImageRef]:
+        try:
+            caption = captions.caption_of(key, contents)
+        except ImageRejected as error:  # without its caption it would have another label
+            self._fault(f"{member.name} is not listed: {error}")
+            return
+        try:
+            file: Member | None = contents.resolved(member)
+        except ImageRejected:  # said when it is read
+            file = None
+        self._num_images += 1
+        while self._faults:
+            self._noticed.fault(self._uri, self._faults.pop(0))
+        uri = self._uri_of(member)
+        size_bytes, data_byte = (file.size_bytes, file.data_byte) if file else (None, None)
         yield ImageRef(
-            image_id(own), own, member.size, version, caption, offset_bytes=member.offset_data
+            image_id(uri), uri, size_bytes, self._version, caption, offset_bytes=data_byte
         )
 
+    def _uri_of(self, member: Member) -> str:
+        where = self._uri if "://" in self._uri else f"file://{self._uri}"
+        return f"tar://{uri_name(member.name)}::{where}"
 
-def _text(uri: str, tar: tarfile.TarFile, member: tarfile.TarInfo) -> str | None:
-    """Return a caption; of a sparse member the size does not say what is stored."""
-    if member.size > LONGEST_TEXT or member.issparse():
-        raise ConfigError(
-            f"{uri}: the caption {member.name} has {member.size:,} bytes, expected a text of "
-            f"{LONGEST_TEXT:,} at most, not sparse; pack the tar again without it"
-        )
-    file = tar.extractfile(member)
-    return None if file is None else file.read().decode("utf-8", "replace").strip() or None
+    def _fault(self, reason: str) -> None:
+        """Note a fault; of a tar that is damaged everywhere, the first ones alone."""
+        self._num_faults += 1
+        if self._num_faults > _MAX_FAULTS:
+            return
+        if self._num_faults == _MAX_FAULTS:
+            reason = f"{reason}; further damages in it are not named"
+        if self._num_images:
+            self._noticed.fault(self._uri, reason)
+        else:
+            self._faults.append(reason)
+
+
+def _kind_not_listed(member: Member) -> str | None:
+    hidden = hidden_kind(member.name)
+    return NOT_REGULAR if hidden is None and member.kind is Kind.OTHER else hidden
 
 
 def read_range(ref: ImageRef, allowed: Allowed) -> bytes:
@@ -128,12 +208,7 @@ def read_range(ref: ImageRef, allowed: Allowed) -> bytes:
     else:
         filesystem, path = open_source(tar, allowed.hosts_for(tar))
         content = bytes(filesystem.cat_file(path, start=first, end=first + size)) if size else b""
-    if len(content) != size:
-        raise ImageRejected(
-            f"{ref.uri} is not as it was listed: {len(content):,} of its {size:,} bytes are there; "
-            "run again once its tar is whole"
-        )
-    return content
+    return whole(ref.uri, content, size)
 
 
 def holds_images(uri: str) -> bool:

@@ -1,20 +1,19 @@
-"""From a file's bytes to an upright 8-bit RGB picture. The only place that touches Pillow.
+"""From a file's bytes to an upright 8-bit RGB picture.
 
 Decisions, once:
-- The content decides what a file is, never its name.
+- The content decides what a file is, never its name, and which decoder sees it (`openers`).
 - 16-bit and 32-bit samples are scaled by their bit depth (65535 -> 255): nothing is stretched, a
   dim picture stays dim. Float samples have no bit depth: 0..1 is read as 0..255, and a file that
   leaves that range is rejected, for its white point would be a guess.
-- Colour profiles are ignored, samples are taken as sRGB: a wide-gamut photograph comes out a
-  little paler than it is.
-- Every decoder error is a rejection. `LOAD_TRUNCATED_IMAGES` is never set: it turns damaged files
-  into pictures with black areas.
+- Colours with a profile that is not sRGB's are converted to sRGB (`colour`).
+- Every pixel of the first frame is there: decoded, with a note of what is damaged besides. Any is
+  missing: rejected (`damage`). `LOAD_TRUNCATED_IMAGES` is never set: it turns damaged files into
+  pictures with black areas.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import logging
 import threading
 import warnings
@@ -27,45 +26,29 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from redepth.config import Decoding
-from redepth.errors import ImageRejected, RedepthError
+from redepth.errors import ImageRejected, PhotographGone, RedepthError
 from redepth.images.allowed import ANYTHING, Allowed
 from redepth.images.archives import is_in_archive, read_member
 from redepth.images.camera import exif_focal_px
+from redepth.images.colour import to_srgb
 from redepth.images.containers import is_in_parquet, read_from_parquet, read_range
+from redepth.images.damage import CUT
+from redepth.images.openers import open_picture, require_size, too_large
 from redepth.images.opening import WEB, open_source
-from redepth.images.reading import read_regular, require_size
+from redepth.images.reading import read_regular
+from redepth.images.reading import require_size as require_num_bytes
 from redepth.images.ref_texts import is_broken
+from redepth.images.signatures import what_it_looks_like
+from redepth.images.tiff import is_signed_byte, sample_range
 from redepth.images.uris import is_local, protocol_of
 from redepth.redaction import lost_password, shown
 from redepth.storage_errors import Fault, classify, explained, in_words, server_code
 from redepth.types import ByteImage, DecodedImage, ImageRef
 
-# Named, so that Pillow never starts Ghostscript for an EPS, nor takes noise for a TGA or an XBM.
-# ("JPEG" brings MPO along, the pairs of pictures that phones write.)
-FORMATS = (
-    "JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "DIB", "JPEG2000", "AVIF", "PPM", "SGI",
-)  # fmt: skip
-
 _BYTES_PER_PIXEL_AT_MOST = 16  # four float32 samples, uncompressed
 _MAX_BYTES = "labels.decoding.max_bytes"
 _EXIF_ORIENTATION = 0x0112
-
-# What lies under image names in real collections, by its first bytes.
-_LOOKS_LIKE = (
-    (b"version https://git-lfs", "a Git LFS pointer (run `git lfs pull`)"),
-    (b"<!doctype html", "HTML"),
-    (b"<html", "HTML"),
-    (b"<?xml", "XML or SVG"),
-    (b"<svg", "SVG"),
-    (b"%pdf", "PDF"),
-    (b"%!ps", "PostScript"),
-    (b"pk\x03\x04", "a ZIP archive"),
-    (b"{", "JSON"),
-)
-_SIGNATURES = (
-    (b"\x89PNG", "PNG"), (b"\xff\xd8\xff", "JPEG"), (b"GIF8", "GIF"), (b"II*\x00", "TIFF"),
-    (b"MM\x00*", "TIFF"), (b"RIFF", "WebP"), (b"BM", "BMP"),
-)  # fmt: skip
+_CUT_SHORT = ("truncated", "end of file")
 
 # Pillow's limit on pixels and Python's warning filters belong to the process: one decode at a time.
 _PILLOW_LOCK = threading.Lock()
@@ -96,7 +79,7 @@ def read_image(ref: ImageRef, settings: Decoding, allowed: Allowed = ANYTHING) -
 def decode(data: bytes, settings: Decoding) -> DecodedImage:
     """Decode a file's bytes to an upright uint8 RGB picture.
 
-    Steps: header, limits, whole first frame, orientation, 8 bits a sample, RGB over background.
+    Steps: header, limits, whole first frame, orientation, 8 bits a sample, sRGB, over background.
     Silent, but for libtiff, which prints its own complaint about a damaged TIFF to stderr.
 
     Raises:
@@ -105,20 +88,22 @@ def decode(data: bytes, settings: Decoding) -> DecodedImage:
     if not data:
         raise ImageRejected("the file is empty")
     try:
-        with _pillow_guarded(settings), _opened(data) as image:
-            file_format = image.format or "unknown"
-            _require_size(image.width, image.height, settings)
+        with _pillow_guarded(settings), open_picture(data, settings).closing() as opened:
+            image = opened.image
             stored_px = image.width, image.height
-            picture = _upright(image)
+            picture = _loaded(image) if opened.is_upright else _upright(image)
+            require_size(image.width, image.height, settings)  # what decoding made of the header's
             focal_px, focal_notes = _exif_focal(image, *stored_px)
-            picture = _over_background(_eight_bit(picture), settings)
+            picture = _in_srgb(_eight_bit(picture), image.info.get("icc_profile"))
+            picture = _over_background(picture, settings)
             rgb_hw3: ByteImage = np.array(picture.image, dtype=np.uint8)
-            notes = (*_frame_note(image), *picture.notes, *focal_notes)
+            notes = (*opened.notes, *_frame_note(image), *picture.notes, *focal_notes)
     except ImageRejected:
         raise
     except Exception as error:  # decoders raise anything: OSError, SyntaxError, ValueError, ...
         raise ImageRejected(_reason(error, data, settings)) from error
-    return DecodedImage(rgb_hw3, hashlib.sha256(data).hexdigest(), file_format, notes, focal_px)
+    sha256 = hashlib.sha256(data).hexdigest()
+    return DecodedImage(rgb_hw3, sha256, opened.file_format, notes, focal_px)
 
 
 def resize(rgb_hw3: ByteImage, height_px: int, width_px: int) -> ByteImage:
@@ -172,7 +157,7 @@ def read_bytes(ref: ImageRef, settings: Decoding, allowed: Allowed) -> bytes:
         if fault is None:
             raise
         raise _for_the_caller(fault, uri, error) from error
-    require_size(len(content), settings.max_bytes, _MAX_BYTES)
+    require_num_bytes(len(content), settings.max_bytes, _MAX_BYTES)
     return content
 
 
@@ -194,7 +179,7 @@ def _for_the_caller(fault: Fault, uri: str, error: Exception) -> RedepthError:
     said = in_words(error)
     match fault:
         case Fault.MISSING | Fault.NO_BUCKET | Fault.NOT_A_FOLDER:
-            return ImageRejected(f"{shown(uri)} is no longer there ({said}){_name_note(uri)}")
+            return PhotographGone(f"{shown(uri)} is no longer there ({said}){_name_note(uri)}")
         case Fault.REFUSED:
             return ImageRejected(f"{shown(uri)} cannot be read: the storage refuses it ({said})")
         case _:
@@ -223,14 +208,6 @@ def _pillow_guarded(settings: Decoding) -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = previous
 
 
-def _opened(data: bytes) -> Image.Image:
-    """Read the header; of a PNG the checksums too, for decoding alone would not look at them."""
-    if data.startswith(b"\x89PNG"):
-        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-            image.verify()
-    return Image.open(io.BytesIO(data), formats=FORMATS)
-
-
 def _require_plausible_size(size_bytes: int, settings: Decoding) -> None:
     """Refuse, unread, what is larger than the largest allowed picture could ever be."""
     limit_bytes = settings.max_megapixels * 1e6 * _BYTES_PER_PIXEL_AT_MOST + 2**24
@@ -239,24 +216,13 @@ def _require_plausible_size(size_bytes: int, settings: Decoding) -> None:
             f"the file has {size_bytes / 1e6:.0f} MB, a picture of {settings.max_megapixels:g} "
             f"megapixels at most {limit_bytes / 1e6:.0f} MB (decoding.max_megapixels)"
         )
-    require_size(size_bytes, settings.max_bytes, _MAX_BYTES)
+    require_num_bytes(size_bytes, settings.max_bytes, _MAX_BYTES)
 
 
-def _require_size(width_px: int, height_px: int, settings: Decoding) -> None:
-    if width_px * height_px > settings.max_megapixels * 1e6:
-        raise ImageRejected(f"{width_px} x {height_px} px: {_too_large(settings)}")
-    if min(width_px, height_px) < settings.min_side_px:
-        raise ImageRejected(
-            f"{width_px} x {height_px} px: too small, both sides need at least "
-            f"{settings.min_side_px} px (decoding.min_side_px)"
-        )
-
-
-def _too_large(settings: Decoding) -> str:
-    return (
-        f"too large, or a decompression bomb: more than {settings.max_megapixels:g} megapixels "
-        "(decoding.max_megapixels)"
-    )
+def _loaded(image: Image.Image) -> _Picture:
+    """Decode the whole first frame of a picture that its decoder turns."""
+    image.load()
+    return _Picture(image)
 
 
 def _upright(image: Image.Image) -> _Picture:
@@ -294,26 +260,28 @@ def _orientation(image: Image.Image) -> int:
 def _eight_bit(picture: _Picture) -> _Picture:
     """Scale wide grey samples to 8 bits by their depth; other modes are 8 bits already."""
     image = picture.image
+    full_scale, is_inverted = sample_range(image)
     if image.mode == "F":
-        return picture.then(_grey_from_float(image), "float samples: 0..1 read as 0..255")
-    if image.mode != "I" and not image.mode.startswith("I;16"):
+        grey = _grey_from_float(image)
+        grey = ImageOps.invert(grey) if is_inverted else grey
+        return picture.then(grey, "float samples: 0..1 read as 0..255")
+    if image.mode != "I" and not image.mode.startswith("I;16") and not is_signed_byte(image):
         return picture
-    full_scale = _full_scale(image)
     samples_hw = np.asarray(image).astype(np.int64)
     if full_scale == 2**32 - 1:
         samples_hw %= 2**32  # Pillow keeps unsigned 32-bit samples in signed ones
+    if is_signed_byte(image):
+        samples_hw = (samples_hw ^ 128) - 128
     grey_hw = (samples_hw.clip(0, full_scale) * 255 + full_scale // 2) // full_scale
+    grey_hw = 255 - grey_hw if is_inverted else grey_hw
     note = f"grey of 0..{full_scale} scaled to 0..255"
     return picture.then(_with_colour_key(grey_hw.astype(np.uint8), samples_hw, image), note)
 
 
-def _full_scale(image: Image.Image) -> int:
-    """Return the largest value the file's sample type can hold."""
-    tags = getattr(image, "tag_v2", None)
-    if image.mode != "I" or tags is None:
-        return 2**16 - 1  # 16-bit PNG, TIFF, JPEG 2000; Pillow brings 16-bit PGM to the same
-    bits, is_signed = int(tags.get(258, (16,))[0]), tags.get(339, (1,))[0] == 2
-    return int(2 ** (bits - is_signed) - 1)
+def _in_srgb(picture: _Picture, profile: bytes | None) -> _Picture:
+    """Convert to sRGB the colours of a picture whose profile says that they are others."""
+    image, notes = to_srgb(picture.image, profile)
+    return picture.then(image, *notes)
 
 
 def _with_colour_key(
@@ -361,32 +329,27 @@ def _with_alpha(image: Image.Image) -> Image.Image:
 
 
 def _frame_note(image: Image.Image) -> tuple[str, ...]:
-    num_frames = getattr(image, "n_frames", 1)
-    return (f"first of {num_frames} frames",) if num_frames > 1 else ()
+    """Say which of several frames it is; the first is whole, whatever the others are."""
+    position = image.tell()
+    try:
+        num_frames = getattr(image, "n_frames", 1)
+    except Exception as error:  # damage in a later page or frame
+        return (f"first frame; a later one is damaged ({in_words(error)})",)
+    if num_frames <= 1:
+        return ()
+    which = "first" if position == 0 else f"the primary one, number {position + 1},"
+    return (f"{which} of {num_frames} frames",)
 
 
 def _reason(error: Exception, data: bytes, settings: Decoding) -> str:
     """Put a decoder's exception into words for the person who looks through the catalogue."""
     said = in_words(error)
     if isinstance(error, Image.DecompressionBombError):
-        return f"{_too_large(settings)} ({said.partition(' exceeds')[0]})"
+        return f"{too_large(settings)} ({said.partition(' exceeds')[0]})"
     if isinstance(error, UnidentifiedImageError):
-        return _what_it_looks_like(data)
+        return what_it_looks_like(data)
     if isinstance(error, MemoryError):
         return "decoding it does not fit into memory"
-    if isinstance(error, EOFError) or "truncated" in said.lower():
-        return f"truncated: the file ends before the picture does ({said})"
+    if isinstance(error, EOFError) or any(word in said.lower() for word in _CUT_SHORT):
+        return f"{CUT} ({said})"
     return f"damaged: {said} ({type(error).__name__})"
-
-
-def _what_it_looks_like(data: bytes) -> str:
-    head = data[:512].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    for beginning, name in _LOOKS_LIKE:
-        if head.startswith(beginning):
-            return f"not an image: looks like {name}"
-    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"heif"):
-        return "a HEIC picture, which is not supported: convert it to JPEG or PNG"
-    for signature, name in _SIGNATURES:
-        if data.startswith(signature):
-            return f"damaged: begins like {name}, but its header cannot be read"
-    return f"not an image, or of an unsupported kind: begins with {data[:8]!r}"

@@ -40,10 +40,18 @@ class Photographs:
             TransientError: the storage answered badly.
             ConfigError: its storage cannot be read from here (no credentials, package missing).
         """
+        return decode(self.read(row), self.decoding)
+
+    def read(self, row: LabelRow) -> bytes:
+        """Read the bytes of a row's photograph, and check that they are those that were labelled.
+
+        Raises:
+            RedepthError: as `open`.
+        """
         content = read_bytes(photograph_of(row), self.decoding, self.allowed)
         if row.sha256 is None or hashlib.sha256(content).hexdigest() != row.sha256:
             raise PhotographChanged(_changed(row, len(content)))
-        return decode(content, self.decoding)
+        return content
 
 
 def photograph_of(row: LabelRow) -> ImageRef:

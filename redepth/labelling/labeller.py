@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -21,9 +21,10 @@ from redepth.config import LabelSettings
 from redepth.errors import ConfigError, ImageRejected, RefinementFailed
 from redepth.images.allowed import ANYTHING, Allowed
 from redepth.images.camera import Focal, known_focal
-from redepth.images.decode import read_image, resize
+from redepth.images.decode import decode, read_bytes, resize
 from redepth.images.locator import blank_row, relocated
 from redepth.labelling.ensemble import Verdict, guard, reduce_members
+from redepth.labelling.unchanged import is_unchanged
 from redepth.labelling.valid_range import MaskedDepth, mask_far
 from redepth.quantities import CONFIDENCE, SPREAD, VALID
 from redepth.redaction import recorded
@@ -47,8 +48,8 @@ from redepth.types import (
 )
 
 # sha256 of the file, and what the list says of it: caption, focal_px, fov_deg.
-_Content = tuple[str, str | None, float | None, float | None]
-_LABELS_KEPT = 16  # of 518 x 518 px: 70 MB
+_Source = tuple[str, str | None, float | None, float | None]
+_LABELS_REMEMBERED = 16  # of 518 x 518 px: 70 MB
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,48 +66,58 @@ class Labeller:
     refiner: Refiner
     device: str
     allowed: Allowed = ANYTHING
-    _last: OrderedDict[_Content, Label] = field(default_factory=OrderedDict, init=False, repr=False)
+    _last: OrderedDict[_Source, Label] = field(default_factory=OrderedDict, init=False, repr=False)
 
     @property
     def cards(self) -> tuple[ModelCard, ...]:
         """Every model that was loaded, the coarse one first."""
         return (self.estimator.card, *self.refiner.cards)
 
-    def label(self, ref: ImageRef) -> Label:
+    def label(self, ref: ImageRef, before: LabelRow | None = None) -> Label:
         """Label one image; whatever is wrong with the image itself becomes its outcome.
 
+        Args:
+            before: the image's committed row. Where the photograph still has the bytes that it was
+                made of, that label is kept: nothing is decoded, no model is asked.
+
         Returns:
-            Label with outcome refined, fell back, rejected or failed.
+            Label with outcome refined, fell back, rejected or failed; `before`, at the image's
+            place of now, if it is kept.
 
         Raises:
             TransientError: the storage answered badly; the same call may go through later.
             ConfigError: the storage refuses us for a reason that concerns the whole run.
         """
         started = time.perf_counter()
-        label = self._label(ref)
+        label = self._label(ref, before)
+        if label.is_kept:
+            return label
         return replace(label, row=replace(label.row, seconds=time.perf_counter() - started))
 
-    def _label(self, ref: ImageRef) -> Label:
+    def _label(self, ref: ImageRef, before: LabelRow | None) -> Label:
         row = self._blank_row(ref)
         try:
-            image = read_image(ref, self.settings.decoding, self.allowed)
+            content = read_bytes(ref, self.settings.decoding, self.allowed)
+            if before is not None and is_unchanged(content, ref, before):
+                return Label(relocated(before, row))
+            image = decode(content, self.settings.decoding)
         except ImageRejected as error:
             return Label(replace(row, outcome=Outcome.REJECTED, reason=recorded(str(error))))
         row = _with_file(row, image)
-        content = (image.sha256, ref.caption, ref.focal_px, ref.fov_deg)
-        if content in self._last:
-            return _for_another(row, self._last[content])
+        source = (image.sha256, ref.caption, ref.focal_px, ref.fov_deg)
+        if source in self._last:
+            return _for_another(row, self._last[source])
         try:
             label = self._refine(ref, row, image)
         except RefinementFailed as error:
             return Label(replace(row, outcome=Outcome.FAILED, reason=recorded(str(error))))
         if self.settings.deduplicate:
-            self._keep(content, label)
+            self._remember(source, label)
         return label
 
-    def _keep(self, content: _Content, label: Label) -> None:
-        self._last[content] = label
-        if len(self._last) > _LABELS_KEPT:
+    def _remember(self, source: _Source, label: Label) -> None:
+        self._last[source] = label
+        if len(self._last) > _LABELS_REMEMBERED:
             self._last.popitem(last=False)
 
     def _refine(self, ref: ImageRef, row: LabelRow, image: DecodedImage) -> Label:
@@ -188,10 +199,17 @@ def choose_device(compute: Compute) -> torch.device:
     return torch.device("cuda" if available and compute.device != "cpu" else "cpu")
 
 
-def label_shard(labeller: Labeller, images: Sequence[ImageRef]) -> Iterator[Label]:
-    """Label a shard's images one after the other, lazily: one label is held at a time."""
+def label_shard(
+    labeller: Labeller, images: Sequence[ImageRef], before: Mapping[str, LabelRow] | None = None
+) -> Iterator[Label]:
+    """Label a shard's images one after the other, lazily: one label is held at a time.
+
+    Args:
+        before: committed rows by id, which are kept where the photographs have the same bytes; see
+            `redepth.store.kept.labels_to_keep`.
+    """
     for ref in images:
-        yield labeller.label(ref)
+        yield labeller.label(ref, (before or {}).get(ref.id))
 
 
 def _with_file(row: LabelRow, image: DecodedImage) -> LabelRow:

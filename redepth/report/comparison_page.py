@@ -15,6 +15,7 @@ from redepth.evaluation.comparing import (
     LabelComparison,
     align_second,
     common_maps,
+    replaced_words,
 )
 from redepth.evaluation.scores import TITLES
 from redepth.evaluation.tables import NO_VALUE, change_words, interval_words
@@ -117,10 +118,16 @@ def read_comparison(
 def choose_images(images: Sequence[ImageComparison]) -> dict[str, ComparedGroup]:
     """Choose images that have both labels: most apart, another outcome, and some of the others.
 
+    Two labels of two photographs are not put side by side.
+
     Args:
         images: those that differ most first.
     """
-    both = [image for image in images if all(outcome.has_label for outcome in image.outcomes)]
+    both = [
+        image
+        for image in images
+        if image.same_photograph and all(outcome.has_label for outcome in image.outcomes)
+    ]
     most = min(max(len(both) // 4, 1), NUM_APART)
     chosen = {image.id: ComparedGroup.APART for image in both[:most]}
     rest = [image for image in both if image.id not in chosen]
@@ -134,6 +141,8 @@ def _headline(found: LabelComparison) -> tuple[Fact, ...]:
     apart = (
         f"{len(found.only_first):,} in the first alone, {len(found.only_second):,} in the second"
     )
+    if found.num_replaced:
+        apart += f"; {replaced_words(found.num_replaced)}"
     return (
         Fact("Images in both", f"{len(found.images):,}", apart),
         _mean_fact("Difference", found.difference, "of the first's range, aligned", "{:.1%}"),

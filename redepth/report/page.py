@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from redepth.images.noticed import ListingFault, PassedOver
 from redepth.report.cards import Fact, Gallery
 from redepth.report.charts import Chart
 from redepth.report.rendering import render_template
@@ -39,6 +40,8 @@ class PageData:
         warnings: what has to be known before anything else is believed.
         headline: figures for a first look.
         troubles: up to some number of images without a label; `num_troubles` counts all.
+        faults: up to some number of places that could not be listed; `num_faults` counts all.
+        passed_over: files that are no photographs by their names, by kind.
         settings: of the recipe, path -> value.
     """
 
@@ -55,6 +58,9 @@ class PageData:
     reasons: tuple[ReasonCount, ...]
     troubles: tuple[Trouble, ...]
     num_troubles: int
+    faults: tuple[ListingFault, ...]
+    num_faults: int
+    passed_over: tuple[PassedOver, ...]
     models: tuple[ModelCard, ...]
     software: Mapping[str, str]
     settings: Mapping[str, str]

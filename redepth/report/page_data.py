@@ -23,23 +23,30 @@ from redepth.report.cards import (
     scales_of,
 )
 from redepth.report.charts import charts_of
-from redepth.report.figures import CatalogueFigures, Group, read_figures
+from redepth.report.figures import NUM_TROUBLES, CatalogueFigures, Group, read_figures
 from redepth.report.gallery import fetch_picture, unread_words
 from redepth.report.layers import PICTURE_PX
 from redepth.report.page import PageData, ReasonCount, Trouble
 from redepth.report.pictures import KIND_WORDS, UNTRAINED_WARNING, LabelPicture
 from redepth.store import catalogue
 from redepth.store.dataset import Dataset
+from redepth.store.kept import num_kept_lately
+from redepth.store.manifest import latest_notices
 from redepth.store.objects import open_objects
 from redepth.store.reader import Labels, StoredLabel, open_labels
 from redepth.types import DepthKind, ModelCard, Outcome
 
 MAX_REASONS_SHOWN = 30
+KEPT_NOTE = "in the last run: the photographs were touched but have the same bytes"
 
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What is known of the run that has just ended and nowhere written down."""
+    """What is known of the run that has just ended and nowhere written down.
+
+    Attributes:
+        num_images: that it gave an outcome, without those whose label was kept.
+    """
 
     num_images: int
     seconds: float
@@ -64,6 +71,7 @@ def read_page(
     pictures = list(_pictures(labels, figures, groups, photographs))
     kind = next((p.row.kind for p in pictures if p.row.kind), DepthKind.AFFINE_DISPARITY)
     prompt = _usual_prompt(labels.dataset)
+    notices = latest_notices(open_objects(out))
     return PageData(
         title=title_of(out),
         labels=shown(out),
@@ -72,7 +80,7 @@ def read_page(
         made=f"{made:%Y-%m-%d %H:%M} UTC",
         warnings=warnings_of(labels.dataset),
         outcomes=figures.outcomes,
-        headline=_headline(figures, cost, run),
+        headline=_headline(figures, cost, run, num_kept_lately(open_objects(out))),
         charts=charts_of(figures, kind, _drawn_at_random(pictures, figures)),
         gallery=Gallery(
             cards=tuple(card_of(p, groups.get(p.row.id, ()), prompt) for p in pictures),
@@ -87,6 +95,9 @@ def read_page(
         reasons=_reasons(figures),
         troubles=tuple(_trouble(row) for row in figures.chosen[Group.TROUBLE].to_pylist()),
         num_troubles=figures.num_images - figures.num_labels,
+        faults=notices.faults[:NUM_TROUBLES],
+        num_faults=len(notices.faults),
+        passed_over=notices.passed_over,
         models=labels.dataset.models,
         software=labels.dataset.software,
         settings=dict(_flat(labels.dataset.recipe)),
@@ -176,9 +187,12 @@ def _is_mini(model: ModelCard) -> bool:
     return model.name.startswith("mini/")
 
 
-def _headline(figures: CatalogueFigures, cost: Cost, run: RunFacts | None) -> tuple[Fact, ...]:
+def _headline(
+    figures: CatalogueFigures, cost: Cost, run: RunFacts | None, num_kept: int
+) -> tuple[Fact, ...]:
     facts = [
         Fact("Images", f"{figures.num_images:,}", f"{figures.num_labels:,} with a label"),
+        *([Fact("Labels kept", f"{num_kept:,}", KEPT_NOTE)] if num_kept else []),
         *_speed(figures, run),
         *_spent(figures, cost),
         *_means(figures),

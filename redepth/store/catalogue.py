@@ -201,11 +201,12 @@ def _as_keys(column: pa.FixedSizeBinaryArray) -> Keys:
 
 
 def fingerprints(table: pa.Table) -> pa.Array:
-    """Return int64 [n] of size and version, null where a listing does not tell both.
+    """Return int64 [n] of size and version, null where a listing does not tell the version.
 
-    Two images of one id and other fingerprints are two photographs.
+    The size may be missing: of an image in a Parquet file nobody knows it before it is read. Two
+    images of one id and other fingerprints may be two photographs; their bytes tell.
     """
-    sizes = pc.cast(table["size_bytes"], pa.string())
+    sizes = pc.fill_null(pc.cast(table["size_bytes"], pa.string()), "")
     told = pc.binary_join_element_wise(sizes, table["version"], "/")
     half_keys = keys_of(pc.fill_null(told, ""))[:, 0].view(np.int64)
     return pa.array(half_keys, mask=pc.is_null(told).to_numpy())

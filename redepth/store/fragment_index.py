@@ -25,6 +25,8 @@ from redepth.types import Outcome
 NAME = "index/fragments.arrow"
 # Fewer are read in a second, and small outputs need no further object.
 FRAGMENTS_WORTH_INDEXING = 1000
+# How fingerprints are made: an index of other ones would hide what changed.
+_MADE_AS = {b"redepth.index": b"2"}
 # A row a fragment.
 SCHEMA = pa.schema(
     [
@@ -34,7 +36,8 @@ SCHEMA = pa.schema(
         pa.field("keys", pa.list_(pa.binary(KEY_BYTES))),
         pa.field("outcomes", pa.list_(pa.int8())),
         pa.field("fingerprints", pa.list_(pa.int64())),
-    ]
+    ],
+    metadata=_MADE_AS,
 )
 
 
@@ -51,6 +54,8 @@ def read_index(objects: Objects, tags: Mapping[str, str]) -> pa.Table:
     try:
         table = pa.ipc.open_file(pa.BufferReader(content)).read_all()
         table.validate(full=True)  # Arrow follows offsets as they come
+        if table.schema.metadata != _MADE_AS:
+            return SCHEMA.empty_table()
         table = table.cast(SCHEMA)
     except (ValueError, OSError, MemoryError, pa.ArrowException):  # none that this software reads
         return SCHEMA.empty_table()

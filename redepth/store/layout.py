@@ -52,6 +52,11 @@ def stored_group(array_group: str, digest: str) -> str:
     return f"{array_group}-{digest}"
 
 
+def try_of(stored: str) -> str:
+    """Return the try, as `array_group` names it, whose pixels a stored group holds."""
+    return stored.partition("-")[0]
+
+
 def digest_in(stored: str) -> str | None:
     """Return the digest in a group's name; None for one written before names had any."""
     return stored.rpartition("-")[2] if "-" in stored else None

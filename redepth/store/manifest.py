@@ -1,7 +1,9 @@
 """Manifests: what a plan found to do, as Parquet of which a task reads just its own rows.
 
 One row an image. Rows of a shard are contiguous and shards are numbered upwards, so that a row
-group's statistics on `shard_number` tell whether a task needs it.
+group's statistics on `shard_number` tell whether a task needs it. A place of the collection that
+could not be listed is a row of its own kind: it has a `fault`, in place of a shard. What the
+listing passed over stands in the file's metadata, by kind.
 
 Manifests are numbered: each has one more than the highest that was there. Their order does not rest
 on clocks, which differ between machines and may be wrong by days.
@@ -22,9 +24,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from redepth.errors import CommitConflict
+from redepth.images.noticed import ListingFault, Noticed, Notices, passed_over_of
+from redepth.images.uris import canonical_id
 from redepth.store.layout import MANIFESTS, PARQUET
 from redepth.store.objects import Objects, open_objects
 from redepth.types import ImageRef
@@ -46,8 +51,12 @@ SCHEMA = pa.schema(
         pa.field("shard", pa.string(), nullable=False),
         pa.field("array_group", pa.string(), nullable=False),
         pa.field("shard_number", pa.int32(), nullable=False),
+        pa.field("if_changed", pa.bool_()),
+        pa.field("fault", pa.string()),
     ]
 )
+_NO_SHARD = -1
+_PASSED_OVER = "passed_over"
 ROWS_PER_GROUP = 8192
 _STAMP = "%Y%m%dT%H%M%S%fZ"
 _NAME = re.compile(r"(?P<number>\d{8,})-(?P<stamp>\d{8}T\d{12}Z)-(?P<work>[0-9a-f]{12})\.parquet")
@@ -66,12 +75,15 @@ class ShardPlan:
             that holds the pixels is called so, with a digest of them behind.
         images: in the order of the rows and of the arrays.
         manifest: name of the manifest this was read from, None if from none.
+        if_changed: ids of images that have a label and are here only because size or version of
+            their photographs are others by now: with the same bytes they keep it.
     """
 
     shard: str
     array_group: str
     images: tuple[ImageRef, ...]
     manifest: str | None = None
+    if_changed: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if not self.images:
@@ -82,8 +94,12 @@ class ShardPlan:
         return self.array_group != self.shard
 
 
-def write_rows(path: Path, tables: Iterable[pa.Table]) -> str:
-    """Stream tables of SCHEMA into a local Parquet file; return the digest over their tries."""
+def write_rows(path: Path, tables: Iterable[pa.Table], noticed: Noticed) -> str:
+    """Stream tables of SCHEMA into a local Parquet file; return the digest over their tries.
+
+    Args:
+        noticed: by the listing that the tables come from; written when they have ended.
+    """
     digest = hashlib.sha256()
     with pq.ParquetWriter(
         path,
@@ -95,7 +111,26 @@ def write_rows(path: Path, tables: Iterable[pa.Table]) -> str:
         for table in tables:
             writer.write_table(table, row_group_size=ROWS_PER_GROUP)
             digest.update("".join(table["array_group"].unique().to_pylist()).encode())
+        notices = noticed.notices()
+        if notices.faults:
+            writer.write_table(_fault_rows(notices), row_group_size=ROWS_PER_GROUP)
+        writer.add_key_value_metadata({_PASSED_OVER: notices.passed_over_json()})
     return digest.hexdigest()[:12]
+
+
+def _fault_rows(notices: Notices) -> pa.Table:
+    rows = [
+        {
+            "id": canonical_id(fault.place),
+            "uri": fault.place,
+            "shard": "",
+            "array_group": "",
+            "shard_number": _NO_SHARD,
+            "fault": fault.reason,
+        }
+        for fault in notices.faults
+    ]
+    return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
 def put_manifest(objects: Objects, path: Path, work: str) -> str:
@@ -156,7 +191,37 @@ def latest_manifest_ids(objects: Objects) -> pa.ChunkedArray:
     if newest is None:
         return pa.chunked_array([], pa.string())
     with objects.opened(newest) as source, pq.ParquetFile(source) as file:
-        return file.read(columns=["id"])["id"]
+        rows = file.read(columns=["id", "shard_number"])
+        return rows.filter(pc.field("shard_number") != _NO_SHARD)["id"]
+
+
+def latest_notices(objects: Objects) -> Notices:
+    """Return what the listing of the newest manifest noticed, nothing if there is no manifest."""
+    newest = newest_manifest(objects)
+    if newest is None:
+        return Notices()
+    with objects.opened(newest) as source, pq.ParquetFile(source) as file:
+        written = (file.metadata.metadata or {}).get(_PASSED_OVER.encode(), b"[]")
+        rows = _rows_between(file, _NO_SHARD, _NO_SHARD + 1)
+        faults = tuple(ListingFault(row["uri"], row["fault"]) for row in rows)
+        return Notices(faults, passed_over_of(written.decode()))
+
+
+def newest_if_changed(objects: Objects) -> pa.Table:
+    """Return id, shard and array_group of the newest manifest's images with `if_changed`.
+
+    Sorted by shard; none if there is no manifest, or one of an older redepth.
+    """
+    newest = newest_manifest(objects)
+    columns = ["id", "shard", "array_group"]
+    nothing = SCHEMA.empty_table().select(columns)
+    if newest is None:
+        return nothing
+    with objects.opened(newest) as source, pq.ParquetFile(source) as file:
+        if "if_changed" not in file.schema_arrow.names:
+            return nothing
+        rows = file.read(columns=[*columns, "if_changed"])
+    return rows.filter(rows["if_changed"]).select(columns).sort_by("shard")
 
 
 def _next_name(objects: Objects, work: str) -> str:
@@ -224,4 +289,5 @@ def _shard_plan(rows: list[dict[str, Any]], manifest: str) -> ShardPlan:
     # A manifest of an older redepth has fewer columns.
     known = [name for name in IMAGE_SCHEMA.names if name in rows[0]]
     images = tuple(ImageRef(**{name: row[name] for name in known}) for row in rows)
-    return ShardPlan(rows[0]["shard"], rows[0]["array_group"], images, manifest)
+    if_changed = frozenset(row["id"] for row in rows if row.get("if_changed"))
+    return ShardPlan(rows[0]["shard"], rows[0]["array_group"], images, manifest, if_changed)

@@ -51,7 +51,7 @@ class Objects:
             conditions: on S3 alone, further parameters of PutObject ("IfNoneMatch", "IfMatch"); see
                 `redepth.store.conditional_puts`.
         """
-        with storage_errors(self.url, missing_is_wrong=True):
+        with self._writing():
             if self.is_local:
                 with _replacing(Path(self.full_path(name))) as file:
                     file.write(content)
@@ -60,12 +60,26 @@ class Objects:
 
     def put_file(self, name: str, source: Path) -> None:
         """Write one object atomically from a local file that need not fit into memory."""
-        with storage_errors(self.url, missing_is_wrong=True):
+        with self._writing():
             if self.is_local:
                 with _replacing(Path(self.full_path(name))) as file, source.open("rb") as content:
                     shutil.copyfileobj(content, file)
             else:
                 self.fs.put_file(str(source), self.full_path(name))
+
+    @contextmanager
+    def _writing(self, *, missing_is_wrong: bool = True) -> Iterator[None]:
+        """Refuse to write where fsspec only reads."""
+        with storage_errors(self.url, missing_is_wrong=missing_is_wrong):
+            try:
+                if self.is_archive or self.is_web:
+                    raise NotImplementedError
+                yield
+            except NotImplementedError as error:
+                raise ConfigError(
+                    f"{shown(self.url)} can be read and not be written to; give a folder, "
+                    "s3://bucket/prefix, or another storage that fsspec writes to"
+                ) from error
 
     def read(self, name: str, max_bytes: int | None = None) -> bytes:
         """Read one object. Raises FileNotFoundError if there is none.
@@ -119,7 +133,7 @@ class Objects:
 
     def _own(self, name: str, content: bytes) -> bytes:
         """Refuse a page that a web server sends in an object's place."""
-        if "http" in self.fs.protocol and _PAGE.match(content[:200]):
+        if self.is_web and _PAGE.match(content[:200]):
             raise ConfigError(
                 f"{shown(self.url)}/{name}: the server answered with a web page, and not with what "
                 "redepth wrote: is this the labels' address, and does it ask for a login? The "
@@ -201,7 +215,7 @@ class Objects:
 
     def delete(self, name: str) -> None:
         """Remove one object; on a local disk none that a link has outside the root."""
-        with storage_errors(self.url):
+        with self._writing(missing_is_wrong=False):
             self._require_below(name)
             self.fs.rm_file(self.full_path(name))
 
@@ -236,6 +250,10 @@ class Objects:
     def is_archive(self) -> bool:
         """Whether the root lies in a file that holds others, where no path begins with a slash."""
         return "zip" in self.fs.protocol
+
+    @property
+    def is_web(self) -> bool:
+        return "http" in self.fs.protocol
 
     @property
     def is_s3(self) -> bool:

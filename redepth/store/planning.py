@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from redepth.config import Recipe
 from redepth.errors import ConfigError
 from redepth.images.collection import could_list
+from redepth.images.noticed import Noticed, Notices
 from redepth.images.signed_addresses import SignedAddresses
 from redepth.store import layout, manifest
 from redepth.store.catalogue import (
@@ -39,6 +40,15 @@ from redepth.types import ImageRef, Outcome
 _BATCH = 16384
 _HELD_AT_ONCE = 256
 _VANISHED_NAMED = 20
+_WITH_LABEL = pa.array([i for i, outcome in enumerate(OUTCOMES) if outcome.has_label], pa.int8())
+# Images that are tried again: the fragment they are in, and whether they may keep their label.
+_AGAIN = pa.schema(
+    [
+        *manifest.IMAGE_FIELDS,
+        pa.field("fragment", pa.int32()),
+        pa.field("if_changed", pa.bool_()),
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +64,11 @@ class Plan:
         num_shards: shards they are cut into; `read_shard_plans` numbers them from 0.
         size_bytes: of the pending images, as far as the listing tells.
         outcomes: the committed images by outcome, those planned again included.
+        num_if_changed: pending images that have a label and are planned only because size or
+            version are others by now: where the bytes are the same, the label is kept.
         num_vanished: committed images of the collection that the listing does not name any more.
         vanished: where some of them were, sorted.
+        notices: what the listing met beside images; not listed is not vanished.
         signed: what opens images whose uri is redacted; in no file.
     """
 
@@ -69,6 +82,8 @@ class Plan:
     num_changed: int = 0
     num_vanished: int = 0
     vanished: tuple[str, ...] = ()
+    num_if_changed: int = 0
+    notices: Notices = field(default_factory=Notices)
     signed: SignedAddresses = field(default_factory=SignedAddresses, repr=False, compare=False)
 
 
@@ -105,11 +120,23 @@ def plan_labels(
     retry: frozenset[Outcome] = frozenset(),
     *,
     collection: str | None = None,
+    noticed: Noticed | None = None,
 ) -> Plan:
     """Find what is left to do and put it into the output as a manifest; see `draft_plan`."""
-    drafted = draft_plan(images, out, recipe, retry, collection=collection, keep_index=True)
+    drafted = draft_plan(
+        images, out, recipe, retry, collection=collection, noticed=noticed, keep_index=True
+    )
     with drafted as draft:
         return draft.publish()
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """Images as they come, and what is known of where they come from; see `draft_plan`."""
+
+    images: Iterable[ImageRef]
+    collection: str | None
+    noticed: Noticed
 
 
 @contextmanager
@@ -120,6 +147,7 @@ def draft_plan(
     retry: frozenset[Outcome] = frozenset(),
     *,
     collection: str | None = None,
+    noticed: Noticed | None = None,
     keep_index: bool = False,
 ) -> Iterator[Draft]:
     """Find what is left to do, in a file of this machine that goes with the context.
@@ -133,6 +161,7 @@ def draft_plan(
         images: the listing; consumed once, in batches.
         collection: what it is the whole listing of, as `list_images` takes it; None if it is not
             whole: then nothing is said of images that vanished.
+        noticed: what the listing tells of what it does not list.
         keep_index: write the index of fragments anew where it has missed many.
 
     Raises:
@@ -142,7 +171,8 @@ def draft_plan(
     with tempfile.TemporaryDirectory(prefix="redepth-manifest-") as folder:
         rows = Path(folder) / "manifest.parquet"
         committed = committed_images(objects, keep_index=keep_index)
-        draft = _draft(objects, committed, images, recipe, retry, collection, rows)
+        listing = _Listing(images, collection, noticed or Noticed())
+        draft = _draft(objects, committed, listing, recipe, retry, rows)
         del committed  # a run lasts for hours
         yield draft
 
@@ -150,18 +180,18 @@ def draft_plan(
 def _draft(
     objects: Objects,
     committed: CommittedImages,
-    images: Iterable[ImageRef],
+    listing: _Listing,
     recipe: Recipe,
     retry: frozenset[Outcome],
-    collection: str | None,
     rows: Path,
 ) -> Draft:
     relabels = recipe.run.changed == "relabel"
     survey = _Survey(committed, index_once(committed.keys_n2, objects), retry, relabels)
     cut = _Cut(recipe.labels.digest(), recipe.run.sharding.images_per_shard)
     signed = SignedAddresses()
-    work = manifest.write_rows(rows, _planned_shards(survey, cut, signed.noting(images)))
-    vanished = [] if collection is None else _vanished(objects, survey, collection)
+    planned = _planned_shards(survey, cut, signed.noting(listing.images))
+    work = manifest.write_rows(rows, planned, listing.noticed)
+    vanished = _vanished(objects, survey, listing)
     plan = Plan(
         manifest=None,
         num_listed=survey.num_listed,
@@ -171,8 +201,10 @@ def _draft(
         size_bytes=survey.size_bytes,
         outcomes=survey.outcomes,
         num_changed=survey.num_changed,
+        num_if_changed=survey.num_if_changed,
         num_vanished=len(vanished),
         vanished=tuple(sorted(vanished)[:_VANISHED_NAMED]),
+        notices=listing.noticed.notices(),
         signed=signed,
     )
     return Draft(plan, objects, rows, work, committed.tags)
@@ -192,6 +224,7 @@ class _Survey:
         self.num_listed = 0
         self.num_pending = 0
         self.num_changed = 0
+        self.num_if_changed = 0
         self.size_bytes = 0
         self.is_listed = np.zeros(len(committed.keys_n2), np.bool_)
         self.outcomes = dict.fromkeys(Outcome, 0)
@@ -213,9 +246,8 @@ class _Survey:
         self._require_unique()
 
     def again(self) -> pa.Table:
-        """Return the images to try again, with a column `fragment`; known once `new` has ended."""
-        schema = manifest.IMAGE_SCHEMA.append(pa.field("fragment", pa.int32()))
-        tables = [schema.empty_table(), *self._again]
+        """Return the images to try again, in columns of `_AGAIN`; known once `new` has ended."""
+        tables = [_AGAIN.empty_table(), *self._again]
         return pa.concat_tables(tables).sort_by("fragment")
 
     def _sort_committed(self, batch: pa.Table, position: pa.Array) -> None:
@@ -227,11 +259,15 @@ class _Survey:
         changed = pc.not_equal(fingerprints(known), self.committed.fingerprints.take(position))
         changed = pc.fill_null(changed, False)  # a listing that does not tell
         self.num_changed += pc.sum(changed).as_py() or 0
-        again = pc.is_in(outcome, value_set=self._retry)
-        if self._relabels:
-            again = pc.or_(again, changed)
+        retried = pc.is_in(outcome, value_set=self._retry)
+        again = pc.or_(retried, changed) if self._relabels else retried
+        # What has no label yet is simply tried again.
+        if_changed = pc.and_not(pc.is_in(outcome, value_set=_WITH_LABEL), retried).filter(again)
+        self.num_if_changed += pc.sum(if_changed).as_py() or 0
         fragment = self.committed.fragments.take(position.filter(again))
-        self._again.append(self._counted(known.filter(again)).append_column("fragment", fragment))
+        images = self._counted(known.filter(again))
+        columns = [*images.columns, fragment, if_changed]
+        self._again.append(pa.Table.from_arrays(columns, schema=_AGAIN))
 
     def _counted(self, pending: pa.Table) -> pa.Table:
         self.num_pending += len(pending)
@@ -265,7 +301,8 @@ class _Cut:
             starts = range(0, len(table), self._images_per_shard)
             slices = [table["id"].slice(start, self._images_per_shard) for start in starts]
             shards = [layout.shard_id(self._recipe_digest, ids.to_pylist()) for ids in slices]
-            yield self._numbered(table, shards, shards, [len(ids) for ids in slices])
+            new = pa.nulls(len(table), pa.bool_())
+            yield self._numbered(table, shards, shards, [len(ids) for ids in slices], new)
 
     def again(self, images: pa.Table, committed: CommittedImages) -> pa.Table:
         """Give images that are tried again (sorted by `fragment`) to the shards they belong to."""
@@ -276,26 +313,37 @@ class _Cut:
             layout.array_group(shard, committed.num_tries[fragment])
             for shard, fragment in zip(shards, fragments, strict=True)
         ]
-        return self._numbered(images.drop_columns("fragment"), shards, groups, lengths)
+        only_images = images.select(manifest.IMAGE_SCHEMA.names)
+        return self._numbered(only_images, shards, groups, lengths, images["if_changed"])
 
     def _numbered(
-        self, table: pa.Table, shards: list[str], groups: list[str], lengths: list[int]
+        self,
+        table: pa.Table,
+        shards: list[str],
+        groups: list[str],
+        lengths: list[int],
+        if_changed: pa.Array | pa.ChunkedArray,
     ) -> pa.Table:
-        """Append shard, array_group and shard_number, each shard for so many rows."""
+        """Append what a manifest says of each image beside itself, each shard for so many rows."""
         row = pa.array([i for i, length in enumerate(lengths) for _ in range(length)], pa.int32())
         number = pc.add(row, pa.scalar(self.num_shards, pa.int32()))
         self.num_shards += len(shards)
         columns = [pa.array(shards, pa.string()).take(row), pa.array(groups, pa.string()).take(row)]
-        return pa.Table.from_arrays([*table.columns, *columns, number], schema=manifest.SCHEMA)
+        columns += [number, if_changed, pa.nulls(len(table), pa.string())]
+        return pa.Table.from_arrays([*table.columns, *columns], schema=manifest.SCHEMA)
 
 
-def _vanished(objects: Objects, survey: _Survey, collection: str) -> list[str]:
+def _vanished(objects: Objects, survey: _Survey, listing: _Listing) -> list[str]:
     """Name where the collection's committed images were that the listing has not named."""
     unlisted = survey.committed.keys_n2[~survey.is_listed]
-    if not len(unlisted):
+    if listing.collection is None or not len(unlisted):
         return []
-    is_of_collection = could_list(collection)
-    return [uri for uri in committed_values(objects, unlisted, "uri") if is_of_collection(uri)]
+    is_of_collection, notices = could_list(listing.collection), listing.noticed.notices()
+    return [
+        uri
+        for uri in committed_values(objects, unlisted, "uri")
+        if is_of_collection(uri) and not notices.could_hold(uri)
+    ]
 
 
 def _planned_shards(survey: _Survey, cut: _Cut, images: Iterable[ImageRef]) -> Iterator[pa.Table]:

@@ -16,11 +16,13 @@ import pyarrow.dataset as pads
 from redepth.errors import ConfigError, IntegrityError
 from redepth.images.allowed import allowed_for_labels
 from redepth.images.locator import Photographs
+from redepth.images.noticed import Notices
 from redepth.quantities import QUANTITIES, AnyMap, Quantity
 from redepth.store import arrays, catalogue, manifest
 from redepth.store.chunks import Chunks
 from redepth.store.conditions import rows_where
 from redepth.store.dataset import Dataset, read_dataset
+from redepth.store.kept import num_kept_lately
 from redepth.store.key_index import KeyIndex, keys_of
 from redepth.store.objects import Objects, open_objects
 from redepth.store.rows import SCHEMA, Fragment, row_from_columns
@@ -379,12 +381,16 @@ class OutputSummary:
     Attributes:
         outcomes: the committed images by outcome.
         num_left: images of the newest manifest that are not committed.
+        notices: what the listing of the newest manifest met beside images.
+        num_kept: labels that the run of that manifest has kept: their photographs were touched.
         num_ignored: names in labels/ that no fragment has, such as a sync tool's copies.
     """
 
     dataset: Dataset
     outcomes: Mapping[Outcome, int]
     num_left: int
+    notices: Notices
+    num_kept: int = 0
     num_ignored: int = 0
 
     @property
@@ -415,7 +421,9 @@ def summarise(out: str) -> OutputSummary:
     left = KeyIndex(committed.keys_n2).positions(keys_of(planned)).null_count
     outcomes = dict.fromkeys(Outcome, 0)
     catalogue.add_counts(outcomes, committed.outcomes)
-    return OutputSummary(dataset, outcomes, left, len(catalogue.ignored_names(objects)))
+    notices, num_kept = manifest.latest_notices(objects), num_kept_lately(objects)
+    num_ignored = len(catalogue.ignored_names(objects))
+    return OutputSummary(dataset, outcomes, left, notices, num_kept, num_ignored)
 
 
 def _require_image(group: arrays.GroupFacts, row: LabelRow) -> None:

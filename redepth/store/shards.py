@@ -20,6 +20,7 @@ from redepth.store.arrays import Maps
 from redepth.store.catalogue import read_fragment
 from redepth.store.conditional_puts import put_if_unchanged, read_versioned
 from redepth.store.digests import group_digest, maps_digest
+from redepth.store.kept import kept_words, num_kept, require_kept
 from redepth.store.layout import FORMAT_VERSION
 from redepth.store.manifest import ShardPlan, is_newer, newest_manifest, work_digest
 from redepth.store.objects import Objects, open_objects
@@ -47,16 +48,19 @@ class ShardCommit:
     Attributes:
         outcomes: the plan's images by outcome; outcomes that none has are there with 0.
         num_bytes: written, 0 if the plan was committed already.
+        num_kept: images among them whose label was kept: their photographs have the same bytes.
     """
 
     shard: str
     outcomes: Mapping[Outcome, int]
     num_bytes: int
+    num_kept: int = 0
 
     @property
     def words(self) -> str:
         """Say how many images ended how, leaving out what none did."""
-        return ", ".join(f"{n} {outcome.words}" for outcome, n in self.outcomes.items() if n)
+        ended = ", ".join(f"{n} {outcome.words}" for outcome, n in self.outcomes.items() if n)
+        return f"{ended}; {kept_words(self.num_kept)}" if self.num_kept else ended
 
 
 def is_committed(out: str, plan: ShardPlan) -> bool:
@@ -73,7 +77,7 @@ def write_shard(
     Nothing is visible before the fragment is put. Killed before that and run again, it writes the
     same names and, for the same labels, the same bytes. A plan that is committed already is left as
     it is: `labels` is not even read. Where another writer commits the plan first, its labels count
-    and ours are ignored.
+    and ours are ignored. A label that is kept stores nothing: its row names the pixels of before.
 
     Args:
         labels: one for each of the plan's images, in any order; each is cast_for_storage to what is
@@ -81,8 +85,8 @@ def write_shard(
 
     Raises:
         IntegrityError: a label is missing, came twice, was not planned, or contradicts its arrays.
-        CommitConflict: the shard is not as it was when it was planned, or the output was planned
-            again since.
+        CommitConflict: the shard is not as it was when it was planned, a label that is kept is not
+            what it was, or the output was planned again since.
         ConfigError: a value does not fit the recipe's storage dtype, or two labels have other
             quantities.
     """
@@ -91,10 +95,11 @@ def write_shard(
     seen = read_versioned(objects, name)
     fragment = None if seen is None else decode_fragment(plan.shard, seen.content)
     if fragment is not None and plan.array_group in fragment.array_groups:
-        return ShardCommit(plan.shard, _count(_planned(fragment.rows(), plan)), num_bytes=0)
+        return _commit(plan, fragment.rows(), num_bytes=0)
     _require_as_planned(plan, fragment)
     with ThreadPoolExecutor(1, "digest") as digests:
         received = _receive(plan, labels, storage, digests)
+    require_kept(plan, fragment, (one.row for one in received.values() if one.row.is_stored))
     rows = _placed(plan, received)
     _require_newest_plan(objects, plan)  # nothing is written into an output that was removed
     num_bytes = _put_arrays(objects, plan, rows, received, storage)
@@ -102,7 +107,7 @@ def write_shard(
     _require_newest_plan(objects, plan)
     if not put_if_unchanged(objects, name, content, seen):
         return _of_the_winner(objects, plan)
-    return ShardCommit(plan.shard, _count(rows), num_bytes + len(content))
+    return _commit(plan, rows, num_bytes + len(content))
 
 
 def _of_the_winner(objects: Objects, plan: ShardPlan) -> ShardCommit:
@@ -113,7 +118,15 @@ def _of_the_winner(objects: Objects, plan: ShardPlan) -> ShardCommit:
             f"shard {plan.shard} was changed by another run while {plan.array_group} was written; "
             "plan again"
         )
-    return ShardCommit(plan.shard, _count(_planned(fragment.rows(), plan)), num_bytes=0)
+    return _commit(plan, fragment.rows(), num_bytes=0)
+
+
+def _commit(plan: ShardPlan, rows: Iterable[LabelRow], num_bytes: int) -> ShardCommit:
+    """Count what the plan's images came to, in rows that may be of other images too."""
+    planned = _planned(rows, plan)
+    counts = Counter(row.outcome for row in planned)
+    outcomes = {outcome: counts[outcome] for outcome in Outcome}
+    return ShardCommit(plan.shard, outcomes, num_bytes, num_kept(planned, plan))
 
 
 def _require_newest_plan(objects: Objects, plan: ShardPlan) -> None:
@@ -192,16 +205,18 @@ def _require_size(label: Label) -> None:
 
 
 def _placed(plan: ShardPlan, received: Mapping[str, _Received]) -> list[LabelRow]:
-    """Put the rows into the plan's order and say where each one's pixels are."""
+    """Put the rows into the plan's order and say where each one's pixels are, or stay."""
     ordered = [received[image.id] for image in plan.images]
     digest = group_digest([label.digest.result() for label in ordered if label.digest])
     stored = layout.stored_group(plan.array_group, digest)
     rows: list[LabelRow] = []
     num_stored = 0
     for label in ordered:
-        group, index = (None, None) if label.maps is None else (stored, num_stored)
-        rows.append(replace(label.row, shard=plan.shard, array_group=group, array_index=index))
-        num_stored += label.maps is not None
+        row = replace(label.row, shard=plan.shard)
+        if label.maps is not None:
+            row = replace(row, array_group=stored, array_index=num_stored)
+            num_stored += 1
+        rows.append(row)
     return rows
 
 
@@ -212,7 +227,7 @@ def _put_arrays(
     received: Mapping[str, _Received],
     storage: Storage,
 ) -> int:
-    stored = [row for row in rows if row.array_group is not None]
+    stored = [row for row in rows if received[row.id].maps is not None]
     maps = [held for row in stored if (held := received[row.id].maps) is not None]
     if not maps:
         return 0
@@ -284,8 +299,3 @@ def _part_content(plan: ShardPlan, fragment: Fragment | None, rows: Sequence[Lab
 def _planned(rows: Iterable[LabelRow], plan: ShardPlan) -> list[LabelRow]:
     planned = {image.id for image in plan.images}
     return [row for row in rows if row.id in planned]
-
-
-def _count(rows: Iterable[LabelRow]) -> dict[Outcome, int]:
-    counts = Counter(row.outcome for row in rows)
-    return {outcome: counts[outcome] for outcome in Outcome}

@@ -203,7 +203,7 @@ def _row_problems(row: LabelRow, tries: Sequence[str]) -> Iterator[str]:
         yield f"it {row.outcome.words} and has pixels"
     if (row.outcome is Outcome.REFINED) != (row.reason is None):
         yield f"it {row.outcome.words} with the reason {row.reason!r}"
-    if row.array_group is not None and row.array_group.partition("-")[0] not in tries:
+    if row.array_group is not None and layout.try_of(row.array_group) not in tries:
         yield f"its array group {row.array_group} is of no try that is committed"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from redepth.evaluation.comparing import (
 )
 from redepth.evaluation.evaluate import EvaluationInput, LabelScores, score_labels
 from redepth.metrics.alignments import Alignment
+from redepth.report.comparison_page import read_comparison
 from redepth.store.reader import open_labels
 from redepth.types import DepthKind, Label, LabelArrays, Outcome
 from tests.evaluation.evaluation_samples import planted_label, rejected, write_output, write_truth
@@ -123,6 +125,47 @@ def test_a_comparison_without_ground_truth_has_no_figures(folder: Path) -> None:
     assert found.rows == ()
     assert len(done) == 4
     assert "Against ground truth" not in comparison_markdown(found)
+
+
+def test_labels_of_a_photograph_that_was_replaced_in_between_are_not_compared(
+    tmp_path: Path,
+) -> None:
+    """The two differ as two scenes do, and not as two recipes."""
+    same, other = planted_label("same", 0), planted_label("other", 1)
+    replaced = planted_label("other", 9)
+    of = {"a": [(same, "1"), (other, "2")], "b": [(same, "1"), (replaced, "3")]}
+    urls = [
+        write_output(
+            tmp_path / name,
+            [Label(replace(one.row, sha256=64 * digit), one.arrays) for one, digit in labels],
+        )
+        for name, labels in of.items()
+    ]
+    opened = open_labels(urls[0]), open_labels(urls[1])
+    found = compare_labels(*opened)
+    assert (found.num_replaced, found.difference.num_images) == (1, 1)
+    assert found.images[-1].id == "other" and math.isnan(found.images[-1].difference)
+    assert found.images[0].difference == pytest.approx(0.0, abs=1e-6)
+    text = comparison_markdown(found)
+    assert "1 of them labelled from other photographs" in text
+    assert json.loads(comparison_json(found))["images"][-1]["same_photograph"] is False
+    page = read_comparison(found, *opened, datetime(2026, 1, 2, tzinfo=UTC))
+    assert "1 of them labelled from other photographs" in page.headline[0].note
+    assert [card.id for card in page.gallery.cards] == ["same"]
+
+
+def test_nor_are_their_scores(comparison: LabelComparison) -> None:
+    replaced = [replace(image, same_photograph=image.id != "worse") for image in comparison.images]
+    fewer = replace(comparison, images=tuple(replaced))
+    counted = {row.metric: row.change.num_images for row in fewer.rows}
+    assert counted["abs_rel"] == 2, "of three"
+
+
+def test_rows_that_do_not_say_which_bytes_were_labelled_are_compared(
+    comparison: LabelComparison,
+) -> None:
+    assert comparison.num_replaced == 0
+    assert "other photographs" not in comparison_markdown(comparison)
 
 
 def test_kinds_and_sizes_may_differ(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_a_photograph_that_was_not_labelled_is_in_no_export(
     request = ExportRequest(format, ("refined",), with_images=True)
     exported = write_pending(begin_export(labels, str(out), request), lambda: seen.append(None))
     assert exported.num_images == len(IDS) - 2
-    assert exported.left_out == {"changed since it was labelled": 1, "cannot be read": 1}
+    assert exported.left_out == {"changed since it was labelled": 1, "not there any more": 1}
     assert len(seen) == len(IDS), "progress counts what is left out"
     export = open_export(str(out))
     assert set(export.ids) == set(IDS) - {CHANGED, GONE}
@@ -87,7 +87,7 @@ def test_a_kill_after_something_was_left_out_hides_nothing(
             export_labels(labels, out, request)
     assert export_labels(labels, out, request).left_out == {
         "changed since it was labelled": 1,
-        "cannot be read": 1,
+        "not there any more": 1,
     }
     assert set(open_export(out).ids) == set(IDS) - {CHANGED, GONE}
 

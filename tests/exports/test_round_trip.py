@@ -253,6 +253,14 @@ def test_an_id_longer_than_a_disk_takes_has_a_name_of_its_own() -> None:
     assert names[-1] == "x" * 200, "what fits is as it was"
 
 
+def test_labels_are_no_export(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"there is no export\.json$"):
+        open_export(str(tmp_path))
+    labels = write_labels(str(tmp_path / "labels"), some_maps(), DepthKind.AFFINE_DEPTH)
+    with pytest.raises(ConfigError, match=r"these are labels, open them with redepth\.open_labels"):
+        open_export(labels.url)
+
+
 def test_an_export_of_a_stranger_leads_nowhere(tmp_path: Path) -> None:
     facts = {"request": {"format": "webdataset"}, "layout": LAYOUT}
     (tmp_path / "export.json").write_text(json.dumps(facts))

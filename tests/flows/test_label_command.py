@@ -24,6 +24,7 @@ import xarray as xr
 from PIL import Image
 
 from redepth.store.reader import StoredLabel, open_labels
+from redepth.store.verification import verify_labels
 from redepth.types import Outcome
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -160,6 +161,51 @@ def test_second_run_removed_part_other_recipe_and_retry(tmp_path: Path) -> None:
     assert "1 image not there any more, labels kept" in said
     assert outcomes(out) == {"refined": 6}
     assert "Nothing to do" in redepth(*command, "--strict", "--retry=rejected")
+
+
+def test_touched_photographs_keep_their_labels_and_the_changed_one_is_labelled(
+    tmp_path: Path,
+) -> None:
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    paths = write_photographs(photos, 5)
+    with paths[3].open("ab") as file:
+        file.write(b"1")
+    command = ("label", photos, "--out", out, *COARSE, "--set=run.sharding.images_per_shard=3")
+    redepth(*command)
+    digest = digest_of(out)
+    for path in paths:
+        path.touch()
+    before = {i: open_labels(str(out))[i].row for i in open_labels(str(out))}
+    said = redepth("plan", *command[1:])
+    assert "5 images changed since the label was made" in said
+    assert "those whose bytes are the same keep their label, each is read once" in said
+    assert "at most" in said
+    said = " ".join(redepth(*command, "--strict").split())
+    assert "0 done, 5 to do in 2 shards" in said
+    kept = "5 photographs were touched but have the same bytes: their labels were kept"
+    assert f"{kept}." in said
+    assert digest_of(out) == digest
+    assert f"In the last run, {kept}" in " ".join(redepth("status", out).split())
+    pages = sorted((out / "reports").glob("*/index.html"))
+    page = pages[-1].read_text(encoding="utf-8")
+    assert "Labels kept" in page and "the run: " not in page
+    assert "Nothing to do: all 5 images" in redepth(*command)
+
+    with paths[3].open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"2")
+    said = redepth(*command)
+    assert "4 done, 1 to do in 1 shard" in said and "kept" not in said.split("outcome")[-1]
+    after = {i: open_labels(str(out))[i].row for i in open_labels(str(out))}
+    made = [row.uri for i, row in after.items() if row.array_group != before[i].array_group]
+    assert made == [str(paths[3])]
+    assert "problems none" in " ".join(redepth("verify", out).split())
+
+
+def digest_of(out: Path) -> str:
+    found = verify_labels(str(out))
+    assert found.problems == ()
+    return found.content_digest
 
 
 def test_strict_says_so_with_its_exit_code(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,10 @@ from typer.testing import CliRunner
 from flows.cli import app
 from redepth.errors import ConfigError
 from redepth.store.dataset import begin
-from tests.store.store_samples import CARD, commit_all, images, recipe
+from redepth.store.planning import plan_labels
+from redepth.store.shards import write_shard
+from redepth.types import ImageRef, Label
+from tests.store.store_samples import CARD, commit_all, images, label, recipe, shard_plans
 
 DAY_S = 24 * 3600
 
@@ -45,6 +50,39 @@ def test_verify_names_what_is_wrong_and_fails(out: Path) -> None:
     next((out / "arrays").glob("*/refined/c/0/0/0")).write_bytes(b"")
     said = run("verify", out, code=1)
     assert "wrong" in said and "arrays/" in said
+
+
+def test_verify_says_whether_the_photographs_were_compared(out: Path) -> None:
+    assert "photographs not compared with those that were labelled; --photographs" in run(
+        "verify", out
+    )
+    said = run("verify", out, "--photographs", code=1)
+    assert "photographs 0 as they were labelled, 6 not there any more" in said
+    assert "0000.jpg is no longer there" in said and "problems none" in said
+
+
+def test_verify_is_content_where_all_photographs_are_those_that_were_labelled(
+    tmp_path: Path,
+) -> None:
+    refs = [ImageRef(f"{i}", str(tmp_path / f"{i}.jpg")) for i in range(4)]
+    for ref in refs:
+        Path(ref.uri).write_bytes(ref.id.encode())
+    labels = tmp_path / "labels"
+    begin(str(labels), recipe(), [CARD])
+    (shard,) = shard_plans(plan_labels(refs, str(labels), recipe()))
+    made = [label(ref) for ref in refs]
+    sha256 = [hashlib.sha256(ref.id.encode()).hexdigest() for ref in refs]
+    made = [
+        Label(replace(one.row, sha256=digest), one.arrays)
+        for one, digest in zip(made, sha256, strict=True)
+    ]
+    write_shard(str(labels), shard, made, recipe().labels.storage)
+    assert "photographs 4 as they were labelled" in run("verify", labels, "--photographs")
+    (tmp_path / "2.jpg").write_bytes(b"another")
+    said = run("verify", labels, "--photographs", code=1)
+    assert "3 as they were labelled, 1 changed since it was labelled" in said
+    assert "2.jpg is not the file that was labelled" in said
+    assert "problems none" in run("verify", labels), "the labels themselves are sound"
 
 
 def test_clean_looks_first_and_removes_when_told(out: Path) -> None:

@@ -13,10 +13,13 @@ import pytest
 from flows import terminal
 from flows.progress_bar import progress_bar
 from redepth.config import Deployment, load_recipe
+from redepth.costing import CostEstimate
 from redepth.errors import ConfigError
 from redepth.exports.writing import Exported
+from redepth.images.noticed import Noticed, Notices
 from redepth.store.cleaning import Leftover
 from redepth.store.dataset import Dataset, Recorded
+from redepth.store.photographs import PhotographCheck
 from redepth.store.planning import Plan
 from redepth.store.reader import OutputSummary
 from redepth.store.verification import Verification
@@ -35,12 +38,19 @@ ROW = LabelRow(id=HOSTILE, uri=HOSTILE, outcome=Outcome.FAILED, reason=HOSTILE, 
 CARD = ModelCard("coarse", HOSTILE, HOSTILE, None, "0" * 64, HOSTILE, non_commercial=True)
 
 
+def hostile_notices() -> Notices:
+    noticed = Noticed()
+    noticed.fault(HOSTILE, HOSTILE)
+    noticed.passed_over(HOSTILE, HOSTILE)
+    return noticed.notices()
+
+
 def summary() -> OutputSummary:
     dataset = Dataset(
         recipe_name=HOSTILE, recipe_digest="d", recipe={}, recorded=RECORDED, models=(CARD,),
         software={}, created=HOSTILE,
     )  # fmt: skip
-    return OutputSummary(dataset, OUTCOMES, 0)
+    return OutputSummary(dataset, OUTCOMES, 0, hostile_notices())
 
 
 PRINTS: dict[str, Callable[[], None]] = {
@@ -48,12 +58,19 @@ PRINTS: dict[str, Callable[[], None]] = {
     "head": lambda: terminal.print_head(HOSTILE, HOSTILE, RECIPE, PLAN),
     "nothing": lambda: terminal.print_nothing_to_do(HOSTILE, PLAN),
     "plan": lambda: terminal.print_plan(HOSTILE, HOSTILE, RECIPE, PLAN, None),
-    "summary": lambda: terminal.print_summary(HOSTILE, OUTCOMES, (CARD,), HOSTILE, HOSTILE),
+    "summary": lambda: terminal.print_summary(
+        HOSTILE, OUTCOMES, (CARD,), HOSTILE, HOSTILE, hostile_notices()
+    ),
     "status": lambda: terminal.print_status(HOSTILE, summary(), [ROW]),
     "row": lambda: terminal.print_row(ROW, Path("a.png")),
     "export": lambda: terminal.print_export(HOSTILE, Exported(1, 1, {HOSTILE: 1})),
     "verification": lambda: terminal.print_verification(
         HOSTILE, Verification(OUTCOMES, 1, "d", (HOSTILE,), (HOSTILE,), 1)
+    ),
+    "photographs": lambda: terminal.print_verification(
+        HOSTILE,
+        Verification(OUTCOMES, 1, "d", ("coarse",), (), 0),
+        PhotographCheck(1, {"changed": 2}, (HOSTILE,)),
     ),
     "leftovers": lambda: terminal.print_leftovers(
         HOSTILE, [Leftover(HOSTILE, (HOSTILE,), 1, datetime.now(UTC))], removed=False
@@ -98,6 +115,38 @@ def test_a_bar_takes_its_words_for_letters(printed: StringIO) -> None:
 def test_an_error_keeps_its_lines(printed: StringIO) -> None:
     terminal.print_error(str(ConfigError("one\n  two")))
     assert printed.getvalue() == "error: one\n  two\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (0, ""),
+        (1, "1 photograph was touched but has the same bytes: its label was kept."),
+        (7, "7 photographs were touched but have the same bytes: their labels were kept."),
+    ],
+)
+def test_kept_labels_are_said_at_the_end_and_in_the_status(
+    printed: StringIO, number: int, words: str
+) -> None:
+    terminal.print_summary("labels", OUTCOMES, (), None, None, Notices(), number)
+    terminal.print_status("labels", replace(summary(), num_kept=number), [])
+    said = printed.getvalue()
+    assert (f"\n{words}\n" in said and f"\nIn the last run, {words}\n" in said) or not number
+    assert ("kept" in said) == bool(number)
+
+
+def test_a_plan_says_that_the_same_bytes_keep_their_label(printed: StringIO) -> None:
+    estimate = CostEstimate(2.0, None, "measured")
+    changed = "2 images changed since the label was made"
+    compared = replace(PLAN, num_changed=2, num_if_changed=1)
+    terminal.print_plan("photos", "labels", RECIPE, compared, estimate)
+    said = printed.getvalue()
+    assert f"{changed}; those whose bytes are the same keep their label" in said
+    assert "at most 2.00 actor hours" in said
+    printed.truncate(0)
+    terminal.print_plan("photos", "labels", RECIPE, replace(PLAN, num_changed=2), estimate)
+    assert f"{changed}\n" in printed.getvalue(), "run.changed: keep, or nothing had a label"
+    assert "at most" not in printed.getvalue()
 
 
 def test_vanished_images_are_named_without_secrets(printed: StringIO) -> None:

@@ -26,7 +26,9 @@ from redepth.config import Decoding
 from redepth.errors import ImageRejected
 from redepth.images.collection import list_images
 from redepth.images.decode import read_image
+from redepth.images.noticed import REMOVED, Noticed
 from redepth.types import ImageRef
+from tests.images.icc_profiles import cmyk_profile
 
 MORE_BYTES = 2**29
 CHILD = f"""
@@ -342,6 +344,11 @@ PICTURES: dict[str, Callable[[], bytes]] = {
     "bmp, large": lambda: _bmp(60_000, 60_000),
     "sgi, large": lambda: struct.pack(">HBBHHHH", 474, 1, 1, 3, 65_000, 65_000, 3) + bytes(600),
     "heic": lambda: b"\0\0\0\x18ftypheic" + bytes(1000),
+    "heic, large": lambda: _heic(60_000),
+    "heic, says less than it has": lambda: _heic(64),
+    "jpeg xl, large": lambda: b"\xff\x0a" + _JXL_HEADER.to_bytes(9, "little") + bytes(100),
+    "jpeg, profile": lambda: _with_profile("JPEG", 255),
+    "tiff, profile": lambda: _with_profile("TIFF", 255),
     "npy": lambda: b"\x93NUMPY\x01\x00v\x00{'descr': '<f8', 'shape': (100000, 100000)}",
     "hdf5": lambda: b"\x89HDF\r\n\x1a\n" + bytes(1000),
     "exr": lambda: b"v/1\x01" + bytes(1000),
@@ -356,6 +363,31 @@ def _bmp(width: int, height: int) -> bytes:
         + struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, 0, 0, 0, 0, 0)
         + bytes(900)
     )
+
+
+# A side of 2^18 pixels, a ratio of 1:1, all else as by default.
+_JXL_HEADER = 0 | 2 << 1 | (2**18 - 1) << 3 | 1 << 21 | 1 << 24 | 1 << 25
+
+
+def _heic(side: int) -> bytes:
+    """A picture of 1,600 pixels a side that says it has another size."""
+    import pillow_heif
+
+    image = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 255, (50, 50, 3), np.uint8)
+    large = np.kron(noise, np.ones((32, 32, 1), np.uint8))
+    pillow_heif.from_bytes("RGB", (1600, 1600), large.tobytes()).save(image, quality=5)
+    return image.getvalue().replace(struct.pack(">II", 1600, 1600), struct.pack(">II", side, side))
+
+
+def _with_profile(file_format: str, num_levels: int) -> bytes:
+    """A picture with a profile whose table says it has so many levels in each of four inks."""
+    profile = bytearray(cmyk_profile())
+    table = profile.index(b"mft1") + 10
+    profile[table] = num_levels
+    image = io.BytesIO()
+    Image.new("CMYK", (64, 64)).save(image, file_format, icc_profile=bytes(profile))
+    return image.getvalue()
 
 
 def _jpeg2000(width: int, height: int) -> bytes:
@@ -373,28 +405,31 @@ def test_pictures(kind: str, tmp_path: Path, said_of: Said) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(PICTURES[kind]())
     said = said_of(path, "read")
-    assert said.startswith("ImageRejected") or (kind.endswith("shared tags") and said == "read\n")
+    is_readable = kind.endswith("shared tags") or kind in ("jpeg, profile", "tiff, profile")
+    assert said.startswith("ImageRejected") or (is_readable and said == "read\n")
 
 
 # --- what shrinks or goes while it is listed -----------------------------------------------------
 
 
 def test_a_folder_that_is_removed_while_it_is_listed(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
 ) -> None:
     forged = "b\nforged\x1b[2J"
     for name in ("a", forged, "c"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "1.jpg").write_bytes(b"x")
-    listing = list_images(str(tmp_path))
+    noticed = Noticed()
+    listing = list_images(str(tmp_path), noticed=noticed)
     first = next(listing)
     (tmp_path / forged / "1.jpg").unlink()
     (tmp_path / forged).rmdir()
     assert [ref.uri for ref in (first, *listing)] == [
         f"{tmp_path}/a/1.jpg", f"{tmp_path}/c/1.jpg",
     ]  # fmt: skip
-    (record,) = caplog.messages
-    assert "b forged\N{REPLACEMENT CHARACTER}[2J was removed while it was listed" in record
+    (removed,) = noticed.notices().passed_over
+    assert removed.kind == REMOVED
+    assert removed.example == f"{tmp_path}/b forged\N{REPLACEMENT CHARACTER}[2J"
 
 
 def test_a_tar_that_shrinks_after_it_was_listed(tmp_path: Path) -> None:

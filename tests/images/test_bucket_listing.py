@@ -11,6 +11,7 @@ import pytest
 
 from redepth.errors import ConfigError, TransientError
 from redepth.images.collection import image_id, list_images
+from redepth.images.noticed import NO_SUFFIX, SUFFIX_AND_MORE, Noticed, Notices
 
 PAGE = 1000
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
@@ -22,6 +23,7 @@ class ListingServer(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Listing)
         self.keys: list[str] = []
+        self.objects: dict[str, str] = {}
         self.status = 200
         self.requests: list[dict[str, str]] = []
 
@@ -34,6 +36,10 @@ class Listing(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         url = urlparse(self.path)
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
+        if "list-type" not in query:
+            content = self.server.objects.get(url.path.removeprefix("/bucket/"))
+            self._answer(404 if content is None else 200, content or "")
+            return
         self.server.requests.append(query)
         status = self.server.status
         self._answer(
@@ -41,7 +47,9 @@ class Listing(BaseHTTPRequestHandler):
         )
 
     def _page(self, query: dict[str, str]) -> str:
-        keys = [key for key in self.server.keys if key.startswith(query.get("prefix", ""))]
+        after = query.get("start-after", "")
+        prefix = query.get("prefix", "")
+        keys = [key for key in self.server.keys if key.startswith(prefix) and key > after]
         start = int(query.get("continuation-token", "0"))
         page, is_last = keys[start : start + PAGE], start + PAGE >= len(keys)
         contents = "".join(
@@ -112,9 +120,67 @@ def test_pages_are_followed_and_a_limit_stops_asking(server: ListingServer) -> N
 
 
 def test_a_key_that_obstore_cannot_name(server: ListingServer) -> None:
-    server.keys = ["p/a.jpg", "p//b.jpg"]
-    with pytest.raises(ConfigError, match="cannot be listed"):
-        list(list_images("s3://bucket/p"))
+    server.keys = sorted([f"p/{n:05d}.jpg" for n in range(2500)] + ["p/02100//b.jpg", "p//c.jpg"])
+    noticed = Noticed()
+    refs = list(list_images("s3://bucket/p", noticed=noticed))
+    assert [ref.uri for ref in refs] == [f"s3://bucket/{key}" for key in server.keys]
+    assert {ref.version for ref in refs} == {f"tag-{len(key)}" for key in server.keys}
+    assert noticed.notices() == Notices()
+
+
+def test_what_is_passed_over_is_counted_by_kind(server: ListingServer) -> None:
+    server.keys = sorted(
+        [
+            "p/a.jpg",
+            "p/b.jpg?w=300",
+            "p/c.jpg_large",
+            "p/d",
+            "p/e.CR2",
+            "p/.f/g.jpg",
+            "p/._a.jpg",
+            "p/@eaDir/a.jpg",
+            "p/__MACOSX/._a.jpg",
+            "p/i.cr2",
+        ]
+    )
+    noticed = Noticed()
+    assert len(list(list_images("s3://bucket/p", noticed=noticed))) == 1
+    assert {kind.kind: kind.number for kind in noticed.notices().passed_over} == {
+        "Canon RAW file": 2,
+        SUFFIX_AND_MORE: 2,
+        NO_SUFFIX: 1,
+        "AppleDouble": 2,
+        "hidden": 1,
+        "thumbnails of a Synology": 1,
+    }
+
+
+def test_what_redepth_wrote_is_not_listed(server: ListingServer) -> None:
+    run = "00000001-20260101T000000000000Z-0123456789ab"
+    server.keys = sorted(
+        [
+            "p/a.jpg",
+            f"p/out/reports/{run}/contact-sheet.png",
+            "p/export/confidence/a.png",
+            "p/export/refined/a.png",
+            "p/mine/set/a.jpg",
+            "q/reports/2024/b.png",
+        ]
+    )
+    server.objects = {
+        "p/out/dataset.json": '{"format_version": 3, "recipe_digest": "ab"}',
+        "p/export/export.json": '{"recipe_digest": "ab", "request": {}}',
+        "p/mine/export.json": '{"made by": "somebody else"}',
+    }
+    noticed = Noticed()
+    listed = [ref.uri for ref in list_images("s3://bucket/", noticed=noticed)]
+    assert listed == [
+        f"s3://bucket/{key}" for key in ("p/a.jpg", "p/mine/set/a.jpg", "q/reports/2024/b.png")
+    ]
+    assert {kind.kind: kind.number for kind in noticed.notices().passed_over} == {
+        "redepth's own export": 2,
+        "redepth's own labels": 1,
+    }
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import pytest
 
 from redepth.errors import ConfigError, TransientError
 from redepth.images.collection import image_id, list_images
+from redepth.images.noticed import LINKED_FOLDERS, Noticed, PassedOver
 
 FILES = (
     "a.jpg", "b/0001.JPG", "b.jpg", "b/deep/0001.png", "b0.webp", "c/0001.jpg", "notes.md",
@@ -149,16 +150,19 @@ def test_ids_never_collide(photos: Path) -> None:
 
 
 def test_linked_files_are_listed_broken_ones_too_linked_folders_are_not(
-    photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    photos: Path, tmp_path: Path
 ) -> None:
     links = tmp_path / "links"
     links.mkdir()
     (links / "good.jpg").symlink_to(photos / "a.jpg")
     (links / "broken.jpg").symlink_to(photos / "gone.jpg")
     (links / "loop").symlink_to(links)
-    assert uris(links) == [f"{links}/broken.jpg", f"{links}/good.jpg"]
-    assert next(list_images(str(links))).size_bytes is None
-    assert "not entering the linked folder" in caplog.text
+    noticed = Noticed()
+    listed = list(list_images(str(links), noticed=noticed))
+    assert [ref.uri for ref in listed] == [f"{links}/broken.jpg", f"{links}/good.jpg"]
+    assert listed[0].size_bytes is None
+    (linked,) = noticed.notices().passed_over
+    assert linked == PassedOver(LINKED_FOLDERS, 1, f"{links}/loop")
 
 
 def test_a_pipe_is_no_image(photos: Path) -> None:

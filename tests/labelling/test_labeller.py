@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +18,7 @@ from redepth.labelling.labeller import Labeller, choose_device, label_shard, loa
 from redepth.refiners.identity import IdentityRefiner
 from redepth.refiners.refiner import RefinementInput
 from redepth.settings import Compute
-from redepth.types import ImageRef, Members, Outcome
+from redepth.types import ImageRef, Label, LabelRow, Members, Outcome
 
 SETTINGS = LabelSettings.model_validate(
     {
@@ -161,6 +164,89 @@ def test_files_with_the_same_bytes_are_refined_once_if_the_recipe_says_so(
     assert first.arrays is not None and copy.arrays is not None
     assert copy.arrays["refined"].tobytes() == first.arrays["refined"].tobytes()
     assert copy.row.seconds is not None
+
+
+def committed(label: Label) -> LabelRow:
+    """Return the row as the store has it."""
+    return replace(label.row, shard="s", array_group="s-0", array_index=3, attempts=2)
+
+
+@pytest.fixture
+def unloaded(labeller: Labeller) -> Labeller:
+    """A labeller that fails where it would ask its models."""
+    return replace(labeller, refiner=Scripted(AssertionError("a model was asked")))
+
+
+def test_a_touched_photograph_keeps_its_label_and_no_model_is_asked(
+    labeller: Labeller, unloaded: Labeller, photograph: ImageRef, tmp_path: Path
+) -> None:
+    before = committed(labeller.label(photograph))
+    shutil.copy(photograph.uri, tmp_path / "moved.png")
+    now = photograph._replace(uri=str(tmp_path / "moved.png"), version="w", offset_bytes=None)
+    label = unloaded.label(now, before)
+    assert label.is_kept and label.arrays is None
+    assert label.row == replace(before, version="w", uri=now.uri), "seconds and attempts too"
+
+
+def test_other_bytes_of_the_same_size_are_labelled(
+    labeller: Labeller, unloaded: Labeller, photograph: ImageRef
+) -> None:
+    picture = Path(photograph.uri).read_bytes()
+    Path(photograph.uri).write_bytes(picture + b"1")
+    before = committed(labeller.label(photograph))
+    Path(photograph.uri).write_bytes(picture + b"2")
+    with pytest.raises(AssertionError, match="a model was asked"):
+        unloaded.label(photograph, before)
+    label = labeller.label(photograph, before)
+    assert not label.is_kept and label.arrays is not None
+    assert label.row.sha256 != before.sha256
+    assert label.row.array_group is None
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\x89PNG broken"])
+def test_one_that_cannot_be_read_any_more_is_rejected_as_ever(
+    labeller: Labeller, photograph: ImageRef, content: bytes | None
+) -> None:
+    before = committed(labeller.label(photograph))
+    Path(photograph.uri).unlink()
+    if content is not None:
+        Path(photograph.uri).write_bytes(content)
+    assert labeller.label(photograph, before).row.outcome is Outcome.REJECTED
+
+
+@pytest.mark.parametrize(
+    ("first", "now", "is_kept"),
+    [
+        ({}, {}, True),
+        ({"caption": None}, {"caption": "a floor"}, True),  # identity reads none
+        ({"focal_px": 80.0}, {"focal_px": 80.0}, True),
+        ({"focal_px": 80.0}, {"focal_px": 81.0}, False),
+        ({"focal_px": 80.0}, {}, False),
+        ({}, {"focal_px": 80.0}, False),
+        ({"fov_deg": 60.0}, {"fov_deg": 60.0}, True),
+        ({"fov_deg": 60.0}, {"fov_deg": 61.0}, False),
+        ({"fov_deg": 60.0}, {"focal_px": 45.0 / math.tan(math.radians(30))}, True),
+    ],
+)
+def test_a_list_that_says_something_else_by_now_has_it_labelled(
+    labeller: Labeller,
+    photograph: ImageRef,
+    first: dict[str, Any],
+    now: dict[str, Any],
+    is_kept: bool,
+) -> None:
+    before = committed(labeller.label(photograph._replace(**first)))
+    assert labeller.label(photograph._replace(**now), before).is_kept == is_kept
+
+
+@pytest.mark.parametrize(
+    ("caption", "is_kept"), [("a wall", True), ("a floor", False), (None, True), ("", True)]
+)
+def test_a_caption_counts_where_the_method_has_read_one(
+    labeller: Labeller, photograph: ImageRef, caption: str | None, is_kept: bool
+) -> None:
+    before = replace(committed(labeller.label(photograph)), caption="a wall")
+    assert labeller.label(photograph._replace(caption=caption), before).is_kept == is_kept
 
 
 def test_no_more_labels_are_kept_than_fit(labeller: Labeller, tmp_path: Path) -> None:

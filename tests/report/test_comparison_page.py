@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from redepth.evaluation.comparing import ImageComparison, compare_labels
 from redepth.report.cards import ComparedGroup
@@ -47,6 +48,16 @@ def test_a_label_differs_from_itself_by_nothing(page: ComparisonPage) -> None:
         pictures = {layer.name: layer.uri for layer in card.layers}
         assert pictures["first label"] == pictures["second label"], "aligned to one scale"
         assert [shape.name for shape in card.reliefs] == ["first label", "second label"]
+
+
+def test_a_photograph_that_was_overwritten_is_not_shown_beside_the_labels(tmp_path: Path) -> None:
+    first = open_labels(report_samples.write_output(tmp_path, 3))
+    second = open_labels(report_samples.label_again(tmp_path, DepthKind.AFFINE_DISPARITY))
+    Image.new("RGB", (120, 80), "red").save(tmp_path / "photographs" / "02.png")
+    page = read_comparison(compare_labels(first, second), first, second, MADE)
+    assert page.gallery.unread == "Photographs not shown: 1 changed since it was labelled."
+    shown = {card.name: [layer.name for layer in card.layers] for card in page.gallery.cards}
+    assert "photograph" not in shown["02.png"] and "photograph" in shown["01.png"]
 
 
 def test_images_without_a_label_are_in_the_table_alone(page: ComparisonPage) -> None:

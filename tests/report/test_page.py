@@ -22,10 +22,14 @@ from redepth.report.layers import layers_of, reliefs_of
 from redepth.report.page import PageData, Trouble, render_page
 from redepth.report.page_data import RunFacts, read_page, title_of
 from redepth.report.pictures import LabelPicture
+from redepth.store.dataset import begin
+from redepth.store.planning import plan_labels
 from redepth.store.reader import open_labels
 from redepth.store.rows import decode_fragment, encode_fragment
+from redepth.store.shards import write_shard
 from redepth.types import DepthKind, LabelRow, Outcome
 from tests.report import report_samples
+from tests.store.store_samples import CARD, images, label_or_keep, recipe, shard_plans, touched
 
 MADE = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 PRICED = Cost.model_validate({"price_per_actor_hour": 3.6, "currency": "EUR"})
@@ -87,6 +91,17 @@ def test_a_run_tells_what_it_came_to(out: str) -> None:
     assert "7 in 1.0 minutes" in note
 
 
+def test_labels_that_the_last_run_kept_are_said(tmp_path: Path) -> None:
+    begin(str(tmp_path), recipe(), [CARD])
+    refs = images(4)
+    for of_run in (refs, touched(refs)):
+        for shard in shard_plans(plan_labels(of_run, str(tmp_path), recipe())):
+            new = label_or_keep(str(tmp_path), shard, {refs[0].id: of_run[0].version or ""})
+            write_shard(str(tmp_path), shard, new, recipe().labels.storage)
+    kept = fact(read_page(str(tmp_path), PRICED, MADE), "Labels kept")
+    assert kept == ("3", "in the last run: the photographs were touched but have the same bytes")
+
+
 def test_every_label_of_a_small_output_is_shown_with_its_reasons(page: PageData) -> None:
     assert len(page.gallery.cards) == 6
     groups = {card.name: card.groups for card in page.gallery.cards}
@@ -116,7 +131,7 @@ def test_a_photograph_that_is_gone_is_left_out(tmp_path: Path) -> None:
     page = read_page(out, PRICED, MADE)
     layers = {card.name: card.left for card in page.gallery.cards}
     assert layers["02.png"] == "coarse"
-    assert page.gallery.unread == "Photographs not shown: 1 cannot be read."
+    assert page.gallery.unread == "Photographs not shown: 1 not there any more."
 
 
 def test_a_photograph_that_was_overwritten_is_not_shown_beside_the_old_label(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from redepth.config import Recipe
+from redepth.images.locator import relocated
 from redepth.quantities import REFINED
+from redepth.store.kept import labels_to_keep
 from redepth.store.manifest import ShardPlan, read_shard_plans
 from redepth.store.planning import Plan, plan_labels
 from redepth.store.shards import ShardCommit, write_shard
@@ -72,6 +74,44 @@ def label(
     if outcome is Outcome.FELL_BACK:
         row = replace(row, reason="it fell back")
     return Label(row, maps(seed, *size, single=single))
+
+
+def label_of(ref: ImageRef, content: str = "", outcome: Outcome = Outcome.REFINED) -> Label:
+    """Label an image whose bytes are known; its maps are a function of its id and its bytes."""
+    one = label(ref, outcome)
+    sha256 = hashlib.sha256(f"{ref.id} {content}".encode()).hexdigest()
+    row = replace(one.row, sha256=sha256, offset_bytes=ref.offset_bytes)
+    one = replace(one, row=row)
+    return with_refined(one, arrays_of(one)["refined"] + len(content)) if one.arrays else one
+
+
+def label_or_keep(
+    out: str,
+    shard: ShardPlan,
+    contents: Mapping[str, str],
+    outcomes: Mapping[str, Outcome] | None = None,
+) -> list[Label]:
+    """Do what a run does with a shard: label what has other bytes, keep the labels of the rest.
+
+    Args:
+        outcomes: of images that are labelled; those not named are refined.
+    """
+    before, ended = labels_to_keep(out, shard), outcomes or {}
+    new = {
+        ref.id: label_of(ref, contents.get(ref.id, ""), ended.get(ref.id, Outcome.REFINED))
+        for ref in shard.images
+    }
+    return [
+        Label(relocated(before[image_id], one.row))
+        if image_id in before and before[image_id].sha256 == one.row.sha256
+        else one
+        for image_id, one in new.items()
+    ]
+
+
+def touched(refs: Sequence[ImageRef], version: str = "touched") -> list[ImageRef]:
+    """Return images as a listing sees them after `touch`."""
+    return [ref._replace(version=f"{ref.version} {version}") for ref in refs]
 
 
 def arrays_of(one: Label) -> LabelArrays:

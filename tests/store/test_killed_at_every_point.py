@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import shutil
 import signal
 import threading
 import time
@@ -17,7 +18,16 @@ from redepth.errors import ConfigError
 from redepth.store.cleaning import find_leftovers, remove_leftovers
 from redepth.store.reader import open_labels
 from redepth.store.verification import verify_labels
-from tests.store.killed_worker import NUM_IMAGES, PER_SHARD, run, run_killed_at, run_killed_writing
+from tests.store.killed_worker import (
+    NUM_IMAGES,
+    PER_SHARD,
+    run,
+    run_killed_at,
+    run_killed_writing,
+    run_once_labelled,
+    run_touched,
+    run_touched_killed_at,
+)
 
 # Imports once; each process to be killed is a fork of that server.
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -117,6 +127,37 @@ def test_killed_before_an_operation(tmp_path: Path, quiet_digest: str, step: int
     # The operations after the last commit are fewer than nine.
     perhaps = {NUM_IMAGES} if step > 1 else set()
     assert seen_after_kill | perhaps == {0, PER_SHARD, NUM_IMAGES}
+
+
+@pytest.mark.parametrize("step", [7, EVERY_ONE])
+def test_killed_while_labels_are_kept(tmp_path: Path, step: int) -> None:
+    """All photographs were touched and one was overwritten; a reader sees all labels throughout."""
+    once, quiet = tmp_path / "once", tmp_path / "quiet"
+    run_once_labelled(str(once))
+    before = verify_labels(str(once)).content_digest
+    shutil.copytree(once, quiet)
+    run_touched(str(quiet))
+    after = verify_labels(str(quiet)).content_digest
+    assert before != after
+    seen_after_kill = set()
+    for operation in range(0, 400, step):
+        out = tmp_path / str(operation)
+        shutil.copytree(once, out)
+        with polled(out) as seen:
+            code = in_a_process(run_touched_killed_at, out, operation)
+        assert set(seen) <= {NUM_IMAGES}
+        left = verify_labels(str(out)).content_digest
+        assert left in (before, after)
+        seen_after_kill.add(left)
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL
+        run_touched(str(out))
+        list(remove_leftovers(str(out), find_leftovers(str(out), timedelta(0), TOMORROW)))
+        found = verify_labels(str(out))
+        assert (found.content_digest, found.problems) == (after, ())
+    assert operation > 20, "a group is ten files, each opened and renamed"
+    assert seen_after_kill == {before, after}
 
 
 @pytest.mark.parametrize("max_bytes", [0, 1, 500, 3000, 6000])

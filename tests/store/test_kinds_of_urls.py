@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from redepth.errors import ConfigError, RedepthError
+from redepth.errors import ConfigError, RedepthError, StorageUnreachable
 from redepth.report.figures import read_figures
 from redepth.store.dataset import begin
+from redepth.store.objects import open_objects
 from redepth.store.reader import open_labels, summarise
 from redepth.store.verification import count_parts, verify_labels
 from tests.store.store_samples import CARD, commit_all, image, images, recipe
@@ -169,6 +170,24 @@ def test_what_cannot_be_listed_is_not_empty(folder: Path, read: Callable[[str], 
         pytest.raises(ConfigError, match="cannot list what it holds"),
     ):
         read(f"{address}/labels")
+
+
+def test_what_is_only_read_is_not_written_to(tmp_path: Path) -> None:
+    out = str(tmp_path / "labels")
+    begin(out, recipe(), [CARD])
+    shutil.make_archive(str(tmp_path / "z"), "zip", out)
+    objects = open_objects(f"zip://::{tmp_path}/z.zip")
+    for write in (
+        lambda: objects.put("a", b""),
+        lambda: objects.put_file("a", tmp_path / "z.zip"),
+        lambda: objects.delete("dataset.json"),
+        lambda: commit_all(objects.url, images(NUM), recipe()),
+        lambda: begin("http://127.0.0.1:9/labels", recipe(), [CARD]),
+    ):
+        with pytest.raises((ConfigError, StorageUnreachable)):
+            write()
+    with pytest.raises(ConfigError, match="can be read and not be written to; give a folder"):
+        objects.put("a", b"")
 
 
 def test_an_output_that_was_only_begun_is_empty(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from redepth.errors import CommitConflict, ConfigError, IntegrityError
+from redepth.images.noticed import ListingFault, Noticed, Notices, PassedOver
 from redepth.store import fragment_index, layout, manifest, planning
 from redepth.store.catalogue import fragment_names
 from redepth.store.dataset import begin
@@ -239,6 +240,37 @@ def test_with_and_without_an_index_a_plan_is_the_same(
     assert sum(shard.is_retry for shard in without) >= 4
 
 
+def test_an_index_of_other_fingerprints_is_left_aside(
+    out: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That of an older redepth had none of images without a size: none would ever have changed."""
+    monkeypatch.setattr(fragment_index, "FRAGMENTS_WORTH_INDEXING", 1)
+    refs = [ref._replace(size_bytes=None) for ref in images(4)]
+    commit_all(out, refs, recipe())
+    plan_labels(images(5), out, recipe())
+    objects = open_objects(out)
+    table = pa.ipc.open_file(pa.BufferReader(objects.read(fragment_index.NAME))).read_all()
+    nothing = pa.array([[None] * 4], pa.list_(pa.int64()))
+    old = table.set_column(5, "fingerprints", nothing).replace_schema_metadata(None)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, old.schema) as writer:
+        writer.write_table(old)
+    objects.put(fragment_index.NAME, sink.getvalue().to_pybytes())
+    refs[1] = refs[1]._replace(version="packed anew")
+    assert drafted(refs, out).num_changed == 1
+
+
+def test_an_image_without_a_size_has_changed_when_its_version_has(out: str) -> None:
+    """Those in a Parquet file, of which nobody knows the size before they are read."""
+    refs = [ref._replace(size_bytes=None) for ref in images(6)]
+    commit_all(out, refs, recipe())
+    assert drafted(refs, out).num_changed == 0
+    refs[1] = refs[1]._replace(version="packed anew")
+    refs[2] = refs[2]._replace(version=None)
+    plan = drafted(refs, out)
+    assert (plan.num_changed, plan.num_if_changed, plan.num_pending) == (1, 1, 1)
+
+
 def test_an_index_of_a_part_that_is_gone_is_left_aside(
     out: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -308,3 +340,51 @@ def test_a_bucket_vanishes_by_its_prefix(out: str) -> None:
     commit_all(out, refs, recipe())
     assert plan_labels([], out, recipe(), collection="s3://bucket/folder").num_vanished == 2
     assert plan_labels([], out, recipe(), collection="s3://bucket/fold").num_vanished == 0
+
+
+def noticing(noticed: Noticed, refs: Sequence[ImageRef]) -> Iterator[ImageRef]:
+    """List images, and meet trouble on the way."""
+    yield from refs
+    noticed.fault("/photos/b.tar", "cut short")
+    for name in ("a.cr2", "b.cr2"):
+        noticed.passed_over(".cr2", f"/photos/{name}")
+
+
+def test_what_the_listing_noticed_is_in_the_manifest(new_output: Callable[[], str]) -> None:
+    out, settings_, noticed = new_output(), recipe(2), Noticed()
+    listing = noticing(noticed, images(5))
+    plan = plan_labels(listing, out, settings_, noticed=noticed)
+    told = Notices(
+        (ListingFault("/photos/b.tar", "cut short"),), (PassedOver(".cr2", 2, "/photos/a.cr2"),)
+    )
+    assert plan.notices == told
+    objects = open_objects(out)
+    assert manifest.latest_notices(objects) == told
+    assert manifest.latest_manifest_ids(objects).to_pylist() == [ref.id for ref in images(5)]
+    assert [ref for shard in shard_plans(plan) for ref in shard.images] == list(images(5))
+
+
+def test_faults_do_not_change_what_work_a_plan_is(new_output: Callable[[], str]) -> None:
+    out, settings_, noticed = new_output(), recipe(2), Noticed()
+    first = plan_labels(noticing(noticed, images(5)), out, settings_, noticed=noticed)
+    second = plan_labels(images(5), out, settings_)
+    assert first.manifest is not None
+    assert second.manifest is not None
+    assert manifest.work_digest(first.manifest) == manifest.work_digest(second.manifest)
+    assert manifest.latest_notices(open_objects(out)) == Notices()
+
+
+def test_images_of_a_place_that_could_not_be_listed_have_not_vanished(
+    new_output: Callable[[], str], tmp_path: Path
+) -> None:
+    out, settings_, noticed = new_output(), recipe(2), Noticed()
+    refs = [
+        ImageRef("in", f"{tmp_path}/closed/a.jpg", 1, "1"),
+        ImageRef("gone", f"{tmp_path}/open/a.jpg", 1, "1"),
+        ImageRef("tarred", f"tar://a.jpg::file://{tmp_path}/b.tar", 1, "1"),
+    ]
+    commit_all(out, refs, settings_, {})
+    noticed.fault(f"{tmp_path}/closed", "Permission denied")
+    noticed.fault(f"{tmp_path}/b.tar", "cut short")
+    plan = plan_labels([], out, settings_, collection=str(tmp_path), noticed=noticed)
+    assert plan.vanished == (f"{tmp_path}/open/a.jpg",)

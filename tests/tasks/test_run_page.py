@@ -40,7 +40,7 @@ def test_the_page_answers_what_is_asked() -> None:
         "**5.00 USD** (2 actor hours)",
         "45 refined, 4 rejected, 1 failed",
         "120 listed, 20 done already",
-        "3, labelled anew",
+        "3, labelled anew, but for those whose bytes are the same",
         "5 labelled before and not there any more: `a`, `b`, `c`, ...",
         "| 4 | rejected | `not an image ¦ at all` | `x-1` |",
         "| 1 | failed | `out of memory` | `y-2` |",
@@ -93,6 +93,29 @@ def test_a_shard_that_fails_gives_its_counts_back() -> None:
         raise RuntimeError
     figures = progress.figures()
     assert (figures.num_done, dict(figures.reasons), figures.rejected_share) == (1, {}, 0.0)
+
+
+def test_kept_labels_are_counted_among_the_outcomes_and_by_themselves() -> None:
+    progress = RunProgress(3)
+    made = LabelRow(id="a", uri="a", outcome=Outcome.REFINED)
+    kept = LabelRow(id="b", uri="b", outcome=Outcome.REFINED, array_group="s-0", array_index=0)
+    with progress.shard() as shard:
+        shard.count(made)
+        shard.count(kept)
+    with pytest.raises(RuntimeError), progress.shard() as shard:
+        shard.count(kept)
+        raise RuntimeError
+    figures = progress.figures()
+    assert (figures.outcomes, figures.num_kept) == ({Outcome.REFINED: 2}, 1)
+    page = page_markdown(PLACE, RECIPE, PLAN, figures, LABELLING)
+    words = "1 photograph was touched but has the same bytes: its label was kept"
+    assert f"| kept | {words} |" in page
+    assert "| kept |" not in page_markdown(PLACE, RECIPE, PLAN, HALF, LABELLING)
+
+
+def test_a_recipe_that_keeps_what_changed_says_so() -> None:
+    keeps = load_recipe("mini", ("run.changed=keep",))
+    assert "3, labels kept (run.changed)" in page_markdown(PLACE, keeps, PLAN, HALF, LABELLING)
 
 
 def test_rejected_share() -> None:

@@ -1,4 +1,4 @@
-"""Re-Depth Anything: settings, priors and captioners by name, and what it asks of a coarse model.
+"""Re-Depth Anything: settings, priors by name, and what it asks of a coarse model.
 
 Source: Re-Depth Anything; the method itself is in refiner.py beside this.
 """
@@ -12,8 +12,8 @@ from pydantic import Field, model_validator
 
 from redepth.coarse.part import CoarseModel
 from redepth.refiners.part import LoadContext, RefinerPart, RefinerSettings
+from redepth.refiners.redepth_anything.captioners import captioners
 from redepth.settings import (
-    UNVERIFIED,
     HubWeights,
     Licence,
     ModelUse,
@@ -37,14 +37,6 @@ class PriorPreset:
     size_px: int
 
 
-@dataclass(frozen=True, slots=True)
-class CaptionerPreset:
-    """An image-to-text model; `task` is the prompt some of them need."""
-
-    weights: HubWeights
-    task: str | None = None
-
-
 PRIORS: dict[str, PriorPreset] = {
     "stable-diffusion-v1-5": PriorPreset(
         HubWeights(
@@ -55,21 +47,6 @@ PRIORS: dict[str, PriorPreset] = {
         size_px=512,
     ),
     "mini": PriorPreset(PackagedWeights("models/mini/prior"), size_px=64),
-}
-
-CAPTIONERS: dict[str, CaptionerPreset] = {
-    "blip": CaptionerPreset(
-        HubWeights(
-            "Salesforce/blip-image-captioning-base",
-            "82a37760796d32b1411fe092ab5d4e227313294b",
-            Licence("BSD-3-Clause"),
-        )
-    ),
-    "blip-2": CaptionerPreset(HubWeights("Salesforce/blip2-opt-2.7b", UNVERIFIED, Licence("MIT"))),
-    "florence-2": CaptionerPreset(
-        HubWeights("florence-community/Florence-2-base", UNVERIFIED, Licence("MIT")),
-        task="<CAPTION>",
-    ),
 }
 
 
@@ -88,14 +65,14 @@ class Prior(Settings):
 class Caption(Settings):
     """The prior's prompt: the list's own caption, else the captioner's, else `prompt`."""
 
-    captioner: str | None = Field(None, description="preset of an image-to-text model, or null")
+    captioner: str | None = Field(None, description="an image-to-text model by name, or null")
     weights: Weights = Weights()
     prompt: str = Field("a photograph", description="used where neither list nor captioner speaks")
 
     @model_validator(mode="after")
     def _known(self) -> Caption:
         if self.captioner is not None:
-            require_known("caption.captioner", self.captioner, CAPTIONERS)
+            captioners[self.captioner]
         return self
 
 
@@ -148,7 +125,7 @@ def _models(settings: ReDepthAnything) -> list[ModelUse]:
     prior, caption = settings.prior, settings.caption
     uses = [ModelUse("prior", prior.preset, prior.weights, PRIORS[prior.preset].weights)]
     if caption.captioner is not None:
-        published = CAPTIONERS[caption.captioner].weights
+        published = captioners[caption.captioner].weights
         uses.append(ModelUse("captioner", caption.captioner, caption.weights, published))
     return uses
 

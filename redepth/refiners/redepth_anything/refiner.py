@@ -26,7 +26,8 @@ from redepth.geometry.smoothness import smoothness
 from redepth.refiners.draws import generator
 from redepth.refiners.part import LoadContext
 from redepth.refiners.redepth_anything import ReDepthAnything
-from redepth.refiners.redepth_anything.captioner import Captioner, load_captioner
+from redepth.refiners.redepth_anything.captioners import captioners
+from redepth.refiners.redepth_anything.captioners.image_to_text import Captioner, load_captioner
 from redepth.refiners.redepth_anything.diffusion import DiffusionPrior, load_prior
 from redepth.refiners.redepth_anything.draws import DrawShape, StepDraws, draw_step
 from redepth.refiners.redepth_anything.score_distillation import (
@@ -200,7 +201,8 @@ def load_redepth_anything(
     prior = load_prior(settings.prior, context.compute, context.device)
     captioner = None
     if settings.caption.captioner is not None:
-        captioner = load_captioner(settings.caption, context.compute, context.device)
+        part, weights = captioners[settings.caption.captioner], settings.caption.weights
+        captioner = load_captioner(part, weights, context.compute, context.device)
     # The part's check has seen that the coarse model states its rendering.
     estimator = cast("TokenDepthEstimator", context.estimator)
     return ReDepthAnythingRefiner(

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import (
     BartTokenizer,
@@ -28,7 +29,8 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 from redepth.errors import ConfigError
 from redepth.refiners.redepth_anything import Caption
-from redepth.refiners.redepth_anything.captioner import Captioner, load_captioner
+from redepth.refiners.redepth_anything.captioners import captioners
+from redepth.refiners.redepth_anything.captioners.image_to_text import Captioner, load_captioner
 from redepth.settings import Compute, Weights
 from redepth.types import ByteImage
 from redepth.weights import quieten_libraries
@@ -167,9 +169,7 @@ def kind_and_folder(
 
 def load(kind: str, folder: Path, **compute: str) -> Captioner:
     weights = Weights(folder=str(folder), licence="MIT")
-    return load_captioner(
-        Caption(captioner=kind, weights=weights), Compute.model_validate(compute), CPU
-    )
+    return load_captioner(captioners[kind], weights, Compute.model_validate(compute), CPU)
 
 
 def photograph(height_px: int = 40, width_px: int = 61, seed: int = 0) -> ByteImage:
@@ -232,9 +232,18 @@ def test_another_kind_of_model_is_refused(tmp_path: Path) -> None:
         load("blip", tmp_path)
 
 
-@pytest.mark.parametrize(
-    "settings", [Caption(), Caption(captioner="blip", weights=Weights(seed=0))]
-)
-def test_nothing_to_load_is_refused(settings: Caption) -> None:
+def test_a_seed_is_refused() -> None:
     with pytest.raises(ConfigError, match="trained weights"):
-        load_captioner(settings, Compute(), CPU)
+        load_captioner(captioners["blip"], Weights(seed=0), Compute(), CPU)
+
+
+def test_a_captioner_of_another_name_is_refused(kind_and_folder: tuple[str, Path]) -> None:
+    kind, folder = kind_and_folder
+    other = next(name for name in captioners.names() if name != kind)
+    with pytest.raises(ConfigError, match=f"the captioner {other} is of the kind"):
+        load(other, folder)
+
+
+def test_an_unknown_captioner_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ValidationError, match=r"no captioner is called 'blib'; known: blip, .*"):
+        Caption(captioner="blib")

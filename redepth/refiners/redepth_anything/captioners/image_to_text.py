@@ -1,4 +1,4 @@
-"""Say in words what a photograph shows: BLIP, BLIP-2 and Florence-2 through transformers.
+"""Say in words what a photograph shows, with an image-to-text model of transformers.
 
 Pictures go through transformers' Pillow image processors, whether torchvision is installed or not:
 the two resize differently, and a caption decides a label's bytes.
@@ -12,8 +12,8 @@ import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from redepth.errors import ConfigError
-from redepth.refiners.redepth_anything import CAPTIONERS, Caption
-from redepth.settings import Compute
+from redepth.refiners.redepth_anything.captioners.part import CaptionerPart
+from redepth.settings import Compute, Weights
 from redepth.types import ByteImage, ModelCard
 from redepth.weights import (
     ResolvedFolder,
@@ -24,8 +24,6 @@ from redepth.weights import (
     weight_patterns,
 )
 
-# These caption without a chat template; other image-to-text models would need one.
-MODEL_TYPES = ("blip", "blip-2", "florence2")
 _MAX_NEW_TOKENS = 40
 
 
@@ -66,31 +64,34 @@ class Captioner:
         return " ".join(text.split())
 
 
-def load_captioner(settings: Caption, compute: Compute, device: torch.device) -> Captioner:
-    """Load the captioner that a recipe names, from the hub or a folder.
+def load_captioner(
+    part: CaptionerPart, weights: Weights, compute: Compute, device: torch.device
+) -> Captioner:
+    """Load a captioner, from the hub or a folder.
 
     Raises:
-        ConfigError: no captioner or a seed is named, the weights cannot be had or are not whole,
-            or they are of another kind of model.
+        ConfigError: a seed is named, the weights cannot be had or are not whole, or they are of
+            another kind of model.
     """
-    if settings.captioner is None or settings.weights.seed is not None:
+    if weights.seed is not None:
         raise ConfigError(
-            "a captioner needs caption.captioner and trained weights (not a seed), got "
-            f"captioner={settings.captioner!r}, seed={settings.weights.seed}"
+            f"a captioner needs trained weights, not a seed: got seed={weights.seed} for "
+            f"caption.captioner={part.name}"
         )
-    preset, variant = CAPTIONERS[settings.captioner], settings.weights.variant
-    patterns = ("*.json", "*.txt", *weight_patterns("model", variant))
-    folder = resolve_weights(settings.weights, preset.weights, patterns)
-    card = folder.card("captioner", weight_files(folder, "model", variant))
-    model = _read_model(folder, variant, getattr(torch, compute.dtype))
+    patterns = ("*.json", "*.txt", *weight_patterns("model", weights.variant))
+    folder = resolve_weights(weights, part.weights, patterns)
+    card = folder.card("captioner", weight_files(folder, "model", weights.variant))
+    model = _read_model(part, folder, weights.variant, getattr(torch, compute.dtype))
     with reading("the captioner's processor", folder.path):
         processor = AutoProcessor.from_pretrained(
             folder.path, backend="pil", local_files_only=True, trust_remote_code=False
         )
-    return Captioner(model, processor, card, preset.task, device)
+    return Captioner(model, processor, card, part.task, device)
 
 
-def _read_model(folder: ResolvedFolder, variant: str | None, dtype: torch.dtype) -> Any:
+def _read_model(
+    part: CaptionerPart, folder: ResolvedFolder, variant: str | None, dtype: torch.dtype
+) -> Any:
     with reading("the captioner", folder.path):
         model, info = AutoModelForImageTextToText.from_pretrained(
             folder.path,
@@ -101,10 +102,10 @@ def _read_model(folder: ResolvedFolder, variant: str | None, dtype: torch.dtype)
             trust_remote_code=False,
             output_loading_info=True,
         )
-    if model.config.model_type not in MODEL_TYPES:
+    if model.config.model_type != part.model_type:
         raise ConfigError(
-            f"{folder.source} is a {model.config.model_type!r} model; captioners are "
-            f"{', '.join(MODEL_TYPES)}"
+            f"{folder.source} is a {model.config.model_type!r} model; the captioner {part.name} is "
+            f"of the kind {part.model_type}"
         )
     require_complete("the captioner", folder, info)
     return model
