@@ -265,8 +265,13 @@ def whole(name: str, content: bytes, size_bytes: int) -> bytes:
     """Return the bytes of a tar's member, as many as its header says.
 
     Raises:
-        ImageRejected: the tar ends before it does.
+        ImageRejected: the tar ends before it does, or its server gives no part of a file.
     """
+    if len(content) > size_bytes:
+        raise ImageRejected(
+            f"{name}: its server gave {len(content):,} bytes where {size_bytes:,} were asked for: "
+            "it gives no parts of a file; copy the tar to a disk or a bucket"
+        )
     if len(content) != size_bytes:
         raise ImageRejected(
             f"{name} is not as it was listed: {len(content):,} of its {size_bytes:,} bytes are "

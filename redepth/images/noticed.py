@@ -31,6 +31,7 @@ SUFFIX_AND_MORE = "more behind a picture's suffix"
 OTHER_KINDS = "other kinds"
 LINKED_FOLDERS = "linked folder"
 NOT_REGULAR = "no regular file"
+REPEATED = "of a name that was listed before"
 REPLACED = "replaced by a later file of its name"
 REMOVED = "removed while it was listed"
 

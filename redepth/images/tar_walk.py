@@ -263,8 +263,8 @@ class _Walk:
 
     def _zeros(self, at: int, block: bytes) -> Step:
         end = self._end_of_zeros(at)
-        self._has_ended = True
         num_bytes = (self._size if end is None else end) - at
+        self._has_ended = num_bytes >= _END_BYTES
         if end is None:
             if num_bytes > _END_BYTES + _FILLED_UP_TO:
                 yield from self._lost(at, None, f"{num_bytes:,} {_TOO_MANY_ZEROS}")

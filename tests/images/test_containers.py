@@ -103,6 +103,18 @@ def test_one_range_is_all_that_is_read_of_a_tar(
     assert ranges == [(ref.offset_bytes, ref.offset_bytes + ref.size_bytes)]
 
 
+def test_a_server_that_gives_no_parts_of_a_file_is_named(
+    shards: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = (shards / "00000.tar").read_bytes()
+    fsspec.filesystem("memory").pipe_file("/parts/s.tar", content)
+    ref = next(list_images("memory://parts/s.tar"))
+    memory = type(fsspec.filesystem("memory"))
+    monkeypatch.setattr(memory, "cat_file", lambda self, path, start, end: content)
+    with pytest.raises(ImageRejected, match="it gives no parts of a file; copy the tar"):
+        read_image(ref, SETTINGS)
+
+
 def test_other_files_and_names_with_dots_and_folders(tmp_path: Path) -> None:
     files = {"a/b/my.photo.png": photo(1), "a/b/notes.md": b"", "a/c/x.PNG": photo(2)}
     tar = write_tar(tmp_path / "x.tar", files)

@@ -294,9 +294,11 @@ def test_a_large_tar_is_listed_part_by_part(tar: Tar, monkeypatch: pytest.Monkey
     monkeypatch.setattr(containers, "_MEMBERS_AT_A_TIME", 10)
     for number in range(12):
         tar.add(f"{number:02}.png", photo(number)).add(f"{number:02}.txt", b"%d" % number)
-    refs, _ = tar.listed()
+    refs, notices = tar.add("00.png", photo(99)).listed()
     assert [red(ref) for ref in refs] == list(range(12))
     assert [ref.caption for ref in refs] == [str(number) for number in range(12)]
+    (repeated,) = notices.passed_over
+    assert (repeated.kind, repeated.number) == ("of a name that was listed before", 1)
 
 
 # --- damage --------------------------------------------------------------------------------------
