@@ -135,7 +135,8 @@ def write_labels(place: Place) -> None:
             for r, content in zip(refs, photographs, strict=True)
         ]  # fmt: skip
         labels = (Label(row, depth_like_arrays(rng)) for row in rows)
-        write_shard(place.labels, ShardPlan(f"s{shard}", f"s{shard}", refs), labels, Storage())
+        plan = ShardPlan(f"{shard:016x}", f"{shard:016x}", refs)
+        write_shard(place.labels, plan, labels, Storage())
 
 
 def write_npy(place: Place) -> int:

@@ -21,6 +21,7 @@ from redepth.redaction import shown
 from redepth.report.cards import Gallery
 from redepth.store.cleaning import Leftover
 from redepth.store.kept import kept_words
+from redepth.store.layout import FRAGMENT_GLOB
 from redepth.store.photographs import PhotographCheck
 from redepth.store.planning import Plan
 from redepth.store.reader import OutputSummary
@@ -40,6 +41,7 @@ UNTRAINED = (
     "[bold red]untrained[/]: this recipe's models have weights from a seed; labels are meaningless"
 )
 MAX_LEFTOVERS = 20
+MAX_IGNORED = 20
 MAX_FAULTS_SHOWN = 5
 TROUBLE = (Outcome.FELL_BACK, Outcome.REJECTED, Outcome.FAILED)
 _COLOURS = {
@@ -120,7 +122,7 @@ def print_summary(
         out.print(f"{kept_words(num_kept)}.")
     for line in fault_lines(notices, MAX_FAULTS_SHOWN):
         out.print(line, markup=False)
-    facts = [("labels", where), ("catalogue", f"{where.rstrip('/')}/labels/*.parquet")]
+    facts = [("labels", where), ("catalogue", f"{where.rstrip('/')}/{FRAGMENT_GLOB}")]
     if page is not None:
         facts.append(("report", page))
     if sheet is not None:
@@ -145,13 +147,17 @@ def print_status(where: str, summary: OutputSummary, troubles: Sequence[LabelRow
     table = _outcome_table(summary.outcomes)
     table.add_row("left", str(summary.num_left))
     out.print(table)
+    if summary.num_ignored:
+        names = _count(summary.num_ignored, "name")
+        words = "in labels/ that no fragment has; redepth verify names them"
+        out.print(f"[yellow]ignored[/]  {names} {words}")
     for row in troubles:
         colour = _COLOURS[row.outcome]
         out.print(f"[{colour}]{row.outcome.words}[/]  {_plain(row.id)}: {_plain(row.reason or '')}")
     num_more = sum(summary.outcomes[outcome] for outcome in TROUBLE) - len(troubles)
     if num_more > 0:
         out.print(
-            f"... and {num_more} more: the column 'reason' of {_plain(where)}/labels/*.parquet"
+            f"... and {num_more} more: the column 'reason' of {_plain(where)}/{FRAGMENT_GLOB}"
         )
     for line in as_lines(summary.notices, MAX_FAULTS_SHOWN):
         out.print(f"the last plan: {line}", markup=False)
@@ -193,6 +199,7 @@ def print_export(where: str, exported: Exported) -> None:
     for reason, number in exported.left_out.items():
         words = f"{_images(number)}, the photograph {reason}: {root}/left-out; run again to retry"
         facts.append(("left out", words))
+    facts += [("left out", why) for why in exported.absent.values()]
     if exported.num_lost:
         words = (
             f"{_count(exported.num_lost, 'pixel')} beyond what the format can say; another --set or"
@@ -213,6 +220,10 @@ def print_verification(
         out.print(f"[red]wrong[/]  {_plain(problem)}")
     if found.num_problems > len(found.problems):
         out.print(f"... and {found.num_problems - len(found.problems)} more")
+    for name in found.ignored[:MAX_IGNORED]:
+        out.print(f"[yellow]ignored[/]  labels/{_plain(name)}: no fragment has such a name")
+    if len(found.ignored) > MAX_IGNORED:
+        out.print(f"... and {len(found.ignored) - MAX_IGNORED} more")
     named = () if photographs is None else photographs.named
     for problem in named:
         out.print(f"[yellow]photograph[/]  {_plain(problem)}")

@@ -188,7 +188,7 @@ def test_labels_of_one_shard_hold_the_same(labels: Labels, tmp_path: Path) -> No
     begin(str(tmp_path), RECIPE, with_both.cards)
     made = [with_both.label(refs[0]), without.label(refs[1])]
     with pytest.raises(ConfigError, match="must return the same extra maps for every image"):
-        write_shard(str(tmp_path), ShardPlan("s", "s", refs), made, Storage())
+        write_shard(str(tmp_path), ShardPlan("a" * 16, "a" * 16, refs), made, Storage())
 
 
 MAP_HW = np.zeros((2, 3), np.float32)

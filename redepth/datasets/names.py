@@ -67,8 +67,7 @@ def agreement(photograph: Folders, depth: Folders, above: Folders = ()) -> int |
     They agree where the photograph's path has every folder of the depth file, in the same order:
     (home, kitchen, 02) and (kitchen, 02), but not (home, kitchen, 02) and (bedroom, 02). Where the
     photograph's path begins with a shared folder, the other may have more in front. Folders above
-    the data set's own can be called anything; but where the nearest of them that differ do so in a
-    number alone, or in left and right, that is a contradiction as well.
+    the data set's own can be called anything; but see `contradict`.
 
     Args:
         photograph: folders on the photograph's whole path.
@@ -91,19 +90,29 @@ def agreement(photograph: Folders, depth: Folders, above: Folders = ()) -> int |
 
 
 def contradict(first: Folders, second: Folders) -> bool:
-    """Return whether the nearest names that differ do so in a number, or in left and right."""
-    for one, other in zip(reversed(first), reversed(second), strict=False):
-        if one != other:
-            return _is_numbered_alike(one, other)
-    return False
+    """Return whether two paths have names that differ in a number alone, or in left and right.
+
+    (scans, scene0000) and (copies, scene0777) do; with scene0777 in both it is another's number.
+    Of names that are a number and nothing else, the nearest that differ are compared.
+    """
+    of_first, of_second = _by_shape(first), _by_shape(second)
+    if any(of_first[shape].isdisjoint(of_second[shape]) for shape in of_first.keys() & of_second):
+        return True
+    pairs = zip(reversed(first), reversed(second), strict=False)
+    nearest = next(((one, other) for one, other in pairs if one != other), ("", ""))
+    return all(name.isdecimal() for name in nearest)
 
 
-def _is_numbered_alike(one: str, other: str) -> bool:
-    shape = _NUMBER_OR_SIDE.sub("#", one)
-    if shape != _NUMBER_OR_SIDE.sub("#", other) or "#" not in shape:
-        return False
-    letters = re.sub(r"[^a-z]", "", shape)
-    return letters not in _STORAGE and bool(letters or shape == "#")
+def _by_shape(names: Folders) -> dict[str, set[str]]:
+    """Return the names with a number or a side in them, by what is left without."""
+    found: dict[str, set[str]] = {}
+    for name in names:
+        shape, num_numbers = _NUMBER_OR_SIDE.subn("#", name)
+        letters = re.sub(r"[^a-z]", "", shape)
+        is_side = name in ("left", "right")
+        if num_numbers and letters not in _STORAGE and (letters or is_side):
+            found.setdefault(shape, set()).add(name)
+    return found
 
 
 def _same_parts(photograph: Folders, depth: Folders) -> tuple[Folders, Folders]:

@@ -17,14 +17,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from redepth.exports.items import Item
-from redepth.exports.part import Contents, ExportSettings, ShardFormat
+from redepth.exports.items import Item, is_fact
+from redepth.exports.part import Contents, ExportSettings, Place, ShardFormat
 from redepth.quantities import AnyMap, Quantity
 from redepth.store.rows import SCHEMA
 
 _IMAGES_PER_ROW_GROUP = 16
 _IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-_OF_STORE = ("shard", "array_group", "array_index")
 
 
 def write_shard(
@@ -41,16 +40,16 @@ def write_shard(
             writer.write_table(pa.Table.from_arrays(columns, schema=schema))
 
 
-def read_map(file: BinaryIO, image_id: str, quantity: str) -> AnyMap:
+def read_map(file: BinaryIO, place: Place, quantity: str) -> AnyMap:
     """Read one map of a shard back, bit for bit. Raises KeyError if it is not in there."""
-    table = pq.read_table(file, columns=[quantity], filters=[("id", "=", image_id)])
+    table = pq.read_table(file, columns=[quantity], filters=[("id", "=", place.image_id)])
     if not len(table):
-        raise KeyError(image_id)
+        raise KeyError(place.image_id)
     return np.array(table[quantity][0].as_py(), dtype=_numbers(table[quantity].type))
 
 
 def _schema(contents: Contents) -> pa.Schema:
-    fields = [field for field in SCHEMA if field.name not in _OF_STORE]
+    fields = [field for field in SCHEMA if is_fact(field.name)]
     fields += [pa.field(one.name, _map_type(one)) for one in contents.quantities]
     if contents.with_images:
         fields.append(pa.field("image", _IMAGE))
@@ -96,7 +95,7 @@ def _map_columns(contents: Contents, items: Sequence[Item]) -> list[pa.Array]:
 
 
 def _images(items: Sequence[Item]) -> pa.Array:
-    images = [{"bytes": item.photograph, "path": f"{item.row.id}.png"} for item in items]
+    images = [{"bytes": item.photograph, "path": f"{item.name}.png"} for item in items]
     return pa.array(images, _IMAGE)
 
 
@@ -107,8 +106,9 @@ def _nested(values: AnyMap) -> list[Any]:
 
 FORMAT = ShardFormat(
     name="hf-parquet",
-    files="`shards/SHARD.parquet`, a row an image, a map as lists of float32",
+    files="`data/SHARD.parquet`, a row an image, a map as lists of float32",
     suffix="parquet",
+    loaded="data/*.parquet",
     write_shard=write_shard,
     read_map=read_map,
 )

@@ -3,43 +3,81 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import quote
 
+from redepth.errors import IntegrityError
 from redepth.quantities import AnyMap, Quantity
 from redepth.types import LabelRow
 
 _MAX_NAME_CHARS = 200  # a disk takes 255, with the suffix and what a temporary file's name adds
 _KEPT_CHARS = 160
+_NAME = re.compile(r"[A-Za-z0-9_%-]{1,200}")
+# Windows takes them for devices, whatever the suffix.
+_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])?")
 _OF_STORE = ("shard", "array_group", "array_index")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Item:
-    """One image: its row, the chosen maps, its photograph as PNG or None.
+    """One image: its row, its name in the export, the chosen maps, its photograph as PNG or None.
 
     Attributes:
+        name: of its files; see `file_names`.
         maps: by quantity: float32 [H, W], [H, W, C] of one with channels, uint8 of codes.
     """
 
     row: LabelRow
+    name: str
     maps: Mapping[Quantity, AnyMap]
     photograph: bytes | None = None
 
     def facts(self) -> dict[str, Any]:
         """Return the row as plain values, without what only the store needs."""
-        return {name: value for name, value in asdict(self.row).items() if name not in _OF_STORE}
+        return {name: value for name, value in asdict(self.row).items() if is_fact(name)}
 
 
-def file_name(image_id: str) -> str:
-    """Return an id as a file name: what is neither letter, digit, - nor _ becomes %XX.
+def is_fact(column: str) -> bool:
+    """Whether a column of the catalogue says something that not only the store needs."""
+    return column not in _OF_STORE
 
-    Different ids have different names; dots go too, since WebDataset ends a key at the first. One
-    that no disk would take is cut, and ends in "%-", which no other has, and a digest of the id.
+
+def file_names(ids: Sequence[str]) -> list[str]:
+    """Name the files of images, in every format, on every disk: of each id its own.
+
+    What is neither letter, digit, - nor _ becomes %XX; dots go too, since WebDataset ends a key at
+    the first. Names that no disk would take, that Windows reserves, or that differ from another
+    one's by capitals alone end in "%-", which no other has, and a digest of the id.
     """
-    name = quote(image_id, safe="").replace(".", "%2E").replace("~", "%7E")
-    if len(name) <= _MAX_NAME_CHARS:
-        return name
+    names = [_escaped(image_id) for image_id in ids]
+    num_alike = Counter(name.lower() for name in names)
+    return [
+        _digested(image_id, name) if num_alike[name.lower()] > 1 or _needs_digest(name) else name
+        for image_id, name in zip(ids, names, strict=True)
+    ]
+
+
+def require_file_name(name: str) -> str:
+    """Return a name out of an export's catalogue. Raises IntegrityError: it is none of ours."""
+    if not _NAME.fullmatch(name):
+        raise IntegrityError(
+            f"{name[:200]!r} is no name that redepth gives a file; this export was not written by "
+            "redepth, do not use it"
+        )
+    return name
+
+
+def _escaped(image_id: str) -> str:
+    return quote(image_id, safe="").replace(".", "%2E").replace("~", "%7E")
+
+
+def _needs_digest(name: str) -> bool:
+    return len(name) > _MAX_NAME_CHARS or _RESERVED.fullmatch(name.lower()) is not None
+
+
+def _digested(image_id: str, name: str) -> str:
     return f"{name[:_KEPT_CHARS]}%-{hashlib.sha256(image_id.encode()).hexdigest()[:32]}"

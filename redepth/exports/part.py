@@ -5,20 +5,23 @@ from __future__ import annotations
 import io
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from redepth.exports.items import Item, file_name
+from redepth.exports.items import Item
 from redepth.quantities import AnyMap, Quantity
 from redepth.settings import Settings
 from redepth.store.objects import Objects
 from redepth.types import DepthKind
 
-SHARDS = "shards"
+CATALOGUE = "catalogue.parquet"
+SHARDS = "data"  # where Hugging Face `datasets` looks first
 IMAGES = "image"
 
+# A feature of `datasets` as its cards say them, e.g. {"name": "id", "dtype": "string"}.
+Feature = Mapping[str, Any]
 OnImage = Callable[[], None]
 
 
@@ -48,6 +51,15 @@ class MapFacts:
     quantity: Quantity
     kind: DepthKind
     described: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an image is in an export: its id, its shard, and the name of its files."""
+
+    image_id: str
+    shard: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +97,11 @@ def exact(quantity: Quantity) -> dict[str, Any]:
     return {**said, "invalid": invalid, "precision": "exact"}
 
 
+def found_by_itself(contents: Contents) -> Sequence[Feature]:
+    """Say that `datasets` finds the columns' types in the files."""
+    return ()
+
+
 def takes_nothing() -> None:
     """Say that a format needs nothing that redepth does not bring."""
 
@@ -100,6 +117,9 @@ class ExportFormat(ABC):
         describe: type, scale, offset, invalid value and precision of a quantity's numbers, as
             export.json says them.
         check: raises ConfigError, with the fix, where a library that it takes is not installed.
+        loaded: what Hugging Face `datasets` loads of an export, a glob; the catalogue where it has
+            no reader of the format.
+        features: the columns of these files, where `datasets` would guess their types.
     """
 
     name: str
@@ -107,10 +127,12 @@ class ExportFormat(ABC):
     settings: type[ExportSettings] = ExportSettings
     describe: Callable[[Quantity], dict[str, Any]] = exact
     check: Callable[[], None] = takes_nothing
+    loaded: str = CATALOGUE
+    features: Callable[[Contents], Sequence[Feature]] = found_by_itself
 
     @abstractmethod
-    def piece_of(self, image_id: str, shard: str) -> str:
-        """Name the piece an image belongs to: what is written together."""
+    def piece_of(self, name: str, shard: str) -> str:
+        """Name the piece an image belongs to, by its name and shard: what is written together."""
 
     @abstractmethod
     def objects(self, piece: str, contents: Contents) -> list[str]:
@@ -128,7 +150,7 @@ class ExportFormat(ABC):
         """Write images of one shard; return the pixels that the format cannot say."""
 
     @abstractmethod
-    def read(self, root: Objects, shard: str, image_id: str, quantity: str) -> AnyMap:
+    def read(self, root: Objects, place: Place, quantity: str) -> AnyMap:
         """Read a map back, float32 with NaN where invalid. Raises KeyError: not in there."""
 
 
@@ -146,9 +168,9 @@ class MapFormat(ExportFormat):
     encode: Callable[[AnyMap, MapFacts, Any], EncodedMap]
     decode: Callable[[Mapping[str, bytes]], AnyMap]
 
-    def piece_of(self, image_id: str, shard: str) -> str:
+    def piece_of(self, name: str, shard: str) -> str:
         """Name an image: each is a piece of its own."""
-        return file_name(image_id)
+        return name
 
     def objects(self, piece: str, contents: Contents) -> list[str]:
         """Name the files of every map, and the photograph."""
@@ -170,35 +192,35 @@ class MapFormat(ExportFormat):
             for quantity, map_hw in item.maps.items():
                 encoded = self.encode(map_hw, _facts_of(item, quantity, export), export.settings)
                 for suffix in self.suffixes:
-                    name = f"{quantity.name}/{file_name(item.row.id)}.{suffix}"
-                    root.put(name, encoded.files[suffix])
+                    root.put(f"{quantity.name}/{item.name}.{suffix}", encoded.files[suffix])
                 num_lost += encoded.num_lost
             if item.photograph is not None:
-                root.put(f"{IMAGES}/{file_name(item.row.id)}.png", item.photograph)
+                root.put(f"{IMAGES}/{item.name}.png", item.photograph)
             on_image()
         return num_lost
 
-    def read(self, root: Objects, shard: str, image_id: str, quantity: str) -> AnyMap:
+    def read(self, root: Objects, place: Place, quantity: str) -> AnyMap:
         """Read a map's files."""
-        stem = f"{quantity}/{file_name(image_id)}"
+        stem = f"{quantity}/{place.name}"
         return self.decode({suffix: root.read(f"{stem}.{suffix}") for suffix in self.suffixes})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardFormat(ExportFormat):
-    """A format with a file for the images of a shard, shards/SHARD.SUFFIX.
+    """A format with a file for the images of a shard, data/SHARD.SUFFIX.
 
     Attributes:
         suffix: of the files, without a dot.
         write_shard: writes images, one after the other, to a path.
-        read_map: reads one map of a file back; raises KeyError: not in there.
+        read_map: reads one map of a file back, of the image at a place; raises KeyError: not in
+            there.
     """
 
     suffix: str
     write_shard: Callable[[Path, Iterable[Item], Contents, Any], None]
-    read_map: Callable[[BinaryIO, str, str], AnyMap]
+    read_map: Callable[[BinaryIO, Place, str], AnyMap]
 
-    def piece_of(self, image_id: str, shard: str) -> str:
+    def piece_of(self, name: str, shard: str) -> str:
         """Name the shard: its images are written together."""
         return shard
 
@@ -223,10 +245,10 @@ class ShardFormat(ExportFormat):
             root.put_file(name, path)
         return 0
 
-    def read(self, root: Objects, shard: str, image_id: str, quantity: str) -> AnyMap:
+    def read(self, root: Objects, place: Place, quantity: str) -> AnyMap:
         """Read a map out of its shard's file."""
-        content = root.read(f"{SHARDS}/{shard}.{self.suffix}")
-        return self.read_map(io.BytesIO(content), image_id, quantity)
+        content = root.read(f"{SHARDS}/{place.shard}.{self.suffix}")
+        return self.read_map(io.BytesIO(content), place, quantity)
 
 
 def _facts_of(item: Item, quantity: Quantity, export: ExportFacts) -> MapFacts:

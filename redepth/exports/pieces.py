@@ -15,7 +15,9 @@ from redepth.exports.part import IMAGES, SHARDS, ExportFormat
 from redepth.exports.request import ExportRequest
 from redepth.store.objects import Objects
 
-Places = Mapping[str, Sequence[tuple[str, str, int]]]
+# Of every piece the columns of PLACE of each of its images.
+Places = Mapping[str, Sequence[tuple[object, ...]]]
+PLACE = ("id", "name", "array_group", "array_index")
 
 
 def written(root: Objects, request: ExportRequest) -> set[str]:
@@ -26,16 +28,16 @@ def written(root: Objects, request: ExportRequest) -> set[str]:
 
 def pieces_of(rows: pa.Table, exporter: ExportFormat) -> list[str]:
     """Name the piece of every row."""
-    named = zip(rows["id"].to_pylist(), rows["shard"].to_pylist(), strict=True)
-    return [exporter.piece_of(image_id, shard) for image_id, shard in named]
+    named = zip(rows["name"].to_pylist(), rows["shard"].to_pylist(), strict=True)
+    return [exporter.piece_of(name, shard) for name, shard in named]
 
 
-def places(rows: pa.Table, exporter: ExportFormat) -> dict[str, list[tuple[str, str, int]]]:
-    """Return of every piece its images and where their pixels lie in the store."""
-    found: dict[str, list[tuple[str, str, int]]] = {}
-    columns = (rows[name].to_pylist() for name in ("id", "array_group", "array_index"))
+def places(rows: pa.Table, exporter: ExportFormat) -> dict[str, list[tuple[object, ...]]]:
+    """Return of every piece its images, their names, and where their pixels lie in the store."""
+    found: dict[str, list[tuple[object, ...]]] = {}
+    columns = (rows[name].to_pylist() for name in PLACE)
     for piece, *place in zip(pieces_of(rows, exporter), *columns, strict=True):
-        found.setdefault(piece, []).append((place[0], place[1], place[2]))
+        found.setdefault(piece, []).append(tuple(place))
     return found
 
 

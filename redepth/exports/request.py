@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -59,16 +59,15 @@ class ExportRequest:
         except ValidationError as error:
             raise ConfigError(_explain(error, self.exporter)) from None
 
-    def facts(self, kind: DepthKind, stored: Mapping[str, Quantity]) -> ExportFacts:
+    def facts(self, kind: DepthKind, held: Sequence[Quantity]) -> ExportFacts:
         """Return what holds for every image of an export.
 
         Args:
             kind: of the labels.
-            stored: what they hold; all of `quantities`.
+            held: those of `quantities` that any of them has.
         """
-        chosen = tuple(stored[name] for name in self.quantities)
-        described = {one.name: describe_quantity(one, kind, self) for one in chosen}
-        contents = Contents(chosen, self.with_images)
+        described = {one.name: describe_quantity(one, kind, self) for one in held}
+        contents = Contents(tuple(held), self.with_images)
         return ExportFacts(contents, self.format_settings, described)
 
     def as_json(self) -> dict[str, Any]:

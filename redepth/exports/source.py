@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from PIL import Image
@@ -24,6 +24,7 @@ OnLeftOut = Callable[[LabelRow, ImageRejected], None]
 def read_items(
     labels: Labels,
     rows: Sequence[LabelRow],
+    names: Mapping[str, str],
     contents: Contents,
     photographs: Photographs,
     on_left_out: OnLeftOut,
@@ -31,6 +32,7 @@ def read_items(
     """Read rows' maps and photographs in their order, neighbours of a shard together.
 
     Args:
+        names: of their files, by id.
         on_left_out: is told of an image whose photograph is wanted and is not the one that was
             labelled, or cannot be read; the image is left out.
     """
@@ -44,7 +46,7 @@ def read_items(
             except ImageRejected as error:
                 on_left_out(row, error)
                 continue
-            yield Item(row, maps, image)
+            yield Item(row, names[row.id], maps, image)
 
 
 def _runs(rows: Sequence[LabelRow]) -> Iterator[list[LabelRow]]:

@@ -1,6 +1,7 @@
 """Writing an export: what is there is left alone, and nothing is there before it is whole.
 
-export.json (incomplete) -> catalogue.parquet -> pieces -> catalogue.parquet, export.json (complete)
+export.json (incomplete) -> README.md, catalogue.parquet -> pieces -> catalogue.parquet,
+export.json (complete)
 
 Where photographs are wanted, an image whose photograph is not the one that was labelled is left
 out. left-out/NAME.json says so before its piece is there; a later call tries such a piece again.
@@ -12,7 +13,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import PurePosixPath
 from typing import Any
@@ -24,8 +25,9 @@ import pyarrow.parquet as pq
 from redepth import __version__
 from redepth.config import differences
 from redepth.errors import ConfigError, ImageRejected, PhotographNotAllowed
-from redepth.exports.items import file_name
-from redepth.exports.part import ExportFacts, ExportFormat, OnImage
+from redepth.exports import card
+from redepth.exports.items import file_names
+from redepth.exports.part import CATALOGUE, ExportFacts, ExportFormat, OnImage
 from redepth.exports.pieces import outdated, pieces_of, places, written
 from redepth.exports.request import ExportRequest
 from redepth.exports.source import read_items
@@ -36,7 +38,7 @@ from redepth.store.reader import Labels
 from redepth.types import DepthKind, LabelRow
 
 FACTS = "export.json"
-CATALOGUE = "catalogue.parquet"
+LAYOUT = 2  # which files hold what; another one's exports are neither read nor gone on with
 LEFT_OUT = "left-out"
 
 
@@ -48,6 +50,8 @@ class ExportPlan:
         labels: those it holds when it is done, each with maps.
         photographs: opens theirs.
         facts: what holds for every image of it.
+        absent: why by quantity, of those that are asked for and that no label has.
+        names: of the files of each image, by id.
         pending: rows of the images whose pieces are not written yet, shard by shard.
     """
 
@@ -56,6 +60,8 @@ class ExportPlan:
     labels: Labels
     photographs: Photographs
     facts: ExportFacts
+    absent: Mapping[str, str]
+    names: Mapping[str, str]
     pending: tuple[LabelRow, ...]
 
     @property
@@ -70,11 +76,13 @@ class Exported:
     Attributes:
         num_lost: pixels of the pieces written now that the format cannot say.
         left_out: images whose photographs could not be read, by reason.
+        absent: why by quantity, of those that are asked for and that no label has.
     """
 
     num_images: int
     num_lost: int
     left_out: Mapping[str, int]
+    absent: Mapping[str, str] = field(default_factory=dict)
 
 
 def export_labels(
@@ -96,30 +104,36 @@ def begin_export(
 
     Raises:
         ConfigError: no label fulfils the condition, labels of two kinds or without one of the
-            quantities, another export lies at `url`, a library that the format takes is not
-            installed, or photographs are wanted and none of them may be read.
+            quantities, none has a value of any of them, another export lies at `url`, a library
+            that the format takes is not installed, or photographs are wanted and none of them may
+            be read.
     """
     chosen = (labels if request.where is None else labels.where(request.where)).with_maps()
     request.exporter.check()
     kind = _kind(chosen, request)
-    chosen.require_quantities(request.quantities)
-    facts = request.facts(kind, chosen.quantities)
+    absent = _absent(chosen, request)
+    held = [name for name in request.quantities if name not in absent]
+    facts = request.facts(kind, [chosen.quantities[name] for name in held])
     root = open_objects(url)
-    said = _said(chosen, request, facts)
-    _require_same(root, said)
-    table = chosen.table()
+    said = _said(chosen, request, facts, absent)
+    before = _require_same(root, said)
+    table = _named(chosen.table())
     photographs = labels.photographs(allow)
     if request.with_images:
         _require_allowed(photographs.allowed, table)
-    there = _remove_outdated(root, request, facts, table)
+    is_other = before is not None and before.get("quantities") != facts.described
+    there = _remove_outdated(root, request, facts, table, all_pieces=is_other)
     root.put(FACTS, _encoded({**said, "complete": False}))
+    if is_other or not root.exists(card.NAME):  # whoever shares the export may have written on it
+        root.put(card.NAME, card.card(request.exporter, facts.contents))
     root.put(CATALOGUE, _parquet(table))
     pieces = pieces_of(table, request.exporter)
     objects = request.exporter.objects
     missing = {p for p in set(pieces) if not there.issuperset(objects(p, facts.contents))}
     pending = [position for position, piece in enumerate(pieces) if piece in missing]
     rows = tuple(chosen.rows(pending))
-    return ExportPlan(url, request, chosen, photographs, facts, rows)
+    names = dict(zip(table["id"].to_pylist(), table["name"].to_pylist(), strict=True))
+    return ExportPlan(url, request, chosen, photographs, facts, absent, names, rows)
 
 
 def write_pending(plan: ExportPlan, on_image: OnImage) -> Exported:
@@ -129,29 +143,30 @@ def write_pending(plan: ExportPlan, on_image: OnImage) -> Exported:
 
     def leave_out(row: LabelRow, error: ImageRejected) -> None:
         said = {"id": row.id, "reason": error.summary, "error": str(error)}
-        root.put(f"{LEFT_OUT}/{file_name(row.id)}.json", _encoded(said))
+        root.put(f"{LEFT_OUT}/{plan.names[row.id]}.json", _encoded(said))
         left_out[row.id] = error.summary
         on_image()
 
     num_lost = 0
     for shard, rows in groupby(plan.pending, key=lambda row: row.shard):
-        contents = plan.facts.contents
-        items = read_items(plan.labels, list(rows), contents, plan.photographs, leave_out)
+        items = read_items(
+            plan.labels, list(rows), plan.names, plan.facts.contents, plan.photographs, leave_out
+        )
         num_lost += plan.request.exporter.write(root, str(shard), items, plan.facts, on_image)
     counts = dict(Counter(left_out.values()))
     num_images = len(plan.labels) - len(left_out)
     _complete(root, plan, left_out, {"num_images": num_images, "left_out": counts})
-    return Exported(num_images, num_lost, counts)
+    return Exported(num_images, num_lost, counts, plan.absent)
 
 
 def _complete(
     root: Objects, plan: ExportPlan, left_out: Mapping[str, str], held: Mapping[str, object]
 ) -> None:
     if left_out:
-        table = plan.labels.table()
+        table = _named(plan.labels.table())
         is_out = pc.is_in(table["id"], value_set=pa.array(left_out, pa.string()))
         root.put(CATALOGUE, _parquet(table.filter(pc.invert(is_out))))
-    said = _said(plan.labels, plan.request, plan.facts)
+    said = _said(plan.labels, plan.request, plan.facts, plan.absent)
     root.put(FACTS, _encoded({**said, **held, "complete": True}))
 
 
@@ -166,14 +181,24 @@ def _require_allowed(allowed: Allowed, table: pa.Table) -> None:
 
 
 def _remove_outdated(
-    root: Objects, request: ExportRequest, facts: ExportFacts, table: pa.Table
+    root: Objects,
+    request: ExportRequest,
+    facts: ExportFacts,
+    table: pa.Table,
+    *,
+    all_pieces: bool,
 ) -> set[str]:
-    """Remove pieces that an earlier catalogue has otherwise; return the objects that are left."""
+    """Remove pieces that an earlier catalogue has otherwise; return the objects that are left.
+
+    Args:
+        all_pieces: the earlier export held other quantities, so that none of its pieces is right.
+    """
     before, there = _catalogue(root), written(root, request)
     exporter, marks = request.exporter, root.list(LEFT_OUT, ".json")
     again = _left_out_before(exporter, table, marks)
     if before is not None:
-        again |= set(outdated(places(before, exporter), places(table, exporter)))
+        now = {} if all_pieces else places(table, exporter)
+        again |= set(outdated(places(before, exporter), now))
     for piece in again:
         for name in there.intersection(exporter.objects(piece, facts.contents)):
             root.delete(name)
@@ -188,8 +213,27 @@ def _left_out_before(exporter: ExportFormat, table: pa.Table, marks: Iterable[st
     names = {PurePosixPath(mark).stem for mark in marks}
     if not names:
         return set()
-    pieces = zip(table["id"].to_pylist(), pieces_of(table, exporter), strict=True)
-    return {piece for image_id, piece in pieces if file_name(image_id) in names}
+    pieces = zip(table["name"].to_pylist(), pieces_of(table, exporter), strict=True)
+    return {piece for name, piece in pieces if name in names}
+
+
+def _named(table: pa.Table) -> pa.Table:
+    """Append the name of each image's files to the catalogue's rows."""
+    return table.append_column("name", pa.array(file_names(table["id"].to_pylist()), pa.string()))
+
+
+def _absent(labels: Labels, request: ExportRequest) -> dict[str, str]:
+    """Return of the chosen quantities those that no label has, with why.
+
+    Raises:
+        ConfigError: that is all of them, or one is unknown.
+    """
+    labels.require_quantities(request.quantities)
+    absent = {name: why for name, why in labels.absent.items() if name in request.quantities}
+    if len(absent) == len(set(request.quantities)):
+        reasons = "; ".join(f"{name}: {why}" for name, why in absent.items())
+        raise ConfigError(f"nothing to export: {reasons}")
+    return absent
 
 
 def _kind(labels: Labels, request: ExportRequest) -> DepthKind:
@@ -199,16 +243,20 @@ def _kind(labels: Labels, request: ExportRequest) -> DepthKind:
     return DepthKind(kinds[0])
 
 
-def _said(labels: Labels, request: ExportRequest, facts: ExportFacts) -> dict[str, Any]:
+def _said(
+    labels: Labels, request: ExportRequest, facts: ExportFacts, absent: Mapping[str, str]
+) -> dict[str, Any]:
     """Say what the export is: the sidecar of the whole."""
     image = "upright 8-bit sRGB PNG, at the label's size, pixel on pixel"
     return {
         "software": f"redepth {__version__}",
+        "layout": LAYOUT,
         "labels": labels.url,
         "recipe": labels.dataset.recipe_name,
         "recipe_digest": labels.dataset.recipe_digest,
         "request": request.as_json(),
         "quantities": facts.described,
+        "absent": dict(absent),
         "image": image if request.with_images else None,
         "num_images": len(labels),
     }
@@ -221,15 +269,15 @@ def _not_one_kind(labels: Labels, request: ExportRequest, kinds: Sequence[str]) 
     return f"nothing to export: no label of {labels.url} has maps{where}"
 
 
-def _require_same(root: Objects, facts: dict[str, Any]) -> None:
-    """Refuse to mix two exports in one place."""
+def _require_same(root: Objects, facts: dict[str, Any]) -> dict[str, Any] | None:
+    """Refuse to mix two exports in one place; return what is said there, None of nothing."""
     try:
-        recorded = json.loads(root.read(FACTS))
+        recorded: dict[str, Any] = json.loads(root.read(FACTS))
     except FileNotFoundError:
-        return
+        return None
     except ValueError as error:
         raise ConfigError(f"{root.url}/{FACTS} is not readable: use another --out") from error
-    held = ("labels", "recipe_digest", "request")
+    held = ("layout", "labels", "recipe_digest", "request")
     changed = differences(
         {key: recorded.get(key) for key in held}, {key: facts[key] for key in held}
     )
@@ -239,6 +287,7 @@ def _require_same(root: Objects, facts: dict[str, Any]) -> None:
             + "\n".join(f"  {line}" for line in changed)
             + "\nuse another --out"
         )
+    return recorded
 
 
 def _catalogue(root: Objects) -> pa.Table | None:

@@ -30,6 +30,7 @@ from redepth.errors import ImageRejected, PhotographGone, RedepthError
 from redepth.images.allowed import ANYTHING, Allowed
 from redepth.images.archives import is_in_archive, read_member
 from redepth.images.camera import exif_focal_px
+from redepth.images.coded_colours import note_on_exif
 from redepth.images.colour import to_srgb
 from redepth.images.containers import read_range
 from redepth.images.damage import CUT
@@ -94,11 +95,11 @@ def decode(data: bytes, settings: Decoding) -> DecodedImage:
             stored_px = image.width, image.height
             picture = _loaded(image) if opened.is_upright else _upright(image)
             require_size(image.width, image.height, settings)  # what decoding made of the header's
-            focal_px, focal_notes = _exif_focal(image, *stored_px)
+            focal_px, exif_notes = _read_exif(image, *stored_px)
             picture = _in_srgb(_eight_bit(picture), image.info.get("icc_profile"))
             picture = _over_background(picture, settings)
             rgb_hw3: ByteImage = np.array(picture.image, dtype=np.uint8)
-            notes = (*opened.notes, *_frame_note(image), *picture.notes, *focal_notes)
+            notes = (*opened.notes, *_frame_note(image), *picture.notes, *exif_notes)
     except ImageRejected:
         raise
     except Exception as error:  # decoders raise anything: OSError, SyntaxError, ValueError, ...
@@ -236,15 +237,17 @@ def _upright(image: Image.Image) -> _Picture:
     return _Picture(image, (f"turned upright (EXIF orientation {orientation})",) * is_turned)
 
 
-def _exif_focal(
+def _read_exif(
     image: Image.Image, width_px: int, height_px: int
 ) -> tuple[float | None, tuple[str, ...]]:
     """Return the focal length in pixels that EXIF tells, and what had to be said about it."""
     try:
         tags = image.getexif().get_ifd(ExifTags.IFD.Exif)
+        colour_notes = note_on_exif(image)
     except Exception as error:  # a damaged EXIF block does not spoil the pixels
         return None, (f"EXIF not readable ({in_words(error)}), ignored",)
-    return exif_focal_px(tags, width_px, height_px)
+    focal_px, focal_notes = exif_focal_px(tags, width_px, height_px)
+    return focal_px, (*colour_notes, *focal_notes)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -346,6 +349,8 @@ def _reason(error: Exception, data: bytes, settings: Decoding) -> str:
         return f"{too_large(settings)} ({said.partition(' exceeds')[0]})"
     if isinstance(error, UnidentifiedImageError):
         return what_it_looks_like(data)
+    if isinstance(error, ImportError):  # an extra that is there and does not fit this machine
+        return f"the package that reads it cannot be loaded: {said}; install it anew"
     if isinstance(error, MemoryError):
         return "decoding it does not fit into memory"
     if isinstance(error, EOFError) or any(word in said.lower() for word in _CUT_SHORT):

@@ -8,13 +8,14 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PIL import Image
 
 from redepth.config import Decoding
 from redepth.errors import ImageRejected
 from redepth.images import signatures
+from redepth.images.coded_colours import note_on_avif, note_on_heic
 from redepth.images.damage.jpeg import whole_jpeg
 from redepth.images.damage.jpeg2000 import whole_jpeg2000
 from redepth.images.damage.png import whole_png
@@ -88,7 +89,8 @@ def too_large(settings: Decoding) -> str:
 
 
 def _open_heic(data: bytes, settings: Decoding) -> Opened:
-    return Opened(open_heic(data), "HEIF", is_upright=True)
+    image = open_heic(data)
+    return Opened(image, "HEIF", is_upright=True, notes=note_on_heic(image.info))
 
 
 def _open_jxl(data: bytes, settings: Decoding) -> Opened:
@@ -128,6 +130,11 @@ def _open_jpeg2000(data: bytes, settings: Decoding) -> Opened:
     return _by_pillow(*whole_jpeg2000(data))
 
 
+def _open_avif(data: bytes, settings: Decoding) -> Opened:
+    opened = _by_pillow(data)
+    return replace(opened, notes=note_on_avif(data, opened.image.info))
+
+
 def _open_other(data: bytes, settings: Decoding) -> Opened:
     return _by_pillow(data)
 
@@ -144,6 +151,7 @@ _OPENERS: tuple[tuple[Callable[[bytes], bool], _Opener], ...] = (
     (signatures.is_webp, _open_webp),
     (signatures.is_tiff, _open_tiff),
     (signatures.is_heic, _open_heic),
+    (signatures.is_avif, _open_avif),
     (signatures.is_jxl, _open_jxl),
     (signatures.is_jpeg2000, _open_jpeg2000),
     (lambda data: True, _open_other),

@@ -76,6 +76,13 @@ def is_heic(data: bytes) -> bool:
     return major in _HEIC_BRANDS
 
 
+def is_avif(data: bytes) -> bool:
+    """Whether it is a HEIF file with pictures in AV1, by the brands that it names."""
+    major, compatible = _brands(data)
+    is_shared = major in _SHARED_BRANDS and bool(compatible & _AVIF_BRANDS)
+    return major in _AVIF_BRANDS or is_shared
+
+
 def is_jxl(data: bytes) -> bool:
     """Whether it is a JPEG XL codestream, bare or in boxes."""
     return data.startswith(_JXL)

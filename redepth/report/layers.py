@@ -75,7 +75,11 @@ def layers_of(picture: LabelPicture) -> tuple[Layer, ...]:
                 "confidence", picture.confidence_hw, (0.0, 1.0), CONFIDENCE_COLOURS, ("0", "1")
             )
         )
-    layers += [_extra_layer(quantity, values) for quantity, values in picture.extra.items()]
+    layers += [
+        _extra_layer(quantity, values)
+        for quantity, values in picture.extra.items()
+        if np.isfinite(values).any()
+    ]
     return (*layers, *_error_layers(picture))
 
 

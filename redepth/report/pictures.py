@@ -132,6 +132,9 @@ def _draw_row(axes: Mapping[str, Axes], picture: LabelPicture, *, with_bars: boo
             axes[name].figure.colorbar(image, ax=axes[name], shrink=0.7)
     _draw_confidence(axes[CONFIDENCE.name], picture.confidence_hw, with_bars=with_bars)
     for quantity, values in picture.extra.items():
+        if not np.isfinite(values).any():
+            _say(axes[quantity.name], "no value\nanywhere")
+            continue
         limits = limits_of(quantity, values)
         axes[quantity.name].imshow(in_colours(quantity.colour_map, values, limits))
         axes[quantity.name].set_xlabel(f"{limits[0]:.3g} to {limits[1]:.3g}", fontsize=7)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import PurePosixPath
@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from redepth.errors import CommitConflict, IntegrityError
+from redepth.errors import CommitConflict, ConfigError, IntegrityError
+from redepth.redaction import shown
 from redepth.store import fragment_index, layout
 from redepth.store.key_index import KEY_BYTES, KeyIndex, Keys, keys_of
 from redepth.store.objects import Objects, open_objects
@@ -55,13 +56,47 @@ class CommittedImages:
 
 
 def committed_tags(objects: Objects) -> dict[str, str]:
-    """Return a tag of each fragment, which changes when the fragment does."""
-    return objects.list_tagged(layout.LABELS, layout.PARQUET)
+    """Return a tag of each fragment, which changes when the fragment does.
+
+    Raises:
+        ConfigError: as `fragment_names`.
+    """
+    tags = objects.list_tagged(layout.LABELS, layout.PARQUET)
+    _require_listing(objects, tags)
+    return {name: tag for name, tag in tags.items() if layout.shard_of(name)}
 
 
 def fragment_names(objects: Objects) -> list[str]:
-    """Name the committed fragments, sorted."""
-    return objects.list(layout.LABELS, layout.PARQUET)
+    """Name the committed fragments, sorted; names that no redepth writes are passed over.
+
+    Raises:
+        ConfigError: the storage cannot list what it holds.
+    """
+    names = objects.list(layout.LABELS, layout.PARQUET)
+    _require_listing(objects, names)
+    return [name for name in names if layout.shard_of(name)]
+
+
+def ignored_names(objects: Objects) -> list[str]:
+    """Name what lies among the fragments and is none: of a file browser, of a sync tool, ..."""
+    names = objects.list_all(layout.LABELS)
+    is_ours = (layout.shard_of(name) or layout.is_temporary(name) for name in names)
+    return [name for name, ours in zip(names, is_ours, strict=True) if not ours]
+
+
+def _require_listing(objects: Objects, found: Collection[str]) -> None:
+    """Refuse to take for empty what only cannot be listed: then dataset.json is not named either.
+
+    Raises:
+        ConfigError: says so, and what to do.
+    """
+    if found or layout.DATASET in objects.list_all("") or not objects.exists(layout.DATASET):
+        return
+    raise ConfigError(
+        f"{shown(objects.url)}: there is a {layout.DATASET}, but a listing of the folder does not "
+        "name it: this storage or server cannot list what it holds, and labels are found by "
+        "listing. Copy the labels' folder to a disk or a bucket, or have the server list folders"
+    )
 
 
 def read_fragment(objects: Objects, shard: str) -> Fragment | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -15,6 +16,7 @@ from redepth.config import Decoding, Ensemble, Guard, Recipe, Storage, differenc
 from redepth.errors import ConfigError, IntegrityError
 from redepth.settings import Compute
 from redepth.store.layout import DATASET, FORMAT_VERSION
+from redepth.store.missing_labels import words_for_missing
 from redepth.store.objects import Objects, open_objects
 from redepth.types import ModelCard
 
@@ -129,12 +131,15 @@ def read_dataset(out: str) -> Dataset:
     """Read dataset.json.
 
     Raises:
-        ConfigError: there are no labels at `out`, or a newer redepth wrote them.
+        ConfigError: there are no labels at `out`, they cannot be read through a URL of this kind,
+            or a newer redepth wrote them; says what is there instead.
         IntegrityError: dataset.json is not readable.
     """
-    recorded = _read(open_objects(out))
+    objects = open_objects(out)
+    is_file = objects.is_local and Path(objects.path).is_file()
+    recorded = None if is_file else _read(objects)
     if recorded is None:
-        raise ConfigError(f"no labels at {out}: there is no {DATASET}; expected an output's root")
+        raise ConfigError(words_for_missing(objects))
     return recorded
 
 

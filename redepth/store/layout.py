@@ -30,6 +30,10 @@ REPORTS = "reports"
 PARQUET = ".parquet"
 # One segment of a path, without what a filesystem, fsspec or a shell takes for more than a letter.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_FRAGMENT = re.compile(r"(?P<shard>[0-9a-f]{16})\.parquet")
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
+# What finds the fragments, and neither a sync tool's copies of them nor a Mac's `._` files.
+FRAGMENT_GLOB = f"{LABELS}/{'?' * 16}{PARQUET}"
 _canonical = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -56,6 +60,20 @@ def try_of(stored: str) -> str:
 def digest_in(stored: str) -> str | None:
     """Return the digest in a group's name; None for one written before names had any."""
     return stored.rpartition("-")[2] if "-" in stored else None
+
+
+def shard_of(name: str) -> str | None:
+    """Return the shard whose fragment has this name, None if no fragment is called so.
+
+    Other files come to lie in labels/: `._x.parquet` of a Mac, `x (conflicted copy).parquet`.
+    """
+    match = _FRAGMENT.fullmatch(name.rpartition("/")[2])
+    return None if match is None else match["shard"]
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a killed writer left a file of this name beside its target; see `objects`."""
+    return _TEMPORARY.fullmatch(name) is not None
 
 
 def fragment_name(shard: str) -> str:

@@ -210,7 +210,7 @@ def latest_notices(objects: Objects) -> Notices:
 def newest_if_changed(objects: Objects) -> pa.Table:
     """Return id, shard and array_group of the newest manifest's images with `if_changed`.
 
-    None if there is no manifest, or one of an older redepth.
+    No rows if there is no manifest, or one that does not say so: of an older redepth, or nobody's.
     """
     newest = newest_manifest(objects)
     columns = ["id", "shard", "array_group"]
@@ -218,7 +218,8 @@ def newest_if_changed(objects: Objects) -> pa.Table:
     if newest is None:
         return nothing
     with objects.opened(newest) as source, pq.ParquetFile(source) as file:
-        if "if_changed" not in file.schema_arrow.names:
+        types = {field.name: field.type for field in file.schema_arrow}
+        if any(types.get(name) != SCHEMA.field(name).type for name in (*columns, "if_changed")):
             return nothing
         rows = file.read(columns=[*columns, "if_changed"])
     return rows.filter(rows["if_changed"]).select(columns)

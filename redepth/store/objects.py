@@ -7,9 +7,11 @@ on an object store that commits a truncated object when the body raises.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import uuid
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,9 +22,12 @@ from fsspec.implementations.local import LocalFileSystem
 
 from redepth.errors import ConfigError, IntegrityError
 from redepth.filesystems import open_filesystem
-from redepth.storage_errors import Fault, classify, server_code, storage_errors
+from redepth.redaction import shown
+from redepth.storage_errors import Fault, classify, in_words, server_code, storage_errors
+from redepth.store.url_kinds import require_kind
 
 _OBJECTS_PER_READ = 256
+_PAGE = re.compile(rb"\s*<(!doctype|html|head|\?xml)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,7 @@ class Objects:
             conditions: on S3 alone, further parameters of PutObject ("IfNoneMatch", "IfMatch"); see
                 `redepth.store.conditional_puts`.
         """
-        with storage_errors(self.url, missing_is_wrong=True):
+        with self._writing():
             if self.is_local:
                 with _replacing(Path(self.full_path(name))) as file:
                     file.write(content)
@@ -55,12 +60,26 @@ class Objects:
 
     def put_file(self, name: str, source: Path) -> None:
         """Write one object atomically from a local file that need not fit into memory."""
-        with storage_errors(self.url, missing_is_wrong=True):
+        with self._writing():
             if self.is_local:
                 with _replacing(Path(self.full_path(name))) as file, source.open("rb") as content:
                     shutil.copyfileobj(content, file)
             else:
                 self.fs.put_file(str(source), self.full_path(name))
+
+    @contextmanager
+    def _writing(self, *, missing_is_wrong: bool = True) -> Iterator[None]:
+        """Refuse to write where fsspec only reads."""
+        with storage_errors(self.url, missing_is_wrong=missing_is_wrong):
+            try:
+                if self.is_archive or self.is_web:
+                    raise NotImplementedError
+                yield
+            except NotImplementedError as error:
+                raise ConfigError(
+                    f"{shown(self.url)} can be read and not be written to; give a folder, "
+                    "s3://bucket/prefix, or another storage that fsspec writes to"
+                ) from error
 
     def read(self, name: str, max_bytes: int | None = None) -> bytes:
         """Read one object. Raises FileNotFoundError if there is none.
@@ -73,13 +92,28 @@ class Objects:
                 (content,) = self._read_beginnings([name], max_bytes + 1)
                 return self._within(name, content, max_bytes)
             self._require_plain_file(name)
-            return bytes(self.fs.cat_file(self.full_path(name)))
+            return self._own(name, self.fs.cat_file(self.full_path(name)))
 
     def read_range(self, name: str, start: int, stop: int | None) -> bytes:
-        """Read bytes of one object, counted as a slice is. Raises FileNotFoundError as `read`."""
+        """Read bytes of one object: start < 0 counts from its end, and `stop` is None then.
+
+        Raises:
+            FileNotFoundError: as `read`.
+            ConfigError: the server sends the whole object where a part of it is asked for.
+        """
         with storage_errors(self.url):
             self._require_plain_file(name)
-            return bytes(self.fs.cat_file(self.full_path(name), start=start, end=stop))
+            content = bytes(self.fs.cat_file(self.full_path(name), start=start, end=stop))
+        num_bytes = -start if stop is None else stop - start
+        if len(content) > num_bytes > 0:
+            self._own(name, content)
+            raise ConfigError(
+                f"{shown(self.url)}: the server sent {len(content):,} bytes of {name} where "
+                f"{num_bytes:,} were asked for: it does not answer requests for a part of a file "
+                "(as Python's http.server does not). The labels are as they were: copy their "
+                "folder to a disk or a bucket, or serve it with nginx, Caddy or rclone serve http"
+            )
+        return content
 
     def read_many(self, names: Sequence[str], max_bytes: int) -> Iterator[tuple[str, bytes]]:
         """Read small objects in the order given, many at a time where the storage can."""
@@ -97,7 +131,18 @@ class Objects:
         contents = self.fs.cat_ranges(paths, [0] * len(paths), [num_bytes] * len(paths))
         return [_content(one) for one in contents]
 
+    def _own(self, name: str, content: bytes) -> bytes:
+        """Refuse a page that a web server sends in an object's place."""
+        if self.is_web and _PAGE.match(content[:200]):
+            raise ConfigError(
+                f"{shown(self.url)}/{name}: the server answered with a web page, and not with what "
+                "redepth wrote: is this the labels' address, and does it ask for a login? The "
+                "address must serve the labels' folder itself"
+            )
+        return bytes(content)
+
     def _within(self, name: str, content: bytes, max_bytes: int) -> bytes:
+        self._own(name, content)
         if len(content) > max_bytes:
             raise IntegrityError(
                 f"{self.url}/{name} has more than the {max_bytes} bytes that redepth writes there: "
@@ -131,9 +176,21 @@ class Objects:
 
     def list(self, folder: str, suffix: str) -> list[str]:
         """Name the objects of a folder that end in `suffix`, sorted, as they are now."""
-        paths = self._ls(folder, detail=False)
-        names = (path.rsplit("/", 1)[-1] for path in paths)
-        return sorted(f"{folder}/{name}" for name in names if _is_ours(name, suffix))
+        names = self.list_all(folder)
+        return [f"{folder}/{name}" for name in names if _is_ours(name, suffix)]
+
+    def list_all(self, folder: str) -> Sequence[str]:
+        """Name all there is in a folder, hidden files and folders too, sorted; "" is the root."""
+        own = self.full_path(folder).rstrip("/")  # a bucket may hold a mark of the folder itself
+        paths = {str(path).rstrip("/") for path in self._ls(folder, detail=False)} - {own}
+        names = {path.rsplit("/", 1)[-1] for path in paths}
+        return sorted(name for name in names if not name.startswith("?"))  # a web page's sorting
+
+    def folders(self, folder: str) -> Sequence[str]:
+        """Name the folders in a folder, sorted."""
+        infos = self._ls(folder, detail=True)
+        found = [info["name"].rstrip("/") for info in infos if info["type"] == "directory"]
+        return sorted(path.rsplit("/", 1)[-1] for path in found)
 
     def list_tagged(self, folder: str, suffix: str) -> dict[str, str]:
         """Return the same names, sorted, each with a tag that changes when the object does.
@@ -158,7 +215,7 @@ class Objects:
 
     def delete(self, name: str) -> None:
         """Remove one object; on a local disk none that a link has outside the root."""
-        with storage_errors(self.url):
+        with self._writing(missing_is_wrong=False):
             self._require_below(name)
             self.fs.rm_file(self.full_path(name))
 
@@ -190,12 +247,21 @@ class Objects:
         return isinstance(self.fs, LocalFileSystem)
 
     @property
+    def is_archive(self) -> bool:
+        """Whether the root lies in a file that holds others, where no path begins with a slash."""
+        return "zip" in self.fs.protocol
+
+    @property
+    def is_web(self) -> bool:
+        return "http" in self.fs.protocol
+
+    @property
     def is_s3(self) -> bool:
         return "s3" in self.fs.protocol
 
     def full_path(self, name: str) -> str:
-        """Return what the filesystem calls this object."""
-        return f"{self.path}/{name}"
+        """Return what the filesystem calls this object; "" is the root."""
+        return f"{self.path}/{name}".strip("/" if self.is_archive else "")
 
     def full_url(self, name: str) -> str:
         """Return what another program would open: a plain path where the root is local."""
@@ -206,15 +272,18 @@ def open_objects(url: str) -> Objects:
     """Open a root by path or fsspec URL; touches nothing yet.
 
     Raises:
-        ConfigError: no such protocol, or its package is not installed.
+        ConfigError: no such protocol, its package is not installed, a kind of URL that labels are
+            not read from (see `url_kinds`), or an archive that is none.
     """
-    try:
-        fs, path = open_filesystem(url)
-    except (ValueError, ImportError) as error:
-        raise ConfigError(
-            f"cannot open {url}: {error}; expected a folder, s3://bucket/prefix, or another URL "
-            "that fsspec knows"
-        ) from error
+    require_kind(url)
+    with storage_errors(url, missing_is_wrong=True):
+        try:
+            fs, path = open_filesystem(url)
+        except (ValueError, TypeError, ImportError, zipfile.BadZipFile) as error:
+            raise ConfigError(
+                f"cannot open {shown(url)}: {in_words(error)}; expected a folder, "
+                "s3://bucket/prefix, or another URL that fsspec knows"
+            ) from error
     return Objects(url.rstrip("/"), fs, path.rstrip("/"))
 
 

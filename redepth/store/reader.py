@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
@@ -30,6 +31,7 @@ from redepth.types import FloatMap, LabelRow, Outcome
 _GROUPS_KEPT_OPEN = 64
 _ARRAYS_KEPT_OPEN = 256
 _CANDIDATES_SHOWN = 8
+_LOOKED_AT = 8  # maps, before a quantity is called absent
 
 
 @dataclass(frozen=True)
@@ -226,6 +228,28 @@ class Labels(Mapping[str, StoredLabel]):
                 return self._group(group).by_name
         return {}
 
+    @cached_property
+    def absent(self) -> Mapping[str, str]:
+        """Why, of each quantity that is stored and of which no label has a value anywhere.
+
+        Spread and confidence take an ensemble: of one member, and of a coarse map, every pixel of
+        them is NaN. The catalogue's means tell it, and the maps of some labels are looked at.
+        """
+        means = {name: f"mean_{name}" for name in self.quantities}
+        means = {name: mean for name, mean in means.items() if mean in SCHEMA.names}
+        table = self.table(["id", "array_group", *means.values()])
+        table = table.filter(table["array_group"].is_valid())
+        return {
+            name: f"no label of {self.url} has a {name}: it takes an ensemble of two or more"
+            for name, mean in means.items()
+            if len(table) == table[mean].null_count and not self._any_value(table["id"], name)
+        }
+
+    def _any_value(self, ids: pa.ChunkedArray, quantity: str) -> bool:
+        """Whether the map of one of a few images, at even distances, has a value."""
+        some = ids[:: max(1, len(ids) // _LOOKED_AT)].to_pylist()[:_LOOKED_AT]
+        return any(bool(np.isfinite(self[image_id][quantity]).any()) for image_id in some)
+
     def quantities_of(self, row: LabelRow) -> Mapping[str, Quantity]:
         """Return what is stored of one row. Raises IntegrityError as `read`."""
         return {} if row.array_group is None else self._group(row.array_group).by_name
@@ -242,6 +266,18 @@ class Labels(Mapping[str, StoredLabel]):
                 f"expected some of {', '.join(held or QUANTITIES)}, got "
                 f"{', '.join(names) or 'nothing'}; {self._objects.url} holds no other maps"
             )
+
+    def require_values(self, names: Sequence[str]) -> None:
+        """Refuse to go on where no label has a value of what somebody chose.
+
+        Raises:
+            ConfigError: as `require_quantities`, or a quantity is NaN all over; says why.
+        """
+        self.require_quantities(names)
+        missing = [why for name, why in self.absent.items() if name in names]
+        if missing:
+            held = [name for name in names if name not in self.absent]
+            raise ConfigError(f"{'; '.join(missing)}; choose {', '.join(held) or 'others'} alone")
 
     def read(self, row: LabelRow, quantity: str) -> AnyMap:
         """Read one map of one row, [height_px, width_px] (and its channels), without its padding.
@@ -347,6 +383,7 @@ class OutputSummary:
         num_left: images of the newest manifest that are not committed.
         notices: what the listing of the newest manifest met beside images.
         num_kept: labels that the run of that manifest has kept: their photographs were touched.
+        num_ignored: names in labels/ that no fragment has, such as a sync tool's copies.
     """
 
     dataset: Dataset
@@ -354,6 +391,7 @@ class OutputSummary:
     num_left: int
     notices: Notices
     num_kept: int = 0
+    num_ignored: int = 0
 
     @property
     def num_done(self) -> int:
@@ -364,7 +402,8 @@ def open_labels(url: str) -> Labels:
     """Open an output's labels by its root; reads dataset.json and nothing else yet.
 
     Raises:
-        ConfigError: there are no labels at `url`.
+        ConfigError: there are no labels at `url`, or none that can be read through it; says what
+            is there, and what to do.
     """
     return Labels(open_objects(url), read_dataset(url))
 
@@ -383,7 +422,8 @@ def summarise(out: str) -> OutputSummary:
     outcomes = dict.fromkeys(Outcome, 0)
     catalogue.add_counts(outcomes, committed.outcomes)
     notices, num_kept = manifest.latest_notices(objects), num_kept_lately(objects)
-    return OutputSummary(dataset, outcomes, left, notices, num_kept)
+    num_ignored = len(catalogue.ignored_names(objects))
+    return OutputSummary(dataset, outcomes, left, notices, num_kept, num_ignored)
 
 
 def _require_image(group: arrays.GroupFacts, row: LabelRow) -> None:

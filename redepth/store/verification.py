@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from redepth.errors import ConfigError, IntegrityError, RedepthError
 from redepth.quantities import ALWAYS, QUANTITIES, AnyMap, Quantity, Validity
 from redepth.storage_errors import in_words
 from redepth.store import arrays, layout
-from redepth.store.catalogue import fragment_names, read_fragments
+from redepth.store.catalogue import fragment_names, ignored_names, read_fragments
 from redepth.store.dataset import Dataset, read_dataset
 from redepth.store.digests import content_digest, group_digest, maps_digest, row_digest
 from redepth.store.layout import FORMAT_VERSION
@@ -43,6 +43,7 @@ class Verification:
         content_digest: sha256 over ids, rows and pixels, without the facts of the run.
         quantities: whose pixels the digest covers; two outputs compare by the same ones.
         problems: what is wrong, in words; at most MAX_PROBLEMS of them, `num_problems` in all.
+        ignored: names in labels/ that no fragment has, such as those of a sync tool's copies.
     """
 
     outcomes: Mapping[Outcome, int]
@@ -51,6 +52,7 @@ class Verification:
     quantities: Sequence[str]
     problems: Sequence[str]
     num_problems: int
+    ignored: Sequence[str] = ()
 
     @property
     def num_images(self) -> int:
@@ -80,11 +82,16 @@ def verify_labels(
     for fragment in read_fragments(objects, None):
         found.take_in(objects, fragment)
         on_part()
-    return found.verification()
+    return replace(found.verification(), ignored=ignored_names(objects))
 
 
 def count_parts(out: str) -> int:
-    """Count the fragments of an output: what `on_part` is going to be called for."""
+    """Count the fragments of an output: what `on_part` is going to be called for.
+
+    Raises:
+        ConfigError: there are no labels at `out`.
+    """
+    read_dataset(out)
     return len(fragment_names(open_objects(out)))
 
 

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import os
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import torch
-from torch import distributed
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from redepth.errors import ImageRejected
 from redepth.store.reader import Labels, open_labels
 from redepth.torch_data.order import Positions, Share, Shuffling, cut_runs
+from redepth.torch_data.ranks import is_distributed, require_dealt_once, share_here
 from redepth.torch_data.samples import Contents, ImageType, Sample, SampleReader, Unread
+
+logger = logging.getLogger(__name__)
 
 # What it returns is what a DataLoader collates.
 Transform = Callable[[Sample], Any]
 
+_USUAL = ("refined", "confidence")
 # Waiting for a storage overlaps; on a local disk it costs nothing.
 _CONCURRENT_READS = 8
 
@@ -34,7 +37,8 @@ class LabelMaps(Dataset[Any]):
 
     Args:
         labels: opened labels, perhaps cast_for_storage with `where`, or an output's URL.
-        quantities: of those that the labels hold, by name.
+        quantities: of those that the labels hold, by name; None is refined, and confidence where
+            any label has one.
         images: "uint8" (0..255) or "float32" ([0, 1]) reads photographs from where the catalogue
             says they are, and holds them to the sha256 of the bytes that were labelled; None reads
             none.
@@ -45,13 +49,13 @@ class LabelMaps(Dataset[Any]):
         transform: applied to every sample, e.g. to bring all of them to one size.
 
     Raises:
-        ConfigError: no labels at the URL, an unknown quantity.
+        ConfigError: no labels at the URL, an unknown quantity, or one that no label has a value of.
     """
 
     def __init__(
         self,
         labels: Labels | str,
-        quantities: Sequence[str] = ("refined", "confidence"),
+        quantities: Sequence[str] | None = None,
         *,
         images: ImageType | None = None,
         resize_images: bool = True,
@@ -59,8 +63,8 @@ class LabelMaps(Dataset[Any]):
         allow: Sequence[str] = (),
         unread: Unread = "error",
     ) -> None:
-        opened = open_labels(labels) if isinstance(labels, str) else labels
-        contents = Contents(tuple(quantities), images, resize_images)
+        opened = (open_labels(labels) if isinstance(labels, str) else labels).with_maps()
+        contents = Contents(_chosen(opened, quantities), images, resize_images)
         self._reader = SampleReader(opened, contents, opened.photographs(allow), unread)
         self._transform = transform
 
@@ -115,7 +119,8 @@ class LabelDataset(IterableDataset[Any]):
 
     - An epoch brings every label that has maps exactly once, over all workers. Over several ranks
       every one gets the same number of whole batches, and the at most
-      `num_ranks * batch_size - 1` samples at the end of the epoch's order are left out.
+      `num_ranks * batch_size - 1` samples at the end of the epoch's order are left out, which is
+      logged: with `shuffling` they are others in each epoch.
     - With a DataLoader of the same `batch_size`, its batches are the same, in the same order,
       whatever the number of workers; the batches of R ranks, taken in turn, are those of one.
     - With another batch size the samples of an epoch are the same, their order is not.
@@ -127,8 +132,14 @@ class LabelDataset(IterableDataset[Any]):
         maps: what a sample holds.
         batch_size: of the DataLoader.
         shuffling: how to mix; None keeps the catalogue's order.
-        share: the rank of this process and the number of ranks; None asks torch.distributed, else
-            torchrun's environment.
+        share: the rank of this process and the number of ranks; None asks torch.distributed when
+            an epoch begins, else torchrun's environment. `Share()` is all labels: for a DataLoader
+            that goes through accelerate's `prepare`, which deals samples to ranks by itself, and so
+            through the Trainer of transformers.
+
+    Raises:
+        ConfigError: when an epoch begins: accelerate would deal out a rank's share once more, or
+            several processes run and none says which rank it is.
     """
 
     def __init__(
@@ -142,31 +153,73 @@ class LabelDataset(IterableDataset[Any]):
         self._maps = maps
         self._batch_size = batch_size
         self._shuffling = shuffling
-        self._rank = _rank() if share is None else share
+        self._share = share
         # In shared memory: workers that outlive an epoch must hear of the next one.
-        self._epoch = torch.zeros((), dtype=torch.int64)
-        self._epoch.share_memory_()  # type: ignore[no-untyped-call]
+        self._epoch_and_skipped = torch.zeros(2, dtype=torch.int64)
+        self._epoch_and_skipped.share_memory_()  # type: ignore[no-untyped-call]
 
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the order of the next iteration; call before each epoch, on every rank alike."""
-        self._epoch.fill_(epoch)
+    @property
+    def share(self) -> Share:
+        """The rank of this process, and the number of ranks that share the labels."""
+        return share_here() if self._share is None else self._share
+
+    def set_epoch(self, epoch: int, skip_batches: int = 0) -> None:
+        """Choose the order of the next iteration; call before each epoch, on every rank alike.
+
+        Args:
+            skip_batches: begin the epoch after so many batches of this rank, without reading them;
+                `len` stays that of the whole epoch.
+        """
+        require_dealt_once(self, self.share)
+        self._epoch_and_skipped.copy_(torch.tensor([epoch, skip_batches]))
 
     def __len__(self) -> int:
         """Return the samples that this rank gets in an epoch, over all its workers."""
-        return sum(len(run) for run in self._runs(np.arange(len(self._maps))))
+        return sum(len(run) for run in self._runs(np.arange(len(self._maps)), self.share))
 
     def __iter__(self) -> Iterator[Any]:
+        share = self.share
+        require_dealt_once(self, share)
         info = get_worker_info()
         worker = Share() if info is None else Share(info.id, info.num_workers)
-        runs = self._runs(self._maps.order(self._shuffling, int(self._epoch)))
-        return self._maps.stream(runs[worker.number :: worker.of])
+        epoch, num_skipped = self._epoch_and_skipped.tolist()
+        runs = self._runs(self._maps.order(self._shuffling, epoch), share)
+        if worker.number == share.number == 0:
+            self._tell_left_out(share)
+        return self._maps.stream(runs[num_skipped:][worker.number :: worker.of])
 
-    def _runs(self, order: Positions) -> list[Positions]:
-        runs = cut_runs(order, self._batch_size, self._rank.of)
-        return runs[self._rank.number :: self._rank.of]
+    def __getstate__(self) -> dict[str, Any]:
+        """Take the rank along: a worker that is spawned does not hear of it otherwise."""
+        share = self._share
+        if share is None and is_distributed():
+            share = self.share
+            require_dealt_once(self, share)
+        return {**self.__dict__, "_share": share}
+
+    def _runs(self, order: Positions, share: Share) -> list[Positions]:
+        runs = cut_runs(order, self._batch_size, share.of)
+        return runs[share.number :: share.of]
+
+    def _tell_left_out(self, share: Share) -> None:
+        kept = cut_runs(np.arange(len(self._maps)), self._batch_size, share.of)
+        num_left_out = len(self._maps) - sum(map(len, kept))
+        if num_left_out:
+            logger.warning(
+                "%d of %d labels are left out of this epoch: %d ranks get the same number of whole "
+                "batches of %d%s",
+                num_left_out,
+                len(self._maps),
+                share.of,
+                self._batch_size,
+                "" if self._shuffling else "; without shuffling they are the same in every epoch",
+            )
 
 
-def _rank() -> Share:
-    if distributed.is_available() and distributed.is_initialized():
-        return Share(distributed.get_rank(), distributed.get_world_size())
-    return Share(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
+def _chosen(labels: Labels, quantities: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the quantities of a sample, less those of the usual ones that no label has."""
+    if quantities is not None:
+        labels.require_values(quantities)
+        return tuple(quantities)
+    for name in (missing := [name for name in _USUAL if name in labels.absent]):
+        logger.warning("samples are without %s: %s", name, labels.absent[name])
+    return tuple(name for name in _USUAL if name not in missing)

@@ -49,15 +49,11 @@ class SampleReader:
 
     Attributes:
         skipped: samples that this process has left out, by reason.
-
-    Raises:
-        ConfigError: the labels do not hold one of the quantities, or none is asked for.
     """
 
     def __init__(
         self, labels: Labels, contents: Contents, photographs: Photographs, unread: Unread
     ) -> None:
-        labels.require_quantities(contents.quantities)
         self._labels = labels.with_maps()
         self._contents = contents
         self._photographs = photographs

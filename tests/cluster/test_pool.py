@@ -163,7 +163,7 @@ def test_an_actor_with_nothing_to_do_comes_before_a_second_call(tmp_path: Path) 
 
 
 def test_after_its_end_a_pool_commits_nothing(tmp_path: Path) -> None:
-    out, plan = tmp_path / "out", ShardPlan("s", "s", (ImageRef("ok-1", "/ok-1"),))
+    out, plan = tmp_path / "out", ShardPlan("a" * 16, "a" * 16, (ImageRef("ok-1", "/ok-1"),))
     with ActorPool(recipe(), Loader(tmp_path)) as pool:
         done = label(pool, "ok-1")
     with pytest.raises(RunStopped):

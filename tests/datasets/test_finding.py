@@ -181,6 +181,25 @@ def test_every_format_leaves_out_hidden_names_and_linked_folders(
     assert [file.path for file in find_ground_truth(root, dataset_format)] == [root / name]
 
 
+def test_a_folder_that_cannot_be_listed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_depth(tmp_path / "open/depth/7.png")
+    write_depth(tmp_path / "shut/depth/8.png")
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path).endswith("shut"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with caplog.at_level(logging.WARNING):
+        (file,) = find_ground_truth(tmp_path, "scannet")
+    assert file.name == "open/depth/7"
+    assert f"cannot be listed: [Errno 13] Permission denied: '{tmp_path / 'shut'}'" in caplog.text
+
+
 def test_pipes_are_no_files(tmp_path: Path) -> None:
     write_depth(tmp_path / "depth/7.png")
     os.mkfifo(tmp_path / "depth/8.png")

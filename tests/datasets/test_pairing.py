@@ -143,6 +143,9 @@ def test_a_name_that_both_sides_have_once_is_no_pair_where_folders_contradict(
         ),
         ("/kitti/drive_0009/image_02/data/7.png", "/kitti/drive_0009/groundtruth/image_03"),
         ("/stereo/left/7.png", "/stereo/right/depth"),
+        ("/scans/scene0000/hq/color/7.jpg", "/scans/scene0777/depth"),
+        ("/scans/scene0000/7.jpg", "/copies/scene0777/render/depth"),
+        ("/data/2023/7.jpg", "/data/2024"),
     ],
 )
 def test_the_folder_that_was_given_may_contradict_as_well(uri: str, root: str) -> None:
@@ -158,6 +161,9 @@ def test_the_folder_that_was_given_may_contradict_as_well(uri: str, root: str) -
         ("/people/me/kitchen/rgb/7.jpg", "/data/nyu/depth"),
         ("/scans/scene0000/color/7.jpg", "/scans/scene0000/depth"),
         ("s3://bucket/7.jpg", "/truth"),
+        ("/mnt/disk1/scene01/7.jpg", "/mnt/disk2/scene01/depth"),
+        ("/photos/2023/kitchen/7.jpg", "/truth/2024/nyu"),
+        ("/set7/scene01/take2/7.jpg", "/set7/scene01/depth"),
     ],
 )
 def test_the_folder_that_was_given_can_be_called_anything(uri: str, root: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -208,6 +209,19 @@ def test_photographs_without_measured_depth_are_left_out(tmp_path: Path) -> None
     write_kinect(tmp_path, "s/color/7.jpg", "s/depth/7.png", 1000)
     write_picture(tmp_path / "s/color/8.jpg", 480, 640)
     assert opened(tmp_path, "scannet").images == ["s/color/7.jpg"]
+
+
+def test_depth_of_another_scene_is_not_trained_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_kinect(tmp_path, "scene0000/color/7.jpg", "scene0777/depth/7.png", 1000)
+    with pytest.raises(ConfigError, match=r"1 photographs .*\n.*scene0000.*scene0777/depth/7\.png"):
+        opened(tmp_path, "scannet")
+    write_kinect(tmp_path, "scene0001/color/8.jpg", "scene0001/depth/8.png", 1000)
+    with caplog.at_level(logging.WARNING):
+        assert opened(tmp_path, "scannet").images == ["scene0001/color/8.jpg"]
+    assert "scene0777/depth/7.png has its name" in caplog.text
+    assert "they are left out" in caplog.text
 
 
 def test_depth_without_a_photograph_cannot_be_trained_on(tmp_path: Path) -> None:

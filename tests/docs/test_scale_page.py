@@ -24,7 +24,7 @@ def test_the_tables_are_those_of_the_model() -> None:
 
 
 def test_a_shard_has_the_objects_that_are_reckoned_with() -> None:
-    plan = ShardPlan("s", "s", tuple(images(3)))
+    plan = ShardPlan("a" * 16, "a" * 16, tuple(images(3)))
     write_shard("memory://scale", plan, map(label, plan.images), recipe().labels.storage)
     memory = fsspec.filesystem("memory")
     assert len(memory.find("/scale")) == OBJECTS_A_SHARD

@@ -69,7 +69,7 @@ def write_output(out: Path, labels: list[Label], *, untrained: bool = False, ste
     card = ModelCard("coarse", "mini", "here", None, "a" * 64, "Apache-2.0", untrained=untrained)
     begin(str(out), recipe, [card])
     refs = tuple(ImageRef(label.row.id, label.row.uri) for label in labels)
-    write_shard(str(out), ShardPlan("s0", "s0", refs), labels, Storage())
+    write_shard(str(out), ShardPlan("a" * 16, "a" * 16, refs), labels, Storage())
     return str(out)
 
 

@@ -46,7 +46,7 @@ def write_labels(
     for number in range(shards):
         chosen = tuple(refs[number::shards])
         labels = [label(ref, maps[ref.id], kind) for ref in chosen]
-        plan = ShardPlan(f"s{number}", f"s{number}", chosen)
+        plan = ShardPlan(f"{number:016x}", f"{number:016x}", chosen)
         write_shard(out, plan, labels, Storage())
     return open_labels(out)
 

@@ -120,14 +120,14 @@ def _is_red(picture: bytes) -> bool:
 def _pictures(out: Path) -> dict[str, bytes]:
     """Return every photograph of an export, however it is packed."""
     found = {path.name: path.read_bytes() for path in out.glob("image/*.png")}
-    for path in out.glob("shards/*.tar"):
+    for path in out.glob("data/*.tar"):
         with tarfile.open(path) as tar:
             for member in tar.getmembers():
                 if member.name.endswith("image.png"):
                     file = tar.extractfile(member)
                     assert file is not None
                     found[member.name] = file.read()
-    for path in out.glob("shards/*.parquet"):
+    for path in out.glob("data/*.parquet"):
         for image in pq.read_table(path, columns=["image"])["image"].to_pylist():
             found[image["path"]] = image["bytes"]
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,11 +23,11 @@ from PIL import Image
 from redepth.errors import ConfigError, IntegrityError
 from redepth.exports import exporters, exr, hf_parquet, npy, png16
 from redepth.exports import webdataset as wds_format
-from redepth.exports.items import Item, file_name
-from redepth.exports.part import Contents, ExportSettings, MapFacts
+from redepth.exports.items import Item, file_names
+from redepth.exports.part import CATALOGUE, Contents, ExportSettings, MapFacts, Place
 from redepth.exports.reading import Export, open_export
 from redepth.exports.request import ExportRequest
-from redepth.exports.writing import CATALOGUE, begin_export, export_labels
+from redepth.exports.writing import LAYOUT, begin_export, export_labels
 from redepth.quantities import ALWAYS, CONFIDENCE, REFINED, AnyMap, Quantity
 from redepth.store.reader import Labels
 from redepth.types import DepthKind, FloatMap, LabelRow, Outcome
@@ -97,7 +98,9 @@ def test_npy_and_exr_are_exact(map_hw: FloatMap) -> None:
 @given(st.lists(MAPS, min_size=1, max_size=3), st.sampled_from(KINDS))
 def test_shards_are_exact(maps: list[FloatMap], kind: DepthKind) -> None:
     items = [
-        Item(LabelRow(id=f"{i}.x", uri="u", outcome=Outcome.REFINED, kind=kind), {REFINED: m})
+        Item(
+            LabelRow(id=f"{i}", uri="u", outcome=Outcome.REFINED, kind=kind), f"n{i}", {REFINED: m}
+        )
         for i, m in enumerate(maps)
     ]
     with TemporaryDirectory() as folder:
@@ -107,21 +110,22 @@ def test_shards_are_exact(maps: list[FloatMap], kind: DepthKind) -> None:
         for path, module in ((tar, wds_format), (parquet, hf_parquet)):
             for i, map_hw in enumerate(maps):
                 with path.open("rb") as file:
-                    read_hw = module.read_map(file, f"{i}.x", "refined")
+                    read_hw = module.read_map(file, Place(f"{i}", "s", f"n{i}"), "refined")
                 assert read_hw.dtype == np.float32
                 np.testing.assert_array_equal(read_hw, map_hw)
             with path.open("rb") as file, pytest.raises(KeyError):
-                module.read_map(file, "nobody", "refined")
+                module.read_map(file, Place("nobody", "s", "nobody"), "refined")
 
 
 @given(st.text(min_size=1), st.text(min_size=1))
 def test_file_names_are_safe_and_distinct(one: str, other: str) -> None:
     try:
-        names = file_name(one), file_name(other)
+        names = file_names([one, other])
     except UnicodeEncodeError:
         return
-    assert (names[0] == names[1]) == (one == other)
-    assert not set("/\\.~ ") & set(names[0])
+    if one != other:
+        assert names[0].lower() != names[1].lower()
+    assert all(re.fullmatch(r"[A-Za-z0-9_%-]{1,200}", name) for name in names)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -136,7 +140,7 @@ def test_an_output_comes_back(format: str, kind: DepthKind, tmp_path: Path) -> N
             stored = labels[image_id][quantity]
             precision = 0.0
             if format == "png16":
-                sidecar = tmp_path / "export" / quantity / f"{file_name(image_id)}.json"
+                sidecar = tmp_path / "export" / quantity / f"{file_names([image_id])[0]}.json"
                 precision = json.loads(sidecar.read_text())["precision"]
             assert_within(export.read(image_id, quantity), stored, precision)
 
@@ -192,7 +196,7 @@ def test_datasets_reads_the_parquet_files(tmp_path: Path) -> None:
     labels = write_labels(str(tmp_path / "labels"), some_maps(), DepthKind.AFFINE_DEPTH)
     request = ExportRequest("hf-parquet", with_images=True)
     exported(labels, tmp_path / "export", request)
-    files = str(tmp_path / "export" / "shards" / "*.parquet")
+    files = str(tmp_path / "export" / "data" / "*.parquet")
     loaded = datasets.load_dataset(
         "parquet", data_files=files, split="train", cache_dir=str(tmp_path / "cache")
     )
@@ -210,7 +214,7 @@ def test_webdataset_reads_the_tars(tmp_path: Path) -> None:
     labels = write_labels(str(tmp_path / "labels"), some_maps(), DepthKind.AFFINE_DEPTH)
     request = ExportRequest("webdataset", with_images=True)
     exported(labels, tmp_path / "export", request)
-    files = sorted(str(path) for path in (tmp_path / "export" / "shards").glob("*.tar"))
+    files = sorted(str(path) for path in (tmp_path / "export" / "data").glob("*.tar"))
     samples = list(webdataset.WebDataset(files, shardshuffle=False).decode("rgb8"))
     assert sorted(sample["json"]["id"] for sample in samples) == sorted(IDS)
     for sample in samples:
@@ -242,20 +246,30 @@ def test_an_unknown_quantity_or_setting_is_refused(tmp_path: Path) -> None:
 
 def test_an_id_longer_than_a_disk_takes_has_a_name_of_its_own() -> None:
     ids = ["x" * 5000, "x" * 5001, "\N{HAMMER}" * 60, "../" * 90, "x" * 160, "x" * 200]
-    names = [file_name(image_id) for image_id in ids]
+    names = file_names(ids)
     assert len(set(names)) == len(ids)
     assert all(len(name) <= 200 for name in names)
     assert not [name for name in names if "/" in name or "." in name]
     assert names[-1] == "x" * 200, "what fits is as it was"
 
 
+def test_labels_are_no_export(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"there is no export\.json$"):
+        open_export(str(tmp_path))
+    labels = write_labels(str(tmp_path / "labels"), some_maps(), DepthKind.AFFINE_DEPTH)
+    with pytest.raises(ConfigError, match=r"these are labels, open them with redepth\.open_labels"):
+        open_export(labels.url)
+
+
 def test_an_export_of_a_stranger_leads_nowhere(tmp_path: Path) -> None:
-    facts = {"request": {"format": "webdataset"}}
+    facts = {"request": {"format": "webdataset"}, "layout": LAYOUT}
     (tmp_path / "export.json").write_text(json.dumps(facts))
-    table = pa.table({"id": ["a"], "shard": ["../../etc/passwd"]})
-    pq.write_table(table, tmp_path / CATALOGUE)
+    out = {"id": ["a", "b"], "shard": ["../../etc/passwd", "s"], "name": ["a", "../../etc/passwd"]}
+    pq.write_table(pa.table(out), tmp_path / CATALOGUE)
     with pytest.raises(IntegrityError, match="no name of a shard"):
         open_export(str(tmp_path)).read("a", "refined")
+    with pytest.raises(IntegrityError, match="no name that redepth gives a file"):
+        open_export(str(tmp_path)).read("b", "refined")
 
 
 @pytest.mark.parametrize("facts", ["[]", "7", '{"request": {"format": "pickle"}}', "[" * 99999])

@@ -29,7 +29,7 @@ def labels(tmp_path: Path) -> str:
     begin(url, load_recipe("mini"), [])
     refs = tuple(ImageRef(name, f"{name}.png") for name in ("a", "b", "c"))
     made = [label(ref, depth_m) for ref, depth_m in zip(refs, (2.0, 20.0, 80.0), strict=True)]
-    write_shard(url, ShardPlan("s", "s", refs), made, Storage())
+    write_shard(url, ShardPlan("a" * 16, "a" * 16, refs), made, Storage())
     return url
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from redepth.exports.items import file_name
+from redepth.exports.items import file_names
 from redepth.store.reader import open_labels
 from redepth.types import Outcome
 
@@ -88,7 +88,7 @@ def test_parts_of_another_package_label_on_two_actors_until_they_are_gone(
     done = run(python, *export, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     for name in labels:
-        file = tmp_path / "depth" / "refined" / f"{file_name(name)}.pfm"
+        file = tmp_path / "depth" / "refined" / f"{file_names([name])[0]}.pfm"
         values = np.frombuffer(file.read_bytes().split(b"\n", 3)[3], "<f4")
         np.testing.assert_array_equal(values, labels[name].refined[::-1].ravel())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import numpy as np
 import numpy.typing as npt
@@ -175,6 +176,33 @@ def test_cmyk_is_converted_by_its_profile(file_format: str) -> None:
         assert np.ptp(result.rgb_hw3) <= 2
         assert lowest <= result.rgb_hw3.min() <= result.rgb_hw3.max() <= highest
         assert result.notes == ("colours converted from press made for a test to sRGB",)
+
+
+@pytest.mark.parametrize(
+    ("index", "profile", "notes"),
+    [
+        ("R98", None, ()),
+        ("R03", None, ("colours are Adobe RGB by EXIF, without a profile, taken as sRGB",)),
+        ("R03", SRGB_PROFILES["parameters"], ()),
+    ],
+)
+def test_adobe_rgb_by_exif_alone_changes_nothing_and_is_told(
+    index: str, profile: bytes | None, notes: tuple[str, ...]
+) -> None:
+    """As cameras write it: DCF's optional colour space."""
+    image = Image.fromarray(COLOURS)
+    result = decoded(image, "PNG", exif=exif_of(index), icc_profile=profile)
+    assert np.array_equal(result.rgb_hw3, COLOURS)
+    assert result.notes == notes
+
+
+def exif_of(index: str) -> bytes:
+    """Return EXIF with an interoperability IFD, which Pillow reads and does not write."""
+    name = index.encode() + b"\0"
+    interop = struct.pack("<HHHI4sI", 1, 1, 2, 4, name, 0)
+    exif_ifd = struct.pack("<HHHIIHHIII", 2, 0xA001, 3, 1, 65535, 0xA005, 4, 1, 26 + 30, 0)
+    first = struct.pack("<HHHIII", 1, 0x8769, 4, 1, 26, 0)
+    return b"Exif\0\0II*\0" + struct.pack("<I", 8) + first + exif_ifd + interop
 
 
 # --- profiles that cannot be used ----------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +130,27 @@ def test_a_heics_colours_are_converted() -> None:
     result = decode(encoded("HEIF", image, icc_profile=profile, quality=-1), TINY)
     assert np.abs(result.rgb_hw3.astype(int) - (255, 0, 0)).max() <= 5
     assert result.notes == ("colours converted from Display P3 to sRGB",)
+
+
+@pytest.mark.parametrize("file_format", ["HEIF", "AVIF"])
+@pytest.mark.parametrize(
+    ("primaries", "transfer", "notes"),
+    [
+        (1, 13, ()),
+        (9, 16, ("colours are BT.2020, PQ by the file's codes, taken as sRGB",)),
+        (12, 13, ("colours are Display P3 by the file's codes, taken as sRGB",)),
+        (1, 18, ("colours are HLG by the file's codes, taken as sRGB",)),
+    ],
+)
+def test_colours_by_code_are_told(
+    primaries: int, transfer: int, notes: tuple[str, ...], file_format: str
+) -> None:
+    data = encoded(file_format)
+    codes = data.index(b"colrnclx") + 8
+    changed = data[:codes] + struct.pack(">HH", primaries, transfer) + data[codes + 4 :]
+    result = decode(changed, TINY)
+    assert result.notes == notes
+    assert error_of(result.rgb_hw3, scene()) < 6
 
 
 @pytest.mark.parametrize(
@@ -328,6 +350,13 @@ def test_without_the_extra_the_rejection_says_what_to_install(
     with pytest.raises(ImageRejected) as rejected:
         decode(encoded(file_format), TINY)
     assert str(rejected.value) == said
+
+
+def test_an_extra_that_cannot_be_loaded_is_no_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encoded("HEIF")
+    monkeypatch.setitem(sys.modules, "pillow_heif.as_plugin", None)
+    with pytest.raises(ImageRejected, match="the package that reads it cannot be loaded: "):
+        decode(data, TINY)
 
 
 # --- RAW files and others, by what is in them ----------------------------------------------------

@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from redepth.geometry.points import PointCloud
+from redepth.quantities import SPREAD
 from redepth.report.clouds import draw_cloud
+from redepth.report.colouring import UNDEFINED_GREY
 from redepth.report.gallery import spread_evenly
 from redepth.report.layers import layers_of
 from redepth.report.pictures import LabelPicture, draw_contact_sheet, draw_label
@@ -54,6 +56,21 @@ def test_contact_sheet_has_a_row_a_label(confident: bool) -> None:
     three = pixels(draw_contact_sheet([picture(confident=confident)] * 3, "three"))
     assert one.shape[1] == three.shape[1]
     assert three.shape[0] > 2 * one.shape[0]
+
+
+def test_a_quantity_without_any_value_is_not_drawn_as_a_map() -> None:
+    """Spread of an ensemble of one: words in its place, and no layer of the page."""
+    known = picture()
+    absent = np.full_like(known.coarse_hw, np.nan)
+    without = replace(known, extra={SPREAD: absent})
+    with_some = replace(known, extra={SPREAD: np.where(known.coarse_hw > 2, 1.0, absent)})
+    assert [layer.name for layer in layers_of(without)] == ["coarse", "refined", "confidence"]
+    assert layers_of(with_some)[-1].name == "spread"
+    grey = np.array(UNDEFINED_GREY)
+    shares = [
+        (pixels(draw_label(one)) == grey).all(axis=2).mean() for one in (known, without, with_some)
+    ]
+    assert shares[1] < shares[0] + 1e-3 < shares[2]
 
 
 def test_coarse_and_refined_share_their_colours() -> None:

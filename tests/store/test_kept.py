@@ -272,12 +272,17 @@ def test_a_manifest_of_before_says_nothing_of_it(out: str) -> None:
     assert plan.manifest is not None
     objects, name = open_objects(out), f"manifest/{plan.manifest.rpartition('/')[2]}"
     sink = pa.BufferOutputStream()
-    old = pq.read_table(pa.BufferReader(objects.read(name))).drop_columns("if_changed")
+    written = pq.read_table(pa.BufferReader(objects.read(name)))
+    old = written.drop_columns("if_changed")
     pq.write_table(old, sink)
     objects.put(name, bytes(sink.getvalue()))
     assert {shard.if_changed for shard in shard_plans(plan)} == {frozenset()}
     assert len(manifest.newest_if_changed(objects)) == 0
     assert summarise(out).num_kept == 0
+    sink = pa.BufferOutputStream()
+    pq.write_table(old.append_column("if_changed", pa.array(["yes"] * len(old))), sink)
+    objects.put(name, bytes(sink.getvalue()))
+    assert summarise(out).num_kept == 0, "a stranger's"
 
 
 def test_a_try_in_which_all_were_kept_is_named_in_the_fragment(out: str) -> None:

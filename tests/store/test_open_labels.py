@@ -96,7 +96,7 @@ def test_a_summary_counts_what_is_done_and_left(out: str) -> None:
 
 def test_one_map_is_a_partial_read(out: str, monkeypatch: pytest.MonkeyPatch) -> None:
     begin(out, recipe(), [CARD])
-    plan = ShardPlan("s0", "s0", tuple(images(16)))
+    plan = ShardPlan("0" * 16, "0" * 16, tuple(images(16)))
     write_shard(out, plan, [label(ref, size=(64, 64)) for ref in plan.images], Storage())
     num_bytes: list[int] = []
     real = Objects.read_range
@@ -146,8 +146,8 @@ def test_arrays_of_other_images_are_an_error(out: str, labels: Labels) -> None:
 
 def test_a_part_that_is_none_is_an_error(out: str) -> None:
     begin(out, recipe(), [CARD])
-    open_objects(out).put("labels/s.parquet", b"PAR1 not at all")
-    with pytest.raises(IntegrityError, match="fragment s cannot be read"):
+    open_objects(out).put("labels/0123456789abcdef.parquet", b"PAR1 not at all")
+    with pytest.raises(IntegrityError, match="fragment 0123456789abcdef cannot be read"):
         len(open_labels(out))
 
 

@@ -145,7 +145,7 @@ def test_an_image_committed_twice_is_an_error(out: str) -> None:
     begin(out, recipe(), [CARD])
     refs = images(6)
     commit_all(out, refs[:4], recipe())
-    plan = ShardPlan("other", "other", tuple(refs[3:]))
+    plan = ShardPlan("f" * 16, "f" * 16, tuple(refs[3:]))
     write_shard(out, plan, [label(ref) for ref in refs[3:]], recipe().labels.storage)
     with pytest.raises(IntegrityError, match=rf"1 images .* two shards.*{refs[3].id}"):
         plan_labels(refs, out, recipe())

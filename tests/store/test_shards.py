@@ -41,8 +41,11 @@ OBJECTS_OF_A_SHARD = 10  # four arrays of two objects, the group, the fragment
 STORAGE = Storage()
 
 
-def plan_of(num: int, group: str = "s0") -> ShardPlan:
-    return ShardPlan("s0", group, tuple(images(num)))
+SHARD = "0" * 16
+
+
+def plan_of(num: int, group: str = SHARD) -> ShardPlan:
+    return ShardPlan(SHARD, group, tuple(images(num)))
 
 
 def stored_objects(out: str) -> dict[str, bytes]:
@@ -99,7 +102,7 @@ def test_what_goes_in_comes_out(
 def _assert_same(stored: StoredLabel, one: Label, dtype: str) -> None:
     row = replace(stored.row, shard=None, array_group=None, array_index=None)
     assert row == one.row
-    assert stored.row.shard == "s0"
+    assert stored.row.shard == SHARD
     if one.arrays is None:
         assert stored.row.array_group is None
         with pytest.raises(LookupError, match=one.row.reason):
@@ -203,10 +206,10 @@ def test_the_label_part_is_put_last_and_the_group_before_it(
     monkeypatch.setattr(Objects, "put", put)
     plan = plan_of(3)
     write_shard(out, plan, [label(ref) for ref in plan.images], STORAGE)
-    part = decode_fragment("s0", open_objects(out).read(names[-1]))
+    part = decode_fragment(SHARD, open_objects(out).read(names[-1]))
     (named,) = {row.array_group for row in part.rows()}
-    assert names[-2:] == [f"arrays/{named}/zarr.json", "labels/s0.parquet"]
-    assert named is not None and named.startswith("s0-")
+    assert names[-2:] == [f"arrays/{named}/zarr.json", f"labels/{SHARD}.parquet"]
+    assert named is not None and named.startswith(f"{SHARD}-")
 
 
 def test_the_same_labels_are_the_same_bytes(new_output: Callable[[], str]) -> None:

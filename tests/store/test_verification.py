@@ -116,7 +116,7 @@ def other_pixels(out: str) -> None:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (lambda out: open_objects(out).put("labels/x.parquet", b"no"), None),
+        (lambda out: open_objects(out).put("labels/0123456789abcdef.parquet", b"no"), None),
         (changed_rows(lambda rows: rows[1:]), "its name is not the digest"),
         (first(shard="other"), "the row says shard other"),
         (first(reason="?"), r"it refined with the reason '\?'"),
@@ -151,7 +151,7 @@ def test_what_is_wrong_is_said(out: str, spoil: Callable[[str], None], said: str
 def test_an_image_committed_twice_is_a_problem(out: str) -> None:
     written(out)
     (again,) = shard_plans(plan_labels([images(12)[11]], out, recipe()))
-    twice = replace(again, shard="z", array_group="z", images=(images(1)[0],))
+    twice = replace(again, shard="f" * 16, array_group="f" * 16, images=(images(1)[0],))
     write_shard(out, twice, [label(images(1)[0])], Storage())
     assert any("committed twice" in problem for problem in verify_labels(out).problems)
 

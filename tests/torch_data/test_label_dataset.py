@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
+import shutil
 import warnings
 from collections.abc import Iterator
 from itertools import chain
@@ -17,10 +18,15 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
+from redepth.config import Storage
 from redepth.errors import ConfigError, ImageRejected, PhotographChanged, PhotographNotAllowed
+from redepth.store.dataset import begin
 from redepth.store.objects import open_objects
+from redepth.store.planning import plan_labels
 from redepth.store.reader import Labels, open_labels
+from redepth.store.shards import write_shard
 from redepth.torch_data import LabelDataset, LabelMaps, Share, Shuffling
+from tests.store.store_samples import CARD, images, label, recipe, shard_plans
 from tests.torch_data.torch_data_samples import CONFIDENT, write_output
 
 BATCH_SIZE = 4
@@ -100,6 +106,46 @@ class TestSamples:
         Path(gone[next(iter(gone))].row.uri).unlink()
         with pytest.raises(ImageRejected, match="no longer there"):
             LabelMaps(gone, images="uint8")[0]
+
+
+class TestAbsentQuantities:
+    """Of an ensemble of one confidence is NaN all over: a loss weighted by it would be NaN."""
+
+    @pytest.fixture
+    def coarse_only(self, tmp_path: Path) -> Labels:
+        begin(str(tmp_path), recipe(), [CARD])
+        for shard in shard_plans(plan_labels(images(6), str(tmp_path), recipe())):
+            made = [label(ref, single=True) for ref in shard.images]
+            write_shard(str(tmp_path), shard, made, Storage())
+        return open_labels(str(tmp_path))
+
+    def test_one_that_was_chosen_is_an_error(self, coarse_only: Labels) -> None:
+        with pytest.raises(
+            ConfigError, match=r"no label of .* has a confidence: .*choose refined alone"
+        ):
+            LabelMaps(coarse_only, ("refined", "confidence"))
+
+    def test_of_the_usual_ones_it_is_left_out_and_said(
+        self, coarse_only: Labels, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        assert set(LabelMaps(coarse_only)[0]) == {"id", "kind", "refined"}
+        assert "samples are without confidence: no label of" in caplog.text
+
+    def test_labels_that_have_it_bring_it(self, labels: Labels) -> None:
+        assert set(LabelMaps(labels)[0]) == {"id", "kind", "refined", "confidence"}
+
+
+class TestZip:
+    def test_a_zip_is_read_by_threads_and_workers(self, labels: Labels, tmp_path: Path) -> None:
+        shutil.make_archive(str(tmp_path / "all"), "zip", labels.url)
+        zipped = open_labels(f"zip://::{tmp_path}/all.zip")
+        assert stream(zipped, workers=2) == stream(labels)
+        maps, originals = LabelMaps(zipped, ["refined"]), LabelMaps(labels, ["refined"])
+        every = range(len(maps))
+        for ours, theirs in zip(
+            maps.__getitems__(every), originals.__getitems__(every), strict=True
+        ):
+            np.testing.assert_array_equal(ours["refined"], theirs["refined"])
 
 
 class TestChangedPhotographs:

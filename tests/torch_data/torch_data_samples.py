@@ -35,7 +35,8 @@ def write_output(root: str, num_images: int) -> Labels:
     for start in range(0, num_images, IMAGES_PER_SHARD):
         chosen = tuple(refs[start : start + IMAGES_PER_SHARD])
         labels = [label(ref, is_labelled=refs.index(ref) not in (3, 17)) for ref in chosen]
-        write_shard(out, ShardPlan(f"s{start:02}", f"s{start:02}", chosen), labels, Storage())
+        plan = ShardPlan(f"{start:016x}", f"{start:016x}", chosen)
+        write_shard(out, plan, labels, Storage())
     return open_labels(out)
 
 

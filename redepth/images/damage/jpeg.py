@@ -12,6 +12,7 @@ import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from PIL import Image
@@ -29,6 +30,7 @@ _FIRST_BYTES = (0x00, 0xFE, 0x55, 0xAA, 0x33, 0xCC, 0x0F, 0xF0)
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _NUM_COEFFICIENTS = 64
 _NUM_BLOCKS = 32
+_MOST_SEGMENTS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +45,10 @@ def whole_jpeg(data: bytes) -> tuple[bytes, tuple[str, ...]]:
     Raises:
         ImageRejected: a pixel is missing.
     """
-    segments = list(_segments(data))
-    markers = [segment.marker for segment in segments]
-    if _END_OF_IMAGE in markers or _START_OF_SCAN not in markers:
+    if data.endswith(_END):
+        return data, ()
+    segments = list(islice(_segments(data), _MOST_SEGMENTS))
+    if not segments or segments[-1].marker in (_FRAMES | {_END_OF_IMAGE}):
         return data, ()
     if not _has_every_scan(segments):
         raise truncated("a scan is missing")
@@ -58,22 +61,22 @@ def whole_jpeg(data: bytes) -> tuple[bytes, tuple[str, ...]]:
 
 
 def _segments(data: bytes) -> Iterator[_Segment]:
-    """Yield the segments up to the end marker, or to where the file ends or no marker stands."""
+    """Yield what says which coefficients there are, frame and scans, up to the end marker.
+
+    Ends too where the file ends, or where no marker stands.
+    """
     position = 2
     while found := _MARKER.search(data, position):
-        marker = found[1][0]
-        if marker in _WITHOUT_LENGTH or marker == _END_OF_IMAGE:
+        marker, start = found[1][0], found.end()
+        if marker == _END_OF_IMAGE:
             yield _Segment(marker, b"")
-            if marker == _END_OF_IMAGE:
-                return
-            position = found.end()
-            continue
-        length = int.from_bytes(data[found.end() : found.end() + 2])
-        body = data[found.end() + 2 : found.end() + length]
-        if length < 2 or len(body) < length - 2:
             return
-        yield _Segment(marker, body)
-        position = found.end() + length
+        length = 0 if marker in _WITHOUT_LENGTH else int.from_bytes(data[start : start + 2])
+        if start + length > len(data) or (length < 2 and marker not in _WITHOUT_LENGTH):
+            return
+        if marker in _FRAMES or marker == _START_OF_SCAN:
+            yield _Segment(marker, data[start + 2 : start + length])
+        position = start + length
 
 
 def _has_every_scan(segments: list[_Segment]) -> bool:

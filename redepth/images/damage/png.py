@@ -24,6 +24,8 @@ _PASSES = (  # Adam7: first column, first row, step of columns, of rows
     (0, 1, 1, 2),
 )  # fmt: skip
 _BLOCK_BYTES = 2**20
+_MOST_CHUNKS = 2**17  # of a damaged file; 8 KiB each are over a gigabyte
+_MOST_NOTES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,25 +51,42 @@ def whole_png(data: bytes, max_pixels: float) -> tuple[bytes, tuple[str, ...]]:
     size = _size(data)
     if size is None or size[0] * size[1] > max_pixels:
         return data, ()
+    if _is_sound(data):
+        return data, ()
+    kept, notes = _without_damage(data)
+    _require_every_pixel(kept)
+    return _joined(kept), notes
+
+
+def _is_sound(data: bytes) -> bool:
+    for chunk in _chunks(data):
+        if chunk.kind == b"IEND":
+            return True
+        if not chunk.is_sound:
+            return False
+    return False
+
+
+def _without_damage(data: bytes) -> tuple[list[_Chunk], tuple[str, ...]]:
+    """Return the chunks before the end that are sound or pixels, and notes on the others."""
     kept: list[_Chunk] = []
     notes: list[str] = []
     has_ended = False
-    for chunk in _chunks(data):
+    for index, chunk in enumerate(_chunks(data)):
+        if index >= _MOST_CHUNKS:
+            raise ImageRejected(f"damaged: broken PNG file (over {_MOST_CHUNKS:,} chunks)")
+        has_ended = chunk.kind == b"IEND" or not chunk.is_whole
         if chunk.kind == b"IEND":
-            has_ended = True
             break
         if chunk.is_sound or chunk.kind == b"IDAT":
             kept.append(chunk)
         elif chunk.kind in _NEEDED:
             raise ImageRejected(f"damaged: broken PNG file (wrong checksum in {_name(chunk)})")
-        if not chunk.is_sound:
+        if not chunk.is_sound and len(notes) < _MOST_NOTES:
             notes.append(_said_of(chunk))
-    if has_ended and not notes:
-        return data, ()
-    if not has_ended and not any("ends in" in note for note in notes):
+    if not has_ended:
         notes.append("the end marker is missing, every pixel is there")
-    _require_every_pixel(kept)
-    return _joined(kept), tuple(dict.fromkeys(notes))
+    return kept, tuple(notes)
 
 
 def _chunks(data: bytes) -> Iterator[_Chunk]:
