@@ -47,9 +47,10 @@ Photos = Annotated[
     typer.Argument(
         metavar="PHOTOS",
         callback=_checked_url,
-        help="A folder, a glob in quotes, an s3:// prefix, one image, or a list (.txt, .csv, "
-        ".jsonl, .parquet with a column 'uri', optionally 'caption', 'id', and 'focal_px' or "
-        "'fov_deg'), or a tar or Parquet file that holds the images, or a glob of them.",
+        help="A folder, a glob in quotes, an s3:// prefix, one image, or a list (.txt, .csv, .tsv, "
+        ".json, .jsonl, .parquet with a column 'uri', optionally 'caption', 'id', and 'focal_px' "
+        "or 'fov_deg'), or a tar, zip or Parquet file that holds the images; several by a glob or "
+        "by braces, 'shards/{000..010}.tar'.",
     ),
 ]
 Out = Annotated[

@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from redepth.errors import ConfigError, PhotographNotAllowed
+from redepth.images.braces import expanded, has_braces
 from redepth.images.list_files import is_list
 from redepth.images.opening import WEB, Host, web_hosts
 from redepth.images.uris import canonical_uri, has_wildcards, is_local, parent_uri, protocol_of
@@ -105,10 +106,10 @@ def allowed_for(source: str, allow: Sequence[str] = ()) -> Allowed:
     Raises:
         ConfigError: a root that is none.
     """
-    if not is_list(source):
-        return ANYTHING
-    own = _own_root(canonical_uri(source))
-    return Allowed((own, *(_root(text) for text in allow)))
+    uri = canonical_uri(source)
+    lists = filter(is_list, (uri, *(expanded(uri) if has_braces(uri) else ())))
+    own = dict.fromkeys(map(_own_root, lists))
+    return Allowed((*own, *(_root(text) for text in allow))) if own else ANYTHING
 
 
 def allowed_for_labels(labels: str, allow: Sequence[str] = ()) -> Allowed:

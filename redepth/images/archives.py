@@ -1,4 +1,6 @@
-"""One picture out of an archive that its uri names: `zip://NAME::PLACE` or `tar://NAME::PLACE`.
+"""One picture out of an archive that its uri names, `zip://NAME::PLACE` or `tar://NAME::PLACE`.
+
+And the names of all of them, for a walk of an archive.
 
 fsspec reads these too, without a limit: of a tar's headers, of a zip's directory, of what a member
 unpacks to. Of a tar a name means what it means in `containers`, which lists tars: `tar_contents`.
@@ -16,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from typing import IO, Any, NamedTuple, cast
 
 from redepth.errors import ConfigError, ImageRejected
 from redepth.images.allowed import Allowed
@@ -168,13 +170,21 @@ def _read_from_zip(
 ) -> bytes:
     index = _zip(place, hosts)
     info = _target(index, index.members[member_key(name)])
+    with _opened_member(index.archive, info) as member:
+        return read_all(member, max_bytes, setting)
+
+
+def _opened_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
+    """Open a member whose bytes can be counted while they are unpacked.
+
+    Raises:
+        NotImplementedError: it is encrypted, or packed in a way that unpacks to any size at once.
+    """
     if info.flag_bits & _ENCRYPTED:
         raise NotImplementedError("it is encrypted: unpack the archive with its password")
-    # Others unpack a block to any size at once.
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise NotImplementedError("only members that are stored or deflated are read")
-    with index.archive.open(info) as member:
-        return read_all(member, max_bytes, setting)
+    return archive.open(info)
 
 
 def _target(index: _Zip, info: zipfile.ZipInfo) -> zipfile.ZipInfo:
@@ -186,7 +196,7 @@ def _target(index: _Zip, info: zipfile.ZipInfo) -> zipfile.ZipInfo:
     for _ in range(MAX_LINKS):
         if not stat.S_ISLNK(info.external_attr >> 16):
             return info
-        with index.archive.open(info) as member:
+        with _opened_member(index.archive, info) as member:
             target = member.read(_MAX_TARGET_BYTES).decode(errors="replace")
         found = index.members.get(within(info.filename, target) or "")
         if found is None:
@@ -301,7 +311,7 @@ def _tar(place: str, hosts: frozenset[Host]) -> _Tar:
     with _opened(place, hosts) as file:
         for entry in walk_tar(file):
             if isinstance(entry, Damage):
-                damages.append(str(entry))
+                damages += [str(entry)] if len(damages) < _MAX_DAMAGES else []
                 continue
             contents.add(entry._replace(name=uri_name(entry.name)))
             if len(contents) > _MAX_TAR_MEMBERS:
@@ -309,7 +319,7 @@ def _tar(place: str, hosts: frozenset[Host]) -> _Tar:
                     f"the tar holds more than {_MAX_TAR_MEMBERS:,} files: name the tar as the "
                     "collection, instead of files in it"
                 )
-    return _Tar(contents, tuple(damages[:_MAX_DAMAGES]))
+    return _Tar(contents, tuple(damages))
 
 
 def _opened(place: str, hosts: frozenset[Host]) -> Any:

@@ -138,10 +138,10 @@ def _lies_below(folder: str) -> Callable[[str], bool]:
 def _images(source: str, noticed: Noticed) -> Iterator[ImageRef]:
     """Yield what a source names, each image once."""
     uri = canonical_uri(source)
-    has_lists = (has_braces(uri) or has_wildcards(uri)) and _sought(uri) is is_list
+    is_several = has_braces(uri) or (has_wildcards(uri) and is_list(uri))
 
     def could_repeat(ref: ImageRef) -> bool:
-        return has_lists or "::" in ref.uri
+        return is_several or "::" in ref.uri
 
     return distinct(_refs(source, noticed), lambda: _refs(source, Noticed()), could_repeat)
 

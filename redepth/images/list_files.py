@@ -99,7 +99,9 @@ def _rows_of_table(text: ListText) -> Iterator[Row]:
                     {name: cells[i] for name, i in fields.items() if i < len(cells)},
                 )
     except csv.Error as error:
-        raise ConfigError(f"{text.where}: not CSV that can be read ({error})") from error
+        raise ConfigError(
+            f"{text.where}: not CSV that can be read ({one_line(str(error))})"
+        ) from error
 
 
 def _names_and_separator(text: ListText, line: str) -> tuple[list[str], str]:
@@ -109,7 +111,9 @@ def _names_and_separator(text: ListText, line: str) -> tuple[list[str], str]:
         try:
             names = next(csv.reader([line], delimiter=separator, strict=True), [])
         except csv.Error as error:
-            raise ConfigError(f"{text.where}: not CSV that can be read ({error})") from error
+            raise ConfigError(
+                f"{text.where}: not CSV that can be read ({one_line(str(error))})"
+            ) from error
         found.append((names, separator))
         if "uri" in fields_of(text.name, names):
             return names, separator

@@ -6,11 +6,12 @@ written out for every row, a file of some kilobytes fills any memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from redepth.errors import ConfigError, ImageRejected
+from redepth.images.parquet_footer import StoredColumn, row_groups
 from redepth.images.rows import LONGEST_TEXT
 from redepth.storage_errors import in_words
 
@@ -40,14 +41,16 @@ def bounded_rows(where: str, file: Any, columns: Mapping[str, str]) -> Iterator[
 
     schema = pq.ParquetFile(file).schema_arrow
     names = list(columns.values())
+    if not set(names) <= set(schema.names):
+        raise ConfigError(f"{where} was written anew while it was read: run again")
     for name in names:
         _require_simple(where, name, schema.field(name).type)
     leaves = _text_leaves(pq.ParquetFile(file), schema, names)
     reader = pq.ParquetFile(
         file, pre_buffer=False, buffer_size=_BUFFER_BYTES, read_dictionary=leaves
     )
-    for group in range(reader.metadata.num_row_groups):
-        num_bytes = _group_bytes(reader, group, names)
+    for group, stored in enumerate(row_groups(where, file)):
+        num_bytes = _group_bytes(stored, names)
         if num_bytes > MAX_ROW_GROUP_BYTES:
             raise ConfigError(f"{where}: {_too_large(group, names, num_bytes)}")
         for batch in reader.iter_batches(
@@ -58,8 +61,13 @@ def bounded_rows(where: str, file: Any, columns: Mapping[str, str]) -> Iterator[
                 yield dict(zip(columns, record, strict=True))
 
 
-def bounded_row_group(where: str, file: Any, column: str, group: int) -> pa.ChunkedArray:
+def bounded_row_group(
+    where: str, file: Any, column: str, group: int, stored: Iterable[StoredColumn]
+) -> pa.ChunkedArray:
     """Read the images of one row group: a column of bytes, or of structs with `bytes` and `path`.
+
+    Args:
+        stored: the row group's columns, as its footer says.
 
     Raises:
         ImageRejected: they are too large to be held.
@@ -72,7 +80,7 @@ def bounded_row_group(where: str, file: Any, column: str, group: int) -> pa.Chun
     if pa.types.is_struct(kind):
         leaves = [f"{column}.{field.name}" for field in kind if field.name in IMAGE_FIELDS]
     reader = pq.ParquetFile(file, read_dictionary=leaves)
-    num_bytes = _group_bytes(reader, group, leaves)
+    num_bytes = _group_bytes(stored, leaves)
     if num_bytes > MAX_ROW_GROUP_BYTES:
         raise ImageRejected(f"{where}: {_too_large(group, [column], num_bytes)}")
     return reader.read_row_group(group, columns=leaves)[column]
@@ -97,18 +105,16 @@ def readable_parquet(uri: str) -> Iterator[None]:
         raise ConfigError(f"{uri} is not a readable Parquet file: {in_words(error)}") from error
 
 
-def _group_bytes(reader: pq.ParquetFile, group: int, names: Sequence[str]) -> int:
+def _group_bytes(columns: Iterable[StoredColumn], names: Sequence[str]) -> int:
     """Return the unpacked bytes of a row group's columns, or of leaves of them, as it states.
 
     A value takes some bytes in memory however little it takes in the file: a list of a hundred
     million nulls is some bytes there.
     """
-    row_group = reader.metadata.row_group(group)
-    columns = (row_group.column(i) for i in range(row_group.num_columns))
     return sum(
-        max(column.total_uncompressed_size, _BYTES_PER_VALUE * column.num_values)
+        max(column.num_bytes, _BYTES_PER_VALUE * column.num_values)
         for column in columns
-        if any(f"{column.path_in_schema}.".startswith(f"{name}.") for name in names)
+        if any(f"{column.path}.".startswith(f"{name}.") for name in names)
     )
 
 

@@ -9,7 +9,7 @@ file's folder; it may come from a stranger and is judged as what a list names.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
@@ -24,6 +24,7 @@ from redepth.images.parquet_bounds import (
     is_text,
     readable_parquet,
 )
+from redepth.images.parquet_footer import StoredColumn, row_groups
 from redepth.images.reading import open_regular
 from redepth.images.rows import Row, fields_of, row_of
 from redepth.images.uris import canonical_uri, image_id, is_local, parent_uri
@@ -43,7 +44,7 @@ def holds_images(uri: str) -> bool:
     Raises:
         ConfigError: it is not readable.
     """
-    schema = _parquet_file(uri, None).schema
+    schema = _described(uri, None).schema
     return "uri" not in fields_of(uri, schema.names) and any(
         _is_image(field.type) or _is_several(field.type) for field in schema
     )
@@ -56,7 +57,7 @@ def parquet_images(uri: str, version: str | None) -> Iterator[ImageRef]:
         ConfigError: several columns could hold them, and none is called `image`; or a row says
             what cannot be.
     """
-    file = _parquet_file(uri, None)
+    file = _described(uri, None)
     column = _image_column(uri, file.schema)
     for row in _rows(uri, column, file):
         yield ImageRef(
@@ -155,6 +156,17 @@ class _ParquetFile:
 
 @lru_cache(maxsize=8)
 def _parquet_file(uri: str, hosts: frozenset[Host] | None) -> _ParquetFile:
+    """Describe a file whose images are read; one that is listed may have been written anew."""
+    return _described(uri, hosts)
+
+
+@lru_cache(maxsize=8)
+def _stored_columns(uri: str, hosts: frozenset[Host] | None) -> Sequence[Sequence[StoredColumn]]:
+    with _opened(uri, hosts) as opened:
+        return row_groups(uri, opened)
+
+
+def _described(uri: str, hosts: frozenset[Host] | None) -> _ParquetFile:
     import pyarrow.parquet as pq
 
     with readable_parquet(uri), _opened(uri, hosts) as opened:
@@ -169,7 +181,8 @@ def _row_group(
     uri: str, hosts: frozenset[Host] | None, column: str, number: int
 ) -> pa.ChunkedArray:
     with readable_parquet(uri), _opened(uri, hosts) as opened:
-        return bounded_row_group(uri, opened, column, number)
+        stored = _stored_columns(uri, hosts)[number]
+        return bounded_row_group(uri, opened, column, number, stored)
 
 
 def _opened(uri: str, hosts: frozenset[Host] | None) -> Any:

@@ -124,6 +124,8 @@ def _short(
     where: str, name: str, value: object, text_of: Callable[[Any], str | None] | None = None
 ) -> str | None:
     """Return a text that every catalogue row may carry; raise ConfigError of what is none."""
+    if value is None:
+        return None
     try:
         text = (text_of or _text)(value)
     except ValueError as error:
@@ -186,6 +188,8 @@ def _camera(where: str, record: Mapping[str, Any]) -> tuple[float | None, float 
     Raises:
         ConfigError: not a number, a focal length or a field of view that cannot be, or both.
     """
+    if "focal_px" not in record and "fov_deg" not in record:  # of most lists
+        return None, None
     focal_px, fov_deg = (_number(where, record, name) for name in ("focal_px", "fov_deg"))
     if focal_px is not None and fov_deg is not None:
         raise ConfigError(

@@ -60,5 +60,5 @@ def _prepared_loaders() -> Iterator[Any]:
     """Yield the DataLoaders of accelerate that are being read, if accelerate is in use."""
     state = sys.modules.get("accelerate.state")
     if state is not None:
-        loaders = state.GradientState().dataloader_references
+        loaders = getattr(state.GradientState(), "dataloader_references", ())
         yield from (loader for loader in loaders if loader is not None)

@@ -180,6 +180,8 @@ HELD_BY = {
     ),
     "an empty file, a damaged footer": (
         "images/test_one_of_several.py::test_one_parquet_of_a_glob",
+        "images/test_parquet_footer.py::test_a_damaged_footer_is_refused",
+        "images/test_parquet_footer.py::test_no_byte_of_a_footer_ends_the_process",
     ),
     "Arrow, Feather": ("images/test_sources.py::test_other_files_are_refused_by_name",),
     "`.tar.gz`": (

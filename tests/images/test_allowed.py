@@ -89,6 +89,19 @@ def test_more_can_be_allowed(photos: Path, monkeypatch: pytest.MonkeyPatch) -> N
     rejected(uri, allowed_for(str(photos / "list.txt"), [str(photos.parent / "priv")]))
 
 
+@pytest.mark.parametrize(
+    "source", ["{l,m}.csv", "{a.tar,l.csv}", "{l.csv,a.png}", "../{photos,photos-2}/l.csv", "*.csv",
+               "{*.tar,l.csv}", "{x,y}{l.csv,.tar}", "[l]*.parquet", "{l.csv.gz,a.zip}"],
+)  # fmt: skip
+def test_braces_let_no_list_name_more(photos: Path, source: str) -> None:
+    allowed = allowed_for(f"{photos}/{source}")
+    assert allowed.allows(f"{photos}/a.png")
+    for uri in (f"{photos.parent}/private/a.png", "/etc/passwd", "http://169.254.169.254/a"):
+        rejected(uri, allowed)
+    assert allowed_for(f"{photos}/{{a,b}}.png") is ANYTHING
+    assert allowed_for(f"{photos}/{{0..9}}.tar") is ANYTHING
+
+
 def test_a_linked_list_is_of_the_folder_it_lies_in(photos: Path, tmp_path: Path) -> None:
     (photos / "list.txt").write_text("a.png\n")
     (tmp_path / "link.txt").symlink_to(photos / "list.txt")

@@ -264,6 +264,10 @@ def test_parquet(kind: str, said: str, tmp_path: Path, said_of: Said) -> None:
         ("l.csv", b"uri,caption\na.jpg,", "line 2: more than 262,144 characters"),
         ("l.csv", b'uri,caption\na.jpg,"', "line 2: more than 262,144 characters"),
         ("l.jsonl", b'{"uri": "', "line 1: more than 262,144 characters"),
+        ("l.json", b'[{"uri": "', "line 1: not JSON"),
+        ("l.ndjson", b'{"uri": "a"}\n{"uri": "', "line 2: more than 262,144 characters"),
+        ("l.tsv", b"uri\tcaption\na.jpg\t", "line 2: more than 262,144 characters"),
+        ("l.csv.gz", b"", "cannot be unpacked"),
     ],
 )
 def test_lists_without_line_ends(

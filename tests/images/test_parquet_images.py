@@ -184,3 +184,10 @@ def test_a_damaged_row_group_is_a_rejection_of_its_photographs(tmp_path: Path) -
         except ImageRejected:
             outcomes.append(-1)
     assert outcomes[3:] == [3, 4, 5] and -1 in outcomes[:3]
+
+
+def test_a_file_that_was_written_anew_is_listed_anew(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.parquet", [picture(1)], pa.binary(), id=["x"])
+    assert [ref.id for ref in list_images(str(path))] == ["x"]
+    write(path, [picture(1)] * 3, pa.binary())
+    assert len(list(list_images(str(path)))) == 3

@@ -96,6 +96,17 @@ def test_links(target: str, said: str | None, tmp_path: Path) -> None:
         read_image(link_ref, SETTINGS)
 
 
+def test_a_link_that_could_unpack_to_any_size_is_not_followed(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_LZMA) as file:
+        link = zipfile.ZipInfo("link.png")
+        link.external_attr = (stat.S_IFLNK | 0o777) << 16
+        link.compress_type = zipfile.ZIP_LZMA
+        file.writestr(link, "a.png" * 1000)
+    ((ref,), _) = listed(f"zip://::{tmp_path}/a.zip")
+    with pytest.raises(ImageRejected, match="only members that are stored or deflated"):
+        read_image(ref, SETTINGS)
+
+
 def test_another_photograph_of_the_same_size_has_another_version(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     versions = []
