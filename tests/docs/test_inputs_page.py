@@ -107,7 +107,7 @@ HELD_BY = {
     ),
     "a file that is not there": ("images/test_decode.py::test_a_file_that_is_gone_is_rejected",),
     "one bad list of several": ("images/test_sources.py::test_braces_of_lists",),
-    "a damaged header": (
+    "a tar with a damaged header": (
         "images/test_tar_damage.py::test_every_byte_of_every_header",
         "images/test_tar_contents.py::test_what_lies_behind_a_damaged_header_is_listed_and_the_damage_named",
     ),
@@ -167,11 +167,11 @@ HELD_BY = {
         "images/test_parquet_images.py::test_bytes_of_every_type",
         "images/test_parquet_images.py::test_rows_of_both_kinds",
     ),
-    "a path and no bytes": (
+    "a row with a path": (
         "images/test_parquet_images.py::test_a_path_is_read_where_there_are_no_bytes",
         "images/test_parquet_images.py::test_a_row_names_nothing_that_a_list_may_not",
     ),
-    "neither bytes": ("images/test_parquet_images.py::test_a_row_that_names_no_photograph",),
+    "a row with neither": ("images/test_parquet_images.py::test_a_row_that_names_no_photograph",),
     "several photographs in one row": (
         "images/test_parquet_images.py::test_several_photographs_a_row_are_refused",
     ),
@@ -226,7 +226,7 @@ HELD_BY = {
         "images/test_phone_formats.py::test_what_would_not_come_out_as_its_first_frame_is_rejected",
     ),
     "RAW, PSD, EXR": ("images/test_formats.py::test_what_is_passed_over_has_a_name",),
-    "the same under": ("images/test_phone_formats.py::test_what_is_not_read_is_named",),
+    "RAW, PSD or video": ("images/test_phone_formats.py::test_what_is_not_read_is_named",),
     "TIFF of 1 to 16 bits": (
         "images/test_tiff.py::test_rgb_in_strips_tiles_and_planes",
         "images/test_tiff.py::test_cmyk_in_planes",
