@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from redepth.errors import ConfigError, PhotographNotAllowed
 from redepth.images.braces import expanded, has_braces
-from redepth.images.list_files import is_list
+from redepth.images.lists.readers import is_list
 from redepth.images.opening import WEB, Host, web_hosts
 from redepth.images.uris import canonical_uri, has_wildcards, is_local, parent_uri, protocol_of
 from redepth.redaction import shown

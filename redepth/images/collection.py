@@ -15,21 +15,21 @@ from pathlib import Path
 from fsspec.utils import glob_translate
 
 from redepth.errors import ConfigError, ImageRejected, TransientError
+from redepth.images.archives.parquet_images import holds_images, parquet_images
+from redepth.images.archives.tar_images import TAR, is_tar, tar_images
 from redepth.images.braces import expanded, has_braces
-from redepth.images.containers import TAR, is_tar, tar_images
-from redepth.images.formats import IMAGE_SUFFIXES
 from redepth.images.hidden import names_hidden
-from redepth.images.list_files import PARQUET, is_list, list_suffix
-from redepth.images.listed_images import (
+from redepth.images.lists.listed_images import (
     distinct,
     listed_images,
     require_protocol,
     require_well_typed,
 )
+from redepth.images.lists.readers import PARQUET, is_list, list_suffix
 from redepth.images.noticed import Noticed, Notices, as_lines
 from redepth.images.opening import open_source
 from redepth.images.other_files import is_other_file, require_no_other_file
-from redepth.images.parquet_images import holds_images, parquet_images
+from redepth.images.picture.formats import IMAGE_SUFFIXES
 from redepth.images.ref_texts import as_text
 from redepth.images.uris import (
     canonical_id,
@@ -64,7 +64,7 @@ def list_images(
 
     Args:
         source: a local folder; a glob (`**` crosses folders); a prefix (`s3://bucket/photos`, any
-            fsspec URL); one image; a list file (.txt .csv .jsonl .parquet, see `list_files`); a
+            fsspec URL); one image; a list file (.txt .csv .jsonl .parquet, see `lists`); a
             tar, a zip or a Parquet file that holds images; several of these, by a glob or braces
             (`{000..010}.tar`); what matches in archives (`tar://*.rgb.png::shards/*.tar`).
         limit: stop after so many, without listing the rest.

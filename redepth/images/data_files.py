@@ -23,10 +23,10 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from redepth.errors import ConfigError, ImageRejected
-from redepth.images.netpbm import MAX_PIXELS, is_pnm, read_pnm
+from redepth.images.picture.netpbm import MAX_PIXELS, is_pnm, read_pnm
+from redepth.images.picture.signatures import is_tiff
+from redepth.images.picture.tiff import open_tiff
 from redepth.images.reading import BLOCK_BYTES, open_regular, read_all, read_regular, require_size
-from redepth.images.signatures import is_tiff
-from redepth.images.tiff import open_tiff
 
 MAX_FILE_BYTES = 2**30  # of a file, and of what it unpacks to
 _LIMIT = "of a file of a data set"

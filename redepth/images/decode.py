@@ -28,20 +28,20 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from redepth.config import Decoding
 from redepth.errors import ImageRejected, PhotographGone, RedepthError
 from redepth.images.allowed import ANYTHING, Allowed
-from redepth.images.archives import is_in_archive, read_member
+from redepth.images.archives.members import is_in_archive, read_member
+from redepth.images.archives.parquet_images import NamedFile, is_in_parquet, read_from_parquet
+from redepth.images.archives.tar_images import read_range
 from redepth.images.camera import exif_focal_px
-from redepth.images.coded_colours import note_on_exif
-from redepth.images.colour import to_srgb
-from redepth.images.containers import read_range
-from redepth.images.damage import CUT
-from redepth.images.openers import open_picture, require_size, too_large
 from redepth.images.opening import WEB, open_source
-from redepth.images.parquet_images import NamedFile, is_in_parquet, read_from_parquet
+from redepth.images.picture.coded_colours import note_on_exif
+from redepth.images.picture.colour import to_srgb
+from redepth.images.picture.damage import CUT
+from redepth.images.picture.openers import open_picture, require_size, too_large
+from redepth.images.picture.signatures import what_it_looks_like
+from redepth.images.picture.tiff import is_signed_byte, sample_range
 from redepth.images.reading import read_regular
 from redepth.images.reading import require_size as require_num_bytes
 from redepth.images.ref_texts import name_note
-from redepth.images.signatures import what_it_looks_like
-from redepth.images.tiff import is_signed_byte, sample_range
 from redepth.images.uris import is_local, protocol_of
 from redepth.redaction import lost_password, shown
 from redepth.storage_errors import Fault, classify, explained, in_words, server_code

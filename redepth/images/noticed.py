@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 
-from redepth.images.formats import Extra, extra_needed, unread_kind
+from redepth.images.picture.formats import Extra, extra_needed, unread_kind
 from redepth.printable import one_line
 from redepth.redaction import redacted, redacted_text
 

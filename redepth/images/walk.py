@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from redepth.errors import ImageRejected
 from redepth.filesystems import open_bucket
 from redepth.images.allowed import ANYTHING
-from redepth.images.archives import archive_files, is_in_archive, read_member
+from redepth.images.archives.members import archive_files, is_in_archive, read_member
+from redepth.images.archives.tar_contents import member_key
 from redepth.images.hidden import hidden_kind
 from redepth.images.noticed import LINKED_FOLDERS, NOT_REGULAR, REMOVED, Noticed, kind_by_name
 from redepth.images.opening import open_source
 from redepth.images.own_outputs import own_folders, own_kind, own_tree
 from redepth.images.reading import open_regular
-from redepth.images.tar_contents import member_key
 from redepth.storage_errors import in_words
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ from itertools import islice
 import numpy, pyarrow.parquet, pyarrow.compute, PIL.Image
 from redepth.config import Decoding
 from redepth.errors import ConfigError, ImageRejected
-from redepth.images import parquet_bounds
+from redepth.images.lists import parquet_bounds
 from redepth.images.collection import list_images
 from redepth.images.decode import read_image
 from redepth.types import ImageRef

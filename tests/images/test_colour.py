@@ -11,9 +11,9 @@ import pytest
 from PIL import Image, ImageCms
 
 from redepth.config import Decoding
-from redepth.images import colour
-from redepth.images.colour import to_srgb
 from redepth.images.decode import decode
+from redepth.images.picture import colour
+from redepth.images.picture.colour import to_srgb
 from redepth.types import DecodedImage
 from tests.images.icc_profiles import (
     ADOBE_RGB,

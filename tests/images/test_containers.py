@@ -17,7 +17,7 @@ from PIL import Image
 
 from redepth.config import Decoding
 from redepth.errors import ConfigError, ImageRejected
-from redepth.images import parquet_images
+from redepth.images.archives import parquet_images
 from redepth.images.collection import list_images
 from redepth.images.decode import read_image
 from redepth.types import ImageRef

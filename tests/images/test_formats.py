@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from redepth.images import formats
 from redepth.images.collection import IMAGE_SUFFIXES
-from redepth.images.formats import HEIC, JXL, PICTURES, UNREAD, Extra, extra_needed, unread_kind
+from redepth.images.picture import formats
+from redepth.images.picture.formats import (
+    HEIC,
+    JXL,
+    PICTURES,
+    UNREAD,
+    Extra,
+    extra_needed,
+    unread_kind,
+)
 
 
 def test_no_suffix_means_two_things() -> None:

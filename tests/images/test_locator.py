@@ -17,8 +17,10 @@ from PIL import Image
 
 from redepth.config import Decoding
 from redepth.errors import ConfigError, ImageRejected, PhotographChanged, PhotographNotAllowed
-from redepth.images import containers, locator, parquet_images
+from redepth.images import locator
 from redepth.images.allowed import ANYTHING, Allowed, allowed_for_labels
+from redepth.images.archives import parquet_images
+from redepth.images.archives import tar_images as containers
 from redepth.images.collection import list_images
 from redepth.images.decode import read_image
 from redepth.images.locator import Photographs, blank_row, photograph_of, relocated
@@ -127,7 +129,9 @@ def unread(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Return the addresses that are opened over any network: none may be."""
     asked: list[str] = []
     monkeypatch.setattr("redepth.images.decode.open_source", lambda uri, *_: asked.append(uri))
-    monkeypatch.setattr("redepth.images.archives.open_source", lambda uri, *_: asked.append(uri))
+    monkeypatch.setattr(
+        "redepth.images.archives.members.open_source", lambda uri, *_: asked.append(uri)
+    )
     yield asked
     assert asked == []
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from redepth.errors import ConfigError
 from redepth.images.data_files import read_pixels
-from redepth.images.netpbm import read_pnm
+from redepth.images.picture.netpbm import read_pnm
 
 DEPTH = np.arange(1, 13, dtype=np.float32).reshape(3, 4) / 4
 SPACES = st.sampled_from([b"\n", b"\r\n", b" ", b"\t", b"  ", b" \n", b"\n# written by hand\n"])

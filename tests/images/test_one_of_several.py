@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from redepth.errors import ConfigError
-from redepth.images import formats
 from redepth.images.collection import list_images
 from redepth.images.noticed import LINKED_FOLDERS, NO_SUFFIX, Noticed, Notices, as_lines
+from redepth.images.picture import formats
 from redepth.types import ImageRef
 
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from redepth.errors import ConfigError
-from redepth.images.parquet_footer import row_groups
+from redepth.images.lists.parquet_footer import row_groups
 
 TABLE = pa.table(
     {

@@ -15,11 +15,11 @@ from PIL import Image
 
 from redepth.config import Decoding
 from redepth.errors import ImageRejected
-from redepth.images import formats
 from redepth.images.decode import decode, read_image
-from redepth.images.formats import UNREAD
-from redepth.images.jxl import read_jxl
-from redepth.images.signatures import is_heic, unread_by_content
+from redepth.images.picture import formats
+from redepth.images.picture.formats import UNREAD
+from redepth.images.picture.jxl import read_jxl
+from redepth.images.picture.signatures import is_heic, unread_by_content
 from redepth.types import ImageRef
 from tests.images.icc_profiles import D65, DISPLAY_P3, rgb_profile, srgb_curve, srgb_encoded
 

@@ -13,8 +13,8 @@ import pytest
 
 from redepth.errors import ConfigError
 from redepth.images.collection import list_images
-from redepth.images.list_files import LIST_SUFFIXES
-from redepth.images.rows import FIELDS, row_of
+from redepth.images.lists.readers import LIST_SUFFIXES
+from redepth.images.lists.rows import FIELDS, row_of
 from redepth.types import ImageRef
 from tests.images.list_samples import (
     TYPED,

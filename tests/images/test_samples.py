@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from redepth.images.archives.samples import BESIDE
 from redepth.images.collection import list_images
 from redepth.images.noticed import Noticed
-from redepth.images.samples import BESIDE
 from tests.images.list_samples import picture
 from tests.images.test_containers import write_tar
 

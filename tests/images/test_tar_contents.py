@@ -13,8 +13,8 @@ from PIL import Image
 
 from redepth.config import Decoding
 from redepth.errors import ConfigError, ImageRejected
-from redepth.images import containers
 from redepth.images.allowed import ANYTHING
+from redepth.images.archives import tar_images as containers
 from redepth.images.collection import list_images
 from redepth.images.decode import read_bytes, read_image
 from redepth.images.noticed import Noticed, Notices

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 
 from redepth.config import Decoding
 from redepth.errors import ConfigError, ImageRejected
-from redepth.images import archives
+from redepth.images.archives import members as archives
+from redepth.images.archives.tar_walk import Damage, Member, walk_tar
 from redepth.images.collection import list_images
 from redepth.images.decode import read_image
 from redepth.images.noticed import Noticed
-from redepth.images.tar_walk import Damage, Member, walk_tar
 from redepth.types import ImageRef
 
 BLOCK = 512

@@ -13,7 +13,7 @@ from PIL import Image
 
 from redepth.config import Decoding
 from redepth.errors import ConfigError, ImageRejected
-from redepth.images import archives
+from redepth.images.archives import members as archives
 from redepth.images.collection import list_images
 from redepth.images.decode import read_image
 from redepth.images.noticed import Noticed, Notices

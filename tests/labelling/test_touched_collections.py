@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from redepth.config import Recipe, load_recipe
-from redepth.images import parquet_images
+from redepth.images.archives import parquet_images
 from redepth.images.collection import list_images
 from redepth.labelling.labeller import Labeller, label_shard, load_labeller
 from redepth.store.dataset import begin

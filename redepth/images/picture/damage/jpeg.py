@@ -17,7 +17,7 @@ from itertools import islice
 import numpy as np
 from PIL import Image
 
-from redepth.images.damage import truncated
+from redepth.images.picture.damage import truncated
 from redepth.storage_errors import in_words
 
 _END = b"\xff\xd9"

@@ -3,7 +3,7 @@
 And the names of all of them, for a walk of an archive.
 
 fsspec reads these too, without a limit: of a tar's headers, of a zip's directory, of what a member
-unpacks to. Of a tar a name means what it means in `containers`, which lists tars: `tar_contents`.
+unpacks to. Of a tar a name means what it means in `tar_images`, which lists tars: `tar_contents`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,17 @@ from typing import IO, Any, NamedTuple, cast
 
 from redepth.errors import ConfigError, ImageRejected
 from redepth.images.allowed import Allowed
+from redepth.images.archives.tar_contents import (
+    MAX_LINKS,
+    TarContents,
+    member_key,
+    uri_name,
+    within,
+)
+from redepth.images.archives.tar_walk import Damage, Member, walk_tar
 from redepth.images.noticed import REPLACED, Noticed
 from redepth.images.opening import Host, open_source, web_hosts
 from redepth.images.reading import open_regular, read_all, require_size
-from redepth.images.tar_contents import MAX_LINKS, TarContents, member_key, uri_name, within
-from redepth.images.tar_walk import Damage, Member, walk_tar
 from redepth.images.uris import is_local
 
 _PROTOCOLS = ("zip://", "tar://")

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from redepth.errors import ImageRejected
-from redepth.images.damage import truncated
-from redepth.images.signatures import PNG
+from redepth.images.picture.damage import truncated
+from redepth.images.picture.signatures import PNG
 
 _NEEDED = frozenset((b"IHDR", b"PLTE", b"tRNS"))  # without their numbers no pixel has a colour
 _KIND = re.compile(rb"[A-Za-z]{4}")

@@ -14,15 +14,15 @@ from PIL import Image
 
 from redepth.config import Decoding
 from redepth.errors import ImageRejected
-from redepth.images import signatures
-from redepth.images.coded_colours import note_on_avif, note_on_heic
-from redepth.images.damage.jpeg import whole_jpeg
-from redepth.images.damage.jpeg2000 import whole_jpeg2000
-from redepth.images.damage.png import whole_png
-from redepth.images.damage.webp import first_frame, whole_webp
-from redepth.images.heic import open_heic
-from redepth.images.jxl import decode_jxl, read_jxl
-from redepth.images.tiff import open_tiff
+from redepth.images.picture import signatures
+from redepth.images.picture.coded_colours import note_on_avif, note_on_heic
+from redepth.images.picture.damage.jpeg import whole_jpeg
+from redepth.images.picture.damage.jpeg2000 import whole_jpeg2000
+from redepth.images.picture.damage.png import whole_png
+from redepth.images.picture.damage.webp import first_frame, whole_webp
+from redepth.images.picture.heic import open_heic
+from redepth.images.picture.jxl import decode_jxl, read_jxl
+from redepth.images.picture.tiff import open_tiff
 
 # Named, so that Pillow never starts Ghostscript for an EPS, nor takes noise for a TGA or an XBM.
 # ("JPEG" brings MPO along, the pairs of pictures that phones write.)

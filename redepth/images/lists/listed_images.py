@@ -9,8 +9,8 @@ import fsspec
 from pydantic import SecretStr
 
 from redepth.errors import ConfigError
-from redepth.images.list_files import read_rows
-from redepth.images.rows import Row
+from redepth.images.lists.readers import read_rows
+from redepth.images.lists.rows import Row
 from redepth.images.uris import (
     canonical_id,
     canonical_uri,

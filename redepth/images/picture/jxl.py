@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from PIL import Image
 
 from redepth.errors import ImageRejected
-from redepth.images.damage import truncated
-from redepth.images.formats import JXL
-from redepth.images.signatures import is_tiff
+from redepth.images.picture.damage import truncated
+from redepth.images.picture.formats import JXL
+from redepth.images.picture.signatures import is_tiff
 
 _CODESTREAM = b"\xff\x0a"
 _SIZE_BITS = (9, 13, 18, 30)

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import Any
 
 from redepth.errors import ConfigError, ImageRejected
-from redepth.images.rows import LONGEST_TEXT, caption_of
-from redepth.images.tar_contents import TarContents, member_key
-from redepth.images.tar_walk import Kind, Member
+from redepth.images.archives.tar_contents import TarContents, member_key
+from redepth.images.archives.tar_walk import Kind, Member
+from redepth.images.lists.rows import LONGEST_TEXT, caption_of
 
 _TEXT = ".txt"
 _JSON = ".json"

@@ -17,8 +17,8 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from redepth.errors import ImageRejected
-from redepth.images.damage import truncated
-from redepth.images.signatures import kind_of_suffix
+from redepth.images.picture.damage import truncated
+from redepth.images.picture.signatures import kind_of_suffix
 
 _SUBFILE_TYPE, _WIDTH, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 256, 258, 259, 262
 _MAKE, _SAMPLES, _PLANAR, _SUB_IFDS, _SAMPLE_FORMAT = 271, 277, 284, 330, 339

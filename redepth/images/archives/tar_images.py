@@ -2,7 +2,7 @@
 
 Of a tar the headers alone are read, and captions. An image is read later, by whoever labels it:
 `tar://NAME::CONTAINER` by the range of bytes that the listing has noted (one request); without
-that, see `archives`, which knows the same names.
+that, see `members`, which knows the same names.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from typing import Any
 
 from redepth.errors import ConfigError, ImageRejected
 from redepth.images.allowed import Allowed
-from redepth.images.archives import whole
+from redepth.images.archives.members import whole
+from redepth.images.archives.samples import BESIDE, Samples
+from redepth.images.archives.tar_captions import TarCaptions
+from redepth.images.archives.tar_contents import TarContents, uri_name
+from redepth.images.archives.tar_walk import Damage, Kind, Member, walk_tar
 from redepth.images.hidden import hidden_kind
 from redepth.images.noticed import NOT_REGULAR, REPEATED, REPLACED, Noticed, kind_by_name
 from redepth.images.opening import open_source
 from redepth.images.own_outputs import own_folders, own_kind
 from redepth.images.reading import open_regular
-from redepth.images.samples import BESIDE, Samples
-from redepth.images.tar_captions import TarCaptions
-from redepth.images.tar_contents import TarContents, uri_name
-from redepth.images.tar_walk import Damage, Kind, Member, walk_tar
 from redepth.images.uris import file_name, image_id, is_local, uri_digest
 from redepth.types import ImageRef
 

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from redepth.errors import ConfigError, ImageRejected
-from redepth.images.parquet_footer import StoredColumn, row_groups
-from redepth.images.rows import LONGEST_TEXT
+from redepth.images.lists.parquet_footer import StoredColumn, row_groups
+from redepth.images.lists.rows import LONGEST_TEXT
 from redepth.storage_errors import in_words
 
 if TYPE_CHECKING:

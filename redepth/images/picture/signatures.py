@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-from redepth.images.formats import UNREAD, UnreadKind
+from redepth.images.picture.formats import UNREAD, UnreadKind
 
 JPEG, PNG, RIFF, JPEG_2000 = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"\xff\x4f\xff\x51"
 JPEG_2000_BOX = b"\x00\x00\x00\x0cjP  "
@@ -111,7 +111,7 @@ def kind_of_suffix(suffix: str) -> UnreadKind:
 def unread_by_content(data: bytes) -> UnreadKind | None:
     """Return what kind of file that is not read its first bytes are of; None: of no such kind.
 
-    RAW files that begin like any TIFF are told by their tags (`redepth.images.tiff`).
+    RAW files that begin like any TIFF are told by their tags (`redepth.images.picture.tiff`).
     """
     for offset, magic, suffix in _UNREAD_MAGIC:
         if data[offset : offset + len(magic)] == magic:

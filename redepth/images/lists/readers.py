@@ -22,10 +22,10 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from redepth.errors import ConfigError
-from redepth.images.list_text import LONGEST_LINE, PACKED, ListText, opened_list
+from redepth.images.lists.parquet_bounds import bounded_rows, readable_parquet
+from redepth.images.lists.rows import Row, fields_of, require_uri, row_of
+from redepth.images.lists.text import LONGEST_LINE, PACKED, ListText, opened_list
 from redepth.images.opening import open_source
-from redepth.images.parquet_bounds import bounded_rows, readable_parquet
-from redepth.images.rows import Row, fields_of, require_uri, row_of
 from redepth.images.uris import file_name
 from redepth.printable import one_line
 from redepth.redaction import redacted_text

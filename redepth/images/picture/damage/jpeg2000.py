@@ -6,8 +6,8 @@ import struct
 from collections import Counter
 from collections.abc import Iterator
 
-from redepth.images.damage import truncated
-from redepth.images.signatures import JPEG_2000
+from redepth.images.picture.damage import truncated
+from redepth.images.picture.signatures import JPEG_2000
 
 _END = b"\xff\xd9"
 _SIZE, _TILE_PART = 0xFF51, 0xFF90

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 from redepth.errors import ConfigError, ImageRejected
 from redepth.images.allowed import Allowed
-from redepth.images.opening import Host, open_source
-from redepth.images.parquet_bounds import (
+from redepth.images.lists.parquet_bounds import (
     bounded_row_group,
     bounded_rows,
     is_text,
     readable_parquet,
 )
-from redepth.images.parquet_footer import StoredColumn, row_groups
+from redepth.images.lists.parquet_footer import StoredColumn, row_groups
+from redepth.images.lists.rows import Row, fields_of, row_of
+from redepth.images.opening import Host, open_source
 from redepth.images.reading import open_regular
-from redepth.images.rows import Row, fields_of, row_of
 from redepth.images.uris import canonical_uri, image_id, is_local, parent_uri
 from redepth.redaction import shown
 from redepth.types import ImageRef

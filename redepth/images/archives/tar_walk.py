@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
-from redepth.images.tar_headers import (
+from redepth.images.archives.tar_headers import (
     BLOCK_BYTES,
     LONG_LINK,
     LONG_NAME,

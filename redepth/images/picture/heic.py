@@ -12,7 +12,7 @@ import io
 from PIL import Image
 
 from redepth.errors import ImageRejected
-from redepth.images.formats import HEIC
+from redepth.images.picture.formats import HEIC
 from redepth.storage_errors import in_words
 
 

@@ -12,7 +12,7 @@ import posixpath
 from collections.abc import Iterator
 
 from redepth.errors import ImageRejected
-from redepth.images.tar_walk import Kind, Member
+from redepth.images.archives.tar_walk import Kind, Member
 
 MAX_LINKS = 40  # that lead to each other, as many as Linux follows
 _SPARSE = (

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from redepth.images.damage import truncated
+from redepth.images.picture.damage import truncated
 
 _PIXELS = frozenset((b"VP8 ", b"VP8L", b"ANMF"))
 _ABOUT_ALL = frozenset((b"VP8X", b"ICCP", b"ANIM", b"EXIF", b"XMP "))

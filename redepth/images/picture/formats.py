@@ -2,7 +2,7 @@
 
 The one table of suffixes. A listing asks it which names are pictures, and what kind of photograph
 it passes over; a rejection asks it what to say. What a file really is decides its content
-(`redepth.images.signatures`), when it is decoded.
+(`redepth.images.picture.signatures`), when it is decoded.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Photographs inside tars, zips and Parquet files, listed and read without unpacking."""
