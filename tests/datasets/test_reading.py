@@ -401,7 +401,7 @@ def test_an_unknown_format_is_answered_with_the_known(tmp_path: Path) -> None:
     ("write", "words"),
     [
         (lambda path: None, "no list"),
-        (lambda path: path.write_text("image,ground_truth\na,b\n"), "columns uri and ground_truth"),
+        (lambda path: path.write_text("image,ground_truth\na,b\n"), "has no column `uri`"),
         (lambda path: path.write_text("uri,ground_truth\na.png,b.png\n"), "not there"),
     ],
 )

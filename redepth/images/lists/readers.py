@@ -14,16 +14,16 @@ may be is said in `rows`, for all alike.
 
 from __future__ import annotations
 
-import csv
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
 from redepth.errors import ConfigError
 from redepth.images.lists.parquet_bounds import bounded_rows, readable_parquet
-from redepth.images.lists.rows import Row, fields_of, require_uri, row_of
+from redepth.images.lists.rows import FIELDS, NEEDED, Row, fields_of, require_columns, row_of
+from redepth.images.lists.tables import SEPARATORS, table_rows
 from redepth.images.lists.text import LONGEST_LINE, PACKED, ListText, opened_list
 from redepth.images.opening import open_source
 from redepth.images.uris import file_name
@@ -31,7 +31,6 @@ from redepth.printable import one_line
 from redepth.redaction import redacted_text
 
 PARQUET = ".parquet"
-_SEPARATORS = {".csv": (",", ";", "\t"), ".tsv": ("\t", ",", ";")}
 _LONGEST_NAMES = 1_000  # characters of a first line that are looked at for names
 _BETWEEN = re.compile("[ \t\n\r\ufeff]*")
 _LONGEST_WORD = 16  # of JSON that a block's end may have cut in two: -Infinity, an escape
@@ -73,7 +72,7 @@ def _rows_of_txt(text: ListText) -> Iterator[Row]:
 
 def _require_no_table(text: ListText, first_line: str) -> None:
     """Refuse a table that is called .txt, as spreadsheets do: its rows would be taken for names."""
-    for separator in _SEPARATORS[".csv"]:
+    for separator in SEPARATORS[".csv"]:
         names = [name.strip('"') for name in first_line[:_LONGEST_NAMES].split(separator)]
         if "uri" in fields_of(text.where, names):
             kind = ".tsv" if separator == "\t" else ".csv"
@@ -84,48 +83,8 @@ def _require_no_table(text: ListText, first_line: str) -> None:
 
 
 def _rows_of_table(text: ListText) -> Iterator[Row]:
-    lines = text.lines()
-    first = next(lines, "")
-    names, separator = _names_and_separator(text, first)
-    fields = fields_of(text.name, names)
-    require_uri(text.name, fields, names)
-    reader = csv.reader(lines, delimiter=separator, strict=True)
-    try:
-        for cells in reader:
-            if any(map(str.strip, cells)) and cells != names:  # the names again: of joined files
-                _require_no_more(text, cells, names)
-                yield row_of(
-                    text.where,
-                    {name: cells[i] for name, i in fields.items() if i < len(cells)},
-                )
-    except csv.Error as error:
-        raise ConfigError(
-            f"{text.where}: not CSV that can be read ({one_line(str(error))})"
-        ) from error
-
-
-def _names_and_separator(text: ListText, line: str) -> tuple[list[str], str]:
-    """Split the line of names by what makes a `uri` of one of them."""
-    found: list[tuple[list[str], str]] = []
-    for separator in _SEPARATORS[list_suffix(text.name).removesuffix(PACKED)]:
-        try:
-            names = next(csv.reader([line], delimiter=separator, strict=True), [])
-        except csv.Error as error:
-            raise ConfigError(
-                f"{text.where}: not CSV that can be read ({one_line(str(error))})"
-            ) from error
-        found.append((names, separator))
-        if "uri" in fields_of(text.name, names):
-            return names, separator
-    return max(found, key=lambda split: len(split[0]))
-
-
-def _require_no_more(text: ListText, cells: Sequence[str], names: Sequence[str]) -> None:
-    if any(map(str.strip, cells[len(names) :])):
-        raise ConfigError(
-            f"{text.where}: {len(cells)} cells, expected {len(names)} as in line 1: put a cell "
-            'with the separator in it in quotes ("...")'
-        )
+    for record in table_rows(text, FIELDS, NEEDED):
+        yield row_of(text.where, record)
 
 
 def _rows_of_json(text: ListText) -> Iterator[Row]:
@@ -258,7 +217,7 @@ def _rows_of_parquet(list_uri: str) -> Iterator[Row]:
     with readable_parquet(list_uri), filesystem.open(path, "rb") as file:
         names = pq.ParquetFile(file).schema_arrow.names
         fields = fields_of(list_uri, names)
-        require_uri(list_uri, fields, names)
+        require_columns(list_uri, fields, names)
         columns = {field: names[i] for field, i in fields.items()}
         for number, record in enumerate(bounded_rows(list_uri, file, columns), start=1):
             yield row_of(f"{list_uri}, row {number}", record)

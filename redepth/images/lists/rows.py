@@ -13,6 +13,7 @@ by `row_of`, so that a value means the same wherever it stands:
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType
@@ -24,7 +25,9 @@ from redepth.printable import one_line
 from redepth.redaction import redacted_text
 
 FIELDS = ("uri", "id", "caption", "focal_px", "fov_deg")
+NEEDED = {"uri": "paths or URLs"}
 LONGEST_TEXT = 2**14  # of a caption, an id or a uri: more is no caption
+_BLANKS = re.compile(r"[\s-]+")
 _LARGEST_WHOLE_FLOAT = 2**53  # beyond it two numbers are one float
 _LONGEST_SHOWN = 80
 _NAMES_SHOWN = 20
@@ -82,18 +85,19 @@ def caption_of(where: str, value: object) -> str | None:
     return _short(where, "caption", value, _caption)
 
 
-def fields_of(where: str, names: Sequence[str]) -> dict[str, int]:
+def fields_of(where: str, names: Sequence[str], fields: Sequence[str] = FIELDS) -> dict[str, int]:
     """Find the columns that mean something: their positions, by field.
 
-    White space around a name, and upper or lower case, make no difference.
+    White space around a name, a blank or a dash for an underscore, and upper or lower case, make no
+    difference.
 
     Raises:
         ConfigError: two columns are one field.
     """
     found: dict[str, int] = {}
     for position, name in enumerate(names):
-        field = name.strip().casefold()
-        if field not in FIELDS:
+        field = _BLANKS.sub("_", name.strip().casefold())
+        if field not in fields:
             continue
         if field in found:
             raise ConfigError(
@@ -104,19 +108,25 @@ def fields_of(where: str, names: Sequence[str]) -> dict[str, int]:
     return found
 
 
-def require_uri(where: str, fields: Mapping[str, int], names: Sequence[str]) -> None:
-    """Refuse a table without a column of uris.
+def require_columns(
+    where: str, found: Mapping[str, int], names: Sequence[str], needed: Mapping[str, str] = NEEDED
+) -> None:
+    """Refuse a table that lacks a column.
+
+    Args:
+        needed: the fields that have to be there, and what they hold, in words.
 
     Raises:
         ConfigError: says which columns it has.
     """
-    if "uri" in fields:
+    missing = next((field for field in needed if field not in found), None)
+    if missing is None:
         return
     shown = ", ".join(repr(one_line(name, _LONGEST_SHOWN)) for name in names[:_NAMES_SHOWN])
     raise ConfigError(
-        f"{where} has no column `uri`; it has {shown or 'none'}"
-        f"{', ...' if len(names) > _NAMES_SHOWN else ''}: rename the column that holds paths or "
-        "URLs to `uri`, or write such a line of names first if there is none"
+        f"{where} has no column `{missing}`; it has {shown or 'none'}"
+        f"{', ...' if len(names) > _NAMES_SHOWN else ''}: rename the column that holds "
+        f"{needed[missing]} to `{missing}`, or write such a line of names first if there is none"
     )
 
 
