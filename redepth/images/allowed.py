@@ -11,6 +11,7 @@ target counts: `..` and links are followed before they are judged.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +100,8 @@ ANYTHING = Allowed(None)
 def allowed_for(source: str, allow: Sequence[str] = ()) -> Allowed:
     """Return what may be read of a collection.
 
+    Of several, by braces, lists may name what lies where the others do, too: the user named it.
+
     Args:
         source: as `list_images` takes it.
         allow: roots that a list may name beside its own folder, bucket or host.
@@ -107,9 +110,13 @@ def allowed_for(source: str, allow: Sequence[str] = ()) -> Allowed:
         ConfigError: a root that is none.
     """
     uri = canonical_uri(source)
-    lists = filter(is_list, (uri, *(expanded(uri) if has_braces(uri) else ())))
-    own = dict.fromkeys(map(_own_root, lists))
-    return Allowed((*own, *(_root(text) for text in allow))) if own else ANYTHING
+    named = list(expanded(uri)) if has_braces(uri) else [uri]
+    if has_braces(uri) and is_list(uri):
+        named.append(uri)  # a list may really be called so
+    if not any(map(is_list, named)):
+        return ANYTHING
+    own = dict.fromkeys(_own_root(one) if is_list(one) else _named_root(one) for one in named)
+    return Allowed((*own, *(_root(text) for text in allow)))
 
 
 def allowed_for_labels(labels: str, allow: Sequence[str] = ()) -> Allowed:
@@ -144,6 +151,16 @@ def _own_root(list_uri: str) -> str:
     return f"{protocol}://{rest.partition('/')[0]}"
 
 
+def _named_root(uri: str) -> str:
+    """Return the folder or prefix that a source without a list is of."""
+    place = uri.rpartition("::")[2] if "://" in uri else uri
+    if is_local(place):
+        path = place.removeprefix("file://")
+        return os.path.realpath(path) if Path(path).is_dir() else _own_root(place)
+    start, *rest = re.split(r"[*?[{]", place, maxsplit=1)
+    return parent_uri(start) if rest else start
+
+
 def _root(text: str) -> str:
     """Return the one form of a root.
 
@@ -173,7 +190,7 @@ def _lies_below(place: str, root: str) -> bool:
         return True
     if protocol_of(place) in WEB:
         return _is_below_on_web(place, root)
-    return place.startswith(f"{root.rstrip('/')}/")
+    return place == root or place.startswith(f"{root.rstrip('/')}/")
 
 
 def _is_below_on_web(place: str, root: str) -> bool:

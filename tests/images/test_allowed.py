@@ -102,6 +102,19 @@ def test_braces_let_no_list_name_more(photos: Path, source: str) -> None:
     assert allowed_for(f"{photos}/{{0..9}}.tar") is ANYTHING
 
 
+def test_what_stands_beside_a_list_in_braces_is_read(photos: Path) -> None:
+    (photos / "shards").mkdir()
+    source = f"{photos.parent}/{{private,photos/shards/*.parquet}}"
+    allowed = allowed_for(source)
+    assert allowed.allows(f"{photos.parent}/private/a.png")
+    assert allowed.allows(f"parquet://image/1::file://{photos}/shards/a.parquet")
+    for uri in (f"{photos}/a.png", "/etc/passwd", "http://169.254.169.254/a"):
+        rejected(uri, allowed)
+    allowed = allowed_for("s3://b/{photos,x/*.tar,lists/l.csv}")
+    assert allowed.allows("s3://b/photos/a.jpg")
+    assert not allowed.allows("s3://c/photos/a.jpg")
+
+
 def test_a_linked_list_is_of_the_folder_it_lies_in(photos: Path, tmp_path: Path) -> None:
     (photos / "list.txt").write_text("a.png\n")
     (tmp_path / "link.txt").symlink_to(photos / "list.txt")
