@@ -52,9 +52,12 @@ demo: install ## Label five photographs and sixteen scenes on this machine, in a
 test: install ## Run the fast tests, on all cores
 	@$(BIN)/pytest -n auto
 
+# Tests that kill actors and watch the clock go one by one; of the others each waits most of the
+# time, for engines that start.
 .PHONY: test-slow
 test-slow: install ## Run the tests that start Ray or Prefect or walk the main path
-	@$(BIN)/pytest -m slow
+	@$(BIN)/pytest -m slow tests/cluster tests/faults
+	@$(BIN)/pytest -m slow -n 2 --dist worksteal --ignore tests/cluster --ignore tests/faults
 
 .PHONY: test-cluster
 test-cluster: install ## Run the tests on several Ray nodes of this machine
