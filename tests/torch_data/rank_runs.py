@@ -8,6 +8,7 @@ came in each epoch, batch by batch, or the words of a refusal.
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import sys
@@ -218,6 +219,7 @@ RUNS = {
 
 
 def main(framework: str, labels: str, results: str) -> None:
+    faulthandler.dump_traceback_later(200, exit=True)  # a rank that waits for ever says where
     seen = dict(RUNS[framework](labels))
     rank = distributed.get_rank()
     assert distributed.get_world_size() == 2, os.environ

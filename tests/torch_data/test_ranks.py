@@ -130,17 +130,24 @@ def test_the_trainer_of_transformers(uneven: str, tmp_path: Path) -> None:
     assert len(cases) == 6
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("launcher", [TORCHRUN, ()], ids=["torchrun", "its own launcher"])
-def test_lightning(uneven: str, launcher: tuple[str, ...], tmp_path: Path) -> None:
-    """Its own launcher says the first process's rank only once the group is there."""
-    cases = run("lightning", uneven, tmp_path, launcher)
+def require_lightnings(cases: Cases, labels: str) -> None:
     for workers in (0, 2):
         whole = cases[f"stream, {workers} workers"]
-        require_own_share(whole, uneven)
-        require_all(cases[f"maps, {workers} workers"], uneven, most_twice=RANKS)
+        require_own_share(whole, labels)
+        require_all(cases[f"maps, {workers} workers"], labels, most_twice=RANKS)
         resumed = cases[f"stream resumed, {workers} workers"]
         assert resumed == [rank[1:] for rank in whole]
+
+
+@pytest.mark.slow
+def test_lightning(uneven: str, tmp_path: Path) -> None:
+    require_lightnings(run("lightning", uneven, tmp_path), uneven)
+
+
+@pytest.mark.cluster  # hung once in forty runs, and nobody knows yet where
+def test_lightning_by_its_own_launcher(uneven: str, tmp_path: Path) -> None:
+    """It says the first process's rank only once the group is there."""
+    require_lightnings(run("lightning", uneven, tmp_path, ()), uneven)
 
 
 def test_a_process_that_does_not_know_its_rank_reads_nothing(
