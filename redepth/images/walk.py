@@ -25,7 +25,7 @@ from redepth.images.noticed import LINKED_FOLDERS, NOT_REGULAR, REMOVED, Noticed
 from redepth.images.opening import open_source
 from redepth.images.own_outputs import own_folders, own_kind, own_tree
 from redepth.images.reading import open_regular
-from redepth.storage_errors import in_words
+from redepth.storage_errors import Fault, classify, in_words
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -35,6 +35,7 @@ T = TypeVar("T")
 
 OBJECT_STORES = ("s3", "gs", "az")
 _KEYS_PER_PAGE = 1000
+_MAY_PASS = (Fault.TRANSIENT, Fault.UNREACHABLE, Fault.SETUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +126,17 @@ def walk_folder(folder: str, wanted: Wanted) -> Iterator[Found]:
 
 
 def _told(folder: str, found: Iterator[T], noticed: Noticed) -> Iterator[T]:
-    """Yield what is found in a folder below the start; trouble there does not end the walk."""
+    """Yield what is found in a folder below the start; trouble there does not end the walk.
+
+    A storage that may answer the next time is no fault of the folder: the plan is tried again.
+    """
     try:
         yield from found
     except FileNotFoundError:
         noticed.passed_over(REMOVED, folder)
     except OSError as error:
+        if "://" in folder and classify(error) in _MAY_PASS:
+            raise
         noticed.fault(folder, f"the folder cannot be read ({in_words(error)})")
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from redepth.errors import ConfigError
+from redepth.errors import ConfigError, TransientError
 from redepth.images.collection import list_images
 from redepth.images.noticed import LINKED_FOLDERS, NO_SUFFIX, Noticed, Notices, as_lines
 from redepth.images.picture import formats
@@ -108,6 +108,24 @@ def test_a_folder_of_another_file_system_that_may_not_be_read(
     refs, notices = listed("memory://photos")
     assert [ref.uri for ref in refs] == ["memory://photos/a/1.jpg", "memory://photos/c/1.jpg"]
     assert [fault.place for fault in notices.faults] == ["memory://photos/b"]
+
+
+def test_a_storage_that_may_answer_later_is_no_fault_of_a_folder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    memory = fsspec.filesystem("memory")
+    memory.store.clear()
+    memory.pipe_file("/photos/a/1.jpg", b"x")
+    ls = type(memory).ls
+
+    def failing(self: Any, path: str, **options: Any) -> Any:
+        if path.rstrip("/").endswith("/a"):
+            raise ConnectionResetError(104, "Connection reset by peer")
+        return ls(self, path, **options)
+
+    monkeypatch.setattr(type(memory), "ls", failing)
+    with pytest.raises(TransientError):
+        listed("memory://photos")
 
 
 def test_names_that_are_not_valid_unicode(tmp_path: Path) -> None:
