@@ -9,6 +9,7 @@ came in each epoch, batch by batch, or the words of a refusal.
 from __future__ import annotations
 
 import faulthandler
+import importlib
 import json
 import os
 import sys
@@ -219,6 +220,7 @@ RUNS = {
 
 
 def main(framework: str, labels: str, results: str) -> None:
+    importlib.import_module("torch._dynamo")  # imported later, it keeps a group and its threads
     faulthandler.dump_traceback_later(200, exit=True)  # a rank that waits for ever says where
     seen = dict(RUNS[framework](labels))
     rank = distributed.get_rank()

@@ -43,6 +43,13 @@ def work() -> None:
         train(stage, Checkpointing(out / "c.pt"), workers=workers)
         torch.save(stage.network.state_dict(), out / f"{workers.rank}.pt")
     assert not torch.distributed.is_initialized()
+    assert not communication_threads(), "they abort a process that ends before them"
+
+
+def communication_threads() -> list[str]:
+    """Return the names of this process's threads that torch talks to other processes with."""
+    names = (Path(task, "comm").read_text() for task in Path("/proc/self/task").iterdir())
+    return [name.strip() for name in names if "gloo" in name]
 
 
 def test_two_processes_are_one_that_accumulates_both_their_draws(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,11 +34,14 @@ ALONE = Workers()
 def joined_workers(device: torch.device) -> Iterator[tuple[Workers, torch.device]]:
     """Meet the other processes, if there are any; give them and this one's device, then leave.
 
-    A process that ends without leaving can be aborted by its own communication threads.
+    A process that ends without leaving can be aborted by its own communication threads. Leaving
+    ends them only where nothing holds the group: torch._dynamo, which a first optimiser imports,
+    keeps a group that is there when it is imported, so it is imported before.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) <= 1:
         yield ALONE, device
         return
+    importlib.import_module("torch._dynamo")
     from accelerate import Accelerator
 
     accelerator = Accelerator(cpu=device.type == "cpu")
