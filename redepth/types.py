@@ -260,6 +260,8 @@ class LabelRow:
     caption: str | None = None
     num_members: int | None = None
     members_stopped: str | None = None
+    num_steps: int | None = None
+    steps_ended: str | None = None
     drift: float | None = None
     rank_correlation: float | None = None
     metric_scale: float | None = None
@@ -272,6 +274,9 @@ class LabelRow:
     far_share: float | None = None
     attempts: int = 1
     seconds: float | None = None
+    read_seconds: float | None = None
+    waited_seconds: float | None = None
+    model_seconds: float | None = None
     device: str | None = None
     untrained: bool = False
     shard: str | None = None
