@@ -166,7 +166,7 @@ def _flops(settings: ReDepthAnything, context: WorkContext) -> Flops | None:
     """Count the member-steps: decoder forward and backward, encoder likewise, the UNet's pair.
 
     Backward costs what forward does through the frozen encoder, and twice that through the decoder,
-    whose weights move too. The captioner is left out: it is a thousandth of a step of the prior.
+    whose weights move too. The captioner is left out: it takes less than a member-step.
     """
     if context.coarse.decoder_flops is None:
         return None
@@ -181,4 +181,12 @@ def _flops(settings: ReDepthAnything, context: WorkContext) -> Flops | None:
     )
 
 
-PART = RefinerPart("redepth_anything", ReDepthAnything, _load, _models, _check, _flops)
+PART = RefinerPart(
+    "redepth_anything",
+    ReDepthAnything,
+    _load,
+    _models,
+    _check,
+    _flops,
+    alone="optimises every image for itself; members_per_batch is what fills a GPU",
+)
