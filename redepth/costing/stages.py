@@ -14,6 +14,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import astuple, dataclass
+from typing import Annotated
+
+from pydantic import Field
 
 from redepth.config import Actors
 from redepth.types import LabelRow
@@ -22,6 +25,11 @@ from redepth.types import LabelRow
 def num_decoders(actors: Actors) -> int:
     """Return how many photographs an actor reads and decodes at once: one a core."""
     return max(1, math.ceil(actors.num_cpus))
+
+
+# Bounded where they are read back: an output may come from a stranger.
+Count = Annotated[int, Field(ge=0, le=10**15)]
+Seconds = Annotated[float, Field(ge=-1.0, le=1e15, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +44,13 @@ class StageSeconds:
         whole: their sum.
     """
 
-    num_staged: int = 0
-    own: float = 0.0
-    read: float = 0.0
-    waited: float = 0.0
-    model: float = 0.0
-    num_whole: int = 0
-    whole: float = 0.0
+    num_staged: Count = 0
+    own: Seconds = 0.0
+    read: Seconds = 0.0
+    waited: Seconds = 0.0
+    model: Seconds = 0.0
+    num_whole: Count = 0
+    whole: Seconds = 0.0
 
     def __add__(self, other: StageSeconds) -> StageSeconds:
         return StageSeconds(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
