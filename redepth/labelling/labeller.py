@@ -23,6 +23,7 @@ import torch
 from redepth.coarse.batches import EstimateOutcome, estimate_all
 from redepth.coarse.estimator import DepthEstimator, load_estimator
 from redepth.config import LabelSettings
+from redepth.costing.devices import device_name
 from redepth.errors import ConfigError, ImageRejected, RefinementFailed
 from redepth.images.allowed import ANYTHING, Allowed
 from redepth.images.camera import known_focal
@@ -320,7 +321,7 @@ def load_labeller(settings: LabelSettings, allowed: Allowed = ANYTHING) -> Label
     estimator = load_estimator(settings.coarse, device)
     context = LoadContext(estimator, settings.compute, device, settings.seed)
     refiner = refiners[settings.refiner.method].load(settings.refiner, context)
-    return Labeller(settings, estimator, refiner, str(device), allowed)
+    return Labeller(settings, estimator, refiner, device_name(device), allowed)
 
 
 def choose_device(compute: Compute) -> torch.device:
