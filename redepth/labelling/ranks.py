@@ -29,9 +29,10 @@ class Ranked:
 
 def ranked(values_n: FloatMap) -> Ranked:
     """Put float32 values in their order, [n]; they are finite, and -0 counts as 0."""
-    # As integers: torch sorts these by their digits, in an eighth of the time that NumPy takes.
-    integers_n, order_n = torch.sort(torch.from_numpy(_as_integers(values_n)), stable=True)
-    sorted_n = _as_floats(integers_n.numpy())
+    # torch sorts integers by their digits, in an eighth of the time that NumPy takes for floats.
+    bits_n = torch.from_numpy(_turned(values_n.view(np.int32)))
+    integers_n, order_n = torch.sort(bits_n, stable=True)
+    sorted_n = _turned(integers_n.numpy()).view(np.float32)
     return Ranked(sorted_n, order_n.numpy(), _mean_ranks(sorted_n))
 
 
@@ -52,17 +53,8 @@ def _dot(first_n: npt.NDArray[np.float64], second_n: npt.NDArray[np.float64]) ->
     return float(np.einsum("n,n->", first_n, second_n))  # BLAS: another sum for each num_threads
 
 
-def _as_integers(values_n: FloatMap) -> npt.NDArray[np.int32]:
-    """Return int32 in the order of the floats: a negative one with all bits but its sign turned."""
-    return _turned((values_n + np.float32(0.0)).view(np.int32))  # -0 becomes 0
-
-
-def _as_floats(integers_n: npt.NDArray[np.int32]) -> FloatMap:
-    return _turned(integers_n).view(np.float32)
-
-
 def _turned(bits_n: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """Turn all bits but the sign where it is set; twice is nothing."""
+    """Bring the bits of float32 to integers of the same order, and back: -0 comes before 0."""
     return np.asarray(bits_n ^ ((bits_n >> 31) & np.int32(0x7FFFFFFF)), dtype=np.int32)
 
 
