@@ -178,7 +178,13 @@ class LabelSettings(Settings):
                 f"ensemble.align_before_mean gives members another scale and shift, and those of "
                 f"coarse.preset {coarse.name!r} are metres: leave it false"
             )
-        refiners[self.refiner.method].check(self.refiner, coarse)
+        refiner = refiners[self.refiner.method]
+        refiner.check(self.refiner, coarse)
+        if self.compute.batch_size > 1 and refiner.alone is not None:
+            raise ValueError(
+                f"compute.batch_size is {self.compute.batch_size}, and refiner.method "
+                f"{refiner.name} {refiner.alone}: leave it at 1"
+            )
         return self
 
     @property

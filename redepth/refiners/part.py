@@ -60,6 +60,8 @@ class RefinerPart:
         load: loads its models; brings in torch when called.
         models: what it loads, by its settings.
         check: raises ValueError, with the fix, where it cannot refine a coarse model's maps.
+        alone: why its images are refined one by one, so that a recipe with a larger
+            `compute.batch_size` is refused; None where they may share a forward.
     """
 
     name: str
@@ -67,3 +69,4 @@ class RefinerPart:
     load: Callable[[Any, LoadContext], Refiner]
     models: Callable[[Any], Sequence[ModelUse]] = uses_nothing
     check: Callable[[Any, CoarseModel], None] = fits_any
+    alone: str | None = None

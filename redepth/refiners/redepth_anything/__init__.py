@@ -144,4 +144,11 @@ def _load(settings: ReDepthAnything, context: LoadContext) -> ReDepthAnythingRef
     return load_redepth_anything(settings, context)
 
 
-PART = RefinerPart("redepth_anything", ReDepthAnything, _load, _models, _check)
+PART = RefinerPart(
+    "redepth_anything",
+    ReDepthAnything,
+    _load,
+    _models,
+    _check,
+    alone="optimises every image for itself; members_per_batch is what fills a GPU",
+)
