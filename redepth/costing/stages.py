@@ -34,13 +34,14 @@ Seconds = Annotated[float, Field(ge=-1.0, le=1e15, allow_inf_nan=False)]
 
 @dataclass(frozen=True, slots=True)
 class StageSeconds:
-    """Seconds of labels, summed.
+    """Seconds of images, summed.
 
     Attributes:
-        num_staged: labels whose rows say `model_seconds`.
+        num_staged: images whose rows say the seconds of their stages; a copy of a label, and what
+            is no photograph, were in no model.
         own, read, waited, model: sums of `seconds`, `read_seconds`, `waited_seconds` and
             `model_seconds` over these (docs/conventions.md).
-        num_whole: labels whose rows say `seconds` alone.
+        num_whole: images whose rows say `seconds` alone.
         whole: their sum.
     """
 
@@ -60,7 +61,7 @@ class StageSeconds:
 
     @property
     def num_timed(self) -> int:
-        """Labels that say any seconds."""
+        """Images that say any seconds."""
         return self.num_staged + self.num_whole
 
     def of_actor(self, decoders: int) -> float | None:
@@ -79,7 +80,7 @@ def stages_of_row(row: LabelRow) -> StageSeconds:
     """Return what one row says of its seconds; a label that was kept took none."""
     if row.seconds is None or row.is_stored:
         return StageSeconds()
-    if row.model_seconds is None:
+    if row.read_seconds is None and row.model_seconds is None:
         return StageSeconds(num_whole=1, whole=row.seconds)
     read, waited = row.read_seconds or 0.0, row.waited_seconds or 0.0
-    return StageSeconds(1, row.seconds, read, waited, row.model_seconds)
+    return StageSeconds(1, row.seconds, read, waited, row.model_seconds or 0.0)

@@ -76,10 +76,10 @@ class RefinerPart:
         load: loads its models; brings in torch when called.
         models: what it loads, by its settings.
         check: raises ValueError, with the fix, where it cannot refine a coarse model's maps.
-        flops: of one image, all members, by dtype (`redepth.flops`); None where nobody has counted,
-            or returned where its models' are not known.
         alone: why its images are refined one by one, so that a recipe with a larger
             `compute.batch_size` is refused; None where they may share a forward.
+        flops: of one image, all members, by dtype (`redepth.flops`); None where nobody has counted,
+            or returned where its models' are not known.
     """
 
     name: str
@@ -87,5 +87,5 @@ class RefinerPart:
     load: Callable[[Any, LoadContext], Refiner]
     models: Callable[[Any], Sequence[ModelUse]] = uses_nothing
     check: Callable[[Any, CoarseModel], None] = fits_any
-    flops: Callable[[Any, WorkContext], Flops | None] | None = None
     alone: str | None = None
+    flops: Callable[[Any, WorkContext], Flops | None] | None = None

@@ -187,6 +187,6 @@ PART = RefinerPart(
     _load,
     _models,
     _check,
-    _flops,
+    flops=_flops,
     alone="optimises every image for itself; members_per_batch is what fills a GPU",
 )
