@@ -309,7 +309,8 @@ def compare(
     found = []
     for case in cases:
         found.append(measure(case, root, machine))
-        print(f"{case.recipe}: {found[-1]}", file=sys.stderr, flush=True)
+        rates = f"{found[-1].redepth:.2f} images/s, a bare loop {found[-1].bare_loop:.2f}"
+        print(f"{case.recipe}: {rates}", file=sys.stderr, flush=True)
     with ray_session(None, cases[0].load(machine).run.actors):
         for case, figures in zip(cases, found, strict=True):
             size_hw = size_of_labels(output_of(case, root))

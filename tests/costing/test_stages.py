@@ -111,5 +111,6 @@ def test_the_advice_follows_what_waited() -> None:
         in RunSpeed(1, 4, 100.0, many).advice
     )
     assert "the models are the limit" in RunSpeed(1, 4, 41.0, many).advice
+    assert "neither the models nor the cores" in RunSpeed(1, 4, 400.0, many).advice
     assert not RunSpeed(1, 4, 100.0, TEN).advice, "ten images say little"
     assert not list(RunSpeed(1, 4, 9.0, StageSeconds(num_whole=3, whole=9.0)).facts())

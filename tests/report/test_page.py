@@ -102,8 +102,8 @@ def test_the_last_runs_record_says_where_the_time_went(tmp_path: Path) -> None:
     put_speed(open_objects(out), "manifest/00000001-x.parquet", RunSpeed(1, 4, 20.0, stages, "cpu"))
     page = read_page(out, PRICED, MADE)
     said = {fact.name: fact.value for fact in page.speed}
-    assert said["models busy"].startswith("50% of the time of 1 actor")
-    assert said["an image"].startswith("0.25 s in the models, 1.5 s to read and decode")
+    assert said["Models busy"].startswith("50% of the time of 1 actor")
+    assert said["An image"].startswith("0.25 s in the models, 1.5 s to read and decode")
     html = render_page(page)
     assert "Where the time of the last run went" in html
     assert "give actors more cores (run.actors.num_cpus)" in html

@@ -68,7 +68,7 @@ def test_at_the_end_the_report_is_linked() -> None:
     assert "2 actor hours (no price: run.cost.price_per_actor_hour)" in page
 
 
-STAGED = WorkTally(StageSeconds(50, 900.0, 600.0, 25.0, 720.0))
+STAGED = WorkTally(StageSeconds(50, 4000.0, 600.0, 25.0, 720.0))
 
 
 def test_the_page_says_how_busy_the_models_were_and_what_to_do() -> None:
