@@ -129,6 +129,11 @@ class ReDepthAnything(RefinerSettings):
     members_per_batch: int = Field(
         1, ge=1, description="members that share a step: 1 on a CPU, all of them on a GPU"
     )
+    batch_decoders: bool | None = Field(
+        None,
+        description="whether the decoders of members that share a step are one batched call; null: "
+        "on a GPU alone",
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> ReDepthAnything:
