@@ -49,6 +49,8 @@ def with_members(row: LabelRow, members: Members, verdict: Verdict) -> LabelRow:
         row,
         num_members=len(members.maps_ehw),
         members_stopped="; ".join(members.stopped) or None,
+        num_steps=members.num_steps,
+        steps_ended=members.steps_ended,
         drift=_known(verdict.drift),
         rank_correlation=_known(verdict.rank_correlation),
         metric_scale=members.metric.scale if members.metric else None,

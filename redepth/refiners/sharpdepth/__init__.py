@@ -119,4 +119,4 @@ def _flops(settings: SharpDepth, context: WorkContext) -> Flops:
     )
 
 
-PART = RefinerPart("sharpdepth", SharpDepth, _load, _models, _check, _flops)
+PART = RefinerPart("sharpdepth", SharpDepth, _load, _models, _check, flops=_flops)
