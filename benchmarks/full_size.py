@@ -28,6 +28,7 @@ from redepth.coarse.depth_anything.network import DepthAnything
 from redepth.refiners.redepth_anything import ReDepthAnything
 from redepth.refiners.redepth_anything.diffusion import DiffusionPrior
 from redepth.refiners.redepth_anything.mini_prior import build_mini_prior
+from redepth.refiners.redepth_anything.picture_encoder import PosteriorEncoder
 from redepth.refiners.redepth_anything.prior_parts import PriorParts
 from redepth.refiners.redepth_anything.refiner import ReDepthAnythingRefiner
 from redepth.refiners.refiner import RefinementInput
@@ -58,7 +59,8 @@ def main() -> None:
     )
     print("|---|---:|---:|---:|---:|")
     for dtype in (torch.float16, torch.bfloat16):
-        prior = DiffusionPrior(parts, CARD, 512, dtype, device)
+        encoder = PosteriorEncoder(parts.vae, 512, dtype, device)
+        prior = DiffusionPrior(parts, encoder, CARD, 512, dtype, device)
         for members, milliseconds, peak_gb in _measure(estimator, prior, scene, device):
             name = str(dtype).removeprefix("torch.")
             figures = (members, f"{milliseconds:.1f}", f"{10 * milliseconds:.0f}", f"{peak_gb:.1f}")
