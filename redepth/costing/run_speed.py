@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Annotated
 
-from redepth.costing.stages import StageSeconds
+from pydantic import Field
+
+from redepth.costing.stages import Count, Seconds, StageSeconds
 
 BUSY_SHARE = 0.9  # from here on the models are the limit, and more cores would not help
 MIN_IMAGES = 20  # below, starting and ending are most of a run
@@ -25,12 +28,12 @@ class RunSpeed:
             (`redepth.costing.work`); None where FLOPs or limit are not known.
     """
 
-    num_actors: int
-    decoders: int
-    seconds: float
+    num_actors: Count
+    decoders: Annotated[Count, Field(ge=1)]
+    seconds: Seconds
     stages: StageSeconds = field(default_factory=StageSeconds)
-    device: str | None = None
-    seconds_at_limit: float | None = None
+    device: Annotated[str, Field(max_length=200)] | None = None
+    seconds_at_limit: Seconds | None = None
 
     @property
     def busy_share(self) -> float | None:

@@ -50,6 +50,8 @@ def test_an_actor_decodes_a_photograph_a_core(num_cpus: float, number: int) -> N
 
 def test_a_row_says_its_stages() -> None:
     assert stages_of_row(row(**STAGED)) == StageSeconds(1, 5.0, 3.0, 0.5, 1.0)
+    read_alone = row(seconds=3.5, read_seconds=3.0)
+    assert stages_of_row(read_alone) == StageSeconds(1, 3.5, 3.0), "a copy, or no photograph"
     assert stages_of_row(row(seconds=5.0)) == StageSeconds(num_whole=1, whole=5.0)
     assert stages_of_row(row()) == StageSeconds()
     assert stages_of_row(row(**STAGED, array_group="s-0")) == StageSeconds(), "it was kept"
