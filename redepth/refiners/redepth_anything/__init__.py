@@ -191,7 +191,7 @@ def _flops(settings: ReDepthAnything, context: WorkContext) -> Flops | None:
     """Count the member-steps: decoder forward and backward, encoder likewise, the UNet's pairs.
 
     Backward costs what forward does through the frozen encoder, and twice that through the decoder,
-    whose weights move too. The captioner is left out: it is a thousandth of a step of the prior.
+    whose weights move too. The captioner is left out: it takes less than a member-step.
     """
     if context.coarse.decoder_flops is None:
         return None
