@@ -21,7 +21,7 @@ from redepth.config import LabelSettings
 from redepth.errors import ConfigError, ImageRejected, RefinementFailed
 from redepth.images.allowed import ANYTHING, Allowed
 from redepth.images.camera import Focal, known_focal
-from redepth.images.decode import decode, read_bytes, resize
+from redepth.images.decode import decode, read_bytes
 from redepth.images.locator import blank_row, relocated
 from redepth.labelling.ensemble import Verdict, guard, reduce_members
 from redepth.labelling.unchanged import is_unchanged
@@ -100,7 +100,7 @@ class Labeller:
             content = read_bytes(ref, self.settings.decoding, self.allowed)
             if before is not None and is_unchanged(content, ref, before):
                 return Label(relocated(before, row))
-            image = decode(content, self.settings.decoding)
+            image = decode(content, self.settings.decoding, self.estimator.processing_size)
         except ImageRejected as error:
             return Label(replace(row, outcome=Outcome.REJECTED, reason=recorded(str(error))))
         row = _with_file(row, image)
@@ -121,10 +121,9 @@ class Labeller:
             self._last.popitem(last=False)
 
     def _refine(self, ref: ImageRef, row: LabelRow, image: DecodedImage) -> Label:
-        height_px, width_px = self.estimator.processing_size(image.height_px, image.width_px)
-        rgb_hw3 = resize(image.rgb_hw3, height_px, width_px)
+        rgb_hw3 = image.rgb_hw3
         focal = known_focal(ref, image)
-        focal_px = None if focal is None else focal.px * width_px / image.width_px
+        focal_px = None if focal is None else focal.px * rgb_hw3.shape[1] / image.width_px
         coarse = mask_far(self.estimator.estimate(rgb_hw3, focal_px))
         row = _with_focal(row, focal, focal_px, coarse)
         if not coarse.is_known_hw.any():
