@@ -246,6 +246,11 @@ class Cost(Settings):
     """What `redepth plan` uses."""
 
     seconds_per_image: float | None = Field(None, gt=0, description="of one actor; say its source")
+    device: str | None = Field(
+        None,
+        description="the card that it will run on, as CUDA names it, e.g. NVIDIA H200; null: "
+        "this machine's",
+    )
     price_per_actor_hour: float | None = Field(None, ge=0, description="in `currency`")
     currency: str = Field("USD", description="only for show")
 

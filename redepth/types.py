@@ -187,6 +187,8 @@ class Members:
         refused: why the refiner itself would rather keep the coarse map, or None.
         extra: what else belongs to the refined map (normals, bounds, ...), the same quantities for
             every image. Stored as it is, or as absent where the label falls back.
+        num_steps: optimisation steps that the members took; None where a method has none.
+        steps_ended: why there were no more of them, in words; None where a method has none.
     """
 
     maps_ehw: FloatMap
@@ -195,6 +197,8 @@ class Members:
     metric: MetricFit | None = None
     refused: str | None = None
     extra: Extra = field(default_factory=dict)
+    num_steps: int | None = None
+    steps_ended: str | None = None
 
     def __post_init__(self) -> None:
         if self.maps_ehw.dtype != np.float32 or self.maps_ehw.ndim != 3 or not len(self.maps_ehw):

@@ -99,6 +99,14 @@ def in_full_batches(
     return outcomes
 
 
+def only(outcomes: Sequence[Outcome | RefinementFailed]) -> Outcome:
+    """Return the one outcome of a batch of one image. Raises RefinementFailed if it is that."""
+    (outcome,) = outcomes
+    if isinstance(outcome, RefinementFailed):
+        raise outcome
+    return outcome
+
+
 def require_one_size(rgbs_hw3: Sequence[ByteImage]) -> None:
     """Refuse pictures that cannot share a batch. Raises ValueError."""
     sizes = sorted({rgb_hw3.shape for rgb_hw3 in rgbs_hw3})

@@ -29,8 +29,8 @@ from redepth.torch_data import LabelDataset, LabelMaps, Share, Shuffling
 BATCH_SIZE = 2
 EPOCHS = 2
 SHUFFLING = Shuffling(seed=1, block_size=2, buffer_shards=2)
-# Until Python 3.11.8 a fork that meets a thread on its way into Python never returns, and a rank has
-# such threads (python/cpython#112275): workers of its loaders come from a server that has none.
+# Until Python 3.11.8 a fork that meets a thread on its way into Python may hang, and ranks have
+# such threads (python/cpython#112275): the workers of loaders come from a server that has none.
 FROM_SERVER: dict[str, Any] = {"multiprocessing_context": "forkserver"}
 Batches = list[list[int]]
 Seen = list[Batches] | str

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, model_validator
 
 from redepth.coarse.part import CoarseModel
-from redepth.refiners.part import LoadContext, RefinerPart, RefinerSettings
+from redepth.flops import FlopCount, Flops, add_flops, counted
+from redepth.refiners.part import LoadContext, RefinerPart, RefinerSettings, WorkContext
 from redepth.refiners.redepth_anything.captioners import captioners
 from redepth.settings import (
     HubWeights,
@@ -31,10 +32,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PriorPreset:
-    """A latent diffusion model whose VAE encoder, UNet and text encoder judge a picture."""
+    """A latent diffusion model whose VAE encoder, UNet and text encoder judge a picture.
+
+    Attributes:
+        size_px: side of the square pictures it takes.
+        encoder_flops, unet_flops: of one pass.
+    """
 
     weights: PublishedWeights
     size_px: int
+    encoder_flops: FlopCount
+    unet_flops: FlopCount
 
 
 PRIORS: dict[str, PriorPreset] = {
@@ -45,9 +53,19 @@ PRIORS: dict[str, PriorPreset] = {
             Licence("CreativeML-OpenRAIL-M"),
         ),
         size_px=512,
+        encoder_flops=counted.STABLE_DIFFUSION_ENCODER,
+        unet_flops=counted.STABLE_DIFFUSION_UNET,
     ),
-    "mini": PriorPreset(PackagedWeights("models/mini/prior"), size_px=64),
+    "mini": PriorPreset(
+        PackagedWeights("models/mini/prior"),
+        size_px=64,
+        encoder_flops=counted.MINI_PRIOR_ENCODER,
+        unet_flops=counted.MINI_PRIOR_UNET,
+    ),
 }
+
+
+_FORWARD_AND_BACKWARD = 3  # where the weights move: the input's gradient and theirs
 
 
 class Prior(Settings):
@@ -74,6 +92,17 @@ class Caption(Settings):
         if self.captioner is not None:
             captioners[self.captioner]
         return self
+
+
+class EarlyStop(Settings):
+    """A member ends where its map hardly moves any more.
+
+    Every `every` steps, mean |raw - raw `every` steps ago| over the range max - min of raw is held
+    to `moved_below`. Each member is looked at for itself.
+    """
+
+    every: int = Field(10, ge=1, description="steps between two looks")
+    moved_below: float = Field(gt=0, description="share of the map's range")
 
 
 class ReDepthAnything(RefinerSettings):
@@ -108,8 +137,22 @@ class ReDepthAnything(RefinerSettings):
         1.0, ge=0, description="of the prior's say; 0 leaves the smoothness alone (a control)"
     )
     smoothness_weight: float = Field(1.0, ge=0, description="of the mean absolute Laplacian")
+    noise_draws: int = Field(
+        1,
+        ge=1,
+        description="noises and timesteps for one encoding of the re-lit picture, each timestep in "
+        "its own part of the range; the gradient is their mean",
+    )
+    early_stop: EarlyStop | None = Field(
+        None, description="ends members that hardly move; null takes all steps"
+    )
     members_per_batch: int = Field(
         1, ge=1, description="members that share a step: 1 on a CPU, all of them on a GPU"
+    )
+    batch_decoders: bool | None = Field(
+        None,
+        description="whether the decoders of members that share a step are one batched call; null: "
+        "on a GPU alone",
     )
 
     @model_validator(mode="after")
@@ -144,11 +187,32 @@ def _load(settings: ReDepthAnything, context: LoadContext) -> ReDepthAnythingRef
     return load_redepth_anything(settings, context)
 
 
+def _flops(settings: ReDepthAnything, context: WorkContext) -> Flops | None:
+    """Count the member-steps: decoder forward and backward, encoder likewise, the UNet's pairs.
+
+    Backward costs what forward does through the frozen encoder, and twice that through the decoder,
+    whose weights move too. The captioner is left out: it takes less than a member-step.
+    """
+    if context.coarse.decoder_flops is None:
+        return None
+    prior, image = PRIORS[settings.prior.preset], context.image
+    num_steps = settings.num_steps if image.num_steps is None else image.num_steps
+    member_steps = num_steps * settings.num_members
+    decoder = _FORWARD_AND_BACKWARD * context.coarse.decoder_flops.at(image.num_px)
+    prior_px = prior.size_px**2
+    num_forwards = 2 * settings.noise_draws
+    judged = 2 * prior.encoder_flops.at(prior_px) + num_forwards * prior.unet_flops.at(prior_px)
+    return add_flops(
+        ({"float32": member_steps * decoder}, {context.compute.dtype: member_steps * judged})
+    )
+
+
 PART = RefinerPart(
     "redepth_anything",
     ReDepthAnything,
     _load,
     _models,
     _check,
+    flops=_flops,
     alone="optimises every image for itself; members_per_batch is what fills a GPU",
 )

@@ -17,6 +17,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from redepth.errors import ConfigError
 from redepth.refiners.redepth_anything import PRIORS, Prior
+from redepth.refiners.redepth_anything.picture_encoder import PictureEncoder, PosteriorEncoder
 from redepth.refiners.redepth_anything.prior_parts import PriorParts
 from redepth.settings import Compute, HubWeights
 from redepth.types import ModelCard
@@ -49,19 +50,21 @@ _HALF_GRADIENT_SCALE = 1024.0
 class DiffusionPrior:
     """A frozen latent diffusion model.
 
-    Takes and gives float32; the networks run in the dtype they were loaded with.
+    Takes and gives float32, and float64 where the networks are float64; the networks run in the
+    dtype they were loaded with.
 
     Attributes:
         card: what was loaded.
         size_px: side of the square pictures it takes.
         latent_shape: (channels, height, width) of the latents of such a picture.
         num_timesteps: T; timesteps are 0 .. T - 1.
-        alphas_cumprod: abar, float32 [T], on the device.
+        alphas_cumprod: abar, float32 (or float64) [T], on the device.
     """
 
     def __init__(
         self,
         parts: PriorParts,
+        encoder: PictureEncoder,
         card: ModelCard,
         size_px: int,
         dtype: torch.dtype,
@@ -69,34 +72,34 @@ class DiffusionPrior:
     ) -> None:
         self.card = card
         self.size_px = size_px
-        self.latent_shape = _latent_shape(parts.vae, size_px)
-        self.alphas_cumprod: Tensor = parts.scheduler.alphas_cumprod.to(device, torch.float32)
+        self.latent_shape = encoder.latent_shape
+        wide = torch.promote_types(dtype, torch.float32)
+        self.alphas_cumprod: Tensor = parts.scheduler.alphas_cumprod.to(device, wide)
         self.num_timesteps = len(self.alphas_cumprod)
         self._predicts_velocity = parts.scheduler.config.prediction_type == "v_prediction"
-        self._scaling_factor = float(parts.vae.config.scaling_factor)
         self._gradient_scale = _HALF_GRADIENT_SCALE if dtype == torch.float16 else 1.0
+        self._encoder = encoder
         self._tokenizer = parts.tokenizer
         self._dtype = dtype
         self._device = device
-        self._vae, self._unet, self._text_encoder = (
+        self._unet, self._text_encoder = (
             network.to(device=device, dtype=dtype).eval().requires_grad_(False)
-            for network in (parts.vae, parts.unet, parts.text_encoder)
+            for network in (parts.unet, parts.text_encoder)
         )
 
     def encode(self, image_b3hw: Tensor, noise_bchw: Tensor) -> Tensor:
-        """Return latents (mean + std * noise) * scaling_factor, differentiable in the picture.
+        """Return the encoder's latents, differentiable in the picture.
 
         Args:
             image_b3hw: float32 [B, 3, size_px, size_px] in [-1, 1].
-            noise_bchw: float32 [B, *latent_shape], standard normal.
+            noise_bchw: float32 [B, *latent_shape], standard normal, for the VAE's posterior.
 
         Returns:
             float32 [B, *latent_shape].
         """
         image_b3hw = _with_gradient_times(1 / self._gradient_scale, image_b3hw)
-        posterior = self._vae.encode(image_b3hw.to(self._dtype)).latent_dist
-        latents: Tensor = posterior.mean.float() + posterior.std.float() * noise_bchw
-        return _with_gradient_times(self._gradient_scale, latents * self._scaling_factor)
+        latents = self._encoder.encode(image_b3hw, noise_bchw)
+        return _with_gradient_times(self._gradient_scale, latents)
 
     @torch.no_grad()
     def embed(self, prompts: Sequence[str]) -> Tensor:
@@ -112,7 +115,7 @@ class DiffusionPrior:
             return_tensors="pt",
         )
         states: Tensor = self._text_encoder(tokens.input_ids.to(self._device)).last_hidden_state
-        return states.float()
+        return states.to(self.alphas_cumprod.dtype)
 
     @torch.no_grad()
     def predict_noise(
@@ -135,7 +138,7 @@ class DiffusionPrior:
             noisy_bchw.to(self._dtype),
             timesteps_b,
             encoder_hidden_states=embeddings_blc.to(self._dtype),
-        ).sample.float()
+        ).sample.to(noisy_bchw.dtype)
         if not self._predicts_velocity:
             return output
         abar_b111: Tensor = self.alphas_cumprod[timesteps_b].view(-1, 1, 1, 1)
@@ -154,7 +157,8 @@ def load_prior(settings: Prior, compute: Compute, device: torch.device) -> Diffu
     seed = settings.weights.seed
     parts, card = _read(settings, dtype) if seed is None else _make(settings, seed)
     _require_stable_diffusion(parts, card.source)
-    return DiffusionPrior(parts, card, preset.size_px, dtype, device)
+    encoder = PosteriorEncoder(parts.vae, preset.size_px, dtype, device)
+    return DiffusionPrior(parts, encoder, card, preset.size_px, dtype, device)
 
 
 def _read(settings: Prior, dtype: torch.dtype) -> tuple[PriorParts, ModelCard]:
@@ -259,11 +263,6 @@ def _with_gradient_times(factor: float, values: Tensor) -> Tensor:
     same = values.view_as(values)
     same.register_hook(lambda gradient: gradient * factor)  # type: ignore[no-untyped-call]
     return same
-
-
-def _latent_shape(vae: AutoencoderKL, size_px: int) -> tuple[int, int, int]:
-    side = size_px // 2 ** (len(vae.config.block_out_channels) - 1)
-    return int(vae.config.latent_channels), side, side
 
 
 def _require_stable_diffusion(parts: PriorParts, source: str) -> None:

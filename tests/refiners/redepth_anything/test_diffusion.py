@@ -18,6 +18,7 @@ from redepth.errors import ConfigError
 from redepth.refiners.redepth_anything import Prior, diffusion
 from redepth.refiners.redepth_anything.diffusion import DiffusionPrior, load_prior
 from redepth.refiners.redepth_anything.mini_prior import build_mini_prior, save_mini_prior
+from redepth.refiners.redepth_anything.picture_encoder import PosteriorEncoder
 from redepth.settings import Compute, Weights
 from redepth.weights import quieten_libraries
 
@@ -60,6 +61,12 @@ def latents(num: int = 1, seed: int = 0) -> torch.Tensor:
     return torch.randn(num, 16, 16, 16, generator=torch.Generator().manual_seed(seed))
 
 
+def vae_of(prior: DiffusionPrior) -> torch.nn.Module:
+    assert isinstance(prior._encoder, PosteriorEncoder)
+    vae: torch.nn.Module = prior._encoder._vae
+    return vae
+
+
 def edit_json(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
@@ -94,6 +101,39 @@ def test_encode_samples_the_posterior_and_scales(prior: DiffusionPrior) -> None:
     torch.testing.assert_close(prior.encode(picture(), noise), expected)
 
 
+def test_another_encoder_may_take_the_vaes_place() -> None:
+    """One without a posterior: what it gives is what the prior gives, with its gradient."""
+
+    class Quarter:
+        latent_shape = (3, 16, 16)
+
+        def encode(self, picture_b3hw: torch.Tensor, posterior_noise_bchw: torch.Tensor) -> Any:
+            return torch.nn.functional.avg_pool2d(picture_b3hw, 4)
+
+    parts = build_mini_prior(seed=0)
+    prior = DiffusionPrior(parts, Quarter(), load_prior(SEEDED, Compute(), CPU).card, 64,
+                           torch.float32, CPU)  # fmt: skip
+    assert prior.latent_shape == (3, 16, 16)
+    image = picture().requires_grad_(True)
+    encoded = prior.encode(image, torch.zeros(1, 3, 16, 16))
+    torch.testing.assert_close(encoded, torch.nn.functional.avg_pool2d(image, 4))
+    encoded.sum().backward()
+    torch.testing.assert_close(image.grad, torch.full_like(image, 1 / 16))
+
+
+def test_double_precision_stays_double() -> None:
+    prior = double_prior()
+    encoded = prior.encode(picture().double(), latents().double())
+    noise = prior.predict_noise(encoded, torch.tensor([300]), prior.embed(["a cat"]))
+    assert {t.dtype for t in (encoded, noise, prior.alphas_cumprod)} == {torch.float64}
+
+
+def double_prior() -> DiffusionPrior:
+    parts, card = build_mini_prior(seed=0), load_prior(SEEDED, Compute(), CPU).card
+    encoder = PosteriorEncoder(parts.vae, 64, torch.float64, CPU)
+    return DiffusionPrior(parts, encoder, card, 64, torch.float64, CPU)
+
+
 def test_scaling_factor_is_the_checkpoints(folder: Path, prior: DiffusionPrior) -> None:
     edit_json(folder / "vae" / "config.json", scaling_factor=0.18215)
     scaled = from_folder(folder).encode(picture(), latents())
@@ -105,7 +145,7 @@ def test_gradient_reaches_every_pixel_and_no_weight(prior: DiffusionPrior) -> No
     prior.encode(image, latents()).sum().backward()
     assert image.grad is not None
     assert (image.grad != 0).all()
-    networks = (prior._vae, prior._unet, prior._text_encoder)
+    networks = (vae_of(prior), prior._unet, prior._text_encoder)
     assert not any(p.requires_grad for network in networks for p in network.parameters())
 
 
@@ -310,7 +350,9 @@ def test_decoder_is_never_read(saved: Path, read_names: list[str]) -> None:
     wanted = {name for name in stored if name.startswith(("encoder.", "quant_conv."))}
     assert set(read_names) == wanted
     assert any(name.startswith("decoder.") for name in stored)
-    assert not any(name.startswith(("decoder", "post_quant")) for name in loaded._vae.state_dict())
+    assert not any(
+        name.startswith(("decoder", "post_quant")) for name in vae_of(loaded).state_dict()
+    )
 
 
 def test_a_vae_without_a_decoder_is_enough(folder: Path, prior: DiffusionPrior) -> None:

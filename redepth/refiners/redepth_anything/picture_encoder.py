@@ -1,0 +1,56 @@
+"""What brings a picture to the prior's latents, and lets a gradient back to the picture."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor
+
+
+class PictureEncoder(Protocol):
+    """A frozen encoder of square pictures, differentiable in the picture."""
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """Return (channels, height, width) of one picture's latents."""
+        ...
+
+    def encode(self, picture_b3hw: Tensor, posterior_noise_bchw: Tensor) -> Tensor:
+        """Return latents in the UNet's scale, [B, *latent_shape], of the picture's dtype.
+
+        Args:
+            picture_b3hw: float [B, 3, side, side] in [-1, 1].
+            posterior_noise_bchw: float [B, *latent_shape], standard normal; an encoder without a
+                posterior leaves it aside.
+        """
+        ...
+
+
+class PosteriorEncoder:
+    """The encoder half of an AutoencoderKL: samples its posterior.
+
+    Runs in the dtype it is given; what goes in and comes out keeps the picture's.
+    """
+
+    def __init__(
+        self, vae: AutoencoderKL, size_px: int, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        self._vae = vae.to(device=device, dtype=dtype).eval().requires_grad_(False)
+        self._dtype = dtype
+        self._scaling_factor = float(vae.config.scaling_factor)
+        side = size_px // 2 ** (len(vae.config.block_out_channels) - 1)
+        self._latent_shape = (int(vae.config.latent_channels), side, side)
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """Return (channels, height, width): the picture's side over 2 for each block but one."""
+        return self._latent_shape
+
+    def encode(self, picture_b3hw: Tensor, posterior_noise_bchw: Tensor) -> Tensor:
+        """Return (mean + std * noise) * scaling_factor of the posterior."""
+        posterior = self._vae.encode(picture_b3hw.to(self._dtype)).latent_dist
+        mean, std = (part.to(picture_b3hw.dtype) for part in (posterior.mean, posterior.std))
+        latents: Tensor = mean + std * posterior_noise_bchw
+        return latents * self._scaling_factor
