@@ -94,6 +94,17 @@ class Caption(Settings):
         return self
 
 
+class EarlyStop(Settings):
+    """A member ends where its map hardly moves any more.
+
+    Every `every` steps, mean |raw - raw `every` steps ago| over the range max - min of raw is held
+    to `moved_below`. Each member is looked at for itself.
+    """
+
+    every: int = Field(10, ge=1, description="steps between two looks")
+    moved_below: float = Field(gt=0, description="share of the map's range")
+
+
 class ReDepthAnything(RefinerSettings):
     """Test-time optimisation by re-lighting and score distillation; the paper's constants.
 
@@ -131,6 +142,9 @@ class ReDepthAnything(RefinerSettings):
         ge=1,
         description="noises and timesteps for one encoding of the re-lit picture, each timestep in "
         "its own part of the range; the gradient is their mean",
+    )
+    early_stop: EarlyStop | None = Field(
+        None, description="ends members that hardly move; null takes all steps"
     )
     members_per_batch: int = Field(
         1, ge=1, description="members that share a step: 1 on a CPU, all of them on a GPU"
