@@ -154,6 +154,11 @@ class ReDepthAnything(RefinerSettings):
         description="whether the decoders of members that share a step are one batched call; null: "
         "on a GPU alone",
     )
+    compile: bool = Field(
+        False,
+        description="whether torch compiles the prior when it is loaded, which takes minutes and "
+        "pays over many images; its kernels round differently",
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> ReDepthAnything:
