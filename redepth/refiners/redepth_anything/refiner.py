@@ -177,8 +177,9 @@ def _collect(finished: Sequence[FinishedMember], settings: ReDepthAnything) -> M
     steps = [settings.num_steps if m.settled_after is None else m.settled_after for m in through]
     rule, ended = settings.early_stop, None
     if rule is not None and max(steps) < settings.num_steps:
-        share = f"{rule.moved_below:g} of their range"
-        ended = f"the members' maps moved by less than {share} in {rule.every} steps"
+        ended = (
+            f"in {rule.every} steps the maps moved less than {rule.slowed_to:g} of the most before"
+        )
     return Members(
         np.stack([member.map_hw for member in through]),
         stopped,
