@@ -8,6 +8,8 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 
+from redepth.types import ModelCard
+
 
 class PictureEncoder(Protocol):
     """A frozen encoder of square pictures, differentiable in the picture."""
@@ -15,6 +17,11 @@ class PictureEncoder(Protocol):
     @property
     def latent_shape(self) -> tuple[int, int, int]:
         """Return (channels, height, width) of one picture's latents."""
+        ...
+
+    @property
+    def cards(self) -> tuple[ModelCard, ...]:
+        """Return the cards of weights that are not the prior's own."""
         ...
 
     def encode(self, picture_b3hw: Tensor, posterior_noise_bchw: Tensor) -> Tensor:
@@ -47,6 +54,11 @@ class PosteriorEncoder:
     def latent_shape(self) -> tuple[int, int, int]:
         """Return (channels, height, width): the picture's side over 2 for each block but one."""
         return self._latent_shape
+
+    @property
+    def cards(self) -> tuple[ModelCard, ...]:
+        """Return none: the VAE is on the prior's card."""
+        return ()
 
     def encode(self, picture_b3hw: Tensor, posterior_noise_bchw: Tensor) -> Tensor:
         """Return (mean + std * noise) * scaling_factor of the posterior."""
