@@ -121,6 +121,7 @@ docs: install ## Write what of the docs is made from the code
 	@$(BIN)/python scripts/write_export_formats.py docs/using-labels.md
 	@$(BIN)/python scripts/write_quantities.py docs/conventions.md
 	@$(BIN)/python scripts/write_dataset_table.py docs/evaluation.md
+	@HF_HUB_OFFLINE=1 $(BIN)/python -m scripts.count_flops redepth/flops/counted.py
 
 # Where `make lab` writes; git ignores it.
 LAB := lab
@@ -131,7 +132,7 @@ lab: install ## Measure whether refining helps, on scenes with exact depth (docs
 
 .PHONY: bench
 bench: install ## Run every benchmark and print its figures
-	@for name in refiner main_job driver_memory store_codecs label_loading scale actors throughput; do \
+	@for name in refiner main_job driver_memory store_codecs label_loading scale actors throughput cpu_stages; do \
 	  echo "==> benchmarks/$$name.py" && $(BIN)/python -m benchmarks.$$name; done
 
 .PHONY: clean

@@ -2,9 +2,9 @@
 
 Run `python -m benchmarks.actors [NUMBER ...]`; it prints a Markdown table in some minutes.
 
-A labeller sleeps a second an image; everything around it is the real run: list, plan, tasks, pool,
-commits. Efficiency is actor-seconds asleep over actor-seconds there were, from the first nap to the
-end of the last one, all actors being up.
+A labeller holds its one model for a second an image; everything around it is the real run: list,
+plan, tasks, pool, commits. Efficiency is actor-seconds in the model over actor-seconds there were,
+from the first nap to the end of the last one, all actors being up.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any, Self
@@ -23,6 +24,7 @@ import pyarrow as pa
 from benchmarks.scale import listing
 from redepth.cluster.pool import ActorPool
 from redepth.config import Actors, LabelSettings, Recipe, RunSettings
+from redepth.labelling.work import Work
 from redepth.types import ImageRef, Label, LabelRow, ModelCard, Outcome
 
 NUM_ACTORS = (1, 2, 4, 8, 16, 32, 64)
@@ -34,10 +36,14 @@ class Sleeper:
 
     cards = (ModelCard("coarse", "sleeper", "a benchmark", None, "0" * 64, "none", untrained=True),)
 
-    def label(self, ref: ImageRef, before: LabelRow | None = None) -> Label:
-        began = time.time()
-        time.sleep(1.0)
-        reason = f"{os.getpid()} {began} {time.time()}"
+    def __init__(self) -> None:
+        self._models = threading.Lock()
+
+    def label(self, ref: ImageRef, before: LabelRow | None, work: Work) -> Label:
+        with self._models:
+            began = time.time()
+            time.sleep(1.0)
+            reason = f"{os.getpid()} {began} {time.time()}"
         return Label(LabelRow(id=ref.id, uri=ref.uri, outcome=Outcome.REJECTED, reason=reason))
 
 

@@ -29,6 +29,7 @@ from redepth.cluster.pool import ActorPool
 from redepth.cluster.readiness import require_readiness
 from redepth.cluster.session import SignalHandler, ray_session
 from redepth.config import Recipe
+from redepth.costing.last_runs import remember_speed
 from redepth.errors import OutputBusy
 from redepth.failure_budget import FailureBudget
 from redepth.images.allowed import allowed_for
@@ -44,7 +45,7 @@ from tasks.plan_shards import plan_shards
 from tasks.progress import RunProgress
 from tasks.publish_report import RunReport, publish_report
 from tasks.refine_shard import ShardRange, refine_shards
-from tasks.run_page import RunPage, RunPlace
+from tasks.run_page import RunPage, RunPlace, speed_of
 
 SKIPPED = "Skipped"
 # What the run of this context came to: Prefect's state of it is lost where its server is.
@@ -167,7 +168,9 @@ def _run(
         # Another run may have done what was left: its report is the one to stay.
         lease.require()
         ended = progress.figures()
-        report = publish_report(out, recipe, plan, ended.outcomes, allowed, ended.num_kept)
+        speed = speed_of(ended, recipe)
+        report = publish_report(out, recipe, plan, ended.outcomes, allowed, ended.num_kept, speed)
+        remember_speed(recipe.labels.digest(), speed)
         page.end(report.page)
     return report
 

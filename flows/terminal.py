@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from redepth.config import Deployment, Recipe
-from redepth.costing import CostEstimate
+from redepth.costing.estimate import CostEstimate
 from redepth.exports.writing import Exported
 from redepth.images.noticed import Notices, as_lines, fault_lines
 from redepth.printable import one_line
@@ -163,6 +163,9 @@ def print_status(where: str, summary: OutputSummary, troubles: Sequence[LabelRow
         out.print(f"the last plan: {line}", markup=False)
     if summary.num_kept:
         out.print(f"In the last run, {kept_words(summary.num_kept)}.")
+    if facts := [] if summary.speed is None else list(summary.speed.facts()):
+        out.print("the last run:")
+        _print_facts(facts)
     if dataset.untrained:
         out.print(UNTRAINED)
 
@@ -357,7 +360,10 @@ def _outcome_table(outcomes: Mapping[Outcome, int]) -> Table:
 
 def _cost_words(recipe: Recipe, estimate: CostEstimate | None, *, at_most: bool) -> str:
     if estimate is None:
-        return "unknown: no label here yet to measure, and no run.cost.seconds_per_image"
+        return (
+            "unknown: no label here yet to measure, no run of this recipe before, no "
+            "run.cost.seconds_per_image, and no card whose limits are known (run.cost.device)"
+        )
     price = ""
     if estimate.price is not None:
         price = f", {estimate.price:,.2f} {recipe.run.cost.currency}"

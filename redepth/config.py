@@ -178,7 +178,13 @@ class LabelSettings(Settings):
                 f"ensemble.align_before_mean gives members another scale and shift, and those of "
                 f"coarse.preset {coarse.name!r} are metres: leave it false"
             )
-        refiners[self.refiner.method].check(self.refiner, coarse)
+        refiner = refiners[self.refiner.method]
+        refiner.check(self.refiner, coarse)
+        if self.compute.batch_size > 1 and refiner.alone is not None:
+            raise ValueError(
+                f"compute.batch_size is {self.compute.batch_size}, and refiner.method "
+                f"{refiner.name} {refiner.alone}: leave it at 1"
+            )
         return self
 
     @property
@@ -235,6 +241,11 @@ class Cost(Settings):
     """What `redepth plan` uses."""
 
     seconds_per_image: float | None = Field(None, gt=0, description="of one actor; say its source")
+    device: str | None = Field(
+        None,
+        description="the card that it will run on, as CUDA names it, e.g. NVIDIA H200; null: "
+        "this machine's",
+    )
     price_per_actor_hour: float | None = Field(None, ge=0, description="in `currency`")
     currency: str = Field("USD", description="only for show")
 

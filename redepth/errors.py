@@ -44,6 +44,14 @@ class RefinementFailed(RedepthError):
     """Refining this image went wrong, and trying again will not help: record it and go on."""
 
 
+class MemoryShared(RedepthError):
+    """Memory ran out while several images were worked on: which of them took it shows alone."""
+
+
+class DeviceLost(RedepthError):
+    """The GPU takes no more work from this process: only a new process can go on."""
+
+
 class TransientError(RedepthError):
     """Something outside answered badly (network, storage): the same call may go through later."""
 

@@ -73,6 +73,9 @@ class Compute(Settings):
         "float32", description="of prior and captioner; the rest is float32"
     )
     num_threads: int = Field(1, ge=1, description="torch threads of one actor on a CPU")
+    batch_size: int = Field(
+        1, ge=1, description="images that share a forward; always run at this size, padded"
+    )
 
 
 class LicenceSource(StrEnum):

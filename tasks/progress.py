@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
@@ -20,6 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from redepth.costing.tally import WorkTally
 from redepth.errors import TooManyFailures
 from redepth.failure_budget import FailureBudget
 from redepth.report.figures import reason_pattern
@@ -45,6 +46,8 @@ class RunFigures:
         seconds_of_actors: since the actors were asked for, which is what they cost.
         num_actors: 0 before they are there.
         num_kept: of the images that have ended, those whose label of before was kept.
+        work: what the images took that have ended.
+        seconds_of_work: from when the actors were ready to when the last of them ended.
     """
 
     num_images: int
@@ -55,6 +58,8 @@ class RunFigures:
     seconds_of_actors: float
     num_actors: int
     num_kept: int = 0
+    work: WorkTally = field(default_factory=WorkTally)
+    seconds_of_work: float = 0.0
 
     @property
     def num_done(self) -> int:
@@ -78,10 +83,12 @@ class RunProgress:
         self._reasons: Counter[tuple[Outcome, str]] = Counter()
         self._examples: dict[tuple[Outcome, str], str] = {}
         self._num_kept = 0
+        self._work = WorkTally()
         self._num_actors = 0
         self._lock = threading.Lock()
         self._asked = time.monotonic()
         self._began: float | None = None
+        self._last_ended = self._asked
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("[bold]{task.description}"),
@@ -121,6 +128,8 @@ class RunProgress:
                 now - self._asked,
                 self._num_actors,
                 self._num_kept,
+                self._work.copy(),
+                0.0 if self._began is None else max(0.0, self._last_ended - self._began),
             )
 
     def begin(self, num_actors: int) -> None:
@@ -166,12 +175,14 @@ class RunProgress:
         with self._lock:
             self._outcomes[row.outcome] += number
             self._num_kept += number * row.is_stored
+            self._work.add(row, number)
+            self._last_ended = time.monotonic()
             reason = (row.outcome, reason_pattern(row.reason or ""))
             if row.reason and (reason in self._reasons or len(self._reasons) < MAX_REASONS):
                 self._reasons[reason] += number
                 self._examples.setdefault(reason, row.id)
             done = self._outcomes.total()
-            seconds = time.monotonic() - (self._began or self._asked)
+            seconds = self._last_ended - (self._began or self._asked)
         rate = done / max(seconds, 1e-9)
         words = f"{rate:.1f}/s" if rate >= 1 or not done else f"{1 / rate:.1f} s/image"
         self._bar.update(self._task, completed=done, rate=words, trouble=self._trouble())

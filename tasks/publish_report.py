@@ -19,6 +19,7 @@ from prefect.artifacts import (
 from prefect.cache_policies import NO_CACHE
 
 from redepth.config import Recipe
+from redepth.costing.run_speed import RunSpeed
 from redepth.images.allowed import ANYTHING, Allowed
 from redepth.images.locator import Photographs
 from redepth.printable import code_span, one_line
@@ -34,6 +35,7 @@ from redepth.store.manifest import planned_at
 from redepth.store.objects import open_objects
 from redepth.store.planning import Plan
 from redepth.store.reader import Labels, open_labels
+from redepth.store.run_record import put_speed
 from redepth.types import Outcome
 from tasks.reporting import shown_if_possible
 from tasks.retrying import worth_retrying
@@ -77,18 +79,22 @@ def publish_report(
     new: Mapping[Outcome, int],
     allowed: Allowed = ANYTHING,
     num_kept: int = 0,
+    speed: RunSpeed | None = None,
 ) -> RunReport:
     """Count outcomes, write the report's page and a contact sheet, and publish what they say.
 
     Args:
         allowed: what the run may read of photographs.
         num_kept: images of `new` whose label of before was kept.
+        speed: how fast the run was; is written beside the report, and on it.
     """
     if plan.manifest is None:
         with shown_if_possible():
             _publish_nothing_to_do(out, plan)
         return RunReport(plan.outcomes, new)
     committed_images(open_objects(out), keep_index=True)  # for the next plan
+    if speed is not None:
+        put_speed(open_objects(out), plan.manifest, speed)
     # The output's own first: a server that is gone keeps the artifacts waiting, not the report.
     photographs = Photographs(recipe.labels.decoding, allowed)
     num_made = sum(new.values()) - num_kept

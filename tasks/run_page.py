@@ -22,7 +22,8 @@ from prefect.events import emit_event
 from prefect.runtime import flow_run
 
 from redepth.config import Recipe
-from redepth.costing import cost_of
+from redepth.costing.estimate import cost_of
+from redepth.costing.run_speed import RunSpeed
 from redepth.images.noticed import as_lines
 from redepth.printable import code_span
 from redepth.redaction import shown
@@ -182,6 +183,7 @@ def page_markdown(
         "stage": "starting actors" if stage == LABELLING and not figures.num_actors else stage,
         "done": _done(figures),
         "speed": _speed(figures),
+        **dict(speed_of(figures, recipe).facts()),
         "time left": _time_left(figures) if stage == LABELLING else "",
         "cost so far" if stage == LABELLING else "cost": _cost(figures, recipe),
         "outcomes": ", ".join(f"{n:,} {o.words}" for o, n in figures.outcomes.items() if n) or "-",
@@ -200,6 +202,11 @@ def page_markdown(
     return "\n".join([*lines, *_reasons(figures)])
 
 
+def speed_of(figures: RunFigures, recipe: Recipe) -> RunSpeed:
+    """Return how fast the run has been so far."""
+    return figures.work.speed(recipe, figures.num_actors, figures.seconds_of_work)
+
+
 def at_a_glance(figures: RunFigures, recipe: Recipe, stage: str) -> str:
     """Say in a line how far the run is, how fast, and what went wrong."""
     facts = [f"{figures.num_done:,} of {figures.num_images:,}"]
@@ -208,6 +215,9 @@ def at_a_glance(figures: RunFigures, recipe: Recipe, stage: str) -> str:
     facts += [f"{n:,} {o.words}" for o in TROUBLE if (n := figures.outcomes.get(o, 0))]
     if figures.num_done and figures.seconds_labelling:
         facts.append(f"{_rate(figures):,.0f} an hour")
+    busy = speed_of(figures, recipe).busy_share
+    if busy is not None:
+        facts.append(f"models {busy:.0%} busy")
     price = cost_of(_actor_hours(figures), recipe.run.cost)
     if price is not None:
         facts.append(f"{price:,.2f} {recipe.run.cost.currency}")

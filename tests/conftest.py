@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import sys
+import tempfile
 import uuid
 from collections.abc import Callable, Generator, Iterator
 
@@ -21,6 +23,8 @@ settings.load_profile("patient")
 # processes share a few cores.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# What runs measure is remembered for the next plan: not among those of who runs the tests.
+os.environ["REDEPTH_CACHE"] = tempfile.mkdtemp(prefix="redepth-tests-")
 
 
 @pytest.fixture(scope="session")
@@ -59,6 +63,7 @@ def nothing_left_running() -> Iterator[None]:
         for running in list(server.SubprocessASGIServer._instances.values()):
             running.stop()
     gc.collect()
+    shutil.rmtree(os.environ["REDEPTH_CACHE"], ignore_errors=True)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -23,7 +23,7 @@ from flows.commands.arguments import (
 )
 from flows.embedded_server import quieten_prefect, start_prefect_server
 from redepth.config import Recipe, load_recipe, shipped_recipes
-from redepth.costing import CostEstimate, estimate_cost
+from redepth.costing.estimate import CostEstimate, estimate_cost
 from redepth.types import Outcome
 
 EXIT_FAILED = 1
@@ -218,8 +218,7 @@ def _outcomes(retry: list[Retry] | None) -> tuple[Outcome, ...]:
 
 
 def _estimate(out: str, recipe: Recipe, num_images: int) -> CostEstimate | None:
-    """Reckon with the seconds of the labels that exist here, else with the recipe's."""
-    from redepth.store.catalogue import mean_seconds
+    """Estimate from the labels that exist here, else from what else is known."""
+    from redepth.store.catalogue import stage_seconds
 
-    seconds, number = mean_seconds(out)
-    return estimate_cost(num_images, recipe.run.cost, seconds, number)
+    return estimate_cost(num_images, recipe, stage_seconds(out))

@@ -7,12 +7,14 @@ end like this:
 - it raises ConfigError: the run ends;
 - it raises TransientError: retried after a while, a few times; then the image is recorded as failed
   if others came through meanwhile, else it is the storage, and the shard's task gets the error;
+- it raises MemoryShared: memory ran out beside other images, and it is retried alone;
 - it raises anything else: the image is recorded as failed, the actor lives on;
 - the process dies, or runs out of memory: Ray restarts it. The calls in flight there become
   suspects, and each is retried alone; an image that kills its actor alone is the culprit and is
   recorded as failed;
-- it takes too long: the process is killed, the image is recorded as failed, and the call behind it
-  is retried.
+- it works for too long, without what it waited for others: the process is killed. If one call was
+  overdue its image is recorded as failed; the others are retried alone, and so are several that
+  were overdue at once, as the images of a batch are.
 """
 
 from __future__ import annotations
@@ -41,10 +43,16 @@ from ray.exceptions import (
 )
 
 from redepth.cluster import metrics
-from redepth.cluster.actor import LoadLabeller, RemoteLabelActor, RemoteShardWriter
+from redepth.cluster.actor import (
+    LoadLabeller,
+    RemoteLabelActor,
+    RemoteShardWriter,
+    calls_in_flight,
+    num_decoders,
+)
 from redepth.cluster.session import num_actors_that_fit
 from redepth.config import Recipe, Storage
-from redepth.errors import ConfigError, RunStopped, TransientError
+from redepth.errors import ConfigError, MemoryShared, RunStopped, TransientError
 from redepth.images.allowed import ANYTHING, Allowed
 from redepth.images.locator import blank_row
 from redepth.redaction import recorded
@@ -54,10 +62,10 @@ from redepth.types import ImageRef, LabelRow, ModelCard, Outcome
 
 logger = logging.getLogger(__name__)
 
-CALLS_IN_FLIGHT = 2  # one running, one queued behind it: the actor never waits for the driver
 TRANSIENT_DELAYS_S = (1.0, 5.0, 20.0)  # before the second, third and fourth try at one image
 NUM_WRITERS = 2  # while one waits for the storage, another packs
 POLL_S = 0.2
+ANSWER_PATIENCE_S = 1.0  # for an actor to say how long its calls have worked
 COMMIT_PATIENCE_S = 10.0  # for a commit on its way when the run is stopped
 RESTART_PATIENCE_S = 300.0  # for Ray to notice a lost node, and for an actor to load its models
 # Of one actor before the run begins, each after the four processes that Ray itself has tried.
@@ -79,13 +87,19 @@ class LabelledImage:
 
 @dataclass(slots=True, eq=False)
 class _Call:
-    """One image on its way, over all its attempts."""
+    """One image on its way, over all its attempts.
+
+    A suspect has an actor to itself: what happens then is its own doing.
+    """
 
     image: ImageRef
     future: Future[LabelledImage]
     before: LabelRow | None = None
+    number: int = 0
+    began: float = 0.0
     attempts: int = 0
     crashes: int = 0
+    is_suspect: bool = False
     delays: list[float] = field(default_factory=lambda: list(TRANSIENT_DELAYS_S))
     resolved_before: int = 0
     row: ray.ObjectRef | None = None
@@ -94,20 +108,20 @@ class _Call:
 
 @dataclass(slots=True, eq=False)
 class _Slot:
-    """An actor and the calls it was given, the running one first."""
+    """An actor and the calls it was given, the oldest one first."""
 
     actor: ActorHandle
     calls: deque[_Call] = field(default_factory=deque)
-    running_since: float = 0.0
     restarting: ray.ObjectRef | None = None
+    restarting_since: float = 0.0
     deaths_loading: int = 0
+    asked: ray.ObjectRef | None = None
+    asked_at: float = 0.0
 
     @property
-    def has_capacity(self) -> bool:
-        """Whether another call may queue here; a suspect has its actor to itself."""
-        if self.restarting is not None or any(call.crashes for call in self.calls):
-            return False
-        return len(self.calls) < CALLS_IN_FLIGHT
+    def is_open(self) -> bool:
+        """Whether another call may begin here; a suspect has its actor to itself."""
+        return self.restarting is None and not any(call.is_suspect for call in self.calls)
 
 
 class ActorPool:
@@ -138,6 +152,8 @@ class ActorPool:
         self._suspects: deque[_Call] = deque()
         self._delayed: list[tuple[float, _Call]] = []
         self._num_resolved = 0
+        self._num_started = 0
+        self._calls_in_flight = calls_in_flight(self._actors, recipe.labels)
         self._fatal: BaseException | None = None
         self._closing = threading.Event()
         # In the run's own context: what is logged here belongs to it.
@@ -179,7 +195,7 @@ class ActorPool:
     @property
     def num_calls(self) -> int:
         """How many images the actors hold at once."""
-        return len(self._slots) * CALLS_IN_FLIGHT
+        return len(self._slots) * self._calls_in_flight
 
     def submit(self, image: ImageRef, before: LabelRow | None = None) -> Future[LabelledImage]:
         """Queue an image; the future ends with its label, whatever its outcome.
@@ -235,10 +251,13 @@ class ActorPool:
             self._idle_writers.put(writer)
 
     def _new_actor(self) -> ActorHandle:
-        options = {"num_cpus": self._actors.num_cpus, "num_gpus": self._actors.num_gpus}
-        return RemoteLabelActor.options(**options).remote(
-            self._recipe.labels, self._allowed, self._load
+        actors = self._actors
+        placed = RemoteLabelActor.options(
+            num_cpus=actors.num_cpus,
+            num_gpus=actors.num_gpus,
+            max_concurrency=self._calls_in_flight,
         )
+        return placed.remote(self._recipe.labels, self._allowed, self._load, num_decoders(actors))
 
     def _load_models(self) -> tuple[ModelCard, ...]:
         """Wait until an actor has its models; the others join when they have theirs.
@@ -268,7 +287,7 @@ class ActorPool:
 
     def _load_again(self, slot: _Slot) -> ray.ObjectRef:
         """Block a slot until its actor has loaded its models."""
-        slot.running_since = time.monotonic()
+        slot.restarting_since = time.monotonic()
         slot.restarting = slot.actor.ready.remote()
         return slot.restarting
 
@@ -325,19 +344,19 @@ class ActorPool:
                 self._start(slot, self._suspects.popleft())
         # While there are suspects one actor runs empty, or they would wait behind everybody.
         open_slots = self._slots[1:] if self._suspects else self._slots
-        # First come those that have nothing to do, then a second call behind a first.
-        for depth in range(CALLS_IN_FLIGHT):
+        # First come those that have nothing to do, then a second call beside a first.
+        for depth in range(self._calls_in_flight):
             for slot in open_slots:
-                if self._waiting and len(slot.calls) == depth and slot.has_capacity:
+                if self._waiting and len(slot.calls) == depth and slot.is_open:
                     self._start(slot, self._waiting.popleft())
 
     def _start(self, slot: _Slot, call: _Call) -> None:
         if call.attempts == 0:
             call.resolved_before = self._num_resolved
         call.attempts += 1
-        call.row, call.arrays = slot.actor.label.remote(call.image, call.before)
-        if not slot.calls:
-            slot.running_since = time.monotonic()
+        self._num_started += 1
+        call.number, call.began = self._num_started, time.monotonic()
+        call.row, call.arrays = slot.actor.label.remote(call.number, call.image, call.before)
         slot.calls.append(call)
 
     def _collect(self) -> None:
@@ -361,16 +380,12 @@ class ActorPool:
             self._handle_actor_death(slot, error)
             return
         except RayTaskError as error:
-            self._release(slot, call)
+            slot.calls.remove(call)
             self._resolve_error(call, _cause(error))
             return
-        self._release(slot, call)
+        slot.calls.remove(call)
         # What is kept was made with the attempts of its own run.
         self._resolve(call, row if row.is_stored else replace(row, attempts=call.attempts))
-
-    def _release(self, slot: _Slot, call: _Call) -> None:
-        slot.calls.remove(call)
-        slot.running_since = time.monotonic()
 
     def _resolve(self, call: _Call, row: LabelRow) -> None:
         self._num_resolved += 1
@@ -382,6 +397,8 @@ class ActorPool:
             self._retry_later(call, error)
         elif isinstance(error, ConfigError):
             call.future.set_exception(error)
+        elif isinstance(error, MemoryShared):
+            self._retry_alone(call)
         else:
             self._fail(call, f"{type(error).__name__}: {error}")
 
@@ -406,9 +423,10 @@ class ActorPool:
             self._suspect(call, error)
 
     def _take_calls(self, slot: _Slot) -> list[_Call]:
-        """Empty a slot, the running call first, and wait for its actor to restart."""
+        """Empty a slot, the oldest call first, and wait for its actor to restart."""
         calls = list(slot.calls)
         slot.calls.clear()
+        slot.asked = None
         self._load_again(slot)
         return calls
 
@@ -418,7 +436,11 @@ class ActorPool:
             what = "ran out of memory" if _is_out_of_memory(error) else "its process died"
             self._fail(call, f"{what}, {call.crashes} times in a row: {_first_line(error)}")
         else:
-            self._suspects.append(call)
+            self._retry_alone(call)
+
+    def _retry_alone(self, call: _Call) -> None:
+        call.is_suspect = True
+        self._suspects.append(call)
 
     def _finish_restart(self, slot: _Slot) -> None:
         try:
@@ -432,21 +454,47 @@ class ActorPool:
 
     def _poll_restart(self, slot: _Slot, error: BaseException) -> None:
         """Ask again: after the loss of a node, Ray says "unavailable" until it has noticed."""
-        if time.monotonic() - slot.running_since > RESTART_PATIENCE_S:
+        if time.monotonic() - slot.restarting_since > RESTART_PATIENCE_S:
             self._abort(TransientError(DIED_LOADING.format(_first_line(error))))
             return
         time.sleep(POLL_S)
         slot.restarting = slot.actor.ready.remote()
 
     def _end_overdue(self) -> None:
-        """Kill what takes too long, and record it at once: Ray may need seconds to say it died."""
+        """End calls that have worked for too long; ask where one has been in flight that long."""
         now, limit = time.monotonic(), self._actors.image_timeout_s
         for slot in self._slots:
-            if slot.calls and now - slot.running_since > limit:
-                ray.kill(slot.actor, no_restart=False)
-                overdue, *behind = self._take_calls(slot)
-                self._fail(overdue, f"took longer than {limit:g} s (run.actors.image_timeout_s)")
-                self._waiting.extendleft(reversed(behind))
+            old = [call for call in slot.calls if now - call.began > limit]
+            if slot.asked is not None:
+                self._hear(slot, old)
+            elif old:
+                slot.asked, slot.asked_at = slot.actor.worked.remote(), now
+
+    def _hear(self, slot: _Slot, old: list[_Call]) -> None:
+        """Take an actor's answer; one that gives none in time is stuck with any of its calls."""
+        assert slot.asked is not None, "it was asked"
+        answered, _ = ray.wait([slot.asked], timeout=0)
+        if not answered:
+            if time.monotonic() - slot.asked_at > ANSWER_PATIENCE_S:
+                self._end_calls(slot, list(slot.calls) if old else [])
+            return
+        asked, slot.asked = slot.asked, None
+        with suppress(RayError):  # a death is seen by the calls themselves
+            worked: dict[int, float] = ray.get(asked)
+            limit = self._actors.image_timeout_s
+            self._end_calls(slot, [call for call in old if worked.get(call.number, 0.0) > limit])
+
+    def _end_calls(self, slot: _Slot, overdue: list[_Call]) -> None:
+        """Kill what takes too long, and record it at once: Ray may need seconds to say it died."""
+        if not overdue:
+            return
+        ray.kill(slot.actor, no_restart=False)
+        for call in self._take_calls(slot):
+            if overdue == [call]:
+                limit = self._actors.image_timeout_s
+                self._fail(call, f"took longer than {limit:g} s (run.actors.image_timeout_s)")
+            else:
+                self._retry_alone(call)
 
     def _abort(self, error: BaseException) -> None:
         """End the run: an actor that was there cannot be had again."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from redepth.flops import FlopCount, Flops, ImageWork
 from redepth.settings import Licence, ModelUse, PublishedWeights, Settings, Weights
 from redepth.types import DepthKind
 
@@ -42,6 +43,11 @@ class Rendering:
     margin: float
 
 
+def flops_of_picture(count: FlopCount) -> Callable[[Coarse, ImageWork], Flops]:
+    """Return what counts a network that sees the picture at its processing size, in float32."""
+    return lambda _, work: {"float32": count.at(work.num_px)}
+
+
 @dataclass(frozen=True, slots=True)
 class CoarseModel:
     """A monocular depth network under the name that a recipe gives as `coarse.preset`.
@@ -57,6 +63,8 @@ class CoarseModel:
             `TokenDepthEstimator`); None for all others.
         far_limit_m: depth beyond which a metric model has no value (docs/metric-depth.md); None
             for other kinds, and where the checkpoint itself says how far it was trained.
+        flops: of one image, forward, by dtype (`redepth.flops`); None where nobody has counted.
+        decoder_flops: of what `new_decoder` gives, forward; for models with `rendering`.
     """
 
     name: str
@@ -67,6 +75,8 @@ class CoarseModel:
     settings: type[Coarse] = Coarse
     rendering: Rendering | None = None
     far_limit_m: float | None = None
+    flops: Callable[[Coarse, ImageWork], Flops] | None = None
+    decoder_flops: FlopCount | None = None
 
     def use(self, settings: Coarse) -> ModelUse:
         """Return what a recipe with these settings loads."""

@@ -30,17 +30,19 @@ def orthographic_normals(depth_bhw: Tensor) -> Tensor:
     normal = torch.linalg.cross(gradient_y, gradient_x, dim=-1)
     normal = normal / (torch.linalg.vector_norm(normal, dim=-1, keepdim=True) + NORMAL_EPSILON)
     valid = _with_neighbours(finite) & (safe_bhw > 0)
-    away = normal.new_tensor([0.0, 0.0, -1.0])
+    away = normal.new_zeros(3)
+    away[2].fill_(-1.0)  # a tensor made of numbers would be copied to the device, and waited for
     return torch.where(valid.unsqueeze(-1), normal, away).permute(0, 3, 1, 2)
 
 
 def _points(depth_bhw: Tensor) -> Tensor:
     """Return the points (u, v, z), [B, H, W, 3]."""
     _, height, width = depth_bhw.shape
-    u = torch.linspace(-width / height, width / height, width, dtype=depth_bhw.dtype)
-    v = torch.linspace(1.0, -1.0, height, dtype=depth_bhw.dtype)
+    aspect, dtype, device = width / height, depth_bhw.dtype, depth_bhw.device
+    u = torch.linspace(-aspect, aspect, width, dtype=dtype, device=device)
+    v = torch.linspace(1.0, -1.0, height, dtype=dtype, device=device)
     u_hw, v_hw = torch.meshgrid(u, v, indexing="xy")
-    plane_hw2 = torch.stack((u_hw, v_hw), dim=-1).to(depth_bhw.device)
+    plane_hw2 = torch.stack((u_hw, v_hw), dim=-1)
     plane = plane_hw2.expand(depth_bhw.shape[0], height, width, 2)
     return torch.cat((plane, depth_bhw.unsqueeze(-1)), dim=-1)
 

@@ -59,8 +59,8 @@ def relight(depth_bhw: Tensor, linear_b3hw: Tensor, light: Light, floor: float =
     Source: Re-Depth Anything, Blinn-Phong re-lighting.
     """
     normal_b3hw = orthographic_normals(depth_bhw)
-    view = light.direction_b3.new_tensor([0.0, 0.0, 1.0])
-    half_b3 = normalize(light.direction_b3 + view, dim=1)
+    x_b, y_b, z_b = light.direction_b3.unbind(dim=1)
+    half_b3 = normalize(torch.stack((x_b, y_b, z_b + 1.0), dim=1), dim=1)
     lambert_b1hw = _facing(normal_b3hw, light.direction_b3)
     lobe_b1hw = _facing(normal_b3hw, half_b3) ** _per_entry(light.shininess_b)
     shaded_b3hw = _per_entry(light.diffuse_b) * lambert_b1hw * linear_b3hw

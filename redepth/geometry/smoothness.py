@@ -19,7 +19,16 @@ def smoothness(raw_bhw: Tensor) -> Tensor:
     low = raw_bhw.detach().amin(dim=(1, 2), keepdim=True)
     high = raw_bhw.detach().amax(dim=(1, 2), keepdim=True)
     normalised = (raw_bhw - low) / (high - low + RANGE_EPSILON)
-    stencil = torch.tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]])
-    kernel = stencil.to(raw_bhw)[None, None]
-    laplacian = functional.conv2d(normalised.unsqueeze(1), kernel, padding=1)
+    laplacian = functional.conv2d(normalised.unsqueeze(1), _stencil(raw_bhw), padding=1)
     return laplacian.abs().flatten(1).mean(dim=1)
+
+
+def _stencil(like: Tensor) -> Tensor:
+    """Return [[0, 1, 0], [1, -4, 1], [0, 1, 0]], [1, 1, 3, 3], made on the device itself.
+
+    A tensor made of numbers on the host would be waited for in every step of an optimisation.
+    """
+    distance = torch.arange(3, device=like.device, dtype=like.dtype) - 1.0
+    squared = distance[:, None] ** 2 + distance[None, :] ** 2  # 2, 1, 2 / 1, 0, 1 / 2, 1, 2
+    neighbours = (squared == 1).to(like.dtype)
+    return (neighbours - 4.0 * (squared == 0).to(like.dtype))[None, None]

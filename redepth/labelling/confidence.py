@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from redepth.config import ConfidenceMapping
 from redepth.geometry.alignment import fit_affine
+from redepth.labelling.quantiles import range_between, values_where
 
 DoubleMap = npt.NDArray[np.float64]
 SMALLEST_CUE = 1e-6
@@ -68,11 +69,8 @@ def cues_of(
 
 def range_of(map_hw: npt.NDArray[np.floating]) -> float:
     """Return the 95 % minus the 5 % quantile of the finite values; NaN if there are none."""
-    known_n = map_hw[np.isfinite(map_hw)]
-    if not known_n.size:
-        return float("nan")
-    low, high = np.quantile(known_n, (0.05, 0.95))
-    return float(high - low)
+    known_n = values_where(map_hw, np.isfinite(map_hw))
+    return range_between(known_n, 0.05, 0.95) if known_n.size else float("nan")
 
 
 def confidence_by_spread(spread_hw: DoubleMap, refined_hw: DoubleMap, tau: float) -> DoubleMap:
@@ -84,8 +82,8 @@ def confidence_by_spread(spread_hw: DoubleMap, refined_hw: DoubleMap, tau: float
     whole = range_of(refined_hw)
     if not whole > 0.0:
         return np.full(spread_hw.shape, np.nan)
-    confidence_hw: DoubleMap = np.exp(-spread_hw / (tau * whole))
-    return confidence_hw
+    exponent_hw: DoubleMap = spread_hw / (-tau * whole)
+    return np.exp(exponent_hw, out=exponent_hw)
 
 
 def confidence_by_cues(cues: Mapping[Cue, DoubleMap], mapping: ConfidenceMapping) -> DoubleMap:

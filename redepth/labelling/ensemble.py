@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from redepth.config import Ensemble, Guard
-from redepth.geometry.alignment import fit_affine
+from redepth.geometry.alignment import align_all, fit_affine
 from redepth.labelling.confidence import confidence_by_cues, confidence_by_spread, cues_of
+from redepth.labelling.quantiles import range_between, range_of_sorted, values_where
+from redepth.labelling.ranks import rank_correlation, ranked
 from redepth.types import FloatMap, Members, RefinedDepth
 
 DoubleMap = npt.NDArray[np.float64]
@@ -35,16 +37,14 @@ def reduce_members(
     Returns:
         RefinedDepth; spread and confidence are NaN for an ensemble of 1.
     """
-    maps_ehw = members.maps_ehw.astype(np.float64)
-    mean_hw = maps_ehw.mean(axis=0)
+    maps_ehw = members.maps_ehw
+    mean_hw: DoubleMap = maps_ehw.mean(axis=0, dtype=np.float64)
     if len(maps_ehw) == 1:
         absent = np.full(mean_hw.shape, np.nan, dtype=np.float32)
         return RefinedDepth(mean_hw.astype(np.float32), absent, absent, num_members=1)
-    aligned_ehw = maps_ehw if is_metric else align_members(maps_ehw, mean_hw)
-    reduced_ehw = aligned_ehw if settings.align_before_mean else maps_ehw
-    reduce = np.median if settings.reduction == "median" else np.mean
-    refined_hw: DoubleMap = reduce(reduced_ehw, axis=0)
-    spread_hw = aligned_ehw.std(axis=0)
+    aligned_ehw = maps_ehw.astype(np.float64) if is_metric else align_all(maps_ehw, mean_hw)
+    refined_hw = _reduced(maps_ehw, aligned_ehw, mean_hw, settings)
+    spread_hw = _deviation(aligned_ehw)
     confidence_hw = _confidence(spread_hw, refined_hw, coarse_hw, settings, is_metric)
     return RefinedDepth(
         refined_hw.astype(np.float32),
@@ -54,9 +54,21 @@ def reduce_members(
     )
 
 
-def align_members(maps_ehw: DoubleMap, reference_hw: DoubleMap) -> DoubleMap:
-    """Bring each member to the reference by its least-squares scale and shift, [E, H, W]."""
-    return np.stack([fit_affine(m, reference_hw).apply(m) for m in maps_ehw])
+def _reduced(
+    maps_ehw: FloatMap, aligned_ehw: DoubleMap, mean_hw: DoubleMap, settings: Ensemble
+) -> DoubleMap:
+    if settings.reduction == "median":
+        chosen_ehw = aligned_ehw if settings.align_before_mean else maps_ehw
+        return np.asarray(np.median(chosen_ehw.astype(np.float64), axis=0))
+    return aligned_ehw.mean(axis=0) if settings.align_before_mean else mean_hw
+
+
+def _deviation(maps_ehw: DoubleMap) -> DoubleMap:
+    """Return the standard deviation over the first axis, divisor E, [H, W]; the maps are spent."""
+    maps_ehw -= maps_ehw.mean(axis=0)
+    variance_hw: DoubleMap = np.einsum("ehw,ehw->hw", maps_ehw, maps_ehw)
+    variance_hw /= len(maps_ehw)
+    return np.sqrt(variance_hw, out=variance_hw)
 
 
 def _confidence(
@@ -89,6 +101,10 @@ class Verdict:
     collapse: str | None
 
 
+_ROBUST = (0.02, 0.98)
+_NO_ORDER = Verdict(np.nan, np.nan, "coarse map is constant: there is no order to keep")
+
+
 def guard(
     coarse_hw: FloatMap, refined_hw: FloatMap, settings: Guard, *, is_metric: bool = False
 ) -> Verdict:
@@ -99,22 +115,25 @@ def guard(
         is_metric: whether the maps are metres: drift is then taken without alignment.
     """
     known_hw = np.isfinite(coarse_hw)
-    coarse_n, refined_n = coarse_hw[known_hw], refined_hw[known_hw]
+    coarse_n, refined_n = values_where(coarse_hw, known_hw), values_where(refined_hw, known_hw)
     if not np.isfinite(refined_n).all():
         share = 1.0 - float(np.isfinite(refined_n).mean())
         return Verdict(np.nan, np.nan, f"refined map is not finite on {share:.1%} of its pixels")
-    coarse_range, refined_range = _robust_range(coarse_n), _robust_range(refined_n)
+    if np.array_equal(refined_n, coarse_n):  # ranking takes longer than a small network
+        has_range = range_between(coarse_n, *_ROBUST) > 0.0
+        return Verdict(0.0, 1.0, None) if has_range else _NO_ORDER
+    coarse, refined = ranked(coarse_n), ranked(refined_n)
+    coarse_range = range_of_sorted(coarse.values_n, *_ROBUST)
+    refined_range = range_of_sorted(refined.values_n, *_ROBUST)
     if coarse_range == 0.0:
-        return Verdict(np.nan, np.nan, "coarse map is constant: there is no order to keep")
-    if np.array_equal(refined_n, coarse_n):
-        return Verdict(0.0, 1.0, None)  # ranking 200,000 pixels takes longer than a small network
+        return _NO_ORDER
     drift = _drift(coarse_n, refined_n, coarse_range, is_metric)
     if refined_range < settings.min_relative_range * coarse_range:
         reason = (
             f"refined map is constant: its range is {refined_range / coarse_range:.2g} of coarse"
         )
         return Verdict(drift, np.nan, reason)
-    correlation = _rank_correlation(coarse_n, refined_n)
+    correlation = rank_correlation(coarse, refined)
     if correlation < settings.min_rank_correlation:
         reason = (
             f"depth order lost: rank correlation with coarse is {correlation:.2f}, "
@@ -124,17 +143,11 @@ def guard(
     return Verdict(drift, correlation, None)
 
 
-def _robust_range(values_n: FloatMap) -> float:
-    low, high = np.quantile(values_n, (0.02, 0.98))
-    return float(high - low)
-
-
 def _drift(coarse_n: FloatMap, refined_n: FloatMap, coarse_range: float, is_metric: bool) -> float:
-    aligned_n = refined_n if is_metric else fit_affine(refined_n, coarse_n).apply(refined_n)
-    return float(np.mean(np.abs(aligned_n.astype(np.float64) - coarse_n)) / coarse_range)
-
-
-def _rank_correlation(first_n: FloatMap, second_n: FloatMap) -> float:
-    from scipy.stats import spearmanr
-
-    return float(spearmanr(first_n, second_n).statistic)
+    aligned_n = (
+        refined_n.astype(np.float64)
+        if is_metric
+        else fit_affine(refined_n, coarse_n).apply(refined_n)
+    )
+    aligned_n -= coarse_n
+    return float(np.abs(aligned_n, out=aligned_n).mean() / coarse_range)

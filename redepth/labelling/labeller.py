@@ -1,13 +1,17 @@
 """The way of one image, from its reference to its label, with nothing of Prefect or Ray in it.
 
-    read -> resize -> coarse -> members -> valid range -> reduce -> guard -> Label
+    prepare: read -> decode -> resize
+    infer:   coarse -> valid range -> members
+    finish:  reduce -> guard -> Label
 
-`Labeller` holds the models and is what an actor owns; `label_shard` is a shard's whole work on one
-machine without any engine.
+`Labeller` holds the models. Its three stages are a label's whole way; `label` walks it at once, and
+`redepth.labelling.stages` walks it with several images at a time. `label_shard` is a shard's whole
+work on one machine without any engine.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,40 +20,77 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
+from redepth.coarse.batches import EstimateOutcome, estimate_all
 from redepth.coarse.estimator import DepthEstimator, load_estimator
 from redepth.config import LabelSettings
+from redepth.costing.devices import device_name
 from redepth.errors import ConfigError, ImageRejected, RefinementFailed
 from redepth.images.allowed import ANYTHING, Allowed
-from redepth.images.camera import Focal, known_focal
+from redepth.images.camera import known_focal
 from redepth.images.decode import decode, read_bytes, resize
 from redepth.images.locator import blank_row, relocated
-from redepth.labelling.ensemble import Verdict, guard, reduce_members
+from redepth.labelling.ensemble import guard, reduce_members
+from redepth.labelling.label_rows import fallen_back, label_of, with_file, with_focal, with_members
 from redepth.labelling.unchanged import is_unchanged
 from redepth.labelling.valid_range import MaskedDepth, mask_far
-from redepth.quantities import CONFIDENCE, SPREAD, VALID
+from redepth.labelling.work import Work
+from redepth.quantities import VALID
 from redepth.redaction import recorded
 from redepth.refiners import refiners
+from redepth.refiners.batches import RefineOutcome, refine_all
 from redepth.refiners.part import LoadContext
 from redepth.refiners.refiner import RefinementInput, Refiner
 from redepth.settings import Compute
 from redepth.types import (
-    DecodedImage,
-    Extra,
-    FloatMap,
-    FocalSource,
+    ByteImage,
+    CoarseDepth,
     ImageRef,
     Label,
-    LabelArrays,
     LabelRow,
     Members,
     ModelCard,
     Outcome,
-    RefinedDepth,
 )
 
 # sha256 of the file, and what the list says of it: caption, focal_px, fov_deg.
 _Source = tuple[str, str | None, float | None, float | None]
 _LABELS_REMEMBERED = 16  # of 518 x 518 px: 70 MB
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A photograph as the models take it.
+
+    Attributes:
+        row: what is known of it so far.
+        source: what its label depends on, beside the recipe.
+        rgb_hw3: uint8 [H, W, 3] at the processing size.
+    """
+
+    ref: ImageRef
+    row: LabelRow
+    source: _Source
+    rgb_hw3: ByteImage
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Estimated:
+    """A photograph's coarse map, and what the refiner is to see of it."""
+
+    row: LabelRow
+    source: _Source
+    coarse: MaskedDepth
+    scene: RefinementInput
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inferred:
+    """What the models made of a photograph: a coarse map and its refined members."""
+
+    row: LabelRow
+    source: _Source
+    coarse: MaskedDepth
+    members: Members
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +100,8 @@ class Labeller:
     An image's label is a function of its bytes, its caption and camera, `settings`, and its id, or
     of all but the last with `labels.deduplicate: true`. Then the last labels are kept, and a file
     with the bytes, caption and camera of one of them gets its maps without being refined again.
+
+    `prepare` and `finish` may run on several threads at once, `infer` on one at a time.
     """
 
     settings: LabelSettings
@@ -67,6 +110,7 @@ class Labeller:
     device: str
     allowed: Allowed = ANYTHING
     _last: OrderedDict[_Source, Label] = field(default_factory=OrderedDict, init=False, repr=False)
+    _last_lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     @property
     def cards(self) -> tuple[ModelCard, ...]:
@@ -88,54 +132,115 @@ class Labeller:
             TransientError: the storage answered badly; the same call may go through later.
             ConfigError: the storage refuses us for a reason that concerns the whole run.
         """
-        started = time.perf_counter()
-        label = self._label(ref, before)
-        if label.is_kept:
-            return label
-        return replace(label, row=replace(label.row, seconds=time.perf_counter() - started))
-
-    def _label(self, ref: ImageRef, before: LabelRow | None) -> Label:
-        row = self._blank_row(ref)
+        work = Work()
         try:
-            content = read_bytes(ref, self.settings.decoding, self.allowed)
-            if before is not None and is_unchanged(content, ref, before):
-                return Label(relocated(before, row))
-            image = decode(content, self.settings.decoding)
+            prepared = self.prepare(ref, before)
         except ImageRejected as error:
-            return Label(replace(row, outcome=Outcome.REJECTED, reason=recorded(str(error))))
-        row = _with_file(row, image)
+            return self.rejected(ref, error, work)
+        if isinstance(prepared, Label):
+            return prepared
+        (inferred,) = self.infer([prepared])
+        return self.finish(inferred)
+
+    def prepare(self, ref: ImageRef, before: LabelRow | None = None) -> Prepared | Label:
+        """Read, decode and resize a photograph; return its label at once where there is one.
+
+        Raises:
+            ImageRejected: it is not a usable photograph; see `rejected`.
+            TransientError, ConfigError: as `label`.
+        """
+        started = time.perf_counter()
+        row = self._blank_row(ref)
+        content = read_bytes(ref, self.settings.decoding, self.allowed)
+        if before is not None and is_unchanged(content, ref, before):
+            return Label(relocated(before, row))
+        image = decode(content, self.settings.decoding)
+        row = with_file(row, image)
         source = (image.sha256, ref.caption, ref.focal_px, ref.fov_deg)
-        if source in self._last:
-            return _for_another(row, self._last[source])
-        try:
-            label = self._refine(ref, row, image)
-        except RefinementFailed as error:
-            return Label(replace(row, outcome=Outcome.FAILED, reason=recorded(str(error))))
-        if self.settings.deduplicate:
-            self._remember(source, label)
-        return label
-
-    def _remember(self, source: _Source, label: Label) -> None:
-        self._last[source] = label
-        if len(self._last) > _LABELS_REMEMBERED:
-            self._last.popitem(last=False)
-
-    def _refine(self, ref: ImageRef, row: LabelRow, image: DecodedImage) -> Label:
+        known = self._remembered(source)
+        if known is not None:
+            return _for_another(_read_in(row, started), known)
         height_px, width_px = self.estimator.processing_size(image.height_px, image.width_px)
         rgb_hw3 = resize(image.rgb_hw3, height_px, width_px)
-        focal = known_focal(ref, image)
-        focal_px = None if focal is None else focal.px * width_px / image.width_px
-        coarse = mask_far(self.estimator.estimate(rgb_hw3, focal_px))
-        row = _with_focal(row, focal, focal_px, coarse)
-        if not coarse.is_known_hw.any():
-            return Label(replace(row, outcome=Outcome.REJECTED, reason=coarse.empty_reason()))
-        caption = self.refiner.caption(rgb_hw3, ref.caption)
-        seed_key = image.sha256 if self.settings.deduplicate else ref.id
-        members = self.refiner.refine(
-            RefinementInput(seed_key, rgb_hw3, coarse.unmasked, caption or "")
-        )
-        row = replace(row, caption=caption)
-        return self._reduce_and_guard(row, coarse, coarse.mask_members(members))
+        try:
+            focal = known_focal(ref, image)
+        except RefinementFailed as error:
+            return _failed(_read_in(row, started), error)
+        if focal is not None:
+            focal_px = focal.px * width_px / image.width_px
+            row = replace(row, focal_px=focal_px, focal_source=focal.source)
+        return Prepared(ref, _read_in(row, started), source, rgb_hw3)
+
+    def rejected(self, ref: ImageRef, error: ImageRejected, work: Work) -> Label:
+        """Return the label of what is not a usable photograph: a row with the reason."""
+        seconds = work.seconds
+        row = replace(self._blank_row(ref), seconds=seconds, read_seconds=seconds)
+        return Label(replace(row, outcome=Outcome.REJECTED, reason=recorded(str(error))))
+
+    def infer(self, prepared: Sequence[Prepared]) -> list[Inferred | Label]:
+        """Ask the models about photographs of one size; return of each what they made of it.
+
+        Returns:
+            In the order given: a label where the way ends here, rejected or failed.
+        """
+        started = time.perf_counter()
+        found = self._refine(self._estimate(prepared))
+        seconds = (time.perf_counter() - started) / len(prepared)
+        return [_inferred_in(one, seconds) for one in found]
+
+    def _estimate(self, prepared: Sequence[Prepared]) -> list[_Estimated | Label]:
+        rgbs_hw3 = [one.rgb_hw3 for one in prepared]
+        focals_px = [one.row.focal_px for one in prepared]
+        batch_size = self.settings.compute.batch_size
+        outcomes = estimate_all(self.estimator, rgbs_hw3, focals_px, batch_size)
+        return [self._masked(*pair) for pair in zip(prepared, outcomes, strict=True)]
+
+    def _masked(self, prepared: Prepared, outcome: EstimateOutcome) -> _Estimated | Label:
+        """Find out what of a coarse map is to be believed, and what the refiner is to see."""
+        ref, row, rgb_hw3 = prepared.ref, prepared.row, prepared.rgb_hw3
+        try:
+            coarse = mask_far(_unless_failed(outcome))
+            row = with_focal(row, coarse)
+            if not coarse.is_known_hw.any():
+                reason = coarse.empty_reason()
+                return Label(replace(row, outcome=Outcome.REJECTED, reason=reason))
+            caption = self.refiner.caption(rgb_hw3, ref.caption)
+        except RefinementFailed as error:
+            return _failed(row, error)
+        sha256 = prepared.source[0]
+        seed_key = sha256 if self.settings.deduplicate else ref.id
+        scene = RefinementInput(seed_key, rgb_hw3, coarse.unmasked, caption or "")
+        return _Estimated(replace(row, caption=caption), prepared.source, coarse, scene)
+
+    def _refine(self, estimated: Sequence[_Estimated | Label]) -> list[Inferred | Label]:
+        scenes = [one.scene for one in estimated if isinstance(one, _Estimated)]
+        batch_size = self.settings.compute.batch_size
+        outcomes = iter(refine_all(self.refiner, scenes, batch_size))
+        return [
+            _inferred(one, next(outcomes)) if isinstance(one, _Estimated) else one
+            for one in estimated
+        ]
+
+    def finish(self, inferred: Inferred | Label) -> Label:
+        """Reduce the members, guard, and make the label; remember it for copies of the file."""
+        if isinstance(inferred, Label):
+            return inferred
+        started = time.perf_counter()
+        members = inferred.coarse.mask_members(inferred.members)
+        label = self._reduce_and_guard(inferred.row, inferred.coarse, members)
+        if self.settings.deduplicate:
+            self._remember(inferred.source, label)
+        return _finished_in(label, started)
+
+    def _remember(self, source: _Source, label: Label) -> None:
+        with self._last_lock:
+            self._last[source] = label
+            if len(self._last) > _LABELS_REMEMBERED:
+                self._last.popitem(last=False)
+
+    def _remembered(self, source: _Source) -> Label | None:
+        with self._last_lock:
+            return self._last.get(source)
 
     def _reduce_and_guard(self, row: LabelRow, coarse: MaskedDepth, members: Members) -> Label:
         """Reduce the members and make the label: the refined map, or the coarse one and why."""
@@ -146,15 +251,15 @@ class Labeller:
         verdict = guard(coarse.map_hw, refined.map_hw, self.settings.guard, is_metric=is_metric)
         if members.refused is not None:
             verdict = replace(verdict, collapse=members.refused)
-        row = _with_members(row, members, verdict)
+        row = with_members(row, members, verdict)
         within = coarse.mask_refined(refined)
         if verdict.collapse is None and not np.isfinite(within.map_hw).any():
             verdict = replace(verdict, collapse="refined map has nothing within the far limit")
         if verdict.collapse is not None:
-            return _fallen_back(row, coarse, members.extra, verdict.collapse)
+            return fallen_back(row, coarse, members.extra, verdict.collapse)
         row = replace(row, outcome=Outcome.REFINED)
         valid_hw = coarse.validity(refined.map_hw, within.map_hw)
-        return _label(row, coarse, within, {**members.extra, VALID: valid_hw})
+        return label_of(row, coarse, within, {**members.extra, VALID: valid_hw})
 
     def _blank_row(self, ref: ImageRef) -> LabelRow:
         """Start a row with what is known before a byte is read; failed until proved otherwise."""
@@ -162,9 +267,44 @@ class Labeller:
         return replace(blank_row(ref, Outcome.FAILED), device=self.device, untrained=untrained)
 
 
+def _unless_failed(outcome: EstimateOutcome) -> CoarseDepth:
+    if isinstance(outcome, RefinementFailed):
+        raise outcome
+    return outcome
+
+
+def _inferred(estimated: _Estimated, outcome: RefineOutcome) -> Inferred | Label:
+    if isinstance(outcome, RefinementFailed):
+        return _failed(estimated.row, outcome)
+    return Inferred(estimated.row, estimated.source, estimated.coarse, outcome)
+
+
+def _failed(row: LabelRow, error: RefinementFailed) -> Label:
+    return Label(replace(row, outcome=Outcome.FAILED, reason=recorded(str(error))))
+
+
 def _for_another(row: LabelRow, label: Label) -> Label:
     """Give a label to another file with the same bytes: all but what the file's own row says."""
-    return replace(label, row=relocated(label.row, row))
+    of_its_own = relocated(label.row, row)
+    return replace(label, row=replace(
+        of_its_own, seconds=row.seconds, read_seconds=row.read_seconds, waited_seconds=None,
+        model_seconds=None,
+    ))  # fmt: skip
+
+
+def _read_in(row: LabelRow, started: float) -> LabelRow:
+    seconds = time.perf_counter() - started
+    return replace(row, seconds=seconds, read_seconds=seconds)
+
+
+def _finished_in(label: Label, started: float) -> Label:
+    seconds = (label.row.seconds or 0.0) + time.perf_counter() - started
+    return replace(label, row=replace(label.row, seconds=seconds))
+
+
+def _inferred_in(found: Inferred | Label, seconds: float) -> Inferred | Label:
+    own = (found.row.seconds or 0.0) + seconds
+    return replace(found, row=replace(found.row, model_seconds=seconds, seconds=own))
 
 
 def load_labeller(settings: LabelSettings, allowed: Allowed = ANYTHING) -> Labeller:
@@ -181,7 +321,7 @@ def load_labeller(settings: LabelSettings, allowed: Allowed = ANYTHING) -> Label
     estimator = load_estimator(settings.coarse, device)
     context = LoadContext(estimator, settings.compute, device, settings.seed)
     refiner = refiners[settings.refiner.method].load(settings.refiner, context)
-    return Labeller(settings, estimator, refiner, str(device), allowed)
+    return Labeller(settings, estimator, refiner, device_name(device), allowed)
 
 
 def choose_device(compute: Compute) -> torch.device:
@@ -210,78 +350,3 @@ def label_shard(
     """
     for ref in images:
         yield labeller.label(ref, (before or {}).get(ref.id))
-
-
-def _with_file(row: LabelRow, image: DecodedImage) -> LabelRow:
-    return replace(
-        row,
-        sha256=image.sha256,
-        file_format=image.file_format,
-        decode_notes="; ".join(image.notes) or None,
-        image_height_px=image.height_px,
-        image_width_px=image.width_px,
-    )
-
-
-def _with_focal(
-    row: LabelRow, focal: Focal | None, focal_px: float | None, coarse: MaskedDepth
-) -> LabelRow:
-    """Record the focal length at the label's size: the camera's own, else the model's."""
-    if focal is not None:
-        return replace(row, focal_px=focal_px, focal_source=focal.source)
-    seen_px = coarse.unmasked.focal_px
-    source = None if seen_px is None else FocalSource.MODEL
-    return replace(row, focal_px=seen_px, focal_source=source)
-
-
-def _with_members(row: LabelRow, members: Members, verdict: Verdict) -> LabelRow:
-    return replace(
-        row,
-        num_members=len(members.maps_ehw),
-        members_stopped="; ".join(members.stopped) or None,
-        drift=_known(verdict.drift),
-        rank_correlation=_known(verdict.rank_correlation),
-        metric_scale=members.metric.scale if members.metric else None,
-        metric_shift=members.metric.shift if members.metric else None,
-        agreeing_share=members.metric.agreeing_share if members.metric else None,
-    )
-
-
-def _fallen_back(row: LabelRow, coarse: MaskedDepth, extra: Extra, why: str) -> Label:
-    """Make the label of the coarse map: without spread, confidence and the refiner's extra maps."""
-    size_hw = (coarse.map_hw.shape[0], coarse.map_hw.shape[1])
-    row = replace(row, outcome=Outcome.FELL_BACK, reason=why)
-    kept = RefinedDepth(
-        coarse.map_hw, SPREAD.absent(size_hw), CONFIDENCE.absent(size_hw), num_members=0
-    )
-    valid_hw = coarse.validity(coarse.unmasked.map_hw, coarse.map_hw)
-    absent = {quantity: quantity.absent(size_hw) for quantity in extra}
-    return _label(row, coarse, kept, {**absent, VALID: valid_hw})
-
-
-def _label(row: LabelRow, coarse: MaskedDepth, kept: RefinedDepth, extra: Extra) -> Label:
-    """Put a label together: the maps that are kept, and what the row says of them."""
-    row = replace(
-        row,
-        height_px=kept.map_hw.shape[0],
-        width_px=kept.map_hw.shape[1],
-        kind=coarse.unmasked.kind,
-        mean_confidence=_mean(kept.confidence_hw),
-        mean_spread=_mean(kept.spread_hw),
-        far_share=coarse.far_share(kept.map_hw),
-    )
-    maps = (coarse.map_hw, kept.map_hw, kept.spread_hw, kept.confidence_hw)
-    return Label(row, LabelArrays.of_depth(*maps, {**coarse.unmasked.extra, **extra}))
-
-
-def _mean(map_hw: FloatMap) -> float | None:
-    """Return the mean of the values that are known, None if there are none."""
-    known_hw = np.isfinite(map_hw)
-    if not known_hw.any():
-        return None
-    return float((map_hw if known_hw.all() else map_hw[known_hw]).mean())
-
-
-def _known(value: float) -> float | None:
-    """Return None for NaN: a catalogue says "absent" with null."""
-    return value if np.isfinite(value) else None

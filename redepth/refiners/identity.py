@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from redepth.flops import no_flops
 from redepth.refiners.part import LoadContext, RefinerPart, RefinerSettings
 from redepth.refiners.refiner import RefinementInput
 from redepth.types import ByteImage, Members, ModelCard
@@ -35,4 +36,4 @@ def _load(settings: Identity, context: LoadContext) -> IdentityRefiner:
     return IdentityRefiner()
 
 
-PART = RefinerPart("identity", Identity, _load)
+PART = RefinerPart("identity", Identity, _load, flops=no_flops)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from redepth.coarse.part import CoarseModel
+from redepth.flops import Flops, ImageWork
 from redepth.settings import Compute, ModelUse, Settings
 
 if TYPE_CHECKING:
@@ -51,6 +52,21 @@ def fits_any(settings: Any, coarse: CoarseModel) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkContext:
+    """What the FLOPs of a refiner depend on beside its settings.
+
+    Attributes:
+        coarse: the model whose maps are refined.
+        compute: precision as the recipe states it.
+        image: how large it is processed, and how many steps it took.
+    """
+
+    coarse: CoarseModel
+    compute: Compute
+    image: ImageWork
+
+
+@dataclass(frozen=True, slots=True)
 class RefinerPart:
     """A refiner under the name that a recipe gives as `refiner.method`.
 
@@ -60,6 +76,10 @@ class RefinerPart:
         load: loads its models; brings in torch when called.
         models: what it loads, by its settings.
         check: raises ValueError, with the fix, where it cannot refine a coarse model's maps.
+        alone: why its images are refined one by one, so that a recipe with a larger
+            `compute.batch_size` is refused; None where they may share a forward.
+        flops: of one image, all members, by dtype (`redepth.flops`); None where nobody has counted,
+            or returned where its models' are not known.
     """
 
     name: str
@@ -67,3 +87,5 @@ class RefinerPart:
     load: Callable[[Any, LoadContext], Refiner]
     models: Callable[[Any], Sequence[ModelUse]] = uses_nothing
     check: Callable[[Any, CoarseModel], None] = fits_any
+    alone: str | None = None
+    flops: Callable[[Any, WorkContext], Flops | None] | None = None

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from redepth.costing.stages import StageSeconds
 from redepth.store import catalogue
 from redepth.store.objects import open_objects
 from redepth.store.rows import SCHEMA
@@ -22,7 +23,7 @@ from redepth.types import Outcome
 
 COLUMNS = (
     "id", "uri", "outcome", "reason", "kind", "drift", "rank_correlation", "mean_confidence",
-    "seconds", "device", "shard",
+    *catalogue.STAGE_COLUMNS, "device", "shard",
 )  # fmt: skip
 NUM_EACH = 5
 NUM_RANDOM = 10
@@ -135,8 +136,7 @@ class CatalogueFigures:
         reasons: images by (outcome, reason without its numbers and paths); without refined ones.
         kinds, devices: labels by kind, images by device.
         confidence, drift: histograms of `mean_confidence` and `drift`, over labels that have one.
-        seconds: sum of the column over the images that have a label.
-        num_timed: how many these are.
+        stages: seconds of the images that have a label, summed by stage.
         chosen: by group the rows (id, uri, outcome, reason, shard) and what they are ordered by.
     """
 
@@ -146,8 +146,7 @@ class CatalogueFigures:
     devices: Mapping[str, int]
     confidence: Histogram
     drift: Histogram
-    seconds: float
-    num_timed: int
+    stages: StageSeconds
     chosen: Mapping[Group, pa.Table]
 
     @property
@@ -197,7 +196,6 @@ def _in_batches(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 def _figures_of(table: pa.Table) -> CatalogueFigures:
     with_label = _of_outcomes(table, (Outcome.REFINED, Outcome.FELL_BACK))
-    seconds = with_label["seconds"].drop_null()
     outcomes = Counter(table["outcome"].to_pylist())
     return CatalogueFigures(
         {outcome: outcomes[outcome.value] for outcome in Outcome},
@@ -206,8 +204,7 @@ def _figures_of(table: pa.Table) -> CatalogueFigures:
         Counter(table["device"].drop_null().to_pylist()),
         histogram_of(table["mean_confidence"].drop_null().to_numpy(), _CONFIDENCE_EDGES),
         histogram_of(table["drift"].drop_null().to_numpy(), _DRIFT_EDGES),
-        pc.sum(seconds).as_py() or 0.0,
-        len(seconds),
+        catalogue.stages_of(table),
         _choices(table),
     )
 
@@ -220,8 +217,7 @@ def _merged(one: CatalogueFigures, other: CatalogueFigures) -> CatalogueFigures:
         Counter(one.devices) + Counter(other.devices),
         one.confidence.merged(other.confidence),
         one.drift.merged(other.drift),
-        one.seconds + other.seconds,
-        one.num_timed + other.num_timed,
+        one.stages + other.stages,
         {
             group: _first(pa.concat_tables([one.chosen[group], other.chosen[group]]), group)
             for group in Group

@@ -39,6 +39,7 @@ class PageData:
         title: of the collection's output; `labels` is its URL.
         warnings: what has to be known before anything else is believed.
         headline: figures for a first look.
+        speed: how busy the models were in the last run, and what waited for what.
         troubles: up to some number of images without a label; `num_troubles` counts all.
         faults: up to some number of places that could not be listed; `num_faults` counts all.
         passed_over: files that are no photographs by their names, by kind.
@@ -53,6 +54,7 @@ class PageData:
     warnings: tuple[str, ...]
     outcomes: Mapping[Outcome, int]
     headline: tuple[Fact, ...]
+    speed: tuple[Fact, ...]
     charts: tuple[Chart, ...]
     gallery: Gallery
     reasons: tuple[ReasonCount, ...]

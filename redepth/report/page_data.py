@@ -11,7 +11,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from redepth.config import Cost
-from redepth.costing import estimate_cost
+from redepth.costing.estimate import cost_of
+from redepth.costing.run_speed import RunSpeed
 from redepth.images.locator import Photographs
 from redepth.redaction import shown
 from redepth.report.cards import (
@@ -34,6 +35,7 @@ from redepth.store.kept import num_kept_lately
 from redepth.store.manifest import latest_notices
 from redepth.store.objects import open_objects
 from redepth.store.reader import Labels, StoredLabel, open_labels
+from redepth.store.run_record import last_speed
 from redepth.types import DepthKind, ModelCard, Outcome
 
 MAX_REASONS_SHOWN = 30
@@ -71,7 +73,8 @@ def read_page(
     pictures = list(_pictures(labels, figures, groups, photographs))
     kind = next((p.row.kind for p in pictures if p.row.kind), DepthKind.AFFINE_DISPARITY)
     prompt = _usual_prompt(labels.dataset)
-    notices = latest_notices(open_objects(out))
+    objects = open_objects(out)
+    notices, speed = latest_notices(objects), last_speed(objects)
     return PageData(
         title=title_of(out),
         labels=shown(out),
@@ -80,7 +83,8 @@ def read_page(
         made=f"{made:%Y-%m-%d %H:%M} UTC",
         warnings=warnings_of(labels.dataset),
         outcomes=figures.outcomes,
-        headline=_headline(figures, cost, run, num_kept_lately(open_objects(out))),
+        headline=_headline(figures, cost, run, speed, num_kept_lately(objects)),
+        speed=() if speed is None else tuple(Fact(name, words) for name, words in speed.facts()),
         charts=charts_of(figures, kind, _drawn_at_random(pictures, figures)),
         gallery=Gallery(
             cards=tuple(card_of(p, groups.get(p.row.id, ()), prompt) for p in pictures),
@@ -188,22 +192,27 @@ def _is_mini(model: ModelCard) -> bool:
 
 
 def _headline(
-    figures: CatalogueFigures, cost: Cost, run: RunFacts | None, num_kept: int
+    figures: CatalogueFigures,
+    cost: Cost,
+    run: RunFacts | None,
+    speed: RunSpeed | None,
+    num_kept: int,
 ) -> tuple[Fact, ...]:
+    # Where no run has left its record, an actor is taken to have had one core.
+    seconds = figures.stages.of_actor(1 if speed is None else speed.decoders)
     facts = [
         Fact("Images", f"{figures.num_images:,}", f"{figures.num_labels:,} with a label"),
         *([Fact("Labels kept", f"{num_kept:,}", KEPT_NOTE)] if num_kept else []),
-        *_speed(figures, run),
-        *_spent(figures, cost),
+        *_speed(figures, seconds, run),
+        *_spent(figures, seconds, cost),
         *_means(figures),
     ]
     return tuple(facts)
 
 
-def _speed(figures: CatalogueFigures, run: RunFacts | None) -> list[Fact]:
-    if not figures.num_timed or not figures.seconds:
+def _speed(figures: CatalogueFigures, seconds: float | None, run: RunFacts | None) -> list[Fact]:
+    if not seconds:
         return []
-    seconds = figures.seconds / figures.num_timed
     devices = ", ".join(sorted(figures.devices)) or "device unknown"
     return [
         Fact("Seconds a label", f"{seconds:.3g}", f"mean, one actor, {devices}"),
@@ -221,19 +230,16 @@ def _rate(of_an_actor: float, run: RunFacts | None) -> Fact:
     return Fact("Images an hour", _thousands(rate), note)
 
 
-def _spent(figures: CatalogueFigures, cost: Cost) -> list[Fact]:
-    """Reckon with the seconds that were measured; nothing is said where there are none."""
-    if not figures.num_timed:
+def _spent(figures: CatalogueFigures, seconds: float | None, cost: Cost) -> list[Fact]:
+    """Say what the labels cost by the seconds of their rows; nothing where there are none."""
+    if seconds is None:
         return []
-    mean = figures.seconds / figures.num_timed
-    spent = estimate_cost(figures.num_timed, cost, mean, figures.num_timed)
-    each = estimate_cost(1000, cost, mean, figures.num_timed)
-    assert spent is not None and each is not None, "there are measured seconds"
-    if spent.price is None or each.price is None:
-        note = "no price stated"
-        return [Fact("Actor hours", _hours(spent.actor_hours), note)]
-    words = f"{_hours(spent.actor_hours)} actor hours; {each.price:,.2f} per 1000 labels"
-    return [Fact("Cost", f"{spent.price:,.2f} {cost.currency}", words)]
+    hours = figures.stages.num_timed * seconds / 3600.0
+    spent, each = cost_of(hours, cost), cost_of(1000 * seconds / 3600.0, cost)
+    if spent is None or each is None:
+        return [Fact("Actor hours", _hours(hours), "no price stated")]
+    words = f"{_hours(hours)} actor hours; {each:,.2f} per 1000 labels"
+    return [Fact("Cost", f"{spent:,.2f} {cost.currency}", words)]
 
 
 def _means(figures: CatalogueFigures) -> list[Fact]:

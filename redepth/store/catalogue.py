@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from redepth.costing.stages import StageSeconds
 from redepth.errors import CommitConflict, ConfigError, IntegrityError
 from redepth.redaction import shown
 from redepth.store import fragment_index, layout
@@ -20,6 +21,7 @@ from redepth.store.rows import MAX_BYTES, SCHEMA, Fragment, decode_fragment
 from redepth.types import Outcome
 
 OUTCOMES = tuple(Outcome)
+STAGE_COLUMNS = ("seconds", "read_seconds", "waited_seconds", "model_seconds")
 _TABLES_HELD = 256
 _INDEXED = ("id", "outcome", "size_bytes", "version")
 _DIGESTED = pa.schema(
@@ -267,15 +269,25 @@ def count_outcomes(out: str) -> dict[Outcome, int]:
     return counts
 
 
-def mean_seconds(out: str) -> tuple[float | None, int]:
-    """Return the mean seconds of the images that have a label, and how many they are."""
+def stage_seconds(out: str) -> StageSeconds:
+    """Return the seconds of the images that have a label, summed by stage."""
+    fragments = read_fragments(open_objects(out), ("outcome", *STAGE_COLUMNS))
+    return sum((stages_of(fragment.table) for fragment in fragments), StageSeconds())
+
+
+def stages_of(table: pa.Table) -> StageSeconds:
+    """Sum the seconds of a table's images that have a label; it has `outcome`, `STAGE_COLUMNS`."""
     with_label = pa.array([outcome.value for outcome in Outcome if outcome.has_label])
-    total, number = 0.0, 0
-    for fragment in read_fragments(open_objects(out), ("outcome", "seconds")):
-        seconds = fragment.table["seconds"].filter(pc.is_in(fragment.table["outcome"], with_label))
-        total += pc.sum(seconds).as_py() or 0.0
-        number += len(seconds) - seconds.null_count
-    return (total / number if number else None), number
+    table = table.filter(pc.is_in(table["outcome"], with_label))
+    is_staged = pc.is_valid(table["model_seconds"])
+    staged, whole = table.filter(is_staged), table.filter(pc.invert(is_staged))
+    own, read, waited, model = (_sum(staged[name]) for name in STAGE_COLUMNS)
+    seconds = whole["seconds"].drop_null()
+    return StageSeconds(len(staged), own, read, waited, model, len(seconds), _sum(seconds))
+
+
+def _sum(values: pa.ChunkedArray) -> float:
+    return float(pc.sum(values).as_py() or 0.0)
 
 
 def add_counts(counts: dict[Outcome, int], outcomes: pa.Array | pa.ChunkedArray) -> None:

@@ -5,7 +5,7 @@ manifest/<number>-<time>-<digest>.parquet    what a plan found to do
 arrays/<try>-<digest>/       Zarr v3 group of one shard, or of a later try at some of its images
 labels/<shard>.parquet       one row an image; its atomic put is the commit
 index/fragments.arrow            what fragments say, for planning; a copy, may be removed
-reports/<run>/               pages and pictures, never read back
+reports/<run>/               pages and pictures, and run.json: how fast the run was
 lease.json                   which run works here now; does not say what is done
 .redepth-doctor-<hex>        `redepth doctor` tries the storage with it, for a moment
 """

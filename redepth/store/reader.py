@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
+from redepth.costing.run_speed import RunSpeed
 from redepth.errors import ConfigError, IntegrityError
 from redepth.images.allowed import allowed_for_labels
 from redepth.images.locator import Photographs
@@ -26,6 +27,7 @@ from redepth.store.kept import num_kept_lately
 from redepth.store.key_index import KeyIndex, keys_of
 from redepth.store.objects import Objects, open_objects
 from redepth.store.rows import SCHEMA, Fragment, row_from_columns
+from redepth.store.run_record import last_speed
 from redepth.types import FloatMap, LabelRow, Outcome
 
 _GROUPS_KEPT_OPEN = 64
@@ -383,6 +385,7 @@ class OutputSummary:
         num_left: images of the newest manifest that are not committed.
         notices: what the listing of the newest manifest met beside images.
         num_kept: labels that the run of that manifest has kept: their photographs were touched.
+        speed: how fast the last run was that has written it down.
         num_ignored: names in labels/ that no fragment has, such as a sync tool's copies.
     """
 
@@ -392,6 +395,7 @@ class OutputSummary:
     notices: Notices
     num_kept: int = 0
     num_ignored: int = 0
+    speed: RunSpeed | None = None
 
     @property
     def num_done(self) -> int:
@@ -423,7 +427,8 @@ def summarise(out: str) -> OutputSummary:
     catalogue.add_counts(outcomes, committed.outcomes)
     notices, num_kept = manifest.latest_notices(objects), num_kept_lately(objects)
     num_ignored = len(catalogue.ignored_names(objects))
-    return OutputSummary(dataset, outcomes, left, notices, num_kept, num_ignored)
+    speed = last_speed(objects)
+    return OutputSummary(dataset, outcomes, left, notices, num_kept, num_ignored, speed)
 
 
 def _require_image(group: arrays.GroupFacts, row: LabelRow) -> None:

@@ -38,7 +38,7 @@ from redepth.types import (
 )
 
 if TYPE_CHECKING:
-    from redepth.labelling.labeller import Labeller
+    from redepth.labelling.stages import StagedLabeller
     from redepth.refiners.refiner import RefinementInput
 
 pytestmark = pytest.mark.slow
@@ -101,11 +101,12 @@ class Loader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def __call__(self, settings: LabelSettings) -> Labeller:
+    def __call__(self, settings: LabelSettings) -> StagedLabeller:
         from redepth.labelling.labeller import Labeller
+        from redepth.labelling.stages import StagedLabeller
 
         models = PoisonedModels(self.folder)
-        return Labeller(settings, models, models, "cpu")
+        return StagedLabeller(Labeller(settings, models, models, "cpu"), num_decoders=2)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
@@ -19,7 +20,8 @@ from ray import cloudpickle
 from redepth.cluster.pool import NUM_WRITERS, ActorPool, LabelledImage
 from redepth.cluster.session import ray_session
 from redepth.config import Actors, LabelSettings, Recipe, RunSettings, Storage
-from redepth.errors import ConfigError, RunStopped, TransientError
+from redepth.errors import ConfigError, DeviceLost, MemoryShared, RunStopped, TransientError
+from redepth.labelling.work import Work
 from redepth.store.manifest import ShardPlan
 from redepth.store.shards import ShardCommit
 from redepth.types import (
@@ -47,7 +49,7 @@ class ScriptedLabeller:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def label(self, image: ImageRef, before: LabelRow | None = None) -> Label:
+    def label(self, image: ImageRef, before: LabelRow | None, work: Work) -> Label:
         self._remember(image)
         action = image.id.split("-")[0]
         if action == "same" and before is not None:
@@ -56,20 +58,12 @@ class ScriptedLabeller:
             os.kill(os.getpid(), signal.SIGKILL)
         if action == "crashonce" and self.attempts(image) == 1:
             os.kill(os.getpid(), signal.SIGKILL)
-        if action == "hang":
-            time.sleep(3600)
+        self._raise(action, image)
+        stand_still(action, work)
         if action == "slow":
             time.sleep(0.3)
         while action == "meet" and len(list(self.folder.glob("meet-*"))) < 2:
             time.sleep(0.01)
-        if action == "bug":
-            raise ZeroDivisionError("one over nothing")
-        if action == "config":
-            raise ConfigError("no rights to read the bucket; ask for them")
-        if action == "flaky" and self.attempts(image) < 3:
-            raise TransientError("503 slow down")
-        if action == "dead":
-            raise TransientError("503 for ever")
         shape = (2, 3)
         maps = [np.full(shape, value, np.float32) for value in range(4)]
         row = LabelRow(
@@ -82,12 +76,37 @@ class ScriptedLabeller:
         )
         return Label(row, LabelArrays.of_depth(maps[0], maps[1], maps[2], maps[3]))
 
+    def _raise(self, action: str, image: ImageRef) -> None:
+        if action == "bug":
+            raise ZeroDivisionError("one over nothing")
+        if action == "config":
+            raise ConfigError("no rights to read the bucket; ask for them")
+        if action == "flaky" and self.attempts(image) < 3:
+            raise TransientError("503 slow down")
+        if action == "dead":
+            raise TransientError("503 for ever")
+        if action == "large" and self.attempts(image) == 1:
+            raise MemoryShared("no room for 2 GB beside others")
+        if action == "gpu" and self.attempts(image) == 1:
+            raise DeviceLost("CUDA error: device-side assert triggered")
+
     def attempts(self, image: ImageRef) -> int:
         return len((self.folder / image.id).read_text())
 
     def _remember(self, image: ImageRef) -> None:
         with (self.folder / image.id).open("a") as file:
             file.write("x")
+
+
+def stand_still(action: str, work: Work) -> None:
+    if action == "hang":
+        time.sleep(3600)
+    if action == "stuck":  # in C, without letting go of Python
+        ctypes.PyDLL(None).sleep(3600)
+    if action == "patient":  # for twice as long as it may work
+        work.wait()
+        time.sleep(2 * TIMEOUT_S)
+        work.go_on()
 
 
 class Loader:
@@ -199,6 +218,43 @@ def test_stuck_call_is_ended_in_time_and_the_actor_is_used_again(pool: ActorPool
     assert all(done[f"ok-{i}"].row.outcome is Outcome.REFINED for i in range(1, 5))
     assert TIMEOUT_S <= took < TIMEOUT_S + 10
     assert label(pool, "ok-5", "ok-6", "ok-7")["ok-7"].row.outcome is Outcome.REFINED
+
+
+def test_several_that_are_stuck_at_once_are_told_from_their_neighbours(
+    pool: ActorPool, tmp_path: Path
+) -> None:
+    ids = ["hang-1", "hang-2", "hang-3", "slow-1", "slow-2", "ok-1"]
+    done = label(pool, *ids)
+    for name in ids:
+        is_stuck = name.startswith("hang")
+        assert (done[name].row.outcome is Outcome.FAILED) is is_stuck
+        assert len((tmp_path / name).read_text()) <= 2, "begun twice at most"
+        if is_stuck:
+            assert "longer than 3 s" in (done[name].row.reason or "")
+
+
+def test_a_call_that_holds_python_itself_is_ended_too(pool: ActorPool) -> None:
+    done = label(pool, "stuck-1", "ok-1", "slow-1")
+    assert "longer than 3 s" in (done["stuck-1"].row.reason or "")
+    assert done["slow-1"].row.outcome is done["ok-1"].row.outcome is Outcome.REFINED
+
+
+def test_waiting_for_others_is_not_taking_long(pool: ActorPool) -> None:
+    row = label(pool, "patient-1")["patient-1"].row
+    assert (row.outcome, row.attempts) == (Outcome.REFINED, 1)
+
+
+def test_what_ran_out_of_memory_beside_others_is_done_again_alone(pool: ActorPool) -> None:
+    done = label(pool, "large-1", "slow-1", "slow-2", "slow-3")
+    row = done["large-1"].row
+    assert (row.outcome, row.attempts) == (Outcome.REFINED, 2)
+    assert max(image.row.attempts for name, image in done.items() if name != "large-1") == 1
+
+
+def test_a_gpu_that_is_lost_costs_a_process_and_no_image(pool: ActorPool) -> None:
+    done = label(pool, "gpu-1", "slow-1", "slow-2")
+    assert {image.row.outcome for image in done.values()} == {Outcome.REFINED}
+    assert done["gpu-1"].row.attempts == 2
 
 
 def test_bug_in_the_refiner_is_the_images_own_failure(pool: ActorPool) -> None:

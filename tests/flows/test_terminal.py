@@ -13,7 +13,7 @@ import pytest
 from flows import terminal
 from flows.progress_bar import progress_bar
 from redepth.config import Deployment, load_recipe
-from redepth.costing import CostEstimate
+from redepth.costing.estimate import CostEstimate
 from redepth.errors import ConfigError
 from redepth.exports.writing import Exported
 from redepth.images.noticed import Noticed, Notices

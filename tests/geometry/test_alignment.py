@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redepth.geometry.alignment import align_disparity_then_depth, fit_affine
+from redepth.geometry.alignment import align_all, align_disparity_then_depth, fit_affine
 
 VALUES = np.random.default_rng(0).uniform(1.0, 4.0, (6, 8))
 
@@ -50,3 +50,36 @@ def test_two_steps_recover_depth_from_its_own_disparity() -> None:
     mask = np.ones(VALUES.shape, dtype=bool)
     aligned = align_disparity_then_depth(3.0 / VALUES - 0.2, VALUES, mask)
     assert np.allclose(aligned.depth_hw, VALUES)
+
+
+@given(offset=st.floats(-1e5, 1e5), scale=st.floats(0.1, 1e3), seed=st.integers(0, 2**32 - 1))
+def test_the_fit_is_that_of_a_least_squares_solver(offset: float, scale: float, seed: int) -> None:
+    """Also far from 0, where sums of squares would lose the digits that count."""
+    rng = np.random.default_rng(seed)
+    source, target = scale * VALUES + offset, rng.normal(size=VALUES.shape)
+    slope, level = np.polyfit((source - source.mean()).ravel(), target.ravel(), 1)
+    fitted = fit_affine(source, target)
+    assert fitted.scale == pytest.approx(slope, rel=1e-5, abs=1e-12)
+    assert fitted.apply(source).mean() == pytest.approx(level, abs=1e-6)
+
+
+@given(seed=st.integers(0, 2**32 - 1), num=st.integers(1, 5), offset=st.floats(-1e3, 1e3))
+def test_sources_aligned_together_are_those_aligned_alone(
+    seed: int, num: int, offset: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    sources = (rng.normal(size=(num, 6, 8)) + offset).astype(np.float32)
+    sources[0] = 7.0  # without a scale
+    together = align_all(sources, VALUES)
+    alone = [fit_affine(source, VALUES).apply(source) for source in sources]
+    assert together.dtype == np.float64
+    assert np.allclose(together, alone, rtol=1e-9)
+    assert together[0] == pytest.approx(VALUES.mean())
+
+
+def test_alignment_leaves_its_arguments_alone() -> None:
+    source, target = VALUES.copy(), 2 * VALUES
+    fit_affine(source, target)
+    align_all(source[None], target)
+    assert np.array_equal(source, VALUES)
+    assert np.array_equal(target, 2 * VALUES)

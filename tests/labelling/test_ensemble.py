@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import spearmanr
 
 from redepth.config import Ensemble, Guard
+from redepth.geometry.alignment import fit_affine
 from redepth.labelling.confidence import confidence_by_spread
-from redepth.labelling.ensemble import Verdict, align_members, guard, reduce_members
+from redepth.labelling.ensemble import Verdict, guard, reduce_members
 from redepth.types import FloatMap, Members
 
 RAMP = np.linspace(1.0, 9.0, 12 * 16, dtype=np.float32).reshape(12, 16)
@@ -57,9 +59,52 @@ class TestReduce:
         plain = reduce_members(members, RAMP, Ensemble())
         aligned = reduce_members(members, RAMP, Ensemble(align_before_mean=True))
         assert not np.allclose(plain.map_hw, aligned.map_hw)
-        reference = plain.map_hw.astype(np.float64)
-        expected = align_members(members.maps_ehw.astype(np.float64), reference).mean(axis=0)
+        fits = [fit_affine(member, plain.map_hw) for member in members.maps_ehw]
+        expected = np.mean(
+            [fit.apply(member) for fit, member in zip(fits, members.maps_ehw, strict=True)], axis=0
+        )
         assert np.allclose(aligned.map_hw, expected, rtol=1e-4)
+
+    @given(
+        seed=st.integers(0, 2**32 - 1),
+        num=st.integers(2, 5),
+        offset=st.floats(-1e3, 1e3),
+        settings=st.builds(
+            Ensemble,
+            align_before_mean=st.booleans(),
+            reduction=st.sampled_from(["mean", "median"]),
+        ),
+        is_metric=st.booleans(),
+    )
+    def test_the_formulas_of_the_conventions(
+        self, seed: int, num: int, offset: float, settings: Ensemble, is_metric: bool
+    ) -> None:
+        """Each formula as NumPy has it, on maps of any offset, whose members differ in scale."""
+        rng = np.random.default_rng(seed)
+        scale_e11 = rng.uniform(0.5, 2.0, (num, 1, 1))
+        noise_ehw = rng.normal(0.0, 0.1, (num, *RAMP.shape))
+        maps_ehw = ((RAMP + noise_ehw) * scale_e11 + offset).astype(np.float32)
+        wide_ehw = maps_ehw.astype(np.float64)
+        mean_hw = wide_ehw.mean(axis=0)
+        fits = [np.polyfit(m.ravel() - offset, mean_hw.ravel(), 1) for m in wide_ehw]
+        aligned_ehw = np.stack(
+            [np.polyval(f, m - offset) for f, m in zip(fits, wide_ehw, strict=True)]
+        )
+        aligned_ehw = wide_ehw if is_metric else aligned_ehw
+        reduce = np.median if settings.reduction == "median" else np.mean
+        map_hw = reduce(aligned_ehw if settings.align_before_mean else wide_ehw, axis=0)
+        low, high = np.quantile(map_hw, (0.05, 0.95))
+        confidence_hw = np.exp(-aligned_ehw.std(axis=0) / (0.05 * (high - low)))
+        found = reduce_members(Members(maps_ehw), RAMP, settings, is_metric=is_metric)
+        assert np.allclose(found.map_hw, map_hw, rtol=1e-6)
+        assert np.allclose(found.spread_hw, aligned_ehw.std(axis=0), rtol=1e-5, atol=1e-7)
+        assert np.allclose(found.confidence_hw, confidence_hw, rtol=1e-5, atol=1e-7)
+
+    def test_members_are_left_as_they_were(self) -> None:
+        maps_ehw = np.stack([noisy(0), noisy(1)])
+        for is_metric in (False, True):
+            reduce_members(Members(maps_ehw), RAMP, Ensemble(), is_metric=is_metric)
+            assert np.array_equal(maps_ehw, np.stack([noisy(0), noisy(1)]))
 
     @given(order=st.permutations(range(4)))
     def test_order_of_members_does_not_matter(self, order: list[int]) -> None:
@@ -111,6 +156,30 @@ class TestGuard:
         verdict = guard(RAMP, (RAMP + 0.2 * pattern).astype(np.float32), Guard())
         assert verdict.drift == pytest.approx(0.2 / (high - low), rel=2e-2)
 
+    @given(
+        seed=st.integers(0, 2**32 - 1), offset=st.floats(-1e3, 1e3), is_metric=st.booleans(),
+        share_known=st.floats(0.2, 1.0),
+    )  # fmt: skip
+    def test_the_formulas_of_the_conventions(
+        self, seed: int, offset: float, is_metric: bool, share_known: float
+    ) -> None:
+        """Each formula as NumPy and SciPy have it, ties among the values, pixels left out."""
+        rng = np.random.default_rng(seed)
+        coarse_hw = (np.round(RAMP, 1) + offset).astype(np.float32)
+        refined_hw = (coarse_hw + np.round(rng.normal(0, 2, RAMP.shape), 1)).astype(np.float32)
+        coarse_hw[rng.random(RAMP.shape) > share_known] = np.nan
+        known_hw = np.isfinite(coarse_hw)
+        first, second = coarse_hw[known_hw], refined_hw[known_hw]
+        centred = second.astype(np.float64) - second.mean(dtype=np.float64)
+        aligned = np.polyval(np.polyfit(centred, first, 1), centred)
+        low, high = np.quantile(first.astype(np.float64), (0.02, 0.98))
+        moved = (second.astype(np.float64) if is_metric else aligned) - first
+        found = guard(coarse_hw, refined_hw, Guard(), is_metric=is_metric)
+        assert found.drift == pytest.approx(np.abs(moved).mean() / (high - low), rel=1e-6)
+        assert found.rank_correlation == pytest.approx(
+            spearmanr(first, second).statistic, abs=1e-12
+        )
+
     @pytest.mark.parametrize(
         ("refined", "reason"),
         [
@@ -124,7 +193,8 @@ class TestGuard:
         assert verdict.collapse is not None
         assert reason in verdict.collapse
 
-    def test_constant_coarse_map_is_named(self) -> None:
-        verdict = guard(np.ones_like(RAMP), RAMP, Guard())
+    @pytest.mark.parametrize("refined", [RAMP, np.ones_like(RAMP)])
+    def test_constant_coarse_map_is_named(self, refined: FloatMap) -> None:
+        verdict = guard(np.ones_like(RAMP), refined, Guard())
         assert verdict.collapse is not None
         assert "coarse map is constant" in verdict.collapse

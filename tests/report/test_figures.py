@@ -48,6 +48,9 @@ def rows(first: int, number: int) -> pa.Table:
             "rank_correlation": pa.array(drifts, mask=~labelled),
             "mean_confidence": pa.array(sure, mask=np.array([o != "refined" for o in outcomes])),
             "seconds": np.full(number, 2.0),
+            "read_seconds": np.full(number, 1.0),
+            "waited_seconds": np.full(number, 3.0),
+            "model_seconds": pa.array(np.full(number, 0.5), mask=numbers % 2 == 0),
             "device": ["cuda"] * number,
             "shard": [f"{n // 32:06}" for n in numbers],
         },
@@ -65,7 +68,10 @@ def test_figures_are_those_of_numpy() -> None:
     assert figures.drift.num_values == 980
     assert figures.drift.mean == pytest.approx(drift.mean())
     assert figures.drift.quantile(0.5) == pytest.approx(np.median(drift), abs=0.002)
-    assert figures.seconds == 2.0 * 980
+    assert figures.stages.num_timed == 980
+    assert figures.stages.own == 2.0 * 500
+    assert figures.stages.model == 0.5 * 500
+    assert figures.stages.whole == 2.0 * 480, "rows of before there were stages"
     assert figures.reasons == {
         (Outcome.FELL_BACK, "lost N of it"): 80, (Outcome.FAILED, "lost N of it"): 20
     }  # fmt: skip

@@ -11,6 +11,7 @@ from __future__ import annotations
 import faulthandler
 import importlib
 import json
+import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -28,6 +29,9 @@ from redepth.torch_data import LabelDataset, LabelMaps, Share, Shuffling
 BATCH_SIZE = 2
 EPOCHS = 2
 SHUFFLING = Shuffling(seed=1, block_size=2, buffer_shards=2)
+# Until Python 3.11.8 a fork that meets a thread on its way into Python may hang, and ranks have
+# such threads (python/cpython#112275): the workers of loaders come from a server that has none.
+FROM_SERVER: dict[str, Any] = {"multiprocessing_context": "forkserver"}
 Batches = list[list[int]]
 Seen = list[Batches] | str
 
@@ -43,6 +47,11 @@ def open_maps(labels: str) -> LabelMaps:
 
 def stream(labels: str, share: Share | None = None) -> LabelDataset:
     return LabelDataset(open_maps(labels), batch_size=BATCH_SIZE, shuffling=SHUFFLING, share=share)
+
+
+def workers_loader(dataset: Any, workers: int, **settings: Any) -> DataLoader[Any]:
+    server = FROM_SERVER if workers else {}
+    return DataLoader(dataset, BATCH_SIZE, num_workers=workers, **server, **settings)
 
 
 def numbers(batches: Iterable[dict[str, torch.Tensor]]) -> Batches:
@@ -71,9 +80,7 @@ def plain_ddp(labels: str) -> Iterator[tuple[str, Seen]]:
     distributed.init_process_group("gloo")
     model = nn.parallel.DistributedDataParallel(nn.Linear(1, 1))
     for workers in (0, 2):
-        loader = DataLoader(
-            dataset, BATCH_SIZE, num_workers=workers, persistent_workers=workers > 0
-        )
+        loader = workers_loader(dataset, workers, persistent_workers=workers > 0)
         seen: list[Batches] = []
         for epoch in range(EPOCHS):
             dataset.set_epoch(epoch)
@@ -83,7 +90,7 @@ def plain_ddp(labels: str) -> Iterator[tuple[str, Seen]]:
                 seen[-1] += numbers([batch])
         yield f"stream, {workers} workers", seen
     dataset.set_epoch(1, skip_batches=4)
-    yield "resumed after 4 batches", [numbers(DataLoader(dataset, BATCH_SIZE, num_workers=2))]
+    yield "resumed after 4 batches", [numbers(workers_loader(dataset, 2))]
     spawned = DataLoader(dataset, BATCH_SIZE, num_workers=1, multiprocessing_context="spawn")
     dataset.set_epoch(1)
     yield "spawned worker", [numbers(spawned)]
@@ -108,13 +115,13 @@ def with_accelerate(labels: str) -> Iterator[tuple[str, Seen]]:
                 "prepared, whole": stream(labels, Share()),
             }
             for name, dataset in prepared.items():
-                loader = DataLoader(dataset, BATCH_SIZE, num_workers=workers)
+                loader = workers_loader(dataset, workers)
                 seen = epochs_of(accelerator.prepare(loader), nothing)
                 yield f"{name}: {words}, {workers} workers", seen
             own = stream(labels)
             yield (
                 f"not prepared: {words}, {workers} workers",
-                epochs_of(DataLoader(own, BATCH_SIZE, num_workers=workers), own.set_epoch),
+                epochs_of(workers_loader(own, workers), own.set_epoch),
             )
         maps = DataLoader(open_maps(labels), BATCH_SIZE, shuffle=True)
         yield f"maps: {words}", epochs_of(accelerator.prepare(maps), nothing)
@@ -192,10 +199,9 @@ def with_lightning(labels: str) -> Iterator[tuple[str, Seen]]:
             enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
             callbacks=[Epochs()] if is_stream else [],
         )  # fmt: skip
-        loader = DataLoader(
-            dataset, BATCH_SIZE, num_workers=workers, persistent_workers=workers > 0,
-            shuffle=not is_stream,
-        )  # fmt: skip
+        loader = workers_loader(
+            dataset, workers, persistent_workers=workers > 0, shuffle=not is_stream
+        )
         trainer.fit(module, loader, ckpt_path=resumed)
         return trainer
 
@@ -221,6 +227,7 @@ RUNS = {
 
 def main(framework: str, labels: str, results: str) -> None:
     importlib.import_module("torch._dynamo")  # imported later, it keeps a group and its threads
+    multiprocessing.set_forkserver_preload(["redepth.torch_data"])
     faulthandler.dump_traceback_later(200, exit=True)  # a rank that waits for ever says where
     seen = dict(RUNS[framework](labels))
     rank = distributed.get_rank()

@@ -139,12 +139,12 @@ def require_lightnings(cases: Cases, labels: str) -> None:
         assert resumed == [rank[1:] for rank in whole]
 
 
-@pytest.mark.cluster  # hung once, as the one below did
+@pytest.mark.slow
 def test_lightning(uneven: str, tmp_path: Path) -> None:
     require_lightnings(run("lightning", uneven, tmp_path), uneven)
 
 
-@pytest.mark.cluster  # hung once in forty runs, and nobody knows yet where
+@pytest.mark.slow
 def test_lightning_by_its_own_launcher(uneven: str, tmp_path: Path) -> None:
     """It says the first process's rank only once the group is there."""
     require_lightnings(run("lightning", uneven, tmp_path, ()), uneven)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from redepth.coarse.part import Coarse, CoarseModel, Rendering
+from redepth.coarse.part import Coarse, CoarseModel, Rendering, flops_of_picture
+from redepth.flops import counted
 from redepth.settings import HubWeights, Licence, PackagedWeights
 from redepth.types import DepthKind
 
@@ -23,7 +24,16 @@ def _load(settings: Coarse, model: CoarseModel, device: torch.device) -> DepthAn
 _RENDERING = Rendering(scale=7.0, margin=0.1)
 
 
+# Of the whole network, and of its decoder.
+_FLOPS = {
+    "Small": (counted.DEPTH_ANYTHING_SMALL, counted.DEPTH_ANYTHING_SMALL_DECODER),
+    "Base": (counted.DEPTH_ANYTHING_BASE, counted.DEPTH_ANYTHING_BASE_DECODER),
+    "Large": (counted.DEPTH_ANYTHING_LARGE, counted.DEPTH_ANYTHING_LARGE_DECODER),
+}
+
+
 def _published(size: str, revision: str, licence: Licence) -> CoarseModel:
+    whole, decoder = _FLOPS[size]
     repo = f"depth-anything/Depth-Anything-V2-{size}-hf"
     return CoarseModel(
         f"depth-anything-v2-{size.lower()}",
@@ -31,6 +41,8 @@ def _published(size: str, revision: str, licence: Licence) -> CoarseModel:
         _load,
         HubWeights(repo, revision, licence),
         rendering=_RENDERING,
+        flops=flops_of_picture(whole),
+        decoder_flops=decoder,
     )
 
 
@@ -47,5 +59,7 @@ MODELS = (
         PackagedWeights("models/mini/depth"),
         # The target it was trained on is 4 (1 / z - 1 / 2) + 0.6, so 4 / (raw + 1.4) is z.
         rendering=Rendering(scale=4.0, margin=1.4),
+        flops=flops_of_picture(counted.MINI),
+        decoder_flops=counted.MINI_DECODER,
     ),
 )

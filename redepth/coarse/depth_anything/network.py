@@ -15,15 +15,16 @@ from collections.abc import Sequence
 from copy import deepcopy
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import DepthAnythingForDepthEstimation
 
+from redepth.coarse.batches import EstimateOutcome, only
 from redepth.coarse.checkpoint import read_checkpoint
 from redepth.coarse.depth_anything.mini import build_mini_depth_anything
 from redepth.coarse.estimator import TokenMaps
 from redepth.coarse.part import Coarse, CoarseModel
+from redepth.coarse.pictures import split_maps, stack_pictures
 from redepth.errors import ConfigError
 from redepth.geometry.sizes import input_size
 from redepth.settings import HubWeights
@@ -101,7 +102,6 @@ class DepthAnything:
         new_width_px, new_height_px = input_size(width_px, height_px, self._size_px, self._patch_px)
         return new_height_px, new_width_px
 
-    @torch.no_grad()
     def estimate(self, rgb_hw3: ByteImage, focal_px: float | None = None) -> CoarseDepth:
         """Return the coarse map and the token maps it was decoded from.
 
@@ -115,33 +115,54 @@ class DepthAnything:
         Raises:
             ValueError: a side is not a multiple of the patch size.
         """
-        tokens = self._encode(rgb_hw3)
-        raw = self._decoder(tokens.patch_tokens, tokens.class_tokens, tokens.grid_hw)
-        map_hw = np.ascontiguousarray(raw[0].cpu().numpy(), dtype=np.float32)
-        return CoarseDepth(map_hw, self.kind, features=tokens)
+        return only(self.estimate_batch([rgb_hw3], [focal_px]))
+
+    def estimate_batch(
+        self, rgbs_hw3: Sequence[ByteImage], focals_px: Sequence[float | None]
+    ) -> list[EstimateOutcome]:
+        """Return what `estimate` would of each picture; see `BatchEstimator`.
+
+        Raises:
+            ValueError: a side is not a multiple of the patch size.
+        """
+        grid_hw = self._grid(rgbs_hw3[0])
+        with torch.inference_mode():
+            shown = (stack_pictures(rgbs_hw3, self._device) - self._mean) / self._std
+            feature_maps = self._backbone(shown).feature_maps
+            patches, classes = [f[:, 1:] for f in feature_maps], [f[:, :1] for f in feature_maps]
+            maps = split_maps(self._decoder(patches, classes, grid_hw))
+        return [
+            CoarseDepth(map_hw, self.kind, features=_tokens(feature_maps, number, grid_hw))
+            for number, map_hw in enumerate(maps)
+        ]
 
     def new_decoder(self) -> DepthAnythingDecoder:
         """Return a fresh copy of the checkpoint's neck and head, weights trainable."""
         return deepcopy(self._decoder).requires_grad_(True)
 
-    def _encode(self, rgb_hw3: ByteImage) -> TokenMaps:
+    def _grid(self, rgb_hw3: ByteImage) -> tuple[int, int]:
+        """Return (height, width) in patches."""
         height_px, width_px, _ = rgb_hw3.shape
         if height_px % self._patch_px or width_px % self._patch_px:
             raise ValueError(
                 f"expected sides that are multiples of {self._patch_px} (see processing_size), "
                 f"got {height_px} x {width_px}"
             )
-        feature_maps = self._backbone(self._normalise(rgb_hw3)).feature_maps
-        return TokenMaps(
-            # Clones: a view would keep the encoder's whole output alive with every image.
-            patch_tokens=tuple(tokens[:, 1:].clone() for tokens in feature_maps),
-            class_tokens=tuple(tokens[:, :1].clone() for tokens in feature_maps),
-            grid_hw=(height_px // self._patch_px, width_px // self._patch_px),
-        )
+        return height_px // self._patch_px, width_px // self._patch_px
 
-    def _normalise(self, rgb_hw3: ByteImage) -> Tensor:
-        image_3hw = torch.tensor(rgb_hw3, device=self._device).permute(2, 0, 1) / 255.0
-        return ((image_3hw - self._mean) / self._std).unsqueeze(0)
+
+def _tokens(feature_maps: Sequence[Tensor], number: int, grid_hw: tuple[int, int]) -> TokenMaps:
+    """Return the tokens of one image of a batch.
+
+    Clones: a view would keep the encoder's whole output alive with every image. Made outside
+    inference mode, they may be saved for a backward pass.
+    """
+    own = slice(number, number + 1)
+    return TokenMaps(
+        patch_tokens=tuple(tokens[own, 1:].clone() for tokens in feature_maps),
+        class_tokens=tuple(tokens[own, :1].clone() for tokens in feature_maps),
+        grid_hw=grid_hw,
+    )
 
 
 def load_depth_anything(

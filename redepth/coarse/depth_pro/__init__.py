@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from redepth.coarse.part import OPEN_END_M, Coarse, CoarseModel
+from redepth.coarse.part import OPEN_END_M, Coarse, CoarseModel, flops_of_picture
+from redepth.flops import counted
 from redepth.settings import UNVERIFIED, HubWeights, Licence
 from redepth.types import DepthKind
 
@@ -27,5 +28,6 @@ MODELS = (
         _load,
         HubWeights("apple/DepthPro-hf", UNVERIFIED, Licence("Apple-AMLR", non_commercial=True)),
         far_limit_m=OPEN_END_M,
+        flops=flops_of_picture(counted.DEPTH_PRO),
     ),
 )

@@ -15,20 +15,22 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 from transformers import DepthProForDepthEstimation
 
+from redepth.coarse.batches import EstimateOutcome, only
 from redepth.coarse.checkpoint import PROCESSOR_FILE, read_checkpoint
 from redepth.coarse.far_limit import far_limit_m
 from redepth.coarse.part import Coarse, CoarseModel
+from redepth.coarse.pictures import split_maps, stack_pictures
 from redepth.errors import ConfigError, RefinementFailed
 from redepth.geometry.sizes import input_size
-from redepth.types import ByteImage, CoarseDepth, DepthKind, ModelCard
+from redepth.types import ByteImage, CoarseDepth, DepthKind, FloatMap, ModelCard
 from redepth.weights import reading
 
 _SMALLEST_INVERSE, _LARGEST_INVERSE = 1e-4, 1e4
@@ -66,7 +68,6 @@ class DepthPro:
         new_width_px, new_height_px = input_size(width_px, height_px, self._size_px, _MULTIPLE_PX)
         return new_height_px, new_width_px
 
-    @torch.no_grad()
     def estimate(self, rgb_hw3: ByteImage, focal_px: float | None = None) -> CoarseDepth:
         """Return the coarse map in metres, and the focal length that was seen if none was given.
 
@@ -77,28 +78,53 @@ class DepthPro:
         Raises:
             RefinementFailed: no focal length is known, and the model saw no possible one.
         """
-        height_px, width_px, _ = rgb_hw3.shape
-        image_3hw = torch.tensor(rgb_hw3, device=self._device).permute(2, 0, 1) / 255.0
-        square = _resized(((image_3hw - 0.5) / 0.5)[None], (self._side_px, self._side_px))
-        answer = self._model(square)
-        seen_px = None if focal_px is not None else _seen_focal_px(answer.field_of_view, width_px)
-        known_px = focal_px if focal_px is not None else seen_px
-        assert known_px is not None
-        inverse = answer.predicted_depth[:, None] * (width_px / known_px)
-        inverse_hw = _resized(inverse, (height_px, width_px))[0, 0]
-        map_hw = 1.0 / inverse_hw.clamp(_SMALLEST_INVERSE, _LARGEST_INVERSE)
+        return only(self.estimate_batch([rgb_hw3], [focal_px]))
+
+    @torch.inference_mode()
+    def estimate_batch(
+        self, rgbs_hw3: Sequence[ByteImage], focals_px: Sequence[float | None]
+    ) -> list[EstimateOutcome]:
+        """Return what `estimate` would of each picture; see `BatchEstimator`."""
+        height_px, width_px, _ = rgbs_hw3[0].shape
+        shown = (stack_pictures(rgbs_hw3, self._device) - 0.5) / 0.5
+        answer = self._model(_resized(shown, (self._side_px, self._side_px)))
+        views_deg = answer.field_of_view.reshape(-1).tolist()
+        focals = [
+            _seen_focal_px(view_deg, width_px) if known_px is None else known_px
+            for known_px, view_deg in zip(focals_px, views_deg, strict=True)
+        ]
+        inverse = answer.predicted_depth[:, None] * self._width_over_focal(width_px, focals)
+        inverse_bhw = _resized(inverse, (height_px, width_px))[:, 0]
+        maps = split_maps(1.0 / inverse_bhw.clamp(_SMALLEST_INVERSE, _LARGEST_INVERSE))
+        return [self._outcome(*one) for one in zip(maps, focals_px, focals, strict=True)]
+
+    def _width_over_focal(
+        self, width_px: int, focals: Sequence[float | RefinementFailed]
+    ) -> Tensor:
+        """Return w / f of each picture, float32 [B, 1, 1, 1]; NaN where there is no f."""
+        ratios = [
+            math.nan if isinstance(focal, RefinementFailed) else width_px / focal
+            for focal in focals
+        ]
+        return torch.tensor(ratios, device=self._device).view(-1, 1, 1, 1)
+
+    def _outcome(
+        self, map_hw: FloatMap, known_px: float | None, focal: float | RefinementFailed
+    ) -> EstimateOutcome:
+        if isinstance(focal, RefinementFailed):
+            return focal
         return CoarseDepth(
-            np.ascontiguousarray(map_hw.cpu().numpy(), dtype=np.float32),
+            map_hw,
             self.kind,
-            focal_px=seen_px,
+            focal_px=focal if known_px is None else None,
             far_limit_m=self._far_limit_m,
         )
 
 
-def _seen_focal_px(field_of_view_b: Tensor, width_px: int) -> float:
-    fov_deg = float(field_of_view_b.reshape(-1)[0])
+def _seen_focal_px(fov_deg: float, width_px: int) -> float | RefinementFailed:
+    """Return the focal length of a field of view; the failure where no camera has that."""
     if not 0.0 < fov_deg < 180.0:
-        raise RefinementFailed(
+        return RefinementFailed(
             f"the model saw a field of view of {fov_deg:.3g} degrees: give the camera's own in a "
             "list (columns focal_px or fov_deg)"
         )

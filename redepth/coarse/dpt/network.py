@@ -6,17 +6,19 @@ Source: Vision Transformers for Dense Prediction, https://arxiv.org/abs/2103.134
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 from transformers import DPTForDepthEstimation
 
+from redepth.coarse.batches import EstimateOutcome, only
 from redepth.coarse.checkpoint import PROCESSOR_FILE, read_checkpoint
 from redepth.coarse.part import Coarse, CoarseModel
+from redepth.coarse.pictures import split_maps, stack_pictures
 from redepth.geometry.sizes import input_size
 from redepth.types import ByteImage, CoarseDepth, DepthKind, ModelCard
 from redepth.weights import reading
@@ -65,7 +67,6 @@ class Dpt:
         new_width_px, new_height_px = input_size(width_px, height_px, self._side_px, self._multiple)
         return new_height_px, new_width_px
 
-    @torch.no_grad()
     def estimate(self, rgb_hw3: ByteImage, focal_px: float | None = None) -> CoarseDepth:
         """Return the coarse map, float32 [H, W].
 
@@ -73,11 +74,17 @@ class Dpt:
             rgb_hw3: uint8 [H, W, 3], any size.
             focal_px: is ignored.
         """
-        image_3hw = torch.tensor(rgb_hw3, device=self._device).permute(2, 0, 1) / 255.0
-        shown = ((image_3hw - self._mean) / self._std).unsqueeze(0)
+        return only(self.estimate_batch([rgb_hw3], [focal_px]))
+
+    @torch.inference_mode()
+    def estimate_batch(
+        self, rgbs_hw3: Sequence[ByteImage], focals_px: Sequence[float | None]
+    ) -> list[EstimateOutcome]:
+        """Return what `estimate` would of each picture; see `BatchEstimator`."""
+        shown = (stack_pictures(rgbs_hw3, self._device) - self._mean) / self._std
         raw = self._model(_resized(shown, (self._side_px, self._side_px))).predicted_depth
-        map_hw = _resized(raw[:, None], rgb_hw3.shape[:2])[0, 0]
-        return CoarseDepth(np.ascontiguousarray(map_hw.cpu().numpy(), np.float32), self.kind)
+        maps_bhw = _resized(raw[:, None], rgbs_hw3[0].shape[:2])[:, 0]
+        return [CoarseDepth(map_hw, self.kind) for map_hw in split_maps(maps_bhw)]
 
 
 def _resized(image_bchw: Tensor, size_hw: tuple[int, int]) -> Tensor:

@@ -5,10 +5,13 @@ Source: Marigold, https://arxiv.org/abs/2312.02145.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from diffusers import MarigoldDepthPipeline
 
+from redepth.coarse.batches import EstimateOutcome, only
 from redepth.coarse.part import Coarse, CoarseModel
 from redepth.errors import ConfigError
 from redepth.geometry.sizes import input_size
@@ -49,7 +52,6 @@ class Marigold:
         new_width_px, new_height_px = input_size(width_px, height_px, self._size_px, self._multiple)
         return new_height_px, new_width_px
 
-    @torch.no_grad()
     def estimate(self, rgb_hw3: ByteImage, focal_px: float | None = None) -> CoarseDepth:
         """Return the coarse map, float32 [H, W] in [0, 1], larger is farther.
 
@@ -57,14 +59,25 @@ class Marigold:
             rgb_hw3: uint8 [H, W, 3].
             focal_px: is ignored.
         """
+        return only(self.estimate_batch([rgb_hw3], [focal_px]))
+
+    @torch.inference_mode()
+    def estimate_batch(
+        self, rgbs_hw3: Sequence[ByteImage], focals_px: Sequence[float | None]
+    ) -> list[EstimateOutcome]:
+        """Return what `estimate` would of each picture; see `BatchEstimator`.
+
+        Every picture has a generator of its own with the same seed, so all start from one noise.
+        """
         answer = self._pipeline(
-            rgb_hw3.astype(np.float32) / 255.0,
+            np.stack(rgbs_hw3).astype(np.float32) / 255.0,
             ensemble_size=1,
+            batch_size=len(rgbs_hw3),
             processing_resolution=0,  # the picture's own
-            generator=torch.Generator().manual_seed(_SEED),
+            generator=[torch.Generator().manual_seed(_SEED) for _ in rgbs_hw3],
         )
-        map_hw = np.ascontiguousarray(answer.prediction[0, ..., 0], dtype=np.float32)
-        return CoarseDepth(map_hw, self.kind)
+        maps_bhw = answer.prediction[..., 0]
+        return [CoarseDepth(np.array(map_hw, np.float32), self.kind) for map_hw in maps_bhw]
 
 
 def load_marigold(settings: Coarse, preset: CoarseModel, device: torch.device) -> Marigold:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from redepth.coarse.part import Coarse, CoarseModel
+from redepth.coarse.part import Coarse, CoarseModel, flops_of_picture
+from redepth.flops import counted
 from redepth.settings import UNVERIFIED, HubWeights, Licence, LicenceSource, PackagedWeights
 from redepth.types import DepthKind
 
@@ -27,6 +28,12 @@ _LICENCES = {
     "Large": Licence("CC-BY-NC-4.0", non_commercial=True),
 }
 
+_FLOPS = {
+    "Small": counted.DEPTH_ANYTHING_SMALL,
+    "Base": counted.DEPTH_ANYTHING_BASE,
+    "Large": counted.DEPTH_ANYTHING_LARGE,
+}
+
 
 def _published(place: str, size: str) -> CoarseModel:
     repo = f"depth-anything/Depth-Anything-V2-Metric-{place}-{size}-hf"
@@ -35,12 +42,17 @@ def _published(place: str, size: str) -> CoarseModel:
         DepthKind.METRIC_DEPTH,
         _load,
         HubWeights(repo, UNVERIFIED, _LICENCES[size]),
+        flops=flops_of_picture(_FLOPS[size]),
     )
 
 
 MODELS = (
     *(_published(place, size) for place in ("Indoor", "Outdoor") for size in _LICENCES),
     CoarseModel(
-        "mini-metric", DepthKind.METRIC_DEPTH, _load, PackagedWeights("models/mini/metric")
+        "mini-metric",
+        DepthKind.METRIC_DEPTH,
+        _load,
+        PackagedWeights("models/mini/metric"),
+        flops=flops_of_picture(counted.MINI),
     ),
 )

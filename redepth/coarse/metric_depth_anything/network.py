@@ -8,14 +8,17 @@ Source: Depth Anything V2, https://arxiv.org/abs/2406.09414, section on metric d
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+
 import torch
 from transformers import DepthAnythingForDepthEstimation
 
+from redepth.coarse.batches import EstimateOutcome, only
 from redepth.coarse.depth_anything.mini import build_mini_metric
 from redepth.coarse.depth_anything.network import IMAGENET_MEAN, IMAGENET_STD, read_depth_anything
 from redepth.coarse.far_limit import far_limit_m
 from redepth.coarse.part import Coarse, CoarseModel
+from redepth.coarse.pictures import split_maps, stack_pictures
 from redepth.geometry.sizes import input_size
 from redepth.settings import HubWeights
 from redepth.types import ByteImage, CoarseDepth, DepthKind, ModelCard
@@ -56,21 +59,22 @@ class MetricDepthAnything:
         new_width_px, new_height_px = input_size(width_px, height_px, self._size_px, self._patch_px)
         return new_height_px, new_width_px
 
-    @torch.no_grad()
     def estimate(self, rgb_hw3: ByteImage, focal_px: float | None = None) -> CoarseDepth:
         """Return the coarse map in metres; `focal_px` changes nothing in it.
 
         Args:
             rgb_hw3: uint8 [H, W, 3], both sides multiples of the patch size.
         """
-        image_3hw = torch.tensor(rgb_hw3, device=self._device).permute(2, 0, 1) / 255.0
-        shown = ((image_3hw - self._mean) / self._std).unsqueeze(0)
-        map_hw = self._model(shown).predicted_depth[0].cpu().numpy()
-        return CoarseDepth(
-            np.ascontiguousarray(map_hw, dtype=np.float32),
-            self.kind,
-            far_limit_m=self._far_limit_m,
-        )
+        return only(self.estimate_batch([rgb_hw3], [focal_px]))
+
+    @torch.inference_mode()
+    def estimate_batch(
+        self, rgbs_hw3: Sequence[ByteImage], focals_px: Sequence[float | None]
+    ) -> list[EstimateOutcome]:
+        """Return what `estimate` would of each picture; see `BatchEstimator`."""
+        shown = (stack_pictures(rgbs_hw3, self._device) - self._mean) / self._std
+        maps = split_maps(self._model(shown).predicted_depth)
+        return [CoarseDepth(map_hw, self.kind, far_limit_m=self._far_limit_m) for map_hw in maps]
 
 
 def load_metric_depth_anything(

@@ -28,7 +28,10 @@ _MULTIPLE_PX = 1
 
 
 class UniDepth:
-    """A UniDepth V2 checkpoint: a `DepthEstimator`, weights frozen."""
+    """A UniDepth V2 checkpoint: a `DepthEstimator`, weights frozen.
+
+    It takes pictures one by one: its package has one camera for a forward.
+    """
 
     kind = DepthKind.METRIC_DEPTH
 

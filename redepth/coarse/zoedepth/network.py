@@ -11,18 +11,20 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from transformers import ZoeDepthForDepthEstimation
 
+from redepth.coarse.batches import EstimateOutcome, only
 from redepth.coarse.checkpoint import PROCESSOR_FILE, read_checkpoint
 from redepth.coarse.far_limit import far_limit_m
 from redepth.coarse.part import Coarse, CoarseModel
+from redepth.coarse.pictures import split_maps, stack_pictures
 from redepth.geometry.sizes import input_size
 from redepth.types import ByteImage, CoarseDepth, DepthKind, ModelCard
 from redepth.weights import reading
@@ -57,6 +59,38 @@ class ZoePicture:
         return height, width
 
 
+class HeadForEachPicture(nn.Module):
+    """A checkpoint's metric head, asked for one picture at a time.
+
+    Of several heads transformers' own takes one for a whole batch, by the sum of its pictures'
+    votes: a room among streets would get the depth of a street.
+    """
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(
+        self,
+        outconv_activation: Tensor,
+        bottleneck: Tensor,
+        feature_blocks: Sequence[Tensor],
+        relative_depth: Tensor,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the depth [B, 1, H, W] and each picture's votes [B, heads]; None of one head."""
+        answers = [
+            self.head(
+                outconv_activation=outconv_activation[own],
+                bottleneck=bottleneck[own],
+                feature_blocks=[block[own] for block in feature_blocks],
+                relative_depth=relative_depth[own],
+            )
+            for own in (slice(number, number + 1) for number in range(len(bottleneck)))
+        ]
+        depths, votes = zip(*answers, strict=True)
+        return torch.cat(depths), None if votes[0] is None else torch.cat(votes)
+
+
 class ZoeDepth:
     """A ZoeDepth checkpoint: a `DepthEstimator`. Runs in float32, weights frozen.
 
@@ -88,6 +122,7 @@ class ZoeDepth:
         far_limit_m(settings, preset, max(self._ends_m))
         self._picture = picture
         self._device = device
+        model.metric_head = HeadForEachPicture(model.metric_head)
         self._model = model.to(device=device, dtype=torch.float32).eval().requires_grad_(False)
         self._mean, self._std = (
             torch.tensor(values, device=device).view(3, 1, 1)
@@ -100,18 +135,24 @@ class ZoeDepth:
         new_width_px, new_height_px = input_size(width_px, height_px, size_px, _MULTIPLE_PX)
         return new_height_px, new_width_px
 
-    @torch.no_grad()
     def estimate(self, rgb_hw3: ByteImage, focal_px: float | None = None) -> CoarseDepth:
         """Return the coarse map in metres; `focal_px` changes nothing in it.
 
         Args:
             rgb_hw3: uint8 [H, W, 3], sides of 5 px or more.
         """
-        height_px, width_px, _ = rgb_hw3.shape
+        return only(self.estimate_batch([rgb_hw3], [focal_px]))
+
+    @torch.inference_mode()
+    def estimate_batch(
+        self, rgbs_hw3: Sequence[ByteImage], focals_px: Sequence[float | None]
+    ) -> list[EstimateOutcome]:
+        """Return what `estimate` would of each picture; see `BatchEstimator`."""
+        height_px, width_px, _ = rgbs_hw3[0].shape
         border_y, border_x = (int(math.sqrt(side / 2) * 3) for side in (height_px, width_px))
-        image_3hw = torch.tensor(rgb_hw3, device=self._device).permute(2, 0, 1) / 255.0
+        image_b3hw = stack_pictures(rgbs_hw3, self._device)
         borders = (border_x, border_x, border_y, border_y)
-        padded = functional.pad(image_3hw[None], borders, mode="reflect")
+        padded = functional.pad(image_b3hw, borders, mode="reflect")
         shown = functional.interpolate(
             padded,
             self._picture.size(padded.shape[-2], padded.shape[-1]),
@@ -125,21 +166,27 @@ class ZoeDepth:
             mode="bicubic",
             align_corners=False,
         )
-        map_hw = whole[0, 0, border_y : border_y + height_px, border_x : border_x + width_px]
-        return CoarseDepth(
-            np.ascontiguousarray(map_hw.cpu().numpy(), dtype=np.float32),
-            self.kind,
-            far_limit_m=self._limit_of(answer.domain_logits),
-        )
+        maps_bhw = whole[:, 0, border_y : border_y + height_px, border_x : border_x + width_px]
+        heads = _chosen_heads(answer.domain_logits, len(rgbs_hw3))
+        return [
+            CoarseDepth(map_hw, self.kind, far_limit_m=self._limit_of(head))
+            for map_hw, head in zip(split_maps(maps_bhw), heads, strict=True)
+        ]
 
-    def _limit_of(self, domain_logits: Tensor | None) -> float | None:
+    def _limit_of(self, head: int) -> float | None:
         """Return the limit of the head that answered; a recipe's own where that is nearer."""
-        chosen = 0 if domain_logits is None else int(domain_logits.sum(dim=0).argmax())
-        end_m = self._ends_m[chosen]
+        end_m = self._ends_m[head]
         without = self._settings.model_copy(update={"far_limit_m": None})
         nearest = far_limit_m(without, self._preset, end_m)
         asked = self._settings.far_limit_m
         return nearest if asked is None or nearest is None else min(asked, nearest)
+
+
+def _chosen_heads(votes_bn: Tensor | None, num_pictures: int) -> list[int]:
+    """Return which head answered for each picture."""
+    if votes_bn is None:
+        return [0] * num_pictures
+    return [int(head) for head in votes_bn.argmax(dim=1).tolist()]
 
 
 def load_zoedepth(settings: Coarse, preset: CoarseModel, device: torch.device) -> ZoeDepth:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 
-from redepth.refiners.part import LoadContext, RefinerPart, RefinerSettings
+from redepth.flops import Flops, LatentFlops, add_flops, counted
+from redepth.refiners.part import LoadContext, RefinerPart, RefinerSettings, WorkContext
 from redepth.settings import (
     ModelUse,
     PackagedWeights,
@@ -27,6 +28,18 @@ if TYPE_CHECKING:
 PRESETS: dict[str, PublishedWeights | None] = {
     "betterdepth": None,
     "betterdepth-mini": PackagedWeights("models/mini/betterdepth"),
+}
+_FLOPS = {
+    "betterdepth": LatentFlops(
+        counted.STABLE_DIFFUSION_ENCODER,
+        counted.LATENT_DEPTH_UNET,
+        counted.STABLE_DIFFUSION_DECODER,
+    ),
+    "betterdepth-mini": LatentFlops(
+        counted.MINI_BETTERDEPTH_ENCODER,
+        counted.MINI_BETTERDEPTH_UNET,
+        counted.MINI_BETTERDEPTH_DECODER,
+    ),
 }
 
 
@@ -69,4 +82,12 @@ def _load(settings: BetterDepth, context: LoadContext) -> BetterDepthRefiner:
     return load_betterdepth_refiner(settings, context)
 
 
-PART = RefinerPart("betterdepth", BetterDepth, _load, _models)
+def _flops(settings: BetterDepth, context: WorkContext) -> Flops:
+    """Count two encodings, and of each member the steps and a decoding; the VAE is in float32."""
+    passes, num_px = _FLOPS[settings.model.preset], context.image.num_px
+    members, steps = settings.num_members, settings.num_members * settings.num_steps
+    vae = 2 * passes.encode.at(num_px) + members * passes.decode.at(num_px)
+    return add_flops(({"float32": vae}, {context.compute.dtype: steps * passes.unet.at(num_px)}))
+
+
+PART = RefinerPart("betterdepth", BetterDepth, _load, _models, flops=_flops)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, model_validator
 
 from redepth.coarse.part import CoarseModel
-from redepth.refiners.part import LoadContext, RefinerPart, RefinerSettings
+from redepth.flops import FlopCount, Flops, add_flops, counted
+from redepth.refiners.part import LoadContext, RefinerPart, RefinerSettings, WorkContext
 from redepth.refiners.redepth_anything.captioners import captioners
 from redepth.settings import (
     UNVERIFIED,
@@ -33,10 +34,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PriorPreset:
-    """A latent diffusion model whose VAE encoder, UNet and text encoder judge a picture."""
+    """A latent diffusion model whose VAE encoder, UNet and text encoder judge a picture.
+
+    Attributes:
+        size_px: side of the square pictures it takes.
+        encoder_flops, unet_flops: of one pass.
+    """
 
     weights: PublishedWeights
     size_px: int
+    encoder_flops: FlopCount
+    unet_flops: FlopCount
 
 
 PRIORS: dict[str, PriorPreset] = {
@@ -47,8 +55,15 @@ PRIORS: dict[str, PriorPreset] = {
             Licence("CreativeML-OpenRAIL-M"),
         ),
         size_px=512,
+        encoder_flops=counted.STABLE_DIFFUSION_ENCODER,
+        unet_flops=counted.STABLE_DIFFUSION_UNET,
     ),
-    "mini": PriorPreset(PackagedWeights("models/mini/prior"), size_px=64),
+    "mini": PriorPreset(
+        PackagedWeights("models/mini/prior"),
+        size_px=64,
+        encoder_flops=counted.MINI_PRIOR_ENCODER,
+        unet_flops=counted.MINI_PRIOR_UNET,
+    ),
 }
 
 
@@ -58,19 +73,25 @@ class EncoderPreset:
 
     Attributes:
         prior: the preset whose latents it gives.
+        flops: of one pass.
     """
 
     weights: PublishedWeights
     prior: str
+    flops: FlopCount
 
 
 ENCODERS: dict[str, EncoderPreset] = {
     "taesd": EncoderPreset(
         HubWeights("madebyollin/taesd", UNVERIFIED, Licence("MIT", LicenceSource.REPOSITORY)),
         prior="stable-diffusion-v1-5",
+        flops=counted.TAESD_ENCODER,
     ),
-    "mini-tiny": EncoderPreset(PackagedWeights("models/mini/encoder"), prior="mini"),
+    "mini-tiny": EncoderPreset(
+        PackagedWeights("models/mini/encoder"), prior="mini", flops=counted.MINI_TINY_ENCODER
+    ),
 }
+_FORWARD_AND_BACKWARD = 3  # where the weights move: the input's gradient and theirs
 
 
 class Prior(Settings):
@@ -146,6 +167,11 @@ class ReDepthAnything(RefinerSettings):
     members_per_batch: int = Field(
         1, ge=1, description="members that share a step: 1 on a CPU, all of them on a GPU"
     )
+    batch_decoders: bool | None = Field(
+        None,
+        description="whether the decoders of members that share a step are one batched call; null: "
+        "on a GPU alone",
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> ReDepthAnything:
@@ -182,4 +208,33 @@ def _load(settings: ReDepthAnything, context: LoadContext) -> ReDepthAnythingRef
     return load_redepth_anything(settings, context)
 
 
-PART = RefinerPart("redepth_anything", ReDepthAnything, _load, _models, _check)
+def _flops(settings: ReDepthAnything, context: WorkContext) -> Flops | None:
+    """Count the member-steps: decoder forward and backward, encoder likewise, the UNet's pair.
+
+    Backward costs what forward does through the frozen encoder, and twice that through the decoder,
+    whose weights move too. The captioner is left out: it is a thousandth of a step of the prior.
+    """
+    if context.coarse.decoder_flops is None:
+        return None
+    prior, image = PRIORS[settings.prior.preset], context.image
+    num_steps = settings.num_steps if image.num_steps is None else image.num_steps
+    member_steps = num_steps * settings.num_members
+    decoder = _FORWARD_AND_BACKWARD * context.coarse.decoder_flops.at(image.num_px)
+    prior_px = prior.size_px**2
+    tiny = settings.prior.encoder
+    encoder_flops = prior.encoder_flops if tiny is None else ENCODERS[tiny].flops
+    judged = 2 * encoder_flops.at(prior_px) + 2 * prior.unet_flops.at(prior_px)
+    return add_flops(
+        ({"float32": member_steps * decoder}, {context.compute.dtype: member_steps * judged})
+    )
+
+
+PART = RefinerPart(
+    "redepth_anything",
+    ReDepthAnything,
+    _load,
+    _models,
+    _check,
+    flops=_flops,
+    alone="optimises every image for itself; members_per_batch is what fills a GPU",
+)

@@ -1,4 +1,8 @@
-"""The random draws of one optimisation step: light, noise and timestep of each member."""
+"""The random draws of an optimisation: light, noise and timesteps of each member and step.
+
+Drawn on the CPU, some steps ahead, and copied to the device in one piece: a step itself waits for
+no copy.
+"""
 
 from __future__ import annotations
 
@@ -37,23 +41,72 @@ class StepDraws:
     timesteps_b: Tensor
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class DrawBlock:
+    """The draws of consecutive steps: tensors [S, B, ...] on the device."""
+
+    light_xy_sb2: Tensor
+    shininess_sb: Tensor
+    weights_sb2: Tensor
+    timesteps_sb: Tensor
+    posterior_noise_sbchw: Tensor
+    noise_sbchw: Tensor
+
+    def step(self, index: int) -> StepDraws:
+        """Return the draws of one of the steps."""
+        diffuse_b, specular_b = self.weights_sb2[index].unbind(dim=1)
+        light = Light(
+            light_direction(self.light_xy_sb2[index]),
+            self.shininess_sb[index],
+            diffuse_b,
+            specular_b,
+        )
+        return StepDraws(
+            light,
+            self.posterior_noise_sbchw[index],
+            self.noise_sbchw[index],
+            self.timesteps_sb[index],
+        )
+
+
+def draw_block(
+    generators: Sequence[Sequence[torch.Generator]],
+    settings: ReDepthAnything,
+    shape: DrawShape,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+) -> DrawBlock:
+    """Draw consecutive steps, one generator a step and member, and bring them to `device`.
+
+    Light: lx, ly ~ U(-extent, extent). Shininess 2^k, k uniform over the recipe's integers. Diffuse
+    and specular weight: two U(0, 1) draws over their sum. Timestep uniform in [min T, max T].
+
+    Args:
+        generators: [S][B], on the CPU.
+        dtype: of all but the timesteps; drawn in float32 whatever it is.
+    """
+    steps = [_stack([_draw_member(g, settings, shape) for g in members]) for members in generators]
+    light_xy, shininess, weights, timesteps, posterior_noise, noise = (
+        _bring(part, device) for part in _stack(steps)
+    )
+    return DrawBlock(
+        light_xy.to(dtype),
+        shininess.to(dtype),
+        weights.to(dtype),
+        timesteps,
+        posterior_noise.to(dtype),
+        noise.to(dtype),
+    )
+
+
 def draw_step(
     generators: Sequence[torch.Generator],
     settings: ReDepthAnything,
     shape: DrawShape,
     device: torch.device,
 ) -> StepDraws:
-    """Draw one step for each generator and stack the results on `device`.
-
-    Light: lx, ly ~ U(-extent, extent). Shininess 2^k, k uniform over the recipe's integers. Diffuse
-    and specular weight: two U(0, 1) draws over their sum. Timestep uniform in [min T, max T].
-    """
-    drawn = [_draw_member(g, settings, shape) for g in generators]
-    light_xy, shininess, weights, timestep, posterior_noise, noise = (
-        torch.stack(column).to(device) for column in zip(*drawn, strict=True)
-    )
-    light = Light(light_direction(light_xy), shininess, weights[:, 0], weights[:, 1])
-    return StepDraws(light, posterior_noise, noise, timestep)
+    """Draw one step for each generator: `draw_block` of one step."""
+    return draw_block([generators], settings, shape, device).step(0)
 
 
 def _draw_member(
@@ -70,3 +123,14 @@ def _draw_member(
     noise = torch.randn(shape.latent_chw, generator=generator)
     shininess = torch.pow(torch.tensor(2.0), exponent)
     return light_xy, shininess, weights / weights.sum(), timestep, posterior_noise, noise
+
+
+def _stack(rows: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    return tuple(torch.stack(column) for column in zip(*rows, strict=True))
+
+
+def _bring(values: Tensor, device: torch.device) -> Tensor:
+    """Copy to the device; to a GPU from pinned memory, so that nothing waits for the copy."""
+    if device.type != "cuda":
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)

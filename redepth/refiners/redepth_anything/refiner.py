@@ -10,34 +10,33 @@ from the paper: a member whose loss or gradient is not finite is stopped and nam
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from redepth.coarse.estimator import DepthDecoder, TokenDepthEstimator, TokenMaps
+from redepth.coarse.estimator import TokenDepthEstimator, TokenMaps
 from redepth.errors import RefinementFailed
-from redepth.geometry.letterbox import letterbox
-from redepth.geometry.relighting import relight, to_linear, to_srgb
-from redepth.geometry.smoothness import smoothness
+from redepth.geometry.relighting import to_linear
 from redepth.refiners.draws import generator
 from redepth.refiners.part import LoadContext
 from redepth.refiners.redepth_anything import ReDepthAnything
 from redepth.refiners.redepth_anything.captioners import captioners
 from redepth.refiners.redepth_anything.captioners.image_to_text import Captioner, load_captioner
+from redepth.refiners.redepth_anything.decoders import arrange
 from redepth.refiners.redepth_anything.diffusion import DiffusionPrior, load_prior
-from redepth.refiners.redepth_anything.draws import DrawShape, StepDraws, draw_step
-from redepth.refiners.redepth_anything.score_distillation import (
-    add_noise,
-    guide,
-    score_distillation_gradient,
-    score_distillation_loss,
-)
+from redepth.refiners.redepth_anything.draws import DrawShape, StepDraws, draw_block
+from redepth.refiners.redepth_anything.members import FinishedMember, MemberGroup
+from redepth.refiners.redepth_anything.step import RelightTarget, StepLoss
 from redepth.refiners.refiner import RefinementInput
 from redepth.types import ByteImage, Members, ModelCard
+
+# Draws are made for so many steps at once, and so often the host asks the device whether a member
+# still runs, which waits for it: half-way through a block, so that what follows is drawn already.
+# More would waste steps of a group that has stopped, fewer would wait more often. It shows in no
+# byte.
+STEPS_AHEAD = 16
 
 
 class ReDepthAnythingRefiner:
@@ -59,6 +58,9 @@ class ReDepthAnythingRefiner:
         self._captioner = captioner
         self._device = device
         self._draw_shape = DrawShape(prior.latent_shape, prior.num_timesteps)
+        self._loss = StepLoss(settings, estimator.rendering, estimator.kind, prior)
+        chosen = settings.batch_decoders
+        self._batch_decoders = device.type == "cuda" if chosen is None else chosen
 
     @property
     def cards(self) -> tuple[ModelCard, ...]:
@@ -90,104 +92,46 @@ class ReDepthAnythingRefiner:
         numbers = range(self._settings.num_members)
         size = self._settings.members_per_batch
         groups = [numbers[first : first + size] for first in range(0, len(numbers), size)]
-        finished = [m for group in groups for m in self._optimise(scene, target, group)]
-        return _collect(finished)
+        return _collect([m for group in groups for m in self._optimise(scene, target, group)])
 
     def _judged_image(self, scene: RefinementInput) -> RelightTarget:
         """Make, once an image, what every step of every member looks at."""
-        rgb = torch.from_numpy(scene.rgb_hw3).to(self._device, torch.float32) / 255.0
+        dtype = _tokens(scene).patch_tokens[0].dtype
+        rgb = torch.from_numpy(scene.rgb_hw3).to(self._device, dtype) / 255.0
         linear_13hw = to_linear(rgb, self._settings.gamma).permute(2, 0, 1).unsqueeze(0)
         return RelightTarget(linear_13hw.contiguous(), self._prior.embed([scene.caption, ""]))
 
     def _optimise(
         self, scene: RefinementInput, target: RelightTarget, numbers: Sequence[int]
-    ) -> list[_Member]:
+    ) -> list[FinishedMember]:
         """Run all steps of one group of members together; return them, stopped ones included."""
-        tokens = scene.coarse.features
-        if not isinstance(tokens, TokenMaps):
-            raise TypeError("Re-Depth Anything needs an estimator that exposes its token maps")
-        members = [self._new_member(number, tokens) for number in numbers]
-        for step in range(self._settings.num_steps):
-            running = [member for member in members if member.stopped is None]
-            if not running:
+        group = self._new_group(numbers, _tokens(scene))
+        for step, draws in enumerate(self._draws(scene.image_id, group)):
+            maps = group.decode()
+            group.advance(self._loss(maps, group.scale_offsets_m, draws, target), step)
+            if step % STEPS_AHEAD == STEPS_AHEAD // 2 and not group.progress.any_runs():
                 break
-            draws = self._draw(scene.image_id, running, step)
-            self._step(running, target, draws, step)
-        return members
+        return group.finish()
 
-    def _new_member(self, number: int, tokens: TokenMaps) -> _Member:
-        """Start a member from the untouched tokens and checkpoint."""
-        settings = self._settings
-        patch_tokens = [t.detach().clone().requires_grad_(True) for t in tokens.patch_tokens]
-        decoder = self._estimator.new_decoder()
-        scale_offset = torch.zeros((), device=self._device, requires_grad=True)
-        optimiser = torch.optim.AdamW(
-            [
-                {"params": patch_tokens, "lr": settings.token_learning_rate},
-                {"params": list(decoder.parameters()), "lr": settings.decoder_learning_rate},
-                {"params": [scale_offset], "lr": settings.scale_learning_rate},
-            ],
-            betas=settings.betas,
-            weight_decay=settings.weight_decay,
-        )
-        return _Member(number, tokens, patch_tokens, decoder, scale_offset, optimiser)
+    def _new_group(self, numbers: Sequence[int], tokens: TokenMaps) -> MemberGroup:
+        """Start members from the untouched tokens and checkpoint."""
+        decoders = [self._estimator.new_decoder() for _ in numbers]
+        arranged = arrange(decoders, self._batch_decoders)
+        return MemberGroup(numbers, tokens, arranged, self._settings)
 
-    def _draw(self, image_id: str, members: Sequence[_Member], step: int) -> StepDraws:
-        generators = [generator(self._seed, image_id, m.number, step) for m in members]
-        return draw_step(generators, self._settings, self._draw_shape, self._device)
-
-    def _step(
-        self, members: Sequence[_Member], target: RelightTarget, draws: StepDraws, step: int
-    ) -> None:
-        """Move every member by one AdamW step; stop those that are no longer finite."""
-        raw_bhw = torch.cat([member.decode() for member in members])
-        loss_b = self._settings.smoothness_weight * smoothness(raw_bhw)
-        if self._settings.score_weight > 0:
-            depth_bhw = self._render_depth(raw_bhw, members)
-            latents_bchw = self._encode_relit(depth_bhw, target, draws)
-            gradient_bchw = self._score_gradient(latents_bchw, target, draws)
-            score_b = score_distillation_loss(latents_bchw, gradient_bchw)
-            loss_b = loss_b + self._settings.score_weight * score_b
-        torch.autograd.backward(loss_b.sum())
-        for member, loss in zip(members, loss_b.detach(), strict=True):
-            member.advance(float(loss), step)
-
-    def _render_depth(self, raw_bhw: Tensor, members: Sequence[_Member]) -> Tensor:
-        """Return z = (s + tanh o) / (raw + m) of a disparity, (s + tanh o) raw of a depth."""
-        settings, estimator = self._settings, self._estimator
-        own_scale, own_margin = settings.render_scale, settings.render_margin
-        scale = estimator.rendering.scale if own_scale is None else own_scale
-        offsets_b11 = torch.stack([m.scale_offset for m in members])[:, None, None]
-        factor_b11 = scale + torch.tanh(offsets_b11)
-        if not estimator.kind.grows_towards_camera:
-            return factor_b11 * raw_bhw
-        margin = estimator.rendering.margin if own_margin is None else own_margin
-        return factor_b11 / (raw_bhw + margin)
-
-    def _encode_relit(self, depth_bhw: Tensor, target: RelightTarget, draws: StepDraws) -> Tensor:
-        """Light the shape, lay it over the photograph, and encode the picture for the prior."""
-        settings = self._settings
-        lit_b3hw = relight(depth_bhw, target.linear_13hw, draws.light, settings.shading_floor)
-        framed = letterbox(to_srgb(lit_b3hw, settings.gamma), self._prior.size_px)
-        return self._prior.encode(framed * 2.0 - 1.0, draws.posterior_noise_bchw)
-
-    @torch.no_grad()
-    def _score_gradient(
-        self, latents_bchw: Tensor, target: RelightTarget, draws: StepDraws
-    ) -> Tensor:
-        """Ask the prior what it would change, with the caption against the empty prompt."""
-        settings, count = self._settings, len(latents_bchw)
-        alpha_bar_b = self._prior.alphas_cumprod[draws.timesteps_b]
-        noisy_bchw = add_noise(latents_bchw, draws.noise_bchw, alpha_bar_b)
-        predicted = self._prior.predict_noise(
-            noisy_bchw.repeat(2, 1, 1, 1),
-            draws.timesteps_b.repeat(2),
-            target.prompt_2lc.repeat_interleave(count, dim=0),
-        )
-        guided = guide(predicted[:count], predicted[count:], settings.guidance_scale)
-        return score_distillation_gradient(
-            guided, draws.noise_bchw, alpha_bar_b, settings.weighting
-        )
+    def _draws(self, image_id: str, group: MemberGroup) -> Iterator[StepDraws]:
+        """Yield the draws of each step, drawn in blocks."""
+        steps = range(self._settings.num_steps)
+        for first in range(0, len(steps), STEPS_AHEAD):
+            block = steps[first : first + STEPS_AHEAD]
+            generators = [
+                [generator(self._seed, image_id, number, step) for number in group.numbers]
+                for step in block
+            ]
+            drawn = draw_block(
+                generators, self._settings, self._draw_shape, self._device, group.dtype
+            )
+            yield from (drawn.step(index) for index in range(len(block)))
 
 
 def load_redepth_anything(
@@ -210,67 +154,18 @@ def load_redepth_anything(
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class RelightTarget:
-    """The linear photograph [1, 3, H, W]; caption and empty prompt embedded, [2, L, C]."""
-
-    linear_13hw: Tensor
-    prompt_2lc: Tensor
-
-
-class _Member:
-    """One member's own tokens, decoder, scale offset and optimiser: what a step changes."""
-
-    def __init__(
-        self,
-        number: int,
-        tokens: TokenMaps,
-        patch_tokens: list[Tensor],
-        decoder: DepthDecoder,
-        scale_offset: Tensor,
-        optimiser: torch.optim.Optimizer,
-    ) -> None:
-        self.number = number
-        self.stopped: str | None = None
-        self.scale_offset = scale_offset
-        self._tokens = tokens
-        self._patch_tokens = patch_tokens
-        self._decoder = decoder
-        self._optimiser = optimiser
-
-    def decode(self) -> Tensor:
-        """Return the raw map [1, H, W] of the member as it stands."""
-        return self._decoder(self._patch_tokens, self._tokens.class_tokens, self._tokens.grid_hw)
-
-    def advance(self, loss: float, step: int) -> None:
-        """Take the optimiser's step, or stop where loss or gradient is not finite."""
-        if not np.isfinite(loss):
-            self._stop(f"loss is {loss} at step {step}")
-        elif not all(bool(torch.isfinite(gradient).all()) for gradient in self._gradients()):
-            self._stop(f"gradient is not finite at step {step}")
-        else:
-            self._optimiser.step()
-            self._optimiser.zero_grad(set_to_none=True)
-
-    def map_hw(self) -> np.ndarray:
-        """Return the raw map after the last step, float32 [H, W] on the CPU."""
-        with torch.no_grad():
-            return self.decode()[0].float().cpu().numpy()
-
-    def _stop(self, why: str) -> None:
-        self.stopped = f"member {self.number}: {why}"
-
-    def _gradients(self) -> list[Tensor]:
-        groups = self._optimiser.param_groups
-        return [p.grad for group in groups for p in group["params"] if p.grad is not None]
+def _tokens(scene: RefinementInput) -> TokenMaps:
+    tokens = scene.coarse.features
+    if not isinstance(tokens, TokenMaps):
+        raise TypeError("Re-Depth Anything needs an estimator that exposes its token maps")
+    return tokens
 
 
-def _collect(members: Sequence[_Member]) -> Members:
+def _collect(finished: Sequence[FinishedMember]) -> Members:
     """Gather the maps of the members that came through."""
-    stopped = tuple(member.stopped for member in members if member.stopped is not None)
-    through = [member for member in members if member.stopped is None]
+    stopped = tuple(m.stopped for m in finished if m.stopped is not None)
+    through = [member for member in finished if member.stopped is None]
     if not through:
         raise RefinementFailed(f"no member came through: {'; '.join(stopped)}")
-    maps_ehw = np.stack([member.map_hw() for member in through])
-    offsets = tuple(float(member.scale_offset.detach()) for member in through)
-    return Members(maps_ehw, stopped, offsets)
+    maps_ehw = np.stack([member.map_hw for member in through])
+    return Members(maps_ehw, stopped, tuple(member.scale_offset for member in through))

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, model_validator
 
 from redepth.coarse.part import CoarseModel
-from redepth.refiners.part import LoadContext, RefinerPart, RefinerSettings
+from redepth.flops import Flops, LatentFlops, add_flops, counted
+from redepth.refiners.part import LoadContext, RefinerPart, RefinerSettings, WorkContext
 from redepth.settings import (
     UNVERIFIED,
     HubWeights,
@@ -34,6 +35,19 @@ PRESETS: dict[str, PublishedWeights | None] = {
     "sharpdepth": None,
     "sharpdepth-mini": PackagedWeights("models/mini/sharpdepth"),
 }
+_STABLE_DIFFUSION = LatentFlops(
+    counted.STABLE_DIFFUSION_ENCODER, counted.LATENT_DEPTH_UNET, counted.STABLE_DIFFUSION_DECODER
+)
+_FLOPS = {
+    "lotus-g": _STABLE_DIFFUSION,
+    "sharpdepth": _STABLE_DIFFUSION,
+    "sharpdepth-mini": LatentFlops(
+        counted.MINI_SHARPDEPTH_ENCODER,
+        counted.MINI_SHARPDEPTH_UNET,
+        counted.MINI_SHARPDEPTH_DECODER,
+    ),
+}
+_NUM_PASSES = 2  # of a member, each with a decoding
 
 
 class SharpDepthModel(Settings):
@@ -95,4 +109,14 @@ def _load(settings: SharpDepth, context: LoadContext) -> SharpDepthRefiner:
     return load_sharpdepth_refiner(settings, context)
 
 
-PART = RefinerPart("sharpdepth", SharpDepth, _load, _models, _check)
+def _flops(settings: SharpDepth, context: WorkContext) -> Flops:
+    """Count two encodings, and of each member both passes; the VAE is in float32."""
+    passes, num_px = _FLOPS[settings.model.preset], context.image.num_px
+    num_passes = _NUM_PASSES * settings.num_members
+    vae = 2 * passes.encode.at(num_px) + num_passes * passes.decode.at(num_px)
+    return add_flops(
+        ({"float32": vae}, {context.compute.dtype: num_passes * passes.unet.at(num_px)})
+    )
+
+
+PART = RefinerPart("sharpdepth", SharpDepth, _load, _models, _check, flops=_flops)

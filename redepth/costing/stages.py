@@ -1,0 +1,77 @@
+"""Where an actor's time goes: the seconds of labels by stage, and what an image costs an actor.
+
+An actor works on several images at once: some are read and decoded, one image or one batch is in
+the models, some are finished. So an actor's hours are not the sum of the column `seconds`. What an
+image costs an actor is the mean over the labels of the stage that takes longest:
+
+    max(model_seconds, (seconds - model_seconds) / decoders)
+
+Rows of before there were stages say `seconds` alone: one image was worked on at a time, and those
+seconds are what it cost.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import astuple, dataclass
+
+from redepth.config import Actors
+from redepth.types import LabelRow
+
+
+def num_decoders(actors: Actors) -> int:
+    """Return how many photographs an actor reads and decodes at once: one a core."""
+    return max(1, math.ceil(actors.num_cpus))
+
+
+@dataclass(frozen=True, slots=True)
+class StageSeconds:
+    """Seconds of labels, summed.
+
+    Attributes:
+        num_staged: labels whose rows say `model_seconds`.
+        own, read, waited, model: sums of `seconds`, `read_seconds`, `waited_seconds` and
+            `model_seconds` over these (docs/conventions.md).
+        num_whole: labels whose rows say `seconds` alone.
+        whole: their sum.
+    """
+
+    num_staged: int = 0
+    own: float = 0.0
+    read: float = 0.0
+    waited: float = 0.0
+    model: float = 0.0
+    num_whole: int = 0
+    whole: float = 0.0
+
+    def __add__(self, other: StageSeconds) -> StageSeconds:
+        return StageSeconds(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    def __sub__(self, other: StageSeconds) -> StageSeconds:
+        return StageSeconds(*(a - b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    @property
+    def num_timed(self) -> int:
+        """Labels that say any seconds."""
+        return self.num_staged + self.num_whole
+
+    def of_actor(self, decoders: int) -> float | None:
+        """Return the seconds that an image costs an actor, on average; None without a label.
+
+        Args:
+            decoders: photographs that an actor decodes at once (`num_decoders`).
+        """
+        if not self.num_timed:
+            return None
+        slowest = max(self.model, (self.own - self.model) / decoders)
+        return (slowest + self.whole) / self.num_timed
+
+
+def stages_of_row(row: LabelRow) -> StageSeconds:
+    """Return what one row says of its seconds; a label that was kept took none."""
+    if row.seconds is None or row.is_stored:
+        return StageSeconds()
+    if row.model_seconds is None:
+        return StageSeconds(num_whole=1, whole=row.seconds)
+    read, waited = row.read_seconds or 0.0, row.waited_seconds or 0.0
+    return StageSeconds(1, row.seconds, read, waited, row.model_seconds)

@@ -1,0 +1,23 @@
+"""Whether a GPU still works for this process."""
+
+from __future__ import annotations
+
+import torch
+
+from redepth.errors import DeviceLost
+
+
+def require_device(device: str) -> None:
+    """Return if the device takes work.
+
+    After some faults (an assertion in a kernel, an illegal address) every later call fails too.
+
+    Raises:
+        DeviceLost: it does not.
+    """
+    if not device.startswith("cuda"):
+        return
+    try:
+        torch.cuda.synchronize(device)
+    except RuntimeError as error:
+        raise DeviceLost(f"the GPU takes no more work from this process: {error}") from error
