@@ -73,11 +73,12 @@ def reference_member(
         lit = functional.pad(lit, (left, size - columns - left, top, size - rows - top))
         latents = prior.encode(lit * 2 - 1, draws.posterior_noise_bchw)
         with torch.no_grad():
-            kept = prior.alphas_cumprod[draws.timesteps_b].view(-1, 1, 1, 1)
-            noisy = kept.sqrt() * latents + (1 - kept).sqrt() * draws.noise_bchw
-            twice = draws.timesteps_b.repeat(2)
+            noise, timestep = draws.noise_bkchw[:, 0], draws.timesteps_bk[:, 0]
+            kept = prior.alphas_cumprod[timestep].view(-1, 1, 1, 1)
+            noisy = kept.sqrt() * latents + (1 - kept).sqrt() * noise
+            twice = timestep.repeat(2)
             text, uncond = prior.predict_noise(torch.cat([noisy, noisy]), twice, prompts).chunk(2)
-            gradient = text + settings.guidance_scale * (text - uncond) - draws.noise_bchw
+            gradient = text + settings.guidance_scale * (text - uncond) - noise
         loss = 0.5 * functional.mse_loss(latents, (latents - gradient).detach())
         low, high = raw.min().detach(), raw.max().detach()
         flat = functional.pad(((raw - low) / (high - low + 1e-8))[:, None], (1, 1, 1, 1))

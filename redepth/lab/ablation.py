@@ -9,19 +9,21 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import cast
 
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from redepth.coarse.estimator import TokenDepthEstimator, load_token_estimator
-from redepth.config import load_recipe
+from redepth.config import LabelSettings, load_recipe
+from redepth.costing.work import recipe_flops
 from redepth.errors import ConfigError, RefinementFailed
 from redepth.evaluation.scores import larger_is_better
+from redepth.flops import ImageWork
 from redepth.lab.scoring import score
 from redepth.metrics.bootstrap import RatioInterval, bootstrap_ratio
 from redepth.metrics.paired import PairedChange, paired_change
-from redepth.refiners.redepth_anything import ReDepthAnything
+from redepth.refiners.redepth_anything import ENCODERS, ReDepthAnything
 from redepth.refiners.redepth_anything.diffusion import load_prior
 from redepth.refiners.redepth_anything.refiner import ReDepthAnythingRefiner
 from redepth.refiners.refiner import RefinementInput
@@ -32,20 +34,37 @@ from redepth.types import FloatMap
 CPU = torch.device("cpu")
 FIGURES = ("abs_rel", "normal_deg", "edge_f1")
 GAIN = "abs_rel"
+FULL_SIZE = "redepth-anything"
+_PHOTOGRAPH_PX = 392, 518
 _TIMED_STEPS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """Settings below `labels.refiner` in place of the recipe's, each as `name=value`."""
+    """Settings of the refiner in place of the recipe's.
+
+    Attributes:
+        changes: each as `name=value`, below `labels.refiner`.
+        tiny_encoder: take the tiny encoder of the recipe's prior, whichever that is.
+    """
 
     name: str
     changes: tuple[str, ...] = ()
+    tiny_encoder: bool = False
 
-    @property
-    def overrides(self) -> tuple[str, ...]:
-        """The settings as `load_recipe` takes them, with one member."""
-        return tuple(f"labels.refiner.{c}" for c in (*self.changes, "num_members=1"))
+    def settings(self, recipe: str) -> LabelSettings:
+        """Return what a recipe's labels are with this variant and one member.
+
+        Raises:
+            ConfigError: a setting that does not validate, or another method.
+        """
+        own = load_recipe(recipe).labels.refiner
+        if not isinstance(own, ReDepthAnything):
+            raise ConfigError("the lab measures recipes with refiner.method: redepth_anything")
+        tiny = [name for name, preset in ENCODERS.items() if preset.prior == own.prior.preset]
+        encoder = (f"prior.encoder={tiny[0]}",) if self.tiny_encoder else ()
+        changes = (*self.changes, *encoder, "num_members=1")
+        return load_recipe(recipe, [f"labels.refiner.{change}" for change in changes]).labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +72,13 @@ class Cost:
     """What a step of one member costs.
 
     Attributes:
-        flops: floating-point operations of matrix products and convolutions, both directions.
+        flops: of the recipe that is measured, as `redepth plan` counts them.
+        flops_full_size: of `redepth-anything`, of a photograph of 518 x 392 px, with this variant.
         cpu_seconds: of one thread, the best of some turns.
     """
 
     flops: float
+    flops_full_size: float
     cpu_seconds: float
 
 
@@ -88,12 +109,12 @@ class AblationBench:
         Raises:
             ConfigError: a setting that does not validate, or another method.
         """
-        settings = load_recipe(recipe, variant.overrides).labels
-        if not isinstance(settings.refiner, ReDepthAnything):
-            raise ConfigError("the lab measures recipes with refiner.method: redepth_anything")
+        settings = variant.settings(recipe)
         torch.set_num_threads(1)
         self.variant = variant
-        self._settings, self._method = settings, settings.refiner
+        self._recipe = recipe
+        self._settings = settings
+        self._method = cast("ReDepthAnything", settings.refiner)
         self._estimator: TokenDepthEstimator = load_token_estimator(settings.coarse, CPU)
         self._prior = load_prior(self._method.prior, settings.compute, CPU)
 
@@ -115,10 +136,13 @@ class AblationBench:
         """Count the operations of a step, and time some steps a few times."""
         _, judged = self._judged("faces", 0, Split.TUNING)
         short, long = (self._refiner(self._with_steps(n)) for n in (0, _TIMED_STEPS))
-        counted = [_flops(refiner, judged) for refiner in (short, long)]
-        timed = [min(_seconds(r, judged) for _ in range(num_turns)) for r in (short, long)]
-        flops, seconds = ((late - early) / _TIMED_STEPS for early, late in (counted, timed))
-        return Cost(flops, seconds)
+        early, late = (min(_seconds(r, judged) for _ in range(num_turns)) for r in (short, long))
+        side_px = self._settings.coarse.size_px
+        return Cost(
+            flops=step_flops(self._settings, side_px, side_px),
+            flops_full_size=step_flops(self.variant.settings(FULL_SIZE), *_PHOTOGRAPH_PX),
+            cpu_seconds=(late - early) / _TIMED_STEPS,
+        )
 
     def _judged(self, family: str, seed: int, split: Split) -> tuple[Scene, RefinementInput]:
         size_px = self._settings.coarse.size_px
@@ -133,6 +157,15 @@ class AblationBench:
 
     def _with_steps(self, num_steps: int) -> ReDepthAnything:
         return self._method.model_copy(update={"num_steps": num_steps})
+
+
+def step_flops(settings: LabelSettings, height_px: int, width_px: int) -> float:
+    """Return the operations of one step of one member."""
+    none, one = (
+        sum((recipe_flops(settings, ImageWork(height_px, width_px, num_steps=n)) or {}).values())
+        for n in (0, 1)
+    )
+    return one - none
 
 
 def change(trials: Sequence[Trial], figure: str) -> PairedChange | None:
@@ -170,12 +203,6 @@ def _gain(trial: Trial) -> float:
 def _figures(map_hw: FloatMap, scene: Scene) -> dict[str, float]:
     scores = asdict(score(map_hw, scene, np.ones_like(scene.mask_hw)))
     return {name: float(scores[name]) for name in FIGURES}
-
-
-def _flops(refiner: ReDepthAnythingRefiner, judged: RefinementInput) -> float:
-    with FlopCounterMode(display=False) as counter:
-        refiner.refine(judged)
-    return float(counter.get_total_flops())
 
 
 def _seconds(refiner: ReDepthAnythingRefiner, judged: RefinementInput) -> float:

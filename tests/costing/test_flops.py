@@ -106,6 +106,23 @@ def test_a_member_or_a_step_more_costs_more() -> None:
     assert longer == pytest.approx(2 * two)
 
 
+def test_a_noise_draw_more_costs_a_pair_of_unet_evaluations() -> None:
+    one, two, three = (
+        recipe_flops(
+            load_recipe("redepth-anything-fast", (f"labels.refiner.noise_draws={count}",)).labels,
+            ImageWork(392, 518),
+        )
+        for count in (1, 2, 3)
+    )
+    assert one is not None
+    assert two is not None
+    assert three is not None
+    pairs = 3 * 1000 * 2 * PRIORS["stable-diffusion-v1-5"].unet_flops.at(512**2)
+    assert two["float16"] - one["float16"] == pytest.approx(pairs)
+    assert three["float16"] - two["float16"] == pytest.approx(pairs)
+    assert one["float32"] == two["float32"]
+
+
 def test_a_part_that_states_none_leaves_a_recipe_without() -> None:
     labels = load_recipe("coarse", ("labels.coarse.preset=marigold",)).labels
     assert recipe_flops(labels, usual_image(labels)) is None

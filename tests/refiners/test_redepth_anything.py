@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,8 +15,9 @@ from redepth.errors import RefinementFailed
 from redepth.refiners.draws import generator
 from redepth.refiners.redepth_anything import Prior, ReDepthAnything
 from redepth.refiners.redepth_anything.diffusion import DiffusionPrior, load_prior
-from redepth.refiners.redepth_anything.draws import DrawShape, draw_step
+from redepth.refiners.redepth_anything.draws import DrawShape, StepDraws, draw_block, draw_step
 from redepth.refiners.redepth_anything.refiner import ReDepthAnythingRefiner
+from redepth.refiners.redepth_anything.step import StepLoss
 from redepth.refiners.refiner import RefinementInput
 from redepth.settings import Compute, Weights
 from redepth.types import ByteImage, Members
@@ -116,6 +119,38 @@ def test_agrees_with_the_plain_reference_loop(bench: Bench) -> None:
         assert np.abs(members.maps_ehw[number] - expected).max() < 1e-3 * moved
 
 
+def test_several_noise_draws_give_the_mean_of_their_gradients(bench: Bench) -> None:
+    """The gradient that reaches a map is linear in what the prior says of the latents."""
+    settings = SETTINGS.model_copy(update={"noise_draws": 3, "smoothness_weight": 0.0})
+    loss = StepLoss(settings, bench.estimator.rendering, bench.estimator.kind, bench.prior)
+    refiner = ReDepthAnythingRefiner(settings, 0, bench.estimator, bench.prior, None, CPU)
+    scene = RefinementInput("a", bench.picture, bench.coarse, "a photograph")
+    shape = DrawShape(bench.prior.latent_shape, bench.prior.num_timesteps)
+    generators = [generator(0, "a", member, 0) for member in range(2)]
+    draws = draw_step(generators, settings, shape, CPU)
+    raw = torch.from_numpy(bench.coarse.map_hw).repeat(2, 1, 1).requires_grad_()
+
+    def gradient(of: StepDraws) -> torch.Tensor:
+        target = refiner.judged_image(scene)
+        total = loss(raw, torch.zeros(2), of, target).sum()
+        return torch.autograd.grad(total, raw)[0]
+
+    alone = [
+        replace(draws, noise_bkchw=draws.noise_bkchw[:, k : k + 1],
+                timesteps_bk=draws.timesteps_bk[:, k : k + 1])
+        for k in range(3)
+    ]  # fmt: skip
+    expected = torch.stack([gradient(one) for one in alone]).mean(dim=0)
+    error = (gradient(draws) - expected).abs().max() / expected.abs().max()
+    assert error < 1e-4
+    assert (gradient(alone[0]) - expected).abs().max() / expected.abs().max() > 0.1
+
+
+def test_several_noise_draws_refine(bench: Bench) -> None:
+    one, three = bench.refine().maps_ehw, bench.refine(noise_draws=3).maps_ehw
+    assert not np.array_equal(one, three)
+
+
 def test_without_learning_rates_nothing_moves(bench: Bench) -> None:
     members = bench.refine(
         token_learning_rate=0.0, decoder_learning_rate=0.0, scale_learning_rate=0.0
@@ -172,7 +207,7 @@ class TestDraws:
         settings = SETTINGS.model_copy(update=changes)
         generators = [generator(0, "a", 0, step) for step in range(number)]
         self.draws = draw_step(generators, settings, self.shape, CPU)
-        return self.draws.timesteps_b
+        return self.draws.timesteps_bk[:, 0]
 
     def test_ranges_are_the_papers(self) -> None:
         timesteps = self.draw(400)
@@ -187,7 +222,7 @@ class TestDraws:
 
     def test_noise_is_standard_normal_and_drawn_apart(self) -> None:
         self.draw(64)
-        posterior, noise = self.draws.posterior_noise_bchw, self.draws.noise_bchw
+        posterior, noise = self.draws.posterior_noise_bchw, self.draws.noise_bkchw[:, 0]
         for values in (posterior, noise):
             assert abs(values.mean().item()) < 0.02
             assert abs(values.std().item() - 1.0) < 0.02
@@ -196,7 +231,37 @@ class TestDraws:
 
     def test_batch_does_not_change_a_draw(self) -> None:
         together = self.draw(4)
-        noise = self.draws.noise_bchw
+        noise = self.draws.noise_bkchw
         alone = draw_step([generator(0, "a", 0, 2)], SETTINGS, self.shape, CPU)
-        assert torch.equal(alone.noise_bchw[0], noise[2])
-        assert torch.equal(alone.timesteps_b[0], together[2])
+        assert torch.equal(alone.noise_bkchw[0], noise[2])
+        assert torch.equal(alone.timesteps_bk[0, 0], together[2])
+
+    def test_steps_drawn_in_one_block_are_those_drawn_one_by_one(self) -> None:
+        def numbers() -> list[list[torch.Generator]]:
+            return [[generator(0, "a", member, step) for member in (0, 3)] for step in range(3)]
+
+        block = draw_block(numbers(), SETTINGS, self.shape, CPU)
+        for step, generators in enumerate(numbers()):
+            alone, together = draw_step(generators, SETTINGS, self.shape, CPU), block.step(step)
+            assert torch.equal(alone.light.direction_b3, together.light.direction_b3)
+            assert torch.equal(alone.light.diffuse_b, together.light.diffuse_b)
+            assert torch.equal(alone.noise_bkchw, together.noise_bkchw)
+            assert torch.equal(alone.posterior_noise_bchw, together.posterior_noise_bchw)
+            assert torch.equal(alone.timesteps_bk, together.timesteps_bk)
+
+    @pytest.mark.parametrize("count", [2, 3, 4])
+    def test_several_noise_draws_have_a_part_of_the_timesteps_each(self, count: int) -> None:
+        self.draw(300, noise_draws=count)
+        timesteps, noise = self.draws.timesteps_bk, self.draws.noise_bkchw
+        assert timesteps.shape == (300, count)
+        width = 581 / count
+        for part in range(count):
+            low, high = int(timesteps[:, part].min()), int(timesteps[:, part].max())
+            assert 20 + part * width - 1 <= low < 20 + (part + 0.1) * width
+            assert 20 + (part + 0.9) * width < high < 20 + (part + 1) * width
+        assert abs((noise[:, 0] * noise[:, 1]).mean().item()) < 0.02
+
+    def test_no_part_of_the_timesteps_is_empty(self) -> None:
+        timesteps = {"min_timestep": 0.1, "max_timestep": 0.101}
+        self.draw(50, noise_draws=4, **timesteps)
+        assert set(self.draws.timesteps_bk.flatten().tolist()) <= {100, 101}

@@ -164,6 +164,12 @@ class ReDepthAnything(RefinerSettings):
         1.0, ge=0, description="of the prior's say; 0 leaves the smoothness alone (a control)"
     )
     smoothness_weight: float = Field(1.0, ge=0, description="of the mean absolute Laplacian")
+    noise_draws: int = Field(
+        1,
+        ge=1,
+        description="noises and timesteps for one encoding of the re-lit picture, each timestep in "
+        "its own part of the range; the gradient is their mean",
+    )
     members_per_batch: int = Field(
         1, ge=1, description="members that share a step: 1 on a CPU, all of them on a GPU"
     )
@@ -209,7 +215,7 @@ def _load(settings: ReDepthAnything, context: LoadContext) -> ReDepthAnythingRef
 
 
 def _flops(settings: ReDepthAnything, context: WorkContext) -> Flops | None:
-    """Count the member-steps: decoder forward and backward, encoder likewise, the UNet's pair.
+    """Count the member-steps: decoder forward and backward, encoder likewise, the UNet's pairs.
 
     Backward costs what forward does through the frozen encoder, and twice that through the decoder,
     whose weights move too. The captioner is left out: it is a thousandth of a step of the prior.
@@ -223,7 +229,8 @@ def _flops(settings: ReDepthAnything, context: WorkContext) -> Flops | None:
     prior_px = prior.size_px**2
     tiny = settings.prior.encoder
     encoder_flops = prior.encoder_flops if tiny is None else ENCODERS[tiny].flops
-    judged = 2 * encoder_flops.at(prior_px) + 2 * prior.unet_flops.at(prior_px)
+    num_forwards = 2 * settings.noise_draws
+    judged = 2 * encoder_flops.at(prior_px) + num_forwards * prior.unet_flops.at(prior_px)
     return add_flops(
         ({"float32": member_steps * decoder}, {context.compute.dtype: member_steps * judged})
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -31,14 +32,14 @@ class StepDraws:
     Attributes:
         light: where the light stands and how it shines.
         posterior_noise_bchw: standard normal, for sampling the VAE's posterior.
-        noise_bchw: standard normal, the e of the forward process.
-        timesteps_b: int64 [B].
+        noise_bkchw: standard normal, the e of the forward process, of each of K noise draws.
+        timesteps_bk: int64 [B, K].
     """
 
     light: Light
     posterior_noise_bchw: Tensor
-    noise_bchw: Tensor
-    timesteps_b: Tensor
+    noise_bkchw: Tensor
+    timesteps_bk: Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,9 +49,9 @@ class DrawBlock:
     light_xy_sb2: Tensor
     shininess_sb: Tensor
     weights_sb2: Tensor
-    timesteps_sb: Tensor
+    timesteps_sbk: Tensor
     posterior_noise_sbchw: Tensor
-    noise_sbchw: Tensor
+    noise_sbkchw: Tensor
 
     def step(self, index: int) -> StepDraws:
         """Return the draws of one of the steps."""
@@ -64,8 +65,8 @@ class DrawBlock:
         return StepDraws(
             light,
             self.posterior_noise_sbchw[index],
-            self.noise_sbchw[index],
-            self.timesteps_sb[index],
+            self.noise_sbkchw[index],
+            self.timesteps_sbk[index],
         )
 
 
@@ -79,7 +80,8 @@ def draw_block(
     """Draw consecutive steps, one generator a step and member, and bring them to `device`.
 
     Light: lx, ly ~ U(-extent, extent). Shininess 2^k, k uniform over the recipe's integers. Diffuse
-    and specular weight: two U(0, 1) draws over their sum. Timestep uniform in [min T, max T].
+    and specular weight: two U(0, 1) draws over their sum. Timestep uniform in [min T, max T]; of
+    several noise draws, each in its own equal part of that range.
 
     Args:
         generators: [S][B], on the CPU.
@@ -116,13 +118,23 @@ def _draw_member(
     first, last = settings.shininess_exponents
     exponent = torch.randint(first, last + 1, (), generator=generator)
     weights = torch.rand(2, generator=generator)
-    low = round(settings.min_timestep * shape.num_timesteps)
-    high = min(round(settings.max_timestep * shape.num_timesteps), shape.num_timesteps - 1)
-    timestep = torch.randint(low, high + 1, (), generator=generator)
+    timesteps = [
+        torch.randint(low, high, (), generator=generator) for low, high in _strata(settings, shape)
+    ]
     posterior_noise = torch.randn(shape.latent_chw, generator=generator)
-    noise = torch.randn(shape.latent_chw, generator=generator)
+    noise = torch.randn((settings.noise_draws, *shape.latent_chw), generator=generator)
     shininess = torch.pow(torch.tensor(2.0), exponent)
-    return light_xy, shininess, weights / weights.sum(), timestep, posterior_noise, noise
+    drawn_timesteps = torch.stack(timesteps)
+    return light_xy, shininess, weights / weights.sum(), drawn_timesteps, posterior_noise, noise
+
+
+def _strata(settings: ReDepthAnything, shape: DrawShape) -> list[tuple[int, int]]:
+    """Cut the range of timesteps into a part [low, high) for each noise draw; none is empty."""
+    low = round(settings.min_timestep * shape.num_timesteps)
+    last = min(round(settings.max_timestep * shape.num_timesteps), shape.num_timesteps - 1)
+    count, width = settings.noise_draws, last + 1 - low
+    edges = [low + width * part // count for part in range(count + 1)]
+    return [(first, max(after, first + 1)) for first, after in pairwise(edges)]
 
 
 def _stack(rows: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:

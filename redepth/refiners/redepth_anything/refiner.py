@@ -88,13 +88,13 @@ class ReDepthAnythingRefiner:
         Raises:
             RefinementFailed: every member went non-finite.
         """
-        target = self._judged_image(scene)
+        target = self.judged_image(scene)
         numbers = range(self._settings.num_members)
         size = self._settings.members_per_batch
         groups = [numbers[first : first + size] for first in range(0, len(numbers), size)]
         return _collect([m for group in groups for m in self._optimise(scene, target, group)])
 
-    def _judged_image(self, scene: RefinementInput) -> RelightTarget:
+    def judged_image(self, scene: RefinementInput) -> RelightTarget:
         """Make, once an image, what every step of every member looks at."""
         dtype = _tokens(scene).patch_tokens[0].dtype
         rgb = torch.from_numpy(scene.rgb_hw3).to(self._device, dtype) / 255.0

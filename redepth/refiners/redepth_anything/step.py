@@ -87,16 +87,20 @@ class StepLoss:
     def _score_gradient(
         self, latents_bchw: Tensor, target: RelightTarget, draws: StepDraws
     ) -> Tensor:
-        """Ask the prior what it would change, with the caption against the empty prompt."""
-        settings, count = self._settings, len(latents_bchw)
-        alpha_bar_b = self._prior.alphas_cumprod[draws.timesteps_b]
-        noisy_bchw = add_noise(latents_bchw, draws.noise_bchw, alpha_bar_b)
+        """Ask the prior what it would change, with the caption against the empty prompt.
+
+        The mean over the noise draws of a member, which are judged in one batch.
+        """
+        settings, draws_shape = self._settings, draws.timesteps_bk.shape
+        timesteps, noise = draws.timesteps_bk.flatten(), draws.noise_bkchw.flatten(0, 1)
+        count = len(timesteps)
+        alpha_bar = self._prior.alphas_cumprod[timesteps]
+        latents = latents_bchw.repeat_interleave(draws_shape[1], dim=0)
         predicted = self._prior.predict_noise(
-            noisy_bchw.repeat(2, 1, 1, 1),
-            draws.timesteps_b.repeat(2),
+            add_noise(latents, noise, alpha_bar).repeat(2, 1, 1, 1),
+            timesteps.repeat(2),
             target.prompt_2lc.repeat_interleave(count, dim=0),
         )
         guided = guide(predicted[:count], predicted[count:], settings.guidance_scale)
-        return score_distillation_gradient(
-            guided, draws.noise_bchw, alpha_bar_b, settings.weighting
-        )
+        gradient = score_distillation_gradient(guided, noise, alpha_bar, settings.weighting)
+        return gradient.view(*draws_shape, *gradient.shape[1:]).mean(dim=1)

@@ -50,9 +50,9 @@ class Drawn:
     light_xy: tuple[float, float]
     shininess: float
     weights: tuple[float, float]
-    timestep: int
+    timesteps: tuple[int, ...]
     posterior_noise_chw: Tensor
-    noise_chw: Tensor
+    noises_chw: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -76,15 +76,15 @@ class State:
     offset: float
 
 
-@pytest.fixture(scope="module")
-def world() -> World:
+@pytest.fixture(scope="module", params=[1, 2], ids=["one noise draw", "two noise draws"])
+def world(request: pytest.FixtureRequest) -> World:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model, parts = tiny_depth_anything(), tiny_prior()
         patches = tuple(torch.randn(1, 12, 8).double() for _ in range(4))
         classes = tuple(torch.randn(1, 1, 8).double() for _ in range(4))
         rgb = torch.rand(12, 16, 3).double()
-        draws = [[draw(parts) for _ in range(NUM_STEPS)] for _ in range(NUM_MEMBERS)]
+        draws = [[draw(request.param) for _ in range(NUM_STEPS)] for _ in range(NUM_MEMBERS)]
     decoder = DepthAnythingDecoder(model.neck, model.head)
     return World(decoder, parts, rgb, TokenMaps(patches, classes, GRID_HW), draws)
 
@@ -124,7 +124,7 @@ def tiny_prior() -> PriorParts:
     return parts
 
 
-def draw(parts: PriorParts) -> Drawn:
+def draw(count: int) -> Drawn:
     x, y = (torch.rand(2) * 2 - 1).tolist()
     diffuse, specular = torch.rand(2).tolist()
     total = diffuse + specular
@@ -132,9 +132,9 @@ def draw(parts: PriorParts) -> Drawn:
         light_xy=(x, y),
         shininess=2.0 ** int(torch.randint(2, 8, ())),
         weights=(diffuse / total, specular / total),
-        timestep=int(torch.randint(20, 601, ())),
+        timesteps=tuple(torch.randint(20, 601, (count,)).tolist()),
         posterior_noise_chw=torch.randn(4, 8, 8).double(),
-        noise_chw=torch.randn(4, 8, 8).double(),
+        noises_chw=tuple(torch.randn(count, 4, 8, 8).double()),
     )
 
 
@@ -209,24 +209,32 @@ def difference(values: Tensor, axis: int) -> Tensor:
 
 def reference_score(world: World, picture: Tensor, drawn: Drawn) -> Tensor:
     """Return 0.5 mean((x - stopgrad(x - gradient))^2) of the letterboxed picture's latents."""
-    vae, unet = world.parts.vae, world.parts.unet
+    vae = world.parts.vae
     moments = vae.quant_conv(vae.encoder(2 * letterboxed(picture)[None] - 1))
     mean, log_variance = moments[:, :4], moments[:, 4:].clamp(-30, 20)
     latents: Tensor = 0.7 * (mean + torch.exp(log_variance / 2) * drawn.posterior_noise_chw)
     with torch.no_grad():
-        kept = float(world.parts.scheduler.alphas_cumprod[drawn.timestep])
-        noisy: Tensor = math.sqrt(kept) * latents + math.sqrt(1 - kept) * drawn.noise_chw
-
-        def noise_for(prompt: str) -> Tensor:
-            embedded = embed(world.parts, prompt)
-            at = torch.tensor([drawn.timestep])
-            v: Tensor = unet(noisy, at, encoder_hidden_states=embedded).sample
-            return math.sqrt(kept) * v + math.sqrt(1 - kept) * noisy
-
-        text, nothing = noise_for(PROMPT), noise_for("")
-        gradient = text + SETTINGS.guidance_scale * (text - nothing) - drawn.noise_chw
-        target = latents - gradient
+        gradients = [
+            reference_gradient(world, latents, timestep, noise)
+            for timestep, noise in zip(drawn.timesteps, drawn.noises_chw, strict=True)
+        ]
+        target = latents - sum(gradients) / len(gradients)
     return 0.5 * (latents - target).square().mean()
+
+
+def reference_gradient(world: World, latents: Tensor, timestep: int, noise: Tensor) -> Tensor:
+    """Return e_hat - e of one noise draw."""
+    kept = float(world.parts.scheduler.alphas_cumprod[timestep])
+    noisy: Tensor = math.sqrt(kept) * latents + math.sqrt(1 - kept) * noise
+
+    def noise_for(prompt: str) -> Tensor:
+        embedded = embed(world.parts, prompt)
+        at = torch.tensor([timestep])
+        v: Tensor = world.parts.unet(noisy, at, encoder_hidden_states=embedded).sample
+        return math.sqrt(kept) * v + math.sqrt(1 - kept) * noisy
+
+    text, nothing = noise_for(PROMPT), noise_for("")
+    return text + SETTINGS.guidance_scale * (text - nothing) - noise
 
 
 def embed(parts: PriorParts, prompt: str) -> Tensor:
@@ -291,8 +299,8 @@ def beside_each_other(drawn: list[Drawn]) -> StepDraws:
     return StepDraws(
         light,
         torch.stack([one.posterior_noise_chw for one in drawn]),
-        torch.stack([one.noise_chw for one in drawn]),
-        torch.tensor([one.timestep for one in drawn]),
+        torch.stack([torch.stack(one.noises_chw) for one in drawn]),
+        torch.tensor([one.timesteps for one in drawn]),
     )
 
 
