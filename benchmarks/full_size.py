@@ -14,22 +14,13 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
-from transformers import (
-    CLIPTextConfig,
-    CLIPTextModel,
-    DepthAnythingConfig,
-    DepthAnythingForDepthEstimation,
-    Dinov2Config,
-)
 
+from benchmarks.random_weights import depth_anything_small, stable_diffusion
 from redepth.coarse import coarse_models
 from redepth.coarse.depth_anything.network import DepthAnything
 from redepth.refiners.redepth_anything import ReDepthAnything
 from redepth.refiners.redepth_anything.diffusion import DiffusionPrior
-from redepth.refiners.redepth_anything.mini_prior import build_mini_prior
 from redepth.refiners.redepth_anything.picture_encoder import PosteriorEncoder
-from redepth.refiners.redepth_anything.prior_parts import PriorParts
 from redepth.refiners.redepth_anything.refiner import ReDepthAnythingRefiner
 from redepth.refiners.refiner import RefinementInput
 from redepth.types import ModelCard
@@ -48,9 +39,9 @@ def main() -> None:
     torch.manual_seed(0)
     with torch.device(device):
         estimator = DepthAnything(
-            _depth_anything(), CARD, coarse_models["depth-anything-v2-small"], 518, device
+            depth_anything_small(), CARD, coarse_models["depth-anything-v2-small"], 518, device
         )
-        parts = _stable_diffusion()
+        parts = stable_diffusion()
     rgb_hw3 = np.random.default_rng(0).integers(0, 256, (HEIGHT_PX, WIDTH_PX, 3), dtype=np.uint8)
     scene = RefinementInput("image", rgb_hw3, estimator.estimate(rgb_hw3), "a photograph")
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {WIDTH_PX} x {HEIGHT_PX} px")
@@ -95,42 +86,6 @@ def _refine(
     found = ReDepthAnythingRefiner(settings, 0, estimator, prior, None, device).refine(scene)
     torch.cuda.synchronize()
     assert not found.stopped, found.stopped
-
-
-def _depth_anything() -> DepthAnythingForDepthEstimation:
-    """Return Depth Anything V2 Small's architecture."""
-    backbone = Dinov2Config(
-        hidden_size=384, num_hidden_layers=12, num_attention_heads=6, patch_size=14, image_size=518,
-        out_indices=[3, 6, 9, 12], reshape_hidden_states=False,
-    )  # fmt: skip
-    config = DepthAnythingConfig(
-        backbone_config=backbone, reassemble_hidden_size=384, patch_size=14,
-        neck_hidden_sizes=[48, 96, 192, 384], fusion_hidden_size=64, head_hidden_size=32,
-    )  # fmt: skip
-    model = DepthAnythingForDepthEstimation(config)
-    # Behind a ReLU a random head may give the constant 0, whose normals say nothing.
-    torch.nn.init.constant_(model.head.conv3.bias, 0.5)
-    return model
-
-
-def _stable_diffusion() -> PriorParts:
-    """Return Stable Diffusion 1.5's architectures; the tokenizer is another, as long."""
-    vae = AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(128, 256, 512, 512), layers_per_block=2, sample_size=512,
-    )  # fmt: skip
-    unet = UNet2DConditionModel(sample_size=64, cross_attention_dim=768)
-    text_encoder = CLIPTextModel(
-        CLIPTextConfig(
-            hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12,
-            max_position_embeddings=77, bos_token_id=0, eos_token_id=1,
-        )
-    )  # fmt: skip
-    tokenizer = build_mini_prior(0).tokenizer
-    scheduler = DDPMScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear",
-    )  # fmt: skip
-    return PriorParts(vae, unet, text_encoder, tokenizer, scheduler)
 
 
 if __name__ == "__main__":

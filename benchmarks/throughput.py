@@ -22,16 +22,19 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
 from ray.data import Datasink
 from ray.data.block import Block, BlockAccessor
+
+if TYPE_CHECKING:
+    from redepth.types import Label
 
 from benchmarks.main_job import bare_loop, overrides, pipeline, write_photographs, write_tiny_model
 
@@ -60,19 +63,28 @@ class RayDataLabeller:
         )
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
-        from redepth.config import Storage
-        from redepth.quantities import QUANTITIES
-        from redepth.store.arrays import cast_for_storage
         from redepth.types import ImageRef
 
-        columns: dict[str, list[bytes]] = {name: [] for name in ("row", *QUANTITIES)}
-        for image_id, uri in zip(batch["id"], batch["uri"], strict=True):
-            label = self.labeller.label(ImageRef(str(image_id), str(uri)))
-            assert label.arrays is not None
-            columns["row"].append(pickle.dumps(label.row))
-            for name, map_hw in cast_for_storage(label.row.id, label.arrays, Storage()).items():
-                columns[name].append(map_hw.tobytes())
-        return {"id": batch["id"], **columns}
+        refs = [
+            ImageRef(str(i), str(uri)) for i, uri in zip(batch["id"], batch["uri"], strict=True)
+        ]
+        return as_columns([self.labeller.label(ref) for ref in refs])
+
+
+def as_columns(labels: Sequence[Label]) -> dict[str, Any]:
+    """Return labels as Ray Data's columns: id, the row as pickle, maps as flat bytes."""
+    from redepth.config import Storage
+    from redepth.quantities import QUANTITIES
+    from redepth.store.arrays import cast_for_storage
+
+    columns: dict[str, list[Any]] = {name: [] for name in ("id", "row", *QUANTITIES)}
+    for label in labels:
+        assert label.arrays is not None, label.row.reason
+        columns["id"].append(label.row.id)
+        columns["row"].append(pickle.dumps(label.row))
+        for name, map_hw in cast_for_storage(label.row.id, label.arrays, Storage()).items():
+            columns[name].append(map_hw.tobytes())
+    return columns
 
 
 class ShardSink(Datasink[None]):

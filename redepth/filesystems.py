@@ -6,6 +6,8 @@ fsspec opens files; obstore lists buckets, ten times faster than s3fs does.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,13 +33,27 @@ def open_filesystem(url: str, **options: Any) -> tuple[Any, str]:
 
     Raises:
         ValueError: no such protocol.
-        ImportError: its package is not installed.
+        ImportError: its package is not installed; says which extra brings it.
     """
     # A cached listing would hide what another process has committed since.
-    fs, path = fsspec.url_to_fs(url, use_listings_cache=False, **storage_options(url), **options)
+    with _naming_the_extra(url):
+        fs, path = fsspec.url_to_fs(
+            url, use_listings_cache=False, **storage_options(url), **options
+        )
     if _is_s3(url):
         fs.retries = _S3_ROUNDS
     return fs, path
+
+
+def require_package(protocol: str) -> None:
+    """Return if a protocol is one that fsspec knows and that can be opened here.
+
+    Raises:
+        ValueError: no such protocol.
+        ImportError: its package is not installed; says which extra brings it.
+    """
+    with _naming_the_extra(f"{protocol}://"):
+        fsspec.get_filesystem_class(protocol)
 
 
 def storage_options(url: str) -> dict[str, Any]:
@@ -54,14 +70,30 @@ def storage_options(url: str) -> dict[str, Any]:
 
 
 def open_bucket(protocol: str, bucket: str) -> ObjectStore:
-    """Open a bucket with the credentials that fsspec's own filesystem would find."""
-    from obstore.store import AzureStore, GCSStore
+    """Open a bucket with the credentials that fsspec's own filesystem would find.
 
-    if protocol == "s3":
-        return _open_s3(bucket)
+    Raises:
+        ImportError: its package is not installed; says which extra brings it.
+    """
+    with _naming_the_extra(f"{protocol}://"):
+        from obstore.store import AzureStore, GCSStore
+
+        if protocol == "s3":
+            return _open_s3(bucket)
     if protocol == "gs":
         return GCSStore(bucket, retry_config=_retries())
     return AzureStore(bucket, retry_config=_retries())
+
+
+@contextmanager
+def _naming_the_extra(url: str) -> Iterator[None]:
+    """Say what to install for a bucket; fsspec names the packages of other stores itself."""
+    try:
+        yield
+    except ImportError as error:
+        if not _is_s3(url) and (error.name or "").partition(".")[0] != "obstore":
+            raise
+        raise ImportError(f"{error}: pip install 'redepth[s3]'", name=error.name) from error
 
 
 def _is_s3(url: str) -> bool:

@@ -77,6 +77,17 @@ class Compute(Settings):
         1, ge=1, description="images that share a forward; always run at this size, padded"
     )
 
+    @model_validator(mode="after")
+    def _place_in_a_batch_does_not_matter(self) -> Compute:
+        if self.batch_size > 1 and self.num_threads > 1 and self.device != "cuda":
+            raise ValueError(
+                f"compute.batch_size is {self.batch_size} and num_threads {self.num_threads}: "
+                "several CPU threads cut a batch where no image ends, and an image's last bits "
+                "would depend on its place in it; take num_threads: 1 (and more actors), "
+                "batch_size: 1, or device: cuda"
+            )
+        return self
+
 
 class LicenceSource(StrEnum):
     """Who says under which licence weights come."""

@@ -25,3 +25,9 @@ def test_importing_the_package_brings_in_no_library() -> None:
     code = "import redepth, sys; print(*{'pyarrow', 'numpy', 'zarr', 'torch'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_the_package_is_a_command_too() -> None:
+    command = [sys.executable, "-m", "redepth", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"redepth {redepth.__version__}\n"

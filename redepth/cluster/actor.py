@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +12,7 @@ import ray
 
 from redepth.cluster import metrics
 from redepth.config import Actors, LabelSettings, Storage
+from redepth.costing.stages import num_decoders
 from redepth.errors import DeviceLost
 from redepth.images.allowed import Allowed
 from redepth.labelling.work import Work
@@ -48,11 +48,6 @@ class ImageLabeller(Protocol):
 
 
 LoadLabeller = Callable[[LabelSettings], ImageLabeller]
-
-
-def num_decoders(actors: Actors) -> int:
-    """Return how many photographs an actor reads and decodes at once: one a core."""
-    return max(1, math.ceil(actors.num_cpus))
 
 
 def calls_in_flight(actors: Actors, labels: LabelSettings) -> int:

@@ -48,10 +48,10 @@ from redepth.cluster.actor import (
     RemoteLabelActor,
     RemoteShardWriter,
     calls_in_flight,
-    num_decoders,
 )
 from redepth.cluster.session import num_actors_that_fit
 from redepth.config import Recipe, Storage
+from redepth.costing.stages import num_decoders
 from redepth.errors import ConfigError, MemoryShared, RunStopped, TransientError
 from redepth.images.allowed import ANYTHING, Allowed
 from redepth.images.locator import blank_row

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Annotated
 
-from redepth.costing.stages import StageSeconds
+from pydantic import Field
+
+from redepth.costing.stages import Count, Seconds, StageSeconds
 
 BUSY_SHARE = 0.9  # from here on the models are the limit, and more cores would not help
+IDLE_SHARE = 0.5  # of the decoders: below, they are not what the models wait for
 MIN_IMAGES = 20  # below, starting and ending are most of a run
 
 
@@ -25,12 +29,12 @@ class RunSpeed:
             (`redepth.costing.work`); None where FLOPs or limit are not known.
     """
 
-    num_actors: int
-    decoders: int
-    seconds: float
+    num_actors: Count
+    decoders: Annotated[Count, Field(ge=1)]
+    seconds: Seconds
     stages: StageSeconds = field(default_factory=StageSeconds)
-    device: str | None = None
-    seconds_at_limit: float | None = None
+    device: Annotated[str, Field(max_length=200)] | None = None
+    seconds_at_limit: Seconds | None = None
 
     @property
     def busy_share(self) -> float | None:
@@ -39,6 +43,12 @@ class RunSpeed:
         if not self.stages.num_staged or not available:
             return None
         return min(1.0, self.stages.model / available)
+
+    @property
+    def decoding_share(self) -> float:
+        """Share of the decoders' time in which they read, decoded or finished images."""
+        available = self.num_actors * self.decoders * self.seconds
+        return min(1.0, (self.stages.own - self.stages.model) / available) if available else 0.0
 
     @property
     def limit_share(self) -> float | None:
@@ -78,6 +88,11 @@ class RunSpeed:
         busy = self.busy_share
         if busy is None or self.stages.num_staged < MIN_IMAGES:
             return ""
+        if busy < BUSY_SHARE and self.decoding_share < IDLE_SHARE:
+            return (
+                "neither the models nor the cores were busy: the run waited for its storage to "
+                "take labels, or was short"
+            )
         if busy < BUSY_SHARE:
             return (
                 f"the models waited for photographs {1 - busy:.0%} of the time: give actors more "

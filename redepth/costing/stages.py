@@ -14,6 +14,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import astuple, dataclass
+from typing import Annotated
+
+from pydantic import Field
 
 from redepth.config import Actors
 from redepth.types import LabelRow
@@ -24,25 +27,31 @@ def num_decoders(actors: Actors) -> int:
     return max(1, math.ceil(actors.num_cpus))
 
 
+# Bounded where they are read back: an output may come from a stranger.
+Count = Annotated[int, Field(ge=0, le=10**15)]
+Seconds = Annotated[float, Field(ge=-1.0, le=1e15, allow_inf_nan=False)]
+
+
 @dataclass(frozen=True, slots=True)
 class StageSeconds:
-    """Seconds of labels, summed.
+    """Seconds of images, summed.
 
     Attributes:
-        num_staged: labels whose rows say `model_seconds`.
+        num_staged: images whose rows say the seconds of their stages; a copy of a label, and what
+            is no photograph, were in no model.
         own, read, waited, model: sums of `seconds`, `read_seconds`, `waited_seconds` and
             `model_seconds` over these (docs/conventions.md).
-        num_whole: labels whose rows say `seconds` alone.
+        num_whole: images whose rows say `seconds` alone.
         whole: their sum.
     """
 
-    num_staged: int = 0
-    own: float = 0.0
-    read: float = 0.0
-    waited: float = 0.0
-    model: float = 0.0
-    num_whole: int = 0
-    whole: float = 0.0
+    num_staged: Count = 0
+    own: Seconds = 0.0
+    read: Seconds = 0.0
+    waited: Seconds = 0.0
+    model: Seconds = 0.0
+    num_whole: Count = 0
+    whole: Seconds = 0.0
 
     def __add__(self, other: StageSeconds) -> StageSeconds:
         return StageSeconds(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
@@ -52,7 +61,7 @@ class StageSeconds:
 
     @property
     def num_timed(self) -> int:
-        """Labels that say any seconds."""
+        """Images that say any seconds."""
         return self.num_staged + self.num_whole
 
     def of_actor(self, decoders: int) -> float | None:
@@ -71,7 +80,7 @@ def stages_of_row(row: LabelRow) -> StageSeconds:
     """Return what one row says of its seconds; a label that was kept took none."""
     if row.seconds is None or row.is_stored:
         return StageSeconds()
-    if row.model_seconds is None:
+    if row.read_seconds is None and row.model_seconds is None:
         return StageSeconds(num_whole=1, whole=row.seconds)
     read, waited = row.read_seconds or 0.0, row.waited_seconds or 0.0
-    return StageSeconds(1, row.seconds, read, waited, row.model_seconds)
+    return StageSeconds(1, row.seconds, read, waited, row.model_seconds or 0.0)

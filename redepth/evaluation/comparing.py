@@ -46,7 +46,8 @@ class ComparedSet:
     Attributes:
         outcomes: of the images that both sets know.
         mean_confidence, mean_drift, mean_seconds: over the images that both know and that have
-            the value.
+            the value. Seconds are those of work on an image, not what it costs an actor, which
+            depends on the run's cores (docs/conventions.md).
     """
 
     labels: str
@@ -340,7 +341,7 @@ def _sets_table(first: ComparedSet, second: ComparedSet) -> str:
     for words, name in (
         ("mean confidence", "mean_confidence"),
         ("mean drift", "mean_drift"),
-        ("seconds an image", "mean_seconds"),
+        ("seconds of work an image", "mean_seconds"),
     ):
         rows.append((words, number(getattr(first, name)), number(getattr(second, name))))
     return markdown_table(("", "first", "second"), rows)

@@ -8,7 +8,7 @@ from redepth.errors import DeviceLost
 
 
 def require_device(device: str) -> None:
-    """Return if the device takes work.
+    """Return if the device takes work, given as rows name it: "cuda: NVIDIA H200".
 
     After some faults (an assertion in a kernel, an illegal address) every later call fails too.
 
@@ -18,6 +18,6 @@ def require_device(device: str) -> None:
     if not device.startswith("cuda"):
         return
     try:
-        torch.cuda.synchronize(device)
+        torch.cuda.synchronize()
     except RuntimeError as error:
         raise DeviceLost(f"the GPU takes no more work from this process: {error}") from error

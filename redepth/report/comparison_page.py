@@ -179,7 +179,7 @@ def _sets(first: ComparedSet, second: ComparedSet) -> Iterator[tuple[str, str, s
     for words, name, form in (
         ("mean confidence", "mean_confidence", "{:.3f}"),
         ("mean drift (share of coarse range)", "mean_drift", "{:.1%}"),
-        ("seconds an image", "mean_seconds", "{:.2f}"),
+        ("seconds of work an image", "mean_seconds", "{:.2f}"),
     ):
         yield words, _words(getattr(first, name), form), _words(getattr(second, name), form)
 

@@ -84,7 +84,7 @@ def read_page(
         warnings=warnings_of(labels.dataset),
         outcomes=figures.outcomes,
         headline=_headline(figures, cost, run, speed, num_kept_lately(objects)),
-        speed=() if speed is None else tuple(Fact(name, words) for name, words in speed.facts()),
+        speed=() if speed is None else tuple(_where_time_went(speed)),
         charts=charts_of(figures, kind, _drawn_at_random(pictures, figures)),
         gallery=Gallery(
             cards=tuple(card_of(p, groups.get(p.row.id, ()), prompt) for p in pictures),
@@ -208,6 +208,11 @@ def _headline(
         *_means(figures),
     ]
     return tuple(facts)
+
+
+def _where_time_went(speed: RunSpeed) -> Iterator[Fact]:
+    for name, words in speed.facts():
+        yield Fact(f"{name[0].upper()}{name[1:]}", words)
 
 
 def _speed(figures: CatalogueFigures, seconds: float | None, run: RunFacts | None) -> list[Fact]:

@@ -279,7 +279,7 @@ def stages_of(table: pa.Table) -> StageSeconds:
     """Sum the seconds of a table's images that have a label; it has `outcome`, `STAGE_COLUMNS`."""
     with_label = pa.array([outcome.value for outcome in Outcome if outcome.has_label])
     table = table.filter(pc.is_in(table["outcome"], with_label))
-    is_staged = pc.is_valid(table["model_seconds"])
+    is_staged = pc.or_(pc.is_valid(table["read_seconds"]), pc.is_valid(table["model_seconds"]))
     staged, whole = table.filter(is_staged), table.filter(pc.invert(is_staged))
     own, read, waited, model = (_sum(staged[name]) for name in STAGE_COLUMNS)
     seconds = whole["seconds"].drop_null()

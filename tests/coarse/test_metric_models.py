@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from pathlib import Path
@@ -13,14 +12,7 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional
-from transformers import (
-    BeitConfig,
-    DepthProConfig,
-    DepthProForDepthEstimation,
-    Dinov2Config,
-    ZoeDepthConfig,
-    ZoeDepthForDepthEstimation,
-)
+from transformers import DepthProForDepthEstimation, ZoeDepthForDepthEstimation
 
 from redepth.coarse import coarse_models
 from redepth.coarse.depth_anything.mini import (
@@ -36,6 +28,7 @@ from redepth.config import load_recipe
 from redepth.errors import ConfigError, RefinementFailed
 from redepth.settings import Weights
 from redepth.types import ByteImage, CoarseDepth, DepthKind
+from tests.coarse.tiny_networks import save_depth_pro, save_zoedepth
 
 CPU = torch.device("cpu")
 SEEDED = Coarse(preset="mini-metric", weights=Weights(seed=0), size_px=64)
@@ -155,40 +148,6 @@ def depth_pro(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_depth_pro(tmp_path_factory.mktemp("depth-pro"))
 
 
-def save_depth_pro(folder: Path, *, sees_fov: bool = True, fov_deg: float = 60.0) -> Path:
-    """Write a tiny Depth Pro whose field of view is near a stated one."""
-    torch.manual_seed(0)
-    vit = Dinov2Config(
-        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, patch_size=4, image_size=16,
-    )  # fmt: skip
-    config = DepthProConfig(
-        patch_size=16, fusion_hidden_size=8, intermediate_hook_ids=[1, 0],
-        intermediate_feature_dims=[8, 8], scaled_images_ratios=[0.25, 0.5, 1.0],
-        scaled_images_overlap_ratios=[0.0, 0.5, 0.25], scaled_images_feature_dims=[16, 16, 8],
-        merge_padding_value=1, use_fov_model=sees_fov, num_fov_head_layers=1,
-        image_model_config=vit.to_dict(), patch_model_config=vit.to_dict(),
-        fov_model_config=vit.to_dict(), initializer_range=0.2,
-    )  # fmt: skip
-    model = DepthProForDepthEstimation(config).eval()
-    with torch.no_grad():
-        for layer in reversed(list(model.head.modules())):
-            if isinstance(layer, torch.nn.Conv2d):
-                layer.weight.abs_()
-                assert layer.bias is not None
-                layer.bias.fill_(0.1)
-                break
-        if sees_fov:
-            last = [m for m in model.fov_model.modules() if isinstance(m, torch.nn.Conv2d)][-1]
-            last.weight.mul_(0.01)
-            assert last.bias is not None
-            last.bias.fill_(fov_deg)
-    model.save_pretrained(folder)
-    (folder / "preprocessor_config.json").write_text(
-        json.dumps({"size": {"height": 64, "width": 64}})
-    )
-    return folder
-
-
 def test_depth_pro_is_what_transformers_makes_of_it(depth_pro: Path, picture: ByteImage) -> None:
     """The formula of its processor, written out: z = 1 / (c w / f) with f from the model's view."""
     estimator = of_folder("depth-pro", depth_pro)
@@ -235,31 +194,7 @@ def test_an_impossible_view_fails_that_image_alone(tmp_path: Path, picture: Byte
 
 @pytest.fixture(scope="module")
 def zoedepth(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("zoedepth")
-    torch.manual_seed(0)
-    beit = BeitConfig(
-        hidden_size=32, num_hidden_layers=4, num_attention_heads=2, intermediate_size=64,
-        image_size=64, patch_size=16, use_relative_position_bias=True,
-        reshape_hidden_states=False, out_features=["stage1", "stage2", "stage3", "stage4"],
-    )  # fmt: skip
-    config = ZoeDepthConfig(
-        backbone_config=beit, neck_hidden_sizes=[16, 16, 16, 16], fusion_hidden_size=16,
-        bottleneck_features=16, num_relative_features=8, bin_embedding_dim=16,
-        num_attractors=[4, 3, 2, 1], num_patch_transformer_layers=4,
-        patch_transformer_hidden_size=128, patch_transformer_intermediate_size=16,
-        patch_transformer_num_attention_heads=2,
-        bin_configurations=[
-            {"name": "nyu", "n_bins": 8, "min_depth": 1e-3, "max_depth": 10.0},
-            {"name": "kitti", "n_bins": 8, "min_depth": 1e-3, "max_depth": 80.0},
-        ],
-    )  # fmt: skip
-    ZoeDepthForDepthEstimation(config).save_pretrained(folder)
-    said = {
-        "size": {"height": 64, "width": 96}, "ensure_multiple_of": 32,
-        "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5],
-    }  # fmt: skip
-    (folder / "preprocessor_config.json").write_text(json.dumps(said))
-    return folder
+    return save_zoedepth(tmp_path_factory.mktemp("zoedepth"))
 
 
 def test_zoedepth_gives_metres_up_to_the_end_of_the_head_it_chose(

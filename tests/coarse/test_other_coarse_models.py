@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, MarigoldDepthPipeline, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, DPTForDepthEstimation
+from transformers import DPTForDepthEstimation
 
-from redepth.coarse.depth_anything.mini import build_mini_dpt
 from redepth.coarse.estimator import DepthEstimator, load_estimator
 from redepth.coarse.part import Coarse
 from redepth.config import load_recipe
@@ -20,9 +17,9 @@ from redepth.scenes.families import render_scene
 from redepth.scenes.scene import Split
 from redepth.settings import Weights
 from redepth.types import ByteImage, DepthKind
+from tests.coarse.tiny_networks import save_dpt, save_marigold
 
 CPU = torch.device("cpu")
-MINI = Path(__file__).resolve().parents[2] / "redepth/models/mini"
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +35,7 @@ def of_folder(preset: str, folder: Path, size_px: int = 96) -> DepthEstimator:
 
 @pytest.fixture(scope="module")
 def dpt_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dpt")
-    build_mini_dpt(0).save_pretrained(folder)
-    moments = {"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4]}
-    (folder / "preprocessor_config.json").write_text(json.dumps(moments))
-    return folder
+    return save_dpt(tmp_path_factory.mktemp("dpt"))
 
 
 def test_a_dpt_gives_what_transformers_gives(dpt_folder: Path, picture: ByteImage) -> None:
@@ -78,7 +71,7 @@ def test_rows_of_a_wide_picture_are_not_mixed() -> None:
 
 def test_a_marigold_is_no_dpt(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"has no model\.safetensors"):
-        of_folder("dpt-large", marigold(tmp_path))
+        of_folder("dpt-large", save_marigold(tmp_path))
 
 
 def test_the_mini_dpt_comes_with_redepth(picture: ByteImage) -> None:
@@ -91,38 +84,8 @@ def test_re_lighting_needs_a_depth_anything() -> None:
         load_recipe("mini", ["labels.coarse.preset=mini-dpt"])
 
 
-def marigold(folder: Path, **settings: object) -> Path:
-    """Write a tiny Marigold as its authors' folder is laid out."""
-    torch.manual_seed(0)
-    unet = UNet2DConditionModel(
-        sample_size=8, in_channels=8, out_channels=4,
-        down_block_types=("CrossAttnDownBlock2D",), up_block_types=("CrossAttnUpBlock2D",),
-        block_out_channels=(16,), layers_per_block=1, norm_num_groups=4,
-        cross_attention_dim=16, attention_head_dim=2,
-    )  # fmt: skip
-    vae = AutoencoderKL(
-        block_out_channels=(8, 8), norm_num_groups=4, latent_channels=4,
-        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
-    )  # fmt: skip
-    tokenizer = CLIPTokenizer.from_pretrained(MINI / "prior/tokenizer")
-    text = CLIPTextConfig(
-        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=1,
-        num_attention_heads=2, max_position_embeddings=77,
-    )  # fmt: skip
-    scheduler = DDIMScheduler(
-        prediction_type="v_prediction", timestep_spacing="trailing", rescale_betas_zero_snr=True
-    )
-    chosen = {"prediction_type": "depth", "default_denoising_steps": 2} | settings
-    pipeline = MarigoldDepthPipeline(
-        unet, vae, scheduler, CLIPTextModel(text), tokenizer,
-        default_processing_resolution=768, **chosen,
-    )  # fmt: skip
-    pipeline.save_pretrained(folder)
-    return folder
-
-
 def test_a_marigold_gives_depth_and_the_same_one_again(tmp_path: Path, picture: ByteImage) -> None:
-    estimator = of_folder("marigold", marigold(tmp_path))
+    estimator = of_folder("marigold", save_marigold(tmp_path))
     first, second = estimator.estimate(picture), estimator.estimate(picture)
     assert first.kind is DepthKind.AFFINE_DEPTH
     assert first.map_hw.shape == picture.shape[:2]
@@ -133,4 +96,4 @@ def test_a_marigold_gives_depth_and_the_same_one_again(tmp_path: Path, picture: 
 
 def test_a_marigold_for_normals_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="prediction_type 'normals'"):
-        of_folder("marigold", marigold(tmp_path, prediction_type="normals"))
+        of_folder("marigold", save_marigold(tmp_path, prediction_type="normals"))

@@ -50,6 +50,8 @@ def test_an_actor_decodes_a_photograph_a_core(num_cpus: float, number: int) -> N
 
 def test_a_row_says_its_stages() -> None:
     assert stages_of_row(row(**STAGED)) == StageSeconds(1, 5.0, 3.0, 0.5, 1.0)
+    read_alone = row(seconds=3.5, read_seconds=3.0)
+    assert stages_of_row(read_alone) == StageSeconds(1, 3.5, 3.0), "a copy, or no photograph"
     assert stages_of_row(row(seconds=5.0)) == StageSeconds(num_whole=1, whole=5.0)
     assert stages_of_row(row()) == StageSeconds()
     assert stages_of_row(row(**STAGED, array_group="s-0")) == StageSeconds(), "it was kept"
@@ -109,5 +111,6 @@ def test_the_advice_follows_what_waited() -> None:
         in RunSpeed(1, 4, 100.0, many).advice
     )
     assert "the models are the limit" in RunSpeed(1, 4, 41.0, many).advice
+    assert "neither the models nor the cores" in RunSpeed(1, 4, 400.0, many).advice
     assert not RunSpeed(1, 4, 100.0, TEN).advice, "ten images say little"
     assert not list(RunSpeed(1, 4, 9.0, StageSeconds(num_whole=3, whole=9.0)).facts())

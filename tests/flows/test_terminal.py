@@ -14,6 +14,8 @@ from flows import terminal
 from flows.progress_bar import progress_bar
 from redepth.config import Deployment, load_recipe
 from redepth.costing.estimate import CostEstimate
+from redepth.costing.run_speed import RunSpeed
+from redepth.costing.stages import StageSeconds
 from redepth.errors import ConfigError
 from redepth.exports.writing import Exported
 from redepth.images.noticed import Noticed, Notices
@@ -35,6 +37,7 @@ PLAN = Plan("m", 3, 1, 2, 1, 5, OUTCOMES, num_changed=1, num_vanished=1, vanishe
 RECIPE = load_recipe("mini").model_copy(update={"name": HOSTILE, "description": HOSTILE})
 RECORDED = Recorded.model_validate(RECIPE.labels.model_dump())
 ROW = LabelRow(id=HOSTILE, uri=HOSTILE, outcome=Outcome.FAILED, reason=HOSTILE, caption=HOSTILE)
+SPEED = RunSpeed(2, 4, 10.0, StageSeconds(30, 50.0, 30.0, 6.0, 5.0), HOSTILE, 0.5)
 CARD = ModelCard("coarse", HOSTILE, HOSTILE, None, "0" * 64, HOSTILE, non_commercial=True)
 
 
@@ -50,7 +53,7 @@ def summary() -> OutputSummary:
         recipe_name=HOSTILE, recipe_digest="d", recipe={}, recorded=RECORDED, models=(CARD,),
         software={}, created=HOSTILE,
     )  # fmt: skip
-    return OutputSummary(dataset, OUTCOMES, 0, hostile_notices())
+    return OutputSummary(dataset, OUTCOMES, 0, hostile_notices(), speed=SPEED)
 
 
 PRINTS: dict[str, Callable[[], None]] = {
@@ -133,6 +136,14 @@ def test_kept_labels_are_said_at_the_end_and_in_the_status(
     said = printed.getvalue()
     assert (f"\n{words}\n" in said and f"\nIn the last run, {words}\n" in said) or not number
     assert ("kept" in said) == bool(number)
+
+
+def test_the_status_says_how_busy_the_models_were_in_the_last_run(printed: StringIO) -> None:
+    terminal.print_status("labels", summary(), [])
+    said = printed.getvalue()
+    assert "25% of the time of 2 actors; they waited for photographs 75% of it" in said
+    assert "0.167 s in the models, 1 s to read and decode" in said
+    assert "the models ran at 10% of what the data sheet promises" in said
 
 
 def test_a_plan_says_that_the_same_bytes_keep_their_label(printed: StringIO) -> None:

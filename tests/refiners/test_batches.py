@@ -94,6 +94,28 @@ def test_a_method_that_takes_images_one_by_one_says_why() -> None:
     assert {name for name, part in refiners.own.items() if part.alone} == {"redepth_anything"}
 
 
+@pytest.mark.parametrize(
+    ("batch_size", "num_threads", "device", "refused"),
+    [(4, 2, "cpu", True), (4, 2, "auto", True), (4, 2, "cuda", False), (4, 1, "cpu", False),
+     (1, 2, "cpu", False)],
+)  # fmt: skip
+def test_on_a_cpu_batches_take_one_thread(
+    batch_size: int, num_threads: int, device: str, refused: bool
+) -> None:
+    """Group norm and small products of two threads round by the place in a batch."""
+    overrides = [
+        f"labels.compute.{name}={value}"
+        for name, value in (
+            ("batch_size", batch_size), ("num_threads", num_threads), ("device", device),
+        )
+    ]  # fmt: skip
+    if refused:
+        with pytest.raises(ConfigError, match="last bits would depend on its place in it"):
+            load_recipe("mini-coarse", overrides)
+    else:
+        assert load_recipe("mini-coarse", overrides).labels.compute.batch_size == batch_size
+
+
 def test_a_recipe_with_batches_is_another_recipe() -> None:
     """Sums round by the shape of a batch: its size decides last bits, so it is recorded."""
     one, four = (

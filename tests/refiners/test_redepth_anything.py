@@ -13,7 +13,7 @@ from redepth.coarse.estimator import DepthDecoder, TokenDepthEstimator, load_tok
 from redepth.coarse.part import Coarse
 from redepth.errors import RefinementFailed
 from redepth.refiners.draws import generator
-from redepth.refiners.redepth_anything import Prior, ReDepthAnything
+from redepth.refiners.redepth_anything import EarlyStop, Prior, ReDepthAnything
 from redepth.refiners.redepth_anything.diffusion import DiffusionPrior, load_prior
 from redepth.refiners.redepth_anything.draws import DrawShape, StepDraws, draw_block, draw_step
 from redepth.refiners.redepth_anything.refiner import ReDepthAnythingRefiner
@@ -198,6 +198,49 @@ def test_one_diverging_member_is_stopped_and_the_other_comes_through(
     assert len(members.maps_ehw) == 1
     assert members.stopped == ("member 0: loss is nan at step 0",)
     assert np.abs(members.maps_ehw[0] - expected).max() < 1e-2
+
+
+# --- steps
+
+
+def test_all_steps_are_taken_by_default(bench: Bench) -> None:
+    members = bench.refine()
+    assert (members.num_steps, members.steps_ended) == (3, None)
+
+
+def test_members_that_hardly_move_end_early(bench: Bench) -> None:
+    rule = EarlyStop(every=2, moved_below=1e3)
+    members = bench.refine(num_steps=7, early_stop=rule)
+    assert (members.num_steps, members.steps_ended) == (
+        2,
+        "the members' maps moved by less than 1000 of their range in 2 steps",
+    )
+    assert np.array_equal(members.maps_ehw, bench.refine(num_steps=2).maps_ehw)
+
+
+def test_members_that_move_take_all_steps(bench: Bench) -> None:
+    members = bench.refine(num_steps=5, early_stop=EarlyStop(every=2, moved_below=1e-9))
+    assert (members.num_steps, members.steps_ended) == (5, None)
+    assert np.array_equal(members.maps_ehw, bench.refine(num_steps=5).maps_ehw)
+
+
+def test_a_member_ends_for_itself_whoever_shares_its_step(bench: Bench) -> None:
+    """One of two members ends: the other goes on, and both are what they are one by one."""
+    settings = {"num_steps": 8, "token_learning_rate": 1e-3}
+    moved = [
+        np.abs(later - sooner).mean() / np.ptp(later)
+        for later, sooner in zip(
+            bench.refine(**settings | {"num_steps": 4}).maps_ehw,
+            bench.refine(**settings | {"num_steps": 2}).maps_ehw,
+            strict=True,
+        )
+    ]
+    rule = EarlyStop(every=2, moved_below=float(np.mean(moved)))
+    alone = bench.refine(**settings, early_stop=rule)
+    together = bench.refine(**settings, early_stop=rule, members_per_batch=2)
+    assert alone.num_steps == together.num_steps
+    change = np.abs(alone.maps_ehw - bench.coarse.map_hw).max()
+    assert np.abs(alone.maps_ehw - together.maps_ehw).max() < 0.05 * change
 
 
 class TestDraws:

@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 
 from redepth.config import Cost
+from redepth.costing.run_speed import RunSpeed
+from redepth.costing.stages import StageSeconds
 from redepth.redaction import shown
 from redepth.report import figures
 from redepth.report.cards import confidence_words
@@ -23,9 +25,11 @@ from redepth.report.page import PageData, Trouble, render_page
 from redepth.report.page_data import RunFacts, read_page, title_of
 from redepth.report.pictures import LabelPicture
 from redepth.store.dataset import begin
+from redepth.store.objects import open_objects
 from redepth.store.planning import plan_labels
 from redepth.store.reader import open_labels
 from redepth.store.rows import decode_fragment, encode_fragment
+from redepth.store.run_record import put_speed
 from redepth.store.shards import write_shard
 from redepth.types import DepthKind, LabelRow, Outcome
 from tests.report import report_samples
@@ -89,6 +93,20 @@ def test_a_run_tells_what_it_came_to(out: str) -> None:
     value, note = fact(after, "Images an hour")
     assert value == "420"
     assert "7 in 1.0 minutes" in note
+
+
+def test_the_last_runs_record_says_where_the_time_went(tmp_path: Path) -> None:
+    out = report_samples.write_output(tmp_path)
+    assert not read_page(out, PRICED, MADE).speed, "no run has left a record"
+    stages = StageSeconds(40, 80.0, 60.0, 2.0, 10.0)
+    put_speed(open_objects(out), "manifest/00000001-x.parquet", RunSpeed(1, 4, 20.0, stages, "cpu"))
+    page = read_page(out, PRICED, MADE)
+    said = {fact.name: fact.value for fact in page.speed}
+    assert said["Models busy"].startswith("50% of the time of 1 actor")
+    assert said["An image"].startswith("0.25 s in the models, 1.5 s to read and decode")
+    html = render_page(page)
+    assert "Where the time of the last run went" in html
+    assert "give actors more cores (run.actors.num_cpus)" in html
 
 
 def test_labels_that_the_last_run_kept_are_said(tmp_path: Path) -> None:

@@ -9,6 +9,9 @@ import pytest
 from markdown_it import MarkdownIt
 
 from redepth.config import load_recipe
+from redepth.costing.stages import StageSeconds
+from redepth.costing.tally import WorkTally
+from redepth.flops import ImageWork
 from redepth.report.pictures import LabelPicture
 from redepth.store.planning import Plan
 from redepth.types import LabelRow, Outcome
@@ -63,6 +66,40 @@ def test_at_the_end_the_report_is_linked() -> None:
     assert "[`http://ray:8265`](http://ray:8265)" in page
     assert "time left" not in page
     assert "2 actor hours (no price: run.cost.price_per_actor_hour)" in page
+
+
+STAGED = WorkTally(StageSeconds(50, 4000.0, 600.0, 25.0, 720.0))
+
+
+def test_the_page_says_how_busy_the_models_were_and_what_to_do() -> None:
+    staged = replace(HALF, work=STAGED, seconds_of_work=1800.0)
+    page = page_markdown(PLACE, RECIPE, PLAN, staged, LABELLING)
+    for words in (
+        "| models busy | 20% of the time of 2 actors; they waited for photographs 80% of it |",
+        "| an image | 14.4 s in the models, 12 s to read and decode; decoded, it waited 0.5 s",
+        "| to be faster | the models waited for photographs 80% of the time: give actors more",
+    ):
+        assert words in page
+    assert "models 20% busy" in at_a_glance(staged, RECIPE, LABELLING)
+    assert "models busy" not in page_markdown(PLACE, RECIPE, PLAN, HALF, LABELLING)
+
+
+def test_progress_adds_up_the_work_of_rows_and_takes_it_back() -> None:
+    progress = RunProgress(3)
+    progress.begin(1)
+    row = LabelRow(
+        id="a", uri="a", outcome=Outcome.REFINED, seconds=3.0, model_seconds=2.0, height_px=4,
+        width_px=6, device="cpu",
+    )  # fmt: skip
+    with progress.shard() as shard:
+        shard.count(row)
+    with pytest.raises(RuntimeError), progress.shard() as shard:
+        shard.count(row)
+        raise RuntimeError
+    figures = progress.figures()
+    assert (figures.work.stages.num_staged, figures.work.stages.model) == (1, 2.0)
+    assert figures.work.images == {ImageWork(4, 6): 1}
+    assert 0.0 < figures.seconds_of_work <= figures.seconds_labelling
 
 
 def test_at_a_glance() -> None:

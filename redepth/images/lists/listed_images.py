@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import fsspec
 from pydantic import SecretStr
 
 from redepth.errors import ConfigError
+from redepth.filesystems import require_package
 from redepth.images.lists.readers import read_rows
 from redepth.images.lists.rows import Row
 from redepth.images.uris import (
@@ -91,7 +91,7 @@ def require_protocol(uri: str, where: str) -> None:
         ConfigError: no such protocol, or its package is not installed.
     """
     try:
-        fsspec.get_filesystem_class(protocol_of(uri))
+        require_package(protocol_of(uri))
     except (ImportError, ValueError) as error:
         raise ConfigError(f"{where}: cannot open {shown(uri)}: {in_words(error)}") from error
 

@@ -10,7 +10,7 @@ Source: BetterDepth (Zhang et al. 2024).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ from redepth.refiners.betterdepth.target import Target, TargetKind
 from redepth.refiners.latents.codec import pad_to_multiple
 from redepth.refiners.latents.loading import PipelineParts, read_pipeline_parts
 from redepth.refiners.latents.normalisation import quantile_range
-from redepth.refiners.latents.pipeline import LatentDepthPipeline, batches
+from redepth.refiners.latents.pipeline import LatentDepthPipeline, batches, by_image, rgb_of
 from redepth.settings import Compute, PublishedWeights, Weights
 from redepth.types import ByteImage, FloatMap, ModelCard
 from redepth.weights import reading
@@ -50,15 +50,22 @@ class BetterDepthOutput(BaseOutput):  # type: ignore[misc] # diffusers is untype
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Conditions:
-    """One image as the denoiser sees it.
+    """Images as the denoiser sees them.
 
     Attributes:
-        latents_1chw: picture and coarse map side by side, float32 [1, 2 C, h, w].
-        coarse_1hw: the normalised coarse map, float32 [1, H, W], not padded.
+        latents_bchw: picture and coarse map side by side, float32 [B, 2 C, h, w].
+        coarse_bhw: the normalised coarse maps, float32 [B, H, W], not padded.
     """
 
-    latents_1chw: Tensor
-    coarse_1hw: Tensor
+    latents_bchw: Tensor
+    coarse_bhw: Tensor
+
+    def repeated(self, count: int) -> Conditions:
+        """Return each image's, `count` times in a row: of its members."""
+        return Conditions(
+            self.latents_bchw.repeat_interleave(count, dim=0),
+            self.coarse_bhw.repeat_interleave(count, dim=0),
+        )
 
 
 class BetterDepthPipeline(LatentDepthPipeline):
@@ -122,56 +129,94 @@ class BetterDepthPipeline(LatentDepthPipeline):
         Raises:
             ValueError: picture and map differ in size.
         """
-        sign = 1.0 if larger_is_nearer else -1.0
-        image_13hw, coarse_1hw = self._image_and_map(image, coarse)
-        coarse_1hw = coarse_1hw * sign
-        normalisation = quantile_range(coarse_1hw)
-        conditions = self.condition(image_13hw, normalisation.normalise(coarse_1hw))
         if latents is None:
             latents = self._draw((ensemble_size, *self.latent_shape(*coarse.shape)), generator)
-        num_steps = num_inference_steps or int(self.config.default_denoising_steps)
-        maps = []
-        for batch in batches(len(latents), batch_size):
-            refined = self.denoise(conditions, latents[batch].to(self.unet.device), num_steps)
-            maps.append(sign * normalisation.denormalise(refined).cpu().numpy())
-        members_ehw = np.concatenate(maps).astype(np.float32)
+        members_ehw = self.refine_images(
+            [rgb_of(image)],
+            [coarse],
+            latents[None],
+            num_inference_steps=num_inference_steps or int(self.config.default_denoising_steps),
+            members_per_batch=batch_size,
+            larger_is_nearer=larger_is_nearer,
+        )[0]
         return BetterDepthOutput(members_ehw.mean(axis=0), members_ehw)
 
     @torch.no_grad()
-    def condition(self, image_13hw: Tensor, coarse_1hw: Tensor) -> Conditions:
-        """Encode a picture in [-1, 1] and its normalised coarse map, once for all members.
+    def refine_images(
+        self,
+        rgbs_hw3: Sequence[ByteImage],
+        coarse_maps: Sequence[FloatMap],
+        noise_bechw: Tensor,
+        *,
+        num_inference_steps: int,
+        members_per_batch: int | None,
+        larger_is_nearer: bool,
+    ) -> np.ndarray:
+        """Refine the coarse maps of several pictures of one size.
 
-        Both are padded at the right and below by repeating their last column and row.
+        The denoiser takes `members_per_batch` members of every picture at a time, hence B times as
+        many latents.
+
+        Args:
+            noise_bechw: float32 standard normal of each picture's members, see `latent_shape`.
+
+        Returns:
+            Every picture's members, float32 [B, E, H, W], in its coarse map's unit.
+
+        Raises:
+            ValueError: a picture and its map differ in size, or the pictures do.
+        """
+        sign = 1.0 if larger_is_nearer else -1.0
+        image_b3hw, coarse_bhw = self._on_device(rgbs_hw3, coarse_maps)
+        coarse_bhw = coarse_bhw * sign
+        normalisation = quantile_range(coarse_bhw)
+        conditions = self.condition(image_b3hw, normalisation.normalise(coarse_bhw))
+        maps = []
+        for group in batches(noise_bechw.shape[1], members_per_batch):
+            noise = noise_bechw[:, group].to(self.unet.device)
+            count = noise.shape[1]
+            refined = self.denoise(
+                conditions.repeated(count), noise.flatten(0, 1), num_inference_steps
+            )
+            own_unit = sign * normalisation.repeated(count).denormalise(refined)
+            maps.append(by_image(own_unit, count))
+        members_behw: np.ndarray = torch.cat(maps, dim=1).cpu().numpy()
+        return members_behw
+
+    @torch.no_grad()
+    def condition(self, image_b3hw: Tensor, coarse_bhw: Tensor) -> Conditions:
+        """Encode pictures in [-1, 1] and their normalised coarse maps, once for all members.
+
+        All are padded at the right and below by repeating their last column and row.
         """
         codec = self.codec
-        shown = target_of(self.config).condition(coarse_1hw)[:, None].expand(-1, 3, -1, -1)
-        padded = pad_to_multiple(torch.cat((image_13hw, shown)), codec.factor)
-        latents = codec.encode(padded)
-        return Conditions(torch.cat((latents[:1], latents[1:]), dim=1), coarse_1hw)
+        shown = target_of(self.config).condition(coarse_bhw)[:, None].expand(-1, 3, -1, -1)
+        padded = pad_to_multiple(torch.cat((image_b3hw, shown)), codec.factor)
+        pictures, maps = codec.encode(padded).chunk(2)
+        return Conditions(torch.cat((pictures, maps), dim=1), coarse_bhw)
 
     @torch.no_grad()
     def denoise(self, conditions: Conditions, noise_bchw: Tensor, num_steps: int) -> Tensor:
-        """Denoise a batch of members of one image.
+        """Denoise a batch of members.
 
         Args:
+            conditions: of each member.
             noise_bchw: float32 standard normal, one a member, shape of `latent_shape`.
             num_steps: of DDIM, spaced as the scheduler's settings say.
 
         Returns:
             Normalised refined maps, float32 [B, H, W].
         """
-        count = len(noise_bchw)
-        fixed = conditions.latents_1chw.expand(count, -1, -1, -1)
-        prompt = self.empty_prompt().expand(count, -1, -1)
+        prompt = self.empty_prompt().expand(len(noise_bchw), -1, -1)
         self.scheduler.set_timesteps(num_steps)
         latents = noise_bchw
         for timestep in self.scheduler.timesteps:
-            shown = torch.cat((fixed, latents), dim=1).to(self.unet.dtype)
+            shown = torch.cat((conditions.latents_bchw, latents), dim=1).to(self.unet.dtype)
             output = self.unet(shown, timestep.to(shown.device), encoder_hidden_states=prompt)
             latents = self.scheduler.step(output.sample.float(), timestep, latents).prev_sample
-        height, width = conditions.coarse_1hw.shape[-2:]
+        height, width = conditions.coarse_bhw.shape[-2:]
         decoded = self.codec.decode_maps(latents)[:, :height, :width]
-        return target_of(self.config).refine(decoded, conditions.coarse_1hw)
+        return target_of(self.config).refine(decoded, conditions.coarse_bhw)
 
 
 def load_betterdepth(

@@ -10,11 +10,15 @@ own settings change is in its folder (docs/betterdepth.md).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from redepth.coarse.batches import only
 from redepth.errors import RefinementFailed
+from redepth.refiners.batches import RefineOutcome
 from redepth.refiners.betterdepth import PRESETS, BetterDepth
 from redepth.refiners.betterdepth.pipeline import BetterDepthPipeline, load_betterdepth
 from redepth.refiners.draws import generator
@@ -24,7 +28,7 @@ from redepth.types import ByteImage, Members, ModelCard
 
 
 class BetterDepthRefiner:
-    """Draw an ensemble for one image at a time, with a model that is loaded once."""
+    """Draw an ensemble for an image, or for each of a batch, with a model that is loaded once."""
 
     def __init__(
         self,
@@ -51,7 +55,7 @@ class BetterDepthRefiner:
         """Draw every member and return those that are finite.
 
         Picture and coarse map are encoded once. Members share a batch in groups of
-        `members_per_batch`; images never share one.
+        `members_per_batch`.
 
         Returns:
             Members, float32 [E, H, W], in the coarse map's unit.
@@ -59,15 +63,27 @@ class BetterDepthRefiner:
         Raises:
             RefinementFailed: no member is finite.
         """
-        refined = self._pipeline(
-            scene.rgb_hw3,
-            scene.coarse.map_hw,
+        return only(self.refine_batch([scene]))
+
+    @torch.inference_mode()
+    def refine_batch(self, scenes: Sequence[RefinementInput]) -> list[RefineOutcome]:
+        """Return what `refine` would of each image; see `BatchRefiner`.
+
+        The denoiser sees `members_per_batch` members of every image at a time.
+
+        Args:
+            scenes: with maps of one kind.
+        """
+        (larger_is_nearer,) = {scene.coarse.kind.grows_towards_camera for scene in scenes}
+        members_behw = self._pipeline.refine_images(
+            [scene.rgb_hw3 for scene in scenes],
+            [scene.coarse.map_hw for scene in scenes],
+            torch.stack([self._draw(scene) for scene in scenes]),
             num_inference_steps=self._settings.num_steps,
-            batch_size=self._settings.members_per_batch,
-            latents=self._draw(scene),
-            larger_is_nearer=scene.coarse.kind.grows_towards_camera,
+            members_per_batch=self._settings.members_per_batch,
+            larger_is_nearer=larger_is_nearer,
         )
-        return _finite_members(refined.members)
+        return [_finite_members(members_ehw) for members_ehw in members_behw]
 
     def _draw(self, scene: RefinementInput) -> Tensor:
         """Draw every member's noise on the CPU: a function of (seed, image id, member)."""
@@ -86,9 +102,10 @@ def load_betterdepth_refiner(settings: BetterDepth, context: LoadContext) -> Bet
     return BetterDepthRefiner(settings, context.seed, pipeline, card)
 
 
-def _finite_members(maps_ehw: np.ndarray) -> Members:
+def _finite_members(maps_ehw: np.ndarray) -> RefineOutcome:
+    """Return the members that are finite, as arrays that keep no neighbour's."""
     finite = np.isfinite(maps_ehw).all(axis=(1, 2))
     stopped = tuple(f"member {n}: its map is not finite" for n in np.flatnonzero(~finite))
     if not finite.any():
-        raise RefinementFailed(f"no member came through: {'; '.join(stopped)}")
-    return Members(np.ascontiguousarray(maps_ehw[finite]), stopped)
+        return RefinementFailed(f"no member came through: {'; '.join(stopped)}")
+    return Members(maps_ehw[finite], stopped)

@@ -29,6 +29,12 @@ class Normalisation:
         low_b11, high_b11 = self.low_b[:, None, None], self.high_b[:, None, None]
         return low_b11 + (normalised_bhw + 1.0) / 2.0 * (high_b11 - low_b11)
 
+    def repeated(self, count: int) -> Normalisation:
+        """Return each map's, `count` times in a row: of its members."""
+        return Normalisation(
+            self.low_b.repeat_interleave(count), self.high_b.repeat_interleave(count)
+        )
+
 
 def minmax(map_bhw: Tensor) -> Normalisation:
     """Return the normalisation from each map's smallest to its largest value.

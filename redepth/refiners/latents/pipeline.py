@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -68,31 +68,41 @@ class LatentDepthPipeline(DiffusionPipeline):  # type: ignore[misc] # diffusers 
         device = torch.device("cpu") if generator is None else generator.device
         return torch.randn(shape, generator=generator, device=device)
 
-    def _image_and_map(
-        self, image: Image.Image | ByteImage, map_hw: FloatMap
+    def _on_device(
+        self, rgbs_hw3: Sequence[ByteImage], maps_hw: Sequence[FloatMap]
     ) -> tuple[Tensor, Tensor]:
-        """Return the picture in [-1, 1], [1, 3, H, W], and its map [1, H, W], on the UNet's device.
+        """Return pictures in [-1, 1], [B, 3, H, W], and their maps [B, H, W], on the UNet's device.
 
         Raises:
-            ValueError: their sizes differ.
+            ValueError: a picture and its map differ in size, or the pictures do.
         """
-        rgb_hw3 = np.asarray(image.convert("RGB") if isinstance(image, Image.Image) else image)
-        if rgb_hw3.shape != (*map_hw.shape, 3):
-            raise ValueError(
-                f"the picture is {rgb_hw3.shape}, expected (H, W, 3) of the map's size "
-                f"{map_hw.shape}: resize one of them"
-            )
+        for rgb_hw3, map_hw in zip(rgbs_hw3, maps_hw, strict=True):
+            if rgb_hw3.shape != (*map_hw.shape, 3):
+                raise ValueError(
+                    f"the picture is {rgb_hw3.shape}, expected (H, W, 3) of the map's size "
+                    f"{map_hw.shape}: resize one of them"
+                )
         device = self.unet.device
-        image_hw3 = torch.tensor(rgb_hw3).to(device, torch.float32) / 127.5 - 1.0
-        map_1hw = torch.tensor(map_hw, dtype=torch.float32).to(device)[None]
-        return image_hw3.permute(2, 0, 1).unsqueeze(0).contiguous(), map_1hw
+        image_bhw3 = torch.from_numpy(np.stack(rgbs_hw3)).to(device) / 127.5 - 1.0
+        map_bhw = torch.from_numpy(np.stack(maps_hw).astype(np.float32)).to(device)
+        return image_bhw3.permute(0, 3, 1, 2).contiguous(), map_bhw
+
+
+def rgb_of(image: Image.Image | ByteImage) -> ByteImage:
+    """Return a picture as uint8 [H, W, 3]."""
+    return np.asarray(image.convert("RGB") if isinstance(image, Image.Image) else image)
 
 
 def batches(count: int, size: int | None) -> Iterator[slice]:
-    """Yield slices that cut `count` members into batches of a size; one batch if it is None."""
+    """Yield slices that cut `count` members into groups of a size; one group if it is None."""
     step = size or count
     for first in range(0, count, step):
         yield slice(first, first + step)
+
+
+def by_image(maps_bhw: Tensor, num_members: int) -> Tensor:
+    """Return maps of members that follow each other, [B * E, H, W], as [B, E, H, W]."""
+    return maps_bhw.view(-1, num_members, *maps_bhw.shape[-2:])
 
 
 @torch.no_grad()

@@ -132,6 +132,17 @@ class Caption(Settings):
         return self
 
 
+class EarlyStop(Settings):
+    """A member ends where its map hardly moves any more.
+
+    Every `every` steps, mean |raw - raw `every` steps ago| over the range max - min of raw is held
+    to `moved_below`. Each member is looked at for itself.
+    """
+
+    every: int = Field(10, ge=1, description="steps between two looks")
+    moved_below: float = Field(gt=0, description="share of the map's range")
+
+
 class ReDepthAnything(RefinerSettings):
     """Test-time optimisation by re-lighting and score distillation; the paper's constants.
 
@@ -169,6 +180,9 @@ class ReDepthAnything(RefinerSettings):
         ge=1,
         description="noises and timesteps for one encoding of the re-lit picture, each timestep in "
         "its own part of the range; the gradient is their mean",
+    )
+    early_stop: EarlyStop | None = Field(
+        None, description="ends members that hardly move; null takes all steps"
     )
     members_per_batch: int = Field(
         1, ge=1, description="members that share a step: 1 on a CPU, all of them on a GPU"
@@ -218,7 +232,7 @@ def _flops(settings: ReDepthAnything, context: WorkContext) -> Flops | None:
     """Count the member-steps: decoder forward and backward, encoder likewise, the UNet's pairs.
 
     Backward costs what forward does through the frozen encoder, and twice that through the decoder,
-    whose weights move too. The captioner is left out: it is a thousandth of a step of the prior.
+    whose weights move too. The captioner is left out: it takes less than a member-step.
     """
     if context.coarse.decoder_flops is None:
         return None

@@ -23,11 +23,13 @@ class FinishedMember:
         map_hw: float32 [H, W], its raw map.
         scale_offset: the optimised scalar o.
         stopped: why it stopped, naming it; None for a member that came through.
+        settled_after: steps after which it hardly moved; None for a member that took all steps.
     """
 
     map_hw: FloatMap
     scale_offset: float
     stopped: str | None
+    settled_after: int | None
 
 
 class MemberGroup:
@@ -60,11 +62,34 @@ class MemberGroup:
         self.scale_offsets_m = first.new_zeros(count, requires_grad=True)
         self.progress = Progress(count, first.device)
         self._tokens = tokens
+        self._early_stop = settings.early_stop
+        self._seen_mhw: Tensor | None = None
         self._optimiser = _adamw(self, settings)
 
     def decode(self) -> Tensor:
         """Return the raw maps [M, H, W] of the members as they stand."""
         return self.decoders.decode(self.patch_tokens, self._tokens)
+
+    @torch.no_grad()
+    def look(self, raw_mhw: Tensor, step: int) -> bool:
+        """End the members whose maps hardly moved, as `early_stop` says. Waits for nothing.
+
+        Args:
+            raw_mhw: the maps as this step finds them.
+            step: the next to be taken.
+
+        Returns:
+            Whether this was a step to look at.
+        """
+        rule = self._early_stop
+        if rule is None or step % rule.every:
+            return False
+        if self._seen_mhw is not None:
+            moved_m = (raw_mhw - self._seen_mhw).abs().mean(dim=(1, 2))
+            range_m = raw_mhw.amax(dim=(1, 2)) - raw_mhw.amin(dim=(1, 2))
+            self.progress.settle(moved_m < rule.moved_below * range_m, step)
+        self._seen_mhw = raw_mhw.detach().clone()
+        return True
 
     def advance(self, loss_m: Tensor, step: int) -> None:
         """Take AdamW's step down the losses [M].
@@ -85,7 +110,12 @@ class MemberGroup:
         maps_mhw = self.decode().float().cpu().numpy()
         offsets = self.scale_offsets_m.tolist()
         return [
-            FinishedMember(map_hw, offset, ending.reason and f"member {number}: {ending.reason}")
+            FinishedMember(
+                map_hw,
+                offset,
+                ending.reason and f"member {number}: {ending.reason}",
+                ending.settled_after,
+            )
             for map_hw, offset, ending, number in zip(
                 maps_mhw, offsets, self.progress.read(), self.numbers, strict=True
             )

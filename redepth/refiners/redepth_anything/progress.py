@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_RUNS_ON = -1
+_NEVER = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +17,12 @@ class Ending:
     Attributes:
         step: at which it was stopped; None for one that was not.
         loss: of that step.
+        settled_after: steps after which it hardly moved; None for one that was not ended so.
     """
 
     step: int | None
     loss: float
+    settled_after: int | None
 
     @property
     def reason(self) -> str | None:
@@ -41,7 +43,8 @@ class Progress:
 
     def __init__(self, num_members: int, device: torch.device) -> None:
         self.running_m = torch.ones(num_members, dtype=torch.bool, device=device)
-        self._stopped_at_m = torch.full((num_members,), _RUNS_ON, device=device)
+        self._stopped_at_m = torch.full((num_members,), _NEVER, device=device)
+        self._settled_after_m = torch.full((num_members,), _NEVER, device=device)
         self._loss_m = torch.zeros(num_members, device=device, dtype=torch.float64)
 
     def stop(self, bad_m: Tensor, loss_m: Tensor, step: int) -> None:
@@ -51,14 +54,24 @@ class Progress:
         self._loss_m = torch.where(newly_m, loss_m.double(), self._loss_m)
         self.running_m = self.running_m & ~bad_m
 
+    def settle(self, calm_m: Tensor, step: int) -> None:
+        """End the running members that are calm, before this step."""
+        newly_m = self.running_m & calm_m
+        self._settled_after_m = torch.where(newly_m, step, self._settled_after_m)
+        self.running_m = self.running_m & ~calm_m
+
     def read(self) -> list[Ending]:
         """Return how each member stands; waits for the device."""
-        steps, losses = self._stopped_at_m.tolist(), self._loss_m.tolist()
+        kept = (self._stopped_at_m, self._loss_m, self._settled_after_m)
         return [
-            Ending(None if step == _RUNS_ON else step, loss)
-            for step, loss in zip(steps, losses, strict=True)
+            Ending(_known(stopped), loss, _known(settled))
+            for stopped, loss, settled in zip(*(values.tolist() for values in kept), strict=True)
         ]
 
     def any_runs(self) -> bool:
         """Say whether a member still runs; waits for the device."""
         return bool(self.running_m.any())
+
+
+def _known(step: int) -> int | None:
+    return None if step == _NEVER else step

@@ -92,7 +92,8 @@ class ReDepthAnythingRefiner:
         numbers = range(self._settings.num_members)
         size = self._settings.members_per_batch
         groups = [numbers[first : first + size] for first in range(0, len(numbers), size)]
-        return _collect([m for group in groups for m in self._optimise(scene, target, group)])
+        finished = [m for group in groups for m in self._optimise(scene, target, group)]
+        return _collect(finished, self._settings)
 
     def judged_image(self, scene: RefinementInput) -> RelightTarget:
         """Make, once an image, what every step of every member looks at."""
@@ -108,9 +109,11 @@ class ReDepthAnythingRefiner:
         group = self._new_group(numbers, _tokens(scene))
         for step, draws in enumerate(self._draws(scene.image_id, group)):
             maps = group.decode()
-            group.advance(self._loss(maps, group.scale_offsets_m, draws, target), step)
-            if step % STEPS_AHEAD == STEPS_AHEAD // 2 and not group.progress.any_runs():
+            looked = group.look(maps, step)
+            asked = looked or step % STEPS_AHEAD == STEPS_AHEAD // 2
+            if asked and not group.progress.any_runs():
                 break
+            group.advance(self._loss(maps, group.scale_offsets_m, draws, target), step)
         return group.finish()
 
     def _new_group(self, numbers: Sequence[int], tokens: TokenMaps) -> MemberGroup:
@@ -161,11 +164,21 @@ def _tokens(scene: RefinementInput) -> TokenMaps:
     return tokens
 
 
-def _collect(finished: Sequence[FinishedMember]) -> Members:
+def _collect(finished: Sequence[FinishedMember], settings: ReDepthAnything) -> Members:
     """Gather the maps of the members that came through."""
     stopped = tuple(m.stopped for m in finished if m.stopped is not None)
     through = [member for member in finished if member.stopped is None]
     if not through:
         raise RefinementFailed(f"no member came through: {'; '.join(stopped)}")
-    maps_ehw = np.stack([member.map_hw for member in through])
-    return Members(maps_ehw, stopped, tuple(member.scale_offset for member in through))
+    steps = [settings.num_steps if m.settled_after is None else m.settled_after for m in through]
+    rule, ended = settings.early_stop, None
+    if rule is not None and max(steps) < settings.num_steps:
+        share = f"{rule.moved_below:g} of their range"
+        ended = f"the members' maps moved by less than {share} in {rule.every} steps"
+    return Members(
+        np.stack([member.map_hw for member in through]),
+        stopped,
+        tuple(member.scale_offset for member in through),
+        num_steps=max(steps),
+        steps_ended=ended,
+    )

@@ -11,6 +11,7 @@ Source: SharpDepth (Pham et al. 2024).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +25,7 @@ from redepth.errors import ConfigError
 from redepth.refiners.latents.codec import pad_to_multiple
 from redepth.refiners.latents.loading import PipelineParts, read_pipeline_parts
 from redepth.refiners.latents.normalisation import minmax
-from redepth.refiners.latents.pipeline import LatentDepthPipeline, batches
+from redepth.refiners.latents.pipeline import LatentDepthPipeline, batches, by_image, rgb_of
 from redepth.refiners.sharpdepth.gating import GatedNoise, Gating, blend, latent_gate
 from redepth.refiners.sharpdepth.metres import MetricMember, to_metres
 from redepth.refiners.sharpdepth.one_step import NUM_LATENTS, TASK_CHANNELS, OneStepDenoiser
@@ -51,19 +52,28 @@ class SharpDepthOutput(BaseOutput):  # type: ignore[misc] # diffusers is untyped
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedMetric:
-    """One image as the UNet is shown it.
+    """Images as the UNet is shown them.
 
     Attributes:
-        picture_1chw: latents of the picture.
-        metric_1chw: latents of the normalised metric map.
-        metric_1hw: that map, padded to whole latents.
-        size_hw: of the map before it was padded.
+        picture_bchw: latents of the pictures.
+        metric_bchw: latents of the normalised metric maps.
+        metric_bhw: those maps, padded to whole latents.
+        size_hw: of the maps before they were padded.
     """
 
-    picture_1chw: Tensor
-    metric_1chw: Tensor
-    metric_1hw: Tensor
+    picture_bchw: Tensor
+    metric_bchw: Tensor
+    metric_bhw: Tensor
     size_hw: tuple[int, int]
+
+    def repeated(self, count: int) -> EncodedMetric:
+        """Return each image's, `count` times in a row: of its members."""
+        return EncodedMetric(
+            self.picture_bchw.repeat_interleave(count, dim=0),
+            self.metric_bchw.repeat_interleave(count, dim=0),
+            self.metric_bhw.repeat_interleave(count, dim=0),
+            self.size_hw,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,59 +125,102 @@ class SharpDepthPipeline(LatentDepthPipeline):
         Raises:
             ValueError: picture and map differ in size.
         """
-        encoded = self.encode(image, metric_depth)
         if latents is None:
             shape = self.latent_shape(*metric_depth.shape)
             latents = self._draw((NUM_DRAWS, ensemble_size, *shape), generator)
-        members: list[MetricMember] = []
-        for batch in batches(latents.shape[1], batch_size):
-            found = self.sharpen(encoded, latents[:, batch].to(self.unet.device), gating)
-            maps = found.sharp_bhw.cpu().numpy(), found.gate_bhw.cpu().numpy()
-            members += [
-                to_metres(sharp_hw, gate_hw, metric_depth, agreement)
-                for sharp_hw, gate_hw in zip(*maps, strict=True)
-            ]
+        (members,) = self.sharpen_images(
+            [rgb_of(image)],
+            [metric_depth],
+            latents[None],
+            members_per_batch=batch_size,
+            gating=gating,
+            agreement=agreement,
+        )
         mean_hw = np.mean([member.map_hw for member in members], axis=0).astype(np.float32)
-        return SharpDepthOutput(mean_hw, tuple(members))
+        return SharpDepthOutput(mean_hw, members)
 
     @torch.no_grad()
-    def encode(self, image: Image.Image | ByteImage, metric_depth: FloatMap) -> EncodedMetric:
-        """Encode a picture and its metric map, once for all members.
+    def sharpen_images(
+        self,
+        rgbs_hw3: Sequence[ByteImage],
+        metric_maps: Sequence[FloatMap],
+        noise_b2echw: Tensor,
+        *,
+        members_per_batch: int | None,
+        gating: Gating,
+        agreement: float,
+    ) -> list[tuple[MetricMember, ...]]:
+        """Sharpen the metric maps of several pictures of one size.
+
+        The UNet takes `members_per_batch` members of every picture at a time, hence B times as many
+        latents.
+
+        Args:
+            noise_b2echw: float32 standard normal of each picture, of both passes and all members.
+
+        Returns:
+            Every picture's members, each with what its scale rests on.
 
         Raises:
-            ValueError: they differ in size.
+            ValueError: a picture and its map differ in size, or the pictures do.
         """
-        image_13hw, metric_1hw = self._image_and_map(image, metric_depth)
-        return self.encode_normalised(image_13hw, minmax(metric_1hw).normalise(metric_1hw))
+        encoded = self.encode(rgbs_hw3, metric_maps)
+        sharp, gates = [], []
+        for group in batches(noise_b2echw.shape[2], members_per_batch):
+            noise = noise_b2echw[:, :, group].to(self.unet.device).transpose(0, 1)
+            count = noise.shape[2]
+            found = self.sharpen(encoded.repeated(count), noise.flatten(1, 2), gating)
+            sharp.append(by_image(found.sharp_bhw, count))
+            gates.append(by_image(found.gate_bhw, count))
+        maps = (torch.cat(parts, dim=1).cpu().numpy() for parts in (sharp, gates))
+        return [
+            tuple(
+                to_metres(sharp_hw, gate_hw, metric_hw, agreement)
+                for sharp_hw, gate_hw in zip(sharp_ehw, gate_ehw, strict=True)
+            )
+            for sharp_ehw, gate_ehw, metric_hw in zip(*maps, metric_maps, strict=True)
+        ]
 
     @torch.no_grad()
-    def encode_normalised(self, image_13hw: Tensor, metric_1hw: Tensor) -> EncodedMetric:
-        """Encode a picture in [-1, 1] and its normalised metric map."""
+    def encode(
+        self, rgbs_hw3: Sequence[ByteImage], metric_maps: Sequence[FloatMap]
+    ) -> EncodedMetric:
+        """Encode pictures and their metric maps, once for all members.
+
+        Raises:
+            ValueError: a picture and its map differ in size, or the pictures do.
+        """
+        image_b3hw, metric_bhw = self._on_device(rgbs_hw3, metric_maps)
+        return self.encode_normalised(image_b3hw, minmax(metric_bhw).normalise(metric_bhw))
+
+    @torch.no_grad()
+    def encode_normalised(self, image_b3hw: Tensor, metric_bhw: Tensor) -> EncodedMetric:
+        """Encode pictures in [-1, 1] and their normalised metric maps."""
         codec = self.codec
-        size_hw = (int(metric_1hw.shape[-2]), int(metric_1hw.shape[-1]))
-        padded_1hw = pad_to_multiple(metric_1hw[:, None], codec.factor)[:, 0]
-        picture = codec.encode(pad_to_multiple(image_13hw, codec.factor))
-        return EncodedMetric(picture, codec.encode_maps(padded_1hw), padded_1hw, size_hw)
+        size_hw = (int(metric_bhw.shape[-2]), int(metric_bhw.shape[-1]))
+        padded_bhw = pad_to_multiple(metric_bhw[:, None], codec.factor)[:, 0]
+        picture = codec.encode(pad_to_multiple(image_b3hw, codec.factor))
+        return EncodedMetric(picture, codec.encode_maps(padded_bhw), padded_bhw, size_hw)
 
     @torch.no_grad()
     def sharpen(
         self, encoded: EncodedMetric, noise_2bchw: Tensor, gating: Gating = _DEFAULT_GATING
     ) -> Sharpened:
-        """Run both passes for a batch of members of one image.
+        """Run both passes for a batch of members.
 
         Args:
+            encoded: of each member.
             noise_2bchw: float32 standard normal [2, B, C, h, w], of the first pass and of the gate.
         """
         codec, denoiser = self.codec, self.denoiser()
-        picture = encoded.picture_1chw.expand(noise_2bchw.shape[1], -1, -1, -1)
-        latents = denoiser(picture, noise_2bchw[0])
+        latents = denoiser(encoded.picture_bchw, noise_2bchw[0])
         first_bhw = codec.decode_maps(latents)
-        gate_bhw = gating.gate(first_bhw, encoded.metric_1hw)
+        gate_bhw = gating.gate(first_bhw, encoded.metric_bhw)
         noised = noise_2bchw[1]
         if gating.noise is GatedNoise.LATENT:
             noised = last_noised(self.scheduler, latents, noised)
-        gated = blend(latent_gate(gate_bhw, codec.factor), noised, encoded.metric_1chw)
-        sharp_bhw = codec.decode_maps(denoiser(picture, gated))
+        gated = blend(latent_gate(gate_bhw, codec.factor), noised, encoded.metric_bchw)
+        sharp_bhw = codec.decode_maps(denoiser(encoded.picture_bchw, gated))
         height, width = encoded.size_hw
         return Sharpened(*(m[:, :height, :width] for m in (first_bhw, gate_bhw, sharp_bhw)))
 

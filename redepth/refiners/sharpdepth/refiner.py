@@ -10,11 +10,15 @@ Source: SharpDepth (Pham et al. 2024). What differs from the release where a set
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from redepth.coarse.batches import only
 from redepth.errors import RefinementFailed
+from redepth.refiners.batches import RefineOutcome
 from redepth.refiners.draws import generator
 from redepth.refiners.part import LoadContext
 from redepth.refiners.refiner import RefinementInput
@@ -31,7 +35,7 @@ from redepth.types import ByteImage, Members, MetricFit, ModelCard
 
 
 class SharpDepthRefiner:
-    """Sharpen one image at a time, with a model that is loaded once."""
+    """Sharpen an image, or each of a batch, with a model that is loaded once."""
 
     def __init__(
         self,
@@ -63,7 +67,7 @@ class SharpDepthRefiner:
         """Draw every member and return those that are finite and rest on enough pixels.
 
         Picture and metric map are encoded once. Members share a batch in groups of
-        `members_per_batch`; images never share one.
+        `members_per_batch`.
 
         Returns:
             Members, float32 [E, H, W], metres. `refused` says why, if no member rests on enough
@@ -72,17 +76,30 @@ class SharpDepthRefiner:
         Raises:
             RefinementFailed: no member is finite.
         """
-        members = self._pipeline(
-            scene.rgb_hw3,
-            scene.coarse.map_hw,
-            batch_size=self._settings.members_per_batch,
-            latents=self._draw(scene, range(self._settings.num_members)),
+        return only(self.refine_batch([scene]))
+
+    @torch.inference_mode()
+    def refine_batch(self, scenes: Sequence[RefinementInput]) -> list[RefineOutcome]:
+        """Return what `refine` would of each image; see `BatchRefiner`.
+
+        The UNet sees `members_per_batch` members of every image at a time.
+        """
+        numbers = range(self._settings.num_members)
+        members = self._pipeline.sharpen_images(
+            [scene.rgb_hw3 for scene in scenes],
+            [scene.coarse.map_hw for scene in scenes],
+            torch.stack([self._draw(scene, numbers) for scene in scenes]),
+            members_per_batch=self._settings.members_per_batch,
             gating=self._gating,
             agreement=self._settings.agreement,
-        ).members
+        )
+        return [self._outcome(*one) for one in zip(scenes, members, strict=True)]
+
+    def _outcome(self, scene: RefinementInput, members: tuple[MetricMember, ...]) -> RefineOutcome:
+        """Keep the members of an image that are finite and rest on enough pixels."""
         finite = [m for m in members if np.isfinite(m.map_hw).all()]
         if not finite:
-            raise RefinementFailed("no member came through: none of their maps is finite")
+            return RefinementFailed("no member came through: none of their maps is finite")
         kept = [m for m in finite if self._rests_on_enough(m)]
         stopped = []
         if len(finite) < len(members):
@@ -101,9 +118,9 @@ class SharpDepthRefiner:
 
     def sharpen(self, scene: RefinementInput, numbers: range) -> Sharpened:
         """Run both passes for some members, in one batch; nothing is brought back to metres."""
-        encoded = self._pipeline.encode(scene.rgb_hw3, scene.coarse.map_hw)
+        encoded = self._pipeline.encode([scene.rgb_hw3], [scene.coarse.map_hw])
         noise = self._draw(scene, numbers).to(self._pipeline.unet.device)
-        return self._pipeline.sharpen(encoded, noise, self._gating)
+        return self._pipeline.sharpen(encoded.repeated(len(numbers)), noise, self._gating)
 
     def _draw(self, scene: RefinementInput, numbers: range) -> Tensor:
         """Draw on the CPU, [2, B, C, h, w]: a function of (seed, image id, member, pass)."""

@@ -18,7 +18,7 @@ from redepth.coarse.estimator import TokenMaps
 from redepth.coarse.part import Rendering
 from redepth.geometry.relighting import to_linear
 from redepth.refiners.draws import generator
-from redepth.refiners.redepth_anything import Prior, ReDepthAnything
+from redepth.refiners.redepth_anything import EarlyStop, Prior, ReDepthAnything
 from redepth.refiners.redepth_anything.decoders import (
     BatchedDecoders,
     LoopedDecoders,
@@ -222,6 +222,47 @@ def test_a_member_stops_once() -> None:
     assert not progress.any_runs()
 
 
+# --- early stop
+
+
+def looked_at(maps: Sequence[Sequence[float]], every: int = 2) -> list[int | None]:
+    """Return after how many steps each member settles, of maps [step][member] = the change of one
+    pixel of two, in shares of the range 1; a share of 0.1 is asked for."""
+    stop = EarlyStop(every=every, moved_below=0.1)
+    group = group_of([Linear() for _ in maps[0]], False, early_stop=stop)
+    raw = torch.tensor([[[0.0, 1.0, 0.5, 0.5]]]).repeat(len(maps[0]), 1, 1)
+    for step, changes in enumerate(maps):
+        raw = raw.clone()
+        raw[:, 0, 2:] += torch.tensor(changes)[:, None]
+        group.look(raw, step)
+    return [ending.settled_after for ending in group.progress.read()]
+
+
+def test_a_member_settles_where_its_map_hardly_moved() -> None:
+    """Half of the pixels change: 0.16 a step is a mean of 0.16 in two steps, 0.08 is 0.08."""
+    assert looked_at([[0.0, 0.0], [0.16, 0.04], [-0.02, 0.06], [0.0, 0.0], [0.01, 0.3]]) == [2, 2]
+    assert looked_at([[0.0, 0.0], [0.16, 0.04], [0.14, 0.06], [0.0, 0.2], [0.01, 0.2]]) == [4, 2]
+    assert looked_at([[0.0], [0.2], [0.2], [-0.2], [-0.2], [0.0], [0.0]]) == [6]
+    assert looked_at([[0.0], [0.2], [0.2], [-0.2], [-0.2]]) == [None]
+
+
+def test_steps_between_two_looks_are_not_looked_at() -> None:
+    assert looked_at([[0.0], [0.0], [0.0], [0.5]], every=3) == [None]
+    assert looked_at([[0.0], [0.5], [0.0], [-0.5]], every=3) == [3]
+
+
+@BOTH
+def test_a_settled_member_is_held_and_comes_through(batched: bool) -> None:
+    group = group_of([Linear(), Linear(3.0)], batched)
+    group.advance(loss_of(group), 0)
+    group.progress.settle(torch.tensor([True, False]), 1)
+    held, other = parameters_of(group, 0), parameters_of(group, 1)
+    group.advance(loss_of(group), 1)
+    assert all(torch.equal(a, b) for a, b in zip(parameters_of(group, 0), held, strict=True))
+    assert not torch.equal(parameters_of(group, 1)[0], other[0])
+    assert [(m.stopped, m.settled_after) for m in group.finish()] == [(None, 1), (None, None)]
+
+
 # --- no waiting
 
 
@@ -250,7 +291,8 @@ def step_parts() -> tuple[MemberGroup, StepLoss, RelightTarget, DrawShape]:
         (4, 4),
     )
     arranged: MemberDecoders = arrange([decoder, deepcopy(decoder)], True)
-    group = MemberGroup(range(2), maps, arranged, SETTINGS)
+    settings = SETTINGS.model_copy(update={"early_stop": EarlyStop(every=1, moved_below=1e-9)})
+    group = MemberGroup(range(2), maps, arranged, settings)
     prior = load_prior(Prior(preset="mini", weights=Weights(seed=0)), Compute(), CPU)
     picture = np.random.default_rng(0).random((32, 32, 3), dtype=np.float32)
     linear = to_linear(torch.from_numpy(picture)).permute(2, 0, 1)[None]
@@ -268,7 +310,10 @@ def test_a_step_makes_no_host_wait(
     for parameters in group._optimiser.param_groups:
         parameters["fused"] = True  # as on a GPU; the other ways count steps on the CPU
     with NoWaiting():
-        group.advance(loss(group.decode(), group.scale_offsets_m, draws, target), 0)
+        maps = group.decode()
+        group.look(maps, 0)
+        group.look(maps + 1, 1)
+        group.advance(loss(maps, group.scale_offsets_m, draws, target), 0)
     assert not torch.equal(group.decode().detach(), before)
 
 
