@@ -17,6 +17,7 @@ from torch import Tensor
 from redepth.errors import ConfigError
 from redepth.refiners.redepth_anything import ENCODERS
 from redepth.refiners.redepth_anything.mini_encoder import build_mini_encoder, drop_tiny_decoder
+from redepth.refiners.redepth_anything.picture_encoder import memory_format_on
 from redepth.settings import HubWeights, Weights
 from redepth.types import ModelCard
 from redepth.weights import (
@@ -50,7 +51,9 @@ class TinyEncoder:
         device: torch.device,
     ) -> None:
         self._card = card
-        self._network = network.to(device=device, dtype=dtype).eval().requires_grad_(False)
+        self._memory_format = memory_format_on(device)
+        placed = network.to(device=device, dtype=dtype, memory_format=self._memory_format)
+        self._network = placed.eval().requires_grad_(False)
         self._dtype = dtype
         self._scaling_factor = float(network.config.scaling_factor)
         side = size_px // 2 ** (len(network.config.num_encoder_blocks) - 1)
@@ -74,7 +77,8 @@ class TinyEncoder:
                 it to [0, 1].
             posterior_noise_bchw: ignored.
         """
-        latents = self._network.encode(picture_b3hw.to(self._dtype)).latents
+        placed = picture_b3hw.to(self._dtype, memory_format=self._memory_format)
+        latents = self._network.encode(placed).latents
         scaled: Tensor = latents.to(picture_b3hw.dtype) * self._scaling_factor
         return scaled
 
