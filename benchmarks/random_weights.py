@@ -24,7 +24,7 @@ _SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_
 _TEXT_WIDTH, _TEXT_LAYERS = 1024, 2
 
 
-def depth_anything_small(max_depth_m: float | None = None) -> DepthAnythingForDepthEstimation:
+def depth_anything_small(max_depth_m: int | None = None) -> DepthAnythingForDepthEstimation:
     """Return Depth Anything V2 Small, for metres where `max_depth_m` is given."""
     model: Any = architectures.depth_anything("Small", max_depth_m)
     if max_depth_m is None:
@@ -53,7 +53,7 @@ def write_models(folder: Path, device: torch.device) -> None:
     torch.manual_seed(0)
     with torch.device(device):
         depth_anything_small().save_pretrained(folder / "depth")
-        depth_anything_small(max_depth_m=20.0).save_pretrained(folder / "metric")
+        depth_anything_small(max_depth_m=20).save_pretrained(folder / "metric")
         prior = stable_diffusion()
         for network in (prior.vae, prior.unet, prior.text_encoder):
             network.half()

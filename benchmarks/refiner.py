@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from skimage import data
 
 from benchmarks.reference_redepth import reference_member
@@ -28,7 +29,6 @@ from redepth.coarse.depth_anything.mini import save_mini_estimator
 from redepth.coarse.estimator import DepthEstimator, load_token_estimator
 from redepth.coarse.part import Coarse
 from redepth.config import LabelSettings
-from redepth.images.decode import resize
 from redepth.labelling.labeller import Labeller, load_labeller
 from redepth.refiners.redepth_anything import Prior, ReDepthAnything
 from redepth.refiners.redepth_anything.diffusion import load_prior
@@ -57,7 +57,9 @@ def settings(folder: Path, members_per_batch: int = 1) -> LabelSettings:
 def picture(name: str, estimator: DepthEstimator) -> ByteImage:
     """Return a photograph at the estimator's processing size."""
     rgb_hw3 = PICTURES[name]()
-    return resize(rgb_hw3, *estimator.processing_size(*rgb_hw3.shape[:2]))
+    height_px, width_px = estimator.processing_size(*rgb_hw3.shape[:2])
+    size = (width_px, height_px)
+    return np.array(Image.fromarray(rgb_hw3).resize(size, Image.Resampling.BICUBIC))
 
 
 def run_reference(folder: Path, names: list[str]) -> dict[str, FloatMap]:

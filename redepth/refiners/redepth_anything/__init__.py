@@ -95,14 +95,14 @@ class Caption(Settings):
 
 
 class EarlyStop(Settings):
-    """A member ends where its map hardly moves any more.
+    """A member ends where its map has slowed down.
 
-    Every `every` steps, mean |raw - raw `every` steps ago| over the range max - min of raw is held
-    to `moved_below`. Each member is looked at for itself.
+    Every `every` steps, mean |raw - raw `every` steps ago| is compared with the largest such mean
+    before, which makes one threshold fit maps of any range. Each member is looked at for itself.
     """
 
     every: int = Field(10, ge=1, description="steps between two looks")
-    moved_below: float = Field(gt=0, description="share of the map's range")
+    slowed_to: float = Field(gt=0, le=1, description="share of the most that the map has moved")
 
 
 class ReDepthAnything(RefinerSettings):
@@ -144,7 +144,7 @@ class ReDepthAnything(RefinerSettings):
         "its own part of the range; the gradient is their mean",
     )
     early_stop: EarlyStop | None = Field(
-        None, description="ends members that hardly move; null takes all steps"
+        None, description="ends members that have slowed down; null takes all steps"
     )
     members_per_batch: int = Field(
         1, ge=1, description="members that share a step: 1 on a CPU, all of them on a GPU"
@@ -153,6 +153,11 @@ class ReDepthAnything(RefinerSettings):
         None,
         description="whether the decoders of members that share a step are one batched call; null: "
         "on a GPU alone",
+    )
+    compile: bool = Field(
+        False,
+        description="whether torch compiles the prior when it is loaded, which takes minutes and "
+        "pays over many images; its kernels round differently",
     )
 
     @model_validator(mode="after")

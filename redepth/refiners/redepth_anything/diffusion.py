@@ -6,7 +6,7 @@ encoder with its tokenizer, and the noise schedule. The VAE's decoder is never r
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 
 import torch
@@ -17,7 +17,12 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from redepth.errors import ConfigError
 from redepth.refiners.redepth_anything import PRIORS, Prior
-from redepth.refiners.redepth_anything.picture_encoder import PictureEncoder, PosteriorEncoder
+from redepth.refiners.redepth_anything.picture_encoder import (
+    Network,
+    PictureEncoder,
+    PosteriorEncoder,
+    memory_format_on,
+)
 from redepth.refiners.redepth_anything.prior_parts import PriorParts
 from redepth.settings import Compute, HubWeights
 from redepth.types import ModelCard
@@ -79,13 +84,16 @@ class DiffusionPrior:
         self._predicts_velocity = parts.scheduler.config.prediction_type == "v_prediction"
         self._gradient_scale = _HALF_GRADIENT_SCALE if dtype == torch.float16 else 1.0
         self._encoder = encoder
+        self._run_encoder = encoder.encode
+        self._run_unet = self._predict_noise
         self._tokenizer = parts.tokenizer
         self._dtype = dtype
         self._device = device
-        self._unet, self._text_encoder = (
-            network.to(device=device, dtype=dtype).eval().requires_grad_(False)
-            for network in (parts.unet, parts.text_encoder)
-        )
+        self._memory_format = memory_format_on(device)
+        self._unet = parts.unet.to(device=device, dtype=dtype, memory_format=self._memory_format)
+        self._text_encoder = parts.text_encoder.to(device=device, dtype=dtype)
+        for network in (self._unet, self._text_encoder):
+            network.eval().requires_grad_(False)
 
     def encode(self, image_b3hw: Tensor, noise_bchw: Tensor) -> Tensor:
         """Return the encoder's latents, differentiable in the picture.
@@ -98,7 +106,7 @@ class DiffusionPrior:
             float32 [B, *latent_shape].
         """
         image_b3hw = _with_gradient_times(1 / self._gradient_scale, image_b3hw)
-        latents = self._encoder.encode(image_b3hw, noise_bchw)
+        latents = self._run_encoder(image_b3hw, noise_bchw)
         return _with_gradient_times(self._gradient_scale, latents)
 
     @torch.no_grad()
@@ -117,6 +125,11 @@ class DiffusionPrior:
         states: Tensor = self._text_encoder(tokens.input_ids.to(self._device)).last_hidden_state
         return states.to(self.alphas_cumprod.dtype)
 
+    def compile(self, compiler: Callable[[Network], Network]) -> None:
+        """Put compiled functions in the place of encoder and UNet; the text encoder stays."""
+        self._run_encoder = compiler(self._encoder.encode)
+        self._run_unet = compiler(self._predict_noise)
+
     @torch.no_grad()
     def predict_noise(
         self, noisy_bchw: Tensor, timesteps_b: Tensor, embeddings_blc: Tensor
@@ -134,8 +147,13 @@ class DiffusionPrior:
         Returns:
             float32 [B, *latent_shape].
         """
+        return self._run_unet(noisy_bchw, timesteps_b, embeddings_blc)
+
+    def _predict_noise(
+        self, noisy_bchw: Tensor, timesteps_b: Tensor, embeddings_blc: Tensor
+    ) -> Tensor:
         output: Tensor = self._unet(
-            noisy_bchw.to(self._dtype),
+            noisy_bchw.to(self._dtype, memory_format=self._memory_format),
             timesteps_b,
             encoder_hidden_states=embeddings_blc.to(self._dtype),
         ).sample.to(noisy_bchw.dtype)

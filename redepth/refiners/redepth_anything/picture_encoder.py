@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
+
+# A function of tensors, as torch.compile takes and gives it.
+Network = Callable[..., Tensor]
+
+
+def memory_format_on(device: torch.device) -> torch.memory_format:
+    """Return how convolutions of half precision want their tensors: channels last on a GPU."""
+    return torch.channels_last if device.type == "cuda" else torch.preserve_format
 
 
 class PictureEncoder(Protocol):
@@ -37,7 +46,9 @@ class PosteriorEncoder:
     def __init__(
         self, vae: AutoencoderKL, size_px: int, dtype: torch.dtype, device: torch.device
     ) -> None:
-        self._vae = vae.to(device=device, dtype=dtype).eval().requires_grad_(False)
+        self._memory_format = memory_format_on(device)
+        placed = vae.to(device=device, dtype=dtype, memory_format=self._memory_format)
+        self._vae = placed.eval().requires_grad_(False)
         self._dtype = dtype
         self._scaling_factor = float(vae.config.scaling_factor)
         side = size_px // 2 ** (len(vae.config.block_out_channels) - 1)
@@ -50,7 +61,8 @@ class PosteriorEncoder:
 
     def encode(self, picture_b3hw: Tensor, posterior_noise_bchw: Tensor) -> Tensor:
         """Return (mean + std * noise) * scaling_factor of the posterior."""
-        posterior = self._vae.encode(picture_b3hw.to(self._dtype)).latent_dist
+        placed = picture_b3hw.to(self._dtype, memory_format=self._memory_format)
+        posterior = self._vae.encode(placed).latent_dist
         mean, std = (part.to(picture_b3hw.dtype) for part in (posterior.mean, posterior.std))
         latents: Tensor = mean + std * posterior_noise_bchw
         return latents * self._scaling_factor
