@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -208,38 +209,35 @@ def test_all_steps_are_taken_by_default(bench: Bench) -> None:
     assert (members.num_steps, members.steps_ended) == (3, None)
 
 
-def test_members_that_hardly_move_end_early(bench: Bench) -> None:
-    rule = EarlyStop(every=2, moved_below=1e3)
-    members = bench.refine(num_steps=7, early_stop=rule)
-    assert (members.num_steps, members.steps_ended) == (
-        2,
-        "the members' maps moved by less than 1000 of their range in 2 steps",
-    )
-    assert np.array_equal(members.maps_ehw, bench.refine(num_steps=2).maps_ehw)
+def test_members_that_have_slowed_down_end_early(bench: Bench) -> None:
+    """Without a prior, smoothing comes to rest: the steps before are those of a shorter run."""
+    rule = EarlyStop(every=2, slowed_to=1.0)
+    smoothing: dict[str, object] = {"score_weight": 0.0, "num_members": 1}
+    members = bench.refine(**smoothing, num_steps=200, early_stop=rule)
+    assert members.num_steps is not None
+    assert members.num_steps < 200
+    assert members.num_steps % 2 == 0
+    assert members.steps_ended == "in 2 steps the maps moved less than 1 of the most before"
+    shorter = bench.refine(**smoothing, num_steps=members.num_steps)
+    assert np.array_equal(members.maps_ehw, shorter.maps_ehw)
 
 
 def test_members_that_move_take_all_steps(bench: Bench) -> None:
-    members = bench.refine(num_steps=5, early_stop=EarlyStop(every=2, moved_below=1e-9))
+    members = bench.refine(num_steps=5, early_stop=EarlyStop(every=2, slowed_to=1e-9))
     assert (members.num_steps, members.steps_ended) == (5, None)
     assert np.array_equal(members.maps_ehw, bench.refine(num_steps=5).maps_ehw)
 
 
 def test_a_member_ends_for_itself_whoever_shares_its_step(bench: Bench) -> None:
     """One of two members ends: the other goes on, and both are what they are one by one."""
-    settings = {"num_steps": 8, "token_learning_rate": 1e-3}
-    moved = [
-        np.abs(later - sooner).mean() / np.ptp(later)
-        for later, sooner in zip(
-            bench.refine(**settings | {"num_steps": 4}).maps_ehw,
-            bench.refine(**settings | {"num_steps": 2}).maps_ehw,
-            strict=True,
-        )
-    ]
-    rule = EarlyStop(every=2, moved_below=float(np.mean(moved)))
-    alone = bench.refine(**settings, early_stop=rule)
-    together = bench.refine(**settings, early_stop=rule, members_per_batch=2)
+    coarse = bench.coarse.map_hw
+    maps = [coarse[None], *(bench.refine(num_steps=n).maps_ehw for n in (2, 4))]
+    first, second = (np.abs(b - a).mean(axis=(1, 2)) for a, b in pairwise(maps))
+    rule = EarlyStop(every=2, slowed_to=min(1.0, float(np.mean(second / first))))
+    alone = bench.refine(num_steps=6, early_stop=rule)
+    together = bench.refine(num_steps=6, early_stop=rule, members_per_batch=2)
     assert alone.num_steps == together.num_steps
-    change = np.abs(alone.maps_ehw - bench.coarse.map_hw).max()
+    change = np.abs(alone.maps_ehw - coarse).max()
     assert np.abs(alone.maps_ehw - together.maps_ehw).max() < 0.05 * change
 
 

@@ -6,7 +6,7 @@ encoder with its tokenizer, and the noise schedule. The VAE's decoder is never r
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 
 import torch
@@ -17,8 +17,14 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from redepth.errors import ConfigError
 from redepth.refiners.redepth_anything import PRIORS, Prior
-from redepth.refiners.redepth_anything.picture_encoder import PictureEncoder, PosteriorEncoder
+from redepth.refiners.redepth_anything.picture_encoder import (
+    Network,
+    PictureEncoder,
+    PosteriorEncoder,
+    memory_format_on,
+)
 from redepth.refiners.redepth_anything.prior_parts import PriorParts
+from redepth.refiners.redepth_anything.tiny_encoder import load_tiny_encoder
 from redepth.settings import Compute, HubWeights
 from redepth.types import ModelCard
 from redepth.weights import (
@@ -54,7 +60,8 @@ class DiffusionPrior:
     dtype they were loaded with.
 
     Attributes:
-        card: what was loaded.
+        card: the prior that was loaded.
+        cards: that, and the card of an encoder that is not its own.
         size_px: side of the square pictures it takes.
         latent_shape: (channels, height, width) of the latents of such a picture.
         num_timesteps: T; timesteps are 0 .. T - 1.
@@ -71,6 +78,7 @@ class DiffusionPrior:
         device: torch.device,
     ) -> None:
         self.card = card
+        self.cards: tuple[ModelCard, ...] = (card, *encoder.cards)
         self.size_px = size_px
         self.latent_shape = encoder.latent_shape
         wide = torch.promote_types(dtype, torch.float32)
@@ -79,13 +87,16 @@ class DiffusionPrior:
         self._predicts_velocity = parts.scheduler.config.prediction_type == "v_prediction"
         self._gradient_scale = _HALF_GRADIENT_SCALE if dtype == torch.float16 else 1.0
         self._encoder = encoder
+        self._run_encoder = encoder.encode
+        self._run_unet = self._predict_noise
         self._tokenizer = parts.tokenizer
         self._dtype = dtype
         self._device = device
-        self._unet, self._text_encoder = (
-            network.to(device=device, dtype=dtype).eval().requires_grad_(False)
-            for network in (parts.unet, parts.text_encoder)
-        )
+        self._memory_format = memory_format_on(device)
+        self._unet = parts.unet.to(device=device, dtype=dtype, memory_format=self._memory_format)
+        self._text_encoder = parts.text_encoder.to(device=device, dtype=dtype)
+        for network in (self._unet, self._text_encoder):
+            network.eval().requires_grad_(False)
 
     def encode(self, image_b3hw: Tensor, noise_bchw: Tensor) -> Tensor:
         """Return the encoder's latents, differentiable in the picture.
@@ -98,7 +109,7 @@ class DiffusionPrior:
             float32 [B, *latent_shape].
         """
         image_b3hw = _with_gradient_times(1 / self._gradient_scale, image_b3hw)
-        latents = self._encoder.encode(image_b3hw, noise_bchw)
+        latents = self._run_encoder(image_b3hw, noise_bchw)
         return _with_gradient_times(self._gradient_scale, latents)
 
     @torch.no_grad()
@@ -117,6 +128,11 @@ class DiffusionPrior:
         states: Tensor = self._text_encoder(tokens.input_ids.to(self._device)).last_hidden_state
         return states.to(self.alphas_cumprod.dtype)
 
+    def compile(self, compiler: Callable[[Network], Network]) -> None:
+        """Put compiled functions in the place of encoder and UNet; the text encoder stays."""
+        self._run_encoder = compiler(self._encoder.encode)
+        self._run_unet = compiler(self._predict_noise)
+
     @torch.no_grad()
     def predict_noise(
         self, noisy_bchw: Tensor, timesteps_b: Tensor, embeddings_blc: Tensor
@@ -134,8 +150,13 @@ class DiffusionPrior:
         Returns:
             float32 [B, *latent_shape].
         """
+        return self._run_unet(noisy_bchw, timesteps_b, embeddings_blc)
+
+    def _predict_noise(
+        self, noisy_bchw: Tensor, timesteps_b: Tensor, embeddings_blc: Tensor
+    ) -> Tensor:
         output: Tensor = self._unet(
-            noisy_bchw.to(self._dtype),
+            noisy_bchw.to(self._dtype, memory_format=self._memory_format),
             timesteps_b,
             encoder_hidden_states=embeddings_blc.to(self._dtype),
         ).sample.to(noisy_bchw.dtype)
@@ -157,8 +178,26 @@ def load_prior(settings: Prior, compute: Compute, device: torch.device) -> Diffu
     seed = settings.weights.seed
     parts, card = _read(settings, dtype) if seed is None else _make(settings, seed)
     _require_stable_diffusion(parts, card.source)
-    encoder = PosteriorEncoder(parts.vae, preset.size_px, dtype, device)
+    encoder = _load_encoder(settings, parts, dtype, device)
     return DiffusionPrior(parts, encoder, card, preset.size_px, dtype, device)
+
+
+def _load_encoder(
+    settings: Prior, parts: PriorParts, dtype: torch.dtype, device: torch.device
+) -> PictureEncoder:
+    """Return the VAE's encoder, or the tiny one that the recipe names in its place."""
+    size_px = PRIORS[settings.preset].size_px
+    own = PosteriorEncoder(parts.vae, size_px, dtype, device)
+    if settings.encoder is None:
+        return own
+    tiny = load_tiny_encoder(settings.encoder, settings.encoder_weights, size_px, dtype, device)
+    if tiny.latent_shape != own.latent_shape:
+        given, wanted = (" x ".join(map(str, e.latent_shape)) for e in (tiny, own))
+        raise ConfigError(
+            f"prior.encoder {settings.encoder!r} gives latents of {given}, and the prior takes "
+            f"{wanted}: name an encoder that was made for this prior"
+        )
+    return tiny
 
 
 def _read(settings: Prior, dtype: torch.dtype) -> tuple[PriorParts, ModelCard]:

@@ -23,7 +23,7 @@ class FinishedMember:
         map_hw: float32 [H, W], its raw map.
         scale_offset: the optimised scalar o.
         stopped: why it stopped, naming it; None for a member that came through.
-        settled_after: steps after which it hardly moved; None for a member that took all steps.
+        settled_after: steps after which it had slowed down; None where it took all steps.
     """
 
     map_hw: FloatMap
@@ -64,6 +64,7 @@ class MemberGroup:
         self._tokens = tokens
         self._early_stop = settings.early_stop
         self._seen_mhw: Tensor | None = None
+        self._most_moved_m = torch.zeros_like(self.scale_offsets_m)
         self._optimiser = _adamw(self, settings)
 
     def decode(self) -> Tensor:
@@ -72,7 +73,7 @@ class MemberGroup:
 
     @torch.no_grad()
     def look(self, raw_mhw: Tensor, step: int) -> bool:
-        """End the members whose maps hardly moved, as `early_stop` says. Waits for nothing.
+        """End the members whose maps have slowed down, as `early_stop` says. Waits for nothing.
 
         Args:
             raw_mhw: the maps as this step finds them.
@@ -86,8 +87,8 @@ class MemberGroup:
             return False
         if self._seen_mhw is not None:
             moved_m = (raw_mhw - self._seen_mhw).abs().mean(dim=(1, 2))
-            range_m = raw_mhw.amax(dim=(1, 2)) - raw_mhw.amin(dim=(1, 2))
-            self.progress.settle(moved_m < rule.moved_below * range_m, step)
+            self.progress.settle(moved_m < rule.slowed_to * self._most_moved_m, step)
+            self._most_moved_m = torch.maximum(self._most_moved_m, moved_m)
         self._seen_mhw = raw_mhw.detach().clone()
         return True
 

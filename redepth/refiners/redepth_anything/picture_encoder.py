@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
+
+from redepth.types import ModelCard
+
+# A function of tensors, as torch.compile takes and gives it.
+Network = Callable[..., Tensor]
+
+
+def memory_format_on(device: torch.device) -> torch.memory_format:
+    """Return how convolutions of half precision want their tensors: channels last on a GPU."""
+    return torch.channels_last if device.type == "cuda" else torch.preserve_format
 
 
 class PictureEncoder(Protocol):
@@ -15,6 +26,11 @@ class PictureEncoder(Protocol):
     @property
     def latent_shape(self) -> tuple[int, int, int]:
         """Return (channels, height, width) of one picture's latents."""
+        ...
+
+    @property
+    def cards(self) -> tuple[ModelCard, ...]:
+        """Return the cards of weights that are not the prior's own."""
         ...
 
     def encode(self, picture_b3hw: Tensor, posterior_noise_bchw: Tensor) -> Tensor:
@@ -37,7 +53,9 @@ class PosteriorEncoder:
     def __init__(
         self, vae: AutoencoderKL, size_px: int, dtype: torch.dtype, device: torch.device
     ) -> None:
-        self._vae = vae.to(device=device, dtype=dtype).eval().requires_grad_(False)
+        self._memory_format = memory_format_on(device)
+        placed = vae.to(device=device, dtype=dtype, memory_format=self._memory_format)
+        self._vae = placed.eval().requires_grad_(False)
         self._dtype = dtype
         self._scaling_factor = float(vae.config.scaling_factor)
         side = size_px // 2 ** (len(vae.config.block_out_channels) - 1)
@@ -48,9 +66,15 @@ class PosteriorEncoder:
         """Return (channels, height, width): the picture's side over 2 for each block but one."""
         return self._latent_shape
 
+    @property
+    def cards(self) -> tuple[ModelCard, ...]:
+        """Return none: the VAE is on the prior's card."""
+        return ()
+
     def encode(self, picture_b3hw: Tensor, posterior_noise_bchw: Tensor) -> Tensor:
         """Return (mean + std * noise) * scaling_factor of the posterior."""
-        posterior = self._vae.encode(picture_b3hw.to(self._dtype)).latent_dist
+        placed = picture_b3hw.to(self._dtype, memory_format=self._memory_format)
+        posterior = self._vae.encode(placed).latent_dist
         mean, std = (part.to(picture_b3hw.dtype) for part in (posterior.mean, posterior.std))
         latents: Tensor = mean + std * posterior_noise_bchw
         return latents * self._scaling_factor

@@ -17,7 +17,7 @@ class Ending:
     Attributes:
         step: at which it was stopped; None for one that was not.
         loss: of that step.
-        settled_after: steps after which it hardly moved; None for one that was not ended so.
+        settled_after: steps after which it had slowed down; None for one that had not.
     """
 
     step: int | None

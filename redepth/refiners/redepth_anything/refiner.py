@@ -24,6 +24,7 @@ from redepth.refiners.part import LoadContext
 from redepth.refiners.redepth_anything import ReDepthAnything
 from redepth.refiners.redepth_anything.captioners import captioners
 from redepth.refiners.redepth_anything.captioners.image_to_text import Captioner, load_captioner
+from redepth.refiners.redepth_anything.compiling import compile_prior
 from redepth.refiners.redepth_anything.decoders import arrange
 from redepth.refiners.redepth_anything.diffusion import DiffusionPrior, load_prior
 from redepth.refiners.redepth_anything.draws import DrawShape, StepDraws, draw_block
@@ -64,9 +65,9 @@ class ReDepthAnythingRefiner:
 
     @property
     def cards(self) -> tuple[ModelCard, ...]:
-        """The prior's card, and the captioner's if there is one."""
+        """The cards of the prior, of its tiny encoder and of the captioner if there are such."""
         captioner = () if self._captioner is None else (self._captioner.card,)
-        return (self._prior.card, *captioner)
+        return (*self._prior.cards, *captioner)
 
     def caption(self, rgb_hw3: ByteImage, own_caption: str | None) -> str:
         """Return the list's own caption, else the captioner's, else the recipe's fixed prompt."""
@@ -143,9 +144,12 @@ def load_redepth_anything(
     """Load the prior, and the captioner if the recipe names one.
 
     Raises:
-        ConfigError: weights that cannot be had, or are not what the presets stand for.
+        ConfigError: weights that cannot be had, or are not what the presets stand for; torch cannot
+            compile here, and the recipe says that it should.
     """
     prior = load_prior(settings.prior, context.compute, context.device)
+    if settings.compile:
+        compile_prior(prior, settings, context.device)
     captioner = None
     if settings.caption.captioner is not None:
         part, weights = captioners[settings.caption.captioner], settings.caption.weights
@@ -173,8 +177,9 @@ def _collect(finished: Sequence[FinishedMember], settings: ReDepthAnything) -> M
     steps = [settings.num_steps if m.settled_after is None else m.settled_after for m in through]
     rule, ended = settings.early_stop, None
     if rule is not None and max(steps) < settings.num_steps:
-        share = f"{rule.moved_below:g} of their range"
-        ended = f"the members' maps moved by less than {share} in {rule.every} steps"
+        ended = (
+            f"in {rule.every} steps the maps moved less than {rule.slowed_to:g} of the most before"
+        )
     return Members(
         np.stack([member.map_hw for member in through]),
         stopped,

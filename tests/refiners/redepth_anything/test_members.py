@@ -225,30 +225,42 @@ def test_a_member_stops_once() -> None:
 # --- early stop
 
 
-def looked_at(maps: Sequence[Sequence[float]], every: int = 2) -> list[int | None]:
-    """Return after how many steps each member settles, of maps [step][member] = the change of one
-    pixel of two, in shares of the range 1; a share of 0.1 is asked for."""
-    stop = EarlyStop(every=every, moved_below=0.1)
-    group = group_of([Linear() for _ in maps[0]], False, early_stop=stop)
-    raw = torch.tensor([[[0.0, 1.0, 0.5, 0.5]]]).repeat(len(maps[0]), 1, 1)
-    for step, changes in enumerate(maps):
+def looked_at(changes: Sequence[Sequence[float]], every: int) -> list[int | None]:
+    """Return after how many steps each member settles, half as fast as at its fastest.
+
+    Args:
+        changes: [step][member], what each step finds added to half of a map's pixels.
+    """
+    rule = EarlyStop(every=every, slowed_to=0.5)
+    group = group_of([Linear() for _ in changes[0]], False, early_stop=rule)
+    raw = torch.tensor([[[0.0, 1.0, 0.5, 0.5]]]).repeat(len(changes[0]), 1, 1)
+    for step, added in enumerate(changes):
         raw = raw.clone()
-        raw[:, 0, 2:] += torch.tensor(changes)[:, None]
+        raw[:, 0, 2:] += torch.tensor(added)[:, None]
         group.look(raw, step)
     return [ending.settled_after for ending in group.progress.read()]
 
 
-def test_a_member_settles_where_its_map_hardly_moved() -> None:
-    """Half of the pixels change: 0.16 a step is a mean of 0.16 in two steps, 0.08 is 0.08."""
-    assert looked_at([[0.0, 0.0], [0.16, 0.04], [-0.02, 0.06], [0.0, 0.0], [0.01, 0.3]]) == [2, 2]
-    assert looked_at([[0.0, 0.0], [0.16, 0.04], [0.14, 0.06], [0.0, 0.2], [0.01, 0.2]]) == [4, 2]
-    assert looked_at([[0.0], [0.2], [0.2], [-0.2], [-0.2], [0.0], [0.0]]) == [6]
-    assert looked_at([[0.0], [0.2], [0.2], [-0.2], [-0.2]]) == [None]
+def test_a_member_settles_where_its_map_has_slowed_down() -> None:
+    assert looked_at([[0, 0], [0.4, 0.2], [0.4, 0.09], [0.19, 0.4], [0.4, 0.4]], 1) == [3, 2]
+    assert looked_at([[0.0], [0.2], [0.5], [0.26], [0.3]], 1) == [None]
+    assert looked_at([[0.0], [0.2], [0.5], [0.26], [0.24]], 1) == [4]
 
 
-def test_steps_between_two_looks_are_not_looked_at() -> None:
-    assert looked_at([[0.0], [0.0], [0.0], [0.5]], every=3) == [None]
-    assert looked_at([[0.0], [0.5], [0.0], [-0.5]], every=3) == [3]
+def test_one_threshold_fits_maps_of_any_range() -> None:
+    small, large = [0.0, 0.2, 0.5, 0.3, 0.2], [0.0, 20.0, 50.0, 30.0, 20.0]
+    assert looked_at(list(zip(small, large, strict=True)), 1) == [4, 4]
+
+
+def test_what_counts_is_how_far_a_map_came_between_two_looks() -> None:
+    """There and back is no way at all; the steps between are not looked at."""
+    assert looked_at([[0.0], [0.2], [0.2], [0.3], [-0.3]], 2) == [4]
+    assert looked_at([[0.0], [0.2], [0.2], [0.0], [0.3]], 2) == [None]
+    assert looked_at([[0.0], [0.2], [0.2], [0.0], [0.0], [0.0]], 2) == [4]
+
+
+def test_the_first_look_ends_nobody() -> None:
+    assert looked_at([[0.0], [0.0], [0.0]], 1) == [None]
 
 
 @BOTH
@@ -291,7 +303,7 @@ def step_parts() -> tuple[MemberGroup, StepLoss, RelightTarget, DrawShape]:
         (4, 4),
     )
     arranged: MemberDecoders = arrange([decoder, deepcopy(decoder)], True)
-    settings = SETTINGS.model_copy(update={"early_stop": EarlyStop(every=1, moved_below=1e-9)})
+    settings = SETTINGS.model_copy(update={"early_stop": EarlyStop(every=1, slowed_to=0.1)})
     group = MemberGroup(range(2), maps, arranged, settings)
     prior = load_prior(Prior(preset="mini", weights=Weights(seed=0)), Compute(), CPU)
     picture = np.random.default_rng(0).random((32, 32, 3), dtype=np.float32)

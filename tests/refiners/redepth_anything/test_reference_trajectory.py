@@ -9,13 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
-from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config
 
 from redepth.coarse.depth_anything.network import DepthAnythingDecoder
 from redepth.coarse.estimator import TokenMaps
@@ -26,11 +24,11 @@ from redepth.refiners.redepth_anything.decoders import arrange
 from redepth.refiners.redepth_anything.diffusion import DiffusionPrior
 from redepth.refiners.redepth_anything.draws import StepDraws
 from redepth.refiners.redepth_anything.members import MemberGroup
-from redepth.refiners.redepth_anything.mini_prior import build_mini_prior
 from redepth.refiners.redepth_anything.picture_encoder import PosteriorEncoder
 from redepth.refiners.redepth_anything.prior_parts import PriorParts
 from redepth.refiners.redepth_anything.step import RelightTarget, StepLoss
 from redepth.types import DepthKind, ModelCard
+from tests.refiners.redepth_anything.tiny_networks import tiny_depth_anything, tiny_prior
 
 CPU = torch.device("cpu")
 NUM_MEMBERS, NUM_STEPS = 2, 30
@@ -80,48 +78,13 @@ class State:
 def world(request: pytest.FixtureRequest) -> World:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model, parts = tiny_depth_anything(), tiny_prior()
+        model, parts = tiny_depth_anything(), tiny_prior(torch.float64)
         patches = tuple(torch.randn(1, 12, 8).double() for _ in range(4))
         classes = tuple(torch.randn(1, 1, 8).double() for _ in range(4))
         rgb = torch.rand(12, 16, 3).double()
         draws = [[draw(request.param) for _ in range(NUM_STEPS)] for _ in range(NUM_MEMBERS)]
     decoder = DepthAnythingDecoder(model.neck, model.head)
     return World(decoder, parts, rgb, TokenMaps(patches, classes, GRID_HW), draws)
-
-
-def tiny_depth_anything() -> DepthAnythingForDepthEstimation:
-    backbone = Dinov2Config(
-        hidden_size=8, num_hidden_layers=4, num_attention_heads=1, patch_size=4, image_size=16,
-        out_indices=[1, 2, 3, 4], reshape_hidden_states=False,
-    )  # fmt: skip
-    config = DepthAnythingConfig(
-        backbone_config=backbone, patch_size=4, reassemble_hidden_size=8, fusion_hidden_size=8,
-        reassemble_factors=[2, 1, 0.5, 0.25], neck_hidden_sizes=[4, 6, 8, 8], head_hidden_size=4,
-        initializer_range=0.2,
-    )  # fmt: skip
-    model = DepthAnythingForDepthEstimation(config).double().eval()
-    with torch.no_grad():
-        model.head.conv3.weight.abs_()
-        model.head.conv3.bias.fill_(0.5)
-    return model
-
-
-def tiny_prior() -> PriorParts:
-    vae = AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
-        block_out_channels=(8, 16), layers_per_block=1, norm_num_groups=4, latent_channels=4,
-        scaling_factor=0.7,
-    )  # fmt: skip
-    unet = UNet2DConditionModel(
-        sample_size=8, in_channels=4, out_channels=4, layers_per_block=1, norm_num_groups=4,
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        block_out_channels=(8, 16), cross_attention_dim=96, attention_head_dim=2,
-    )  # fmt: skip
-    parts = replace(build_mini_prior(0), vae=vae, unet=unet)
-    for network in (parts.vae, parts.unet, parts.text_encoder):
-        network.double().eval().requires_grad_(False)
-    return parts
 
 
 def draw(count: int) -> Drawn:
