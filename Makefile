@@ -136,7 +136,7 @@ lab: install ## Measure whether refining helps, on scenes with exact depth (docs
 
 .PHONY: bench
 bench: install ## Run every benchmark and print its figures
-	@for name in refiner main_job driver_memory store_codecs label_loading scale actors throughput cpu_stages; do \
+	@for name in refiner main_job driver_memory store_codecs label_loading scale actors throughput cpu_stages batches; do \
 	  echo "==> benchmarks/$$name.py" && $(BIN)/python -m benchmarks.$$name; done
 
 .PHONY: clean

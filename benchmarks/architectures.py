@@ -42,7 +42,7 @@ DEPTH_ANYTHING_SIZES = {
 }
 
 
-def depth_anything(size: str = "Small", max_depth_m: float | None = None) -> torch.nn.Module:
+def depth_anything(size: str = "Small", max_depth_m: int | None = None) -> torch.nn.Module:
     """Return Depth Anything V2; for metres, up to `max_depth_m`, where that is given."""
     chosen = DEPTH_ANYTHING_SIZES[size]
     backbone = Dinov2Config(

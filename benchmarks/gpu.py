@@ -95,6 +95,7 @@ class Figures:
 
     recipe: str
     num_images: int
+    num_failed: int
     batch_size: int
     redepth: float = 0.0
     bare_loop: float = 0.0
@@ -113,6 +114,7 @@ def real_cases(models: Path) -> tuple[Case, ...]:
     metric = f"labels.coarse.weights.folder={models / 'metric'}"
     model = "labels.refiner.model.weights.folder="
     prior = "labels.refiner.prior.weights."
+    encoder = "labels.refiner.prior.encoder_weights."
     batch = "labels.compute.batch_size="
     return (
         Case("coarse", 1024, (cuda, coarse, f"{batch}16")),
@@ -128,6 +130,7 @@ def real_cases(models: Path) -> tuple[Case, ...]:
             "redepth-anything-fast",
             3,
             (coarse, f"{prior}folder={models / 'prior'}", f"{prior}variant=fp16",
+             f"{encoder}folder={models / 'encoder'}", f"{encoder}variant=fp16",
              "labels.refiner.caption.captioner=null", "labels.refiner.num_steps=30"),
         ),
     )  # fmt: skip
@@ -275,6 +278,7 @@ def measure(case: Case, root: Path, machine: Sequence[str]) -> Figures:
     figures = Figures(
         case.recipe,
         case.num_images,
+        count_failed(out),
         recipe.labels.compute.batch_size,
         redepth=stages.num_staged / speed.seconds,
         bare_loop=in_new_process(run_bare_loop, photographs, recipe, case.num_images),
@@ -297,6 +301,12 @@ def photographs_of(case: Case, root: Path) -> Path:
 def output_of(case: Case, root: Path) -> Path:
     """Return where the flow's labels of a case are."""
     return root / f"labels-{case.recipe}"
+
+
+def count_failed(out: Path) -> int:
+    """Count the images that random weights left without a label; those are no fair work."""
+    outcomes = open_labels(str(out)).count_outcomes()
+    return sum(number for outcome, number in outcomes.items() if not outcome.has_label)
 
 
 def size_of_labels(out: Path) -> tuple[int, int]:
@@ -322,6 +332,9 @@ def compare(
         print(f"{case.recipe}: {rates}", file=sys.stderr, flush=True)
     with ray_session(None, cases[0].load(machine).run.actors):
         for case, figures in zip(cases, found, strict=True):
+            if figures.num_failed:
+                print(f"{case.recipe}: {figures.num_failed} images have no label", file=sys.stderr)
+                continue
             size_hw = size_of_labels(output_of(case, root))
             out = root / f"ray-data-{case.recipe}"
             recipe = case.load(machine)

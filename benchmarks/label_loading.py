@@ -33,7 +33,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from redepth.config import Decoding, Recipe, Storage
 from redepth.filesystems import open_filesystem
-from redepth.images.decode import read_image, resize
+from redepth.images.decode import read_image
 from redepth.store.dataset import begin
 from redepth.store.manifest import ShardPlan
 from redepth.store.objects import open_objects
@@ -86,8 +86,8 @@ class NpyMaps(Dataset[dict[str, Any]]):
             sample[quantity] = torch.from_numpy(load_npy(self._place.npy(quantity, name)))
         if self._with_photographs:
             ref = ImageRef(name, self._place.photograph(name))
-            rgb_hw3 = resize(read_image(ref, Decoding()).rgb_hw3, *LABEL_HW)
-            sample["image"] = torch.from_numpy(rgb_hw3).permute(2, 0, 1).contiguous()
+            image = read_image(ref, Decoding(), target=lambda height_px, width_px: LABEL_HW)
+            sample["image"] = torch.from_numpy(image.rgb_hw3).permute(2, 0, 1).contiguous()
         return sample
 
 

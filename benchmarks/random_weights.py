@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler
+from diffusers import AutoencoderTiny, DDIMScheduler, DDPMScheduler
 from transformers import DepthAnythingForDepthEstimation
 
 from benchmarks import architectures
@@ -24,7 +24,7 @@ _SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_
 _TEXT_WIDTH, _TEXT_LAYERS = 1024, 2
 
 
-def depth_anything_small(max_depth_m: float | None = None) -> DepthAnythingForDepthEstimation:
+def depth_anything_small(max_depth_m: int | None = None) -> DepthAnythingForDepthEstimation:
     """Return Depth Anything V2 Small, for metres where `max_depth_m` is given."""
     model: Any = architectures.depth_anything("Small", max_depth_m)
     if max_depth_m is None:
@@ -45,7 +45,9 @@ def stable_diffusion() -> PriorParts:
 
 
 def write_models(folder: Path, device: torch.device) -> None:
-    """Write depth/, metric/, prior/, betterdepth/ and sharpdepth/, the same ones each time.
+    """Write a folder a model: depth, metric, prior, encoder, betterdepth and sharpdepth.
+
+    They are the same ones each time.
 
     Args:
         device: where they are made: on a GPU that takes seconds, on a CPU a minute.
@@ -53,12 +55,14 @@ def write_models(folder: Path, device: torch.device) -> None:
     torch.manual_seed(0)
     with torch.device(device):
         depth_anything_small().save_pretrained(folder / "depth")
-        depth_anything_small(max_depth_m=20.0).save_pretrained(folder / "metric")
+        depth_anything_small(max_depth_m=20).save_pretrained(folder / "metric")
         prior = stable_diffusion()
         for network in (prior.vae, prior.unet, prior.text_encoder):
             network.half()
         save_prior(prior, folder / "prior", VARIANT)
         del prior
+        # Whose defaults are TAESD's.
+        AutoencoderTiny().half().save_pretrained(folder / "encoder", variant=VARIANT)
         _pipeline(BetterDepthPipeline, num_latents=3, prediction="v_prediction").save_pretrained(
             folder / "betterdepth", variant=VARIANT
         )

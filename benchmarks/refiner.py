@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from skimage import data
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -31,7 +32,6 @@ from redepth.coarse.depth_anything.mini import save_mini_estimator
 from redepth.coarse.estimator import DepthEstimator, load_token_estimator
 from redepth.coarse.part import Coarse
 from redepth.config import LabelSettings
-from redepth.images.decode import resize
 from redepth.labelling.labeller import Labeller, load_labeller
 from redepth.refiners.redepth_anything import Prior, ReDepthAnything
 from redepth.refiners.redepth_anything.diffusion import load_prior
@@ -66,7 +66,9 @@ def settings(folder: Path, **changes: Any) -> LabelSettings:
 def picture(name: str, estimator: DepthEstimator) -> ByteImage:
     """Return a photograph at the estimator's processing size."""
     rgb_hw3 = PICTURES[name]()
-    return resize(rgb_hw3, *estimator.processing_size(*rgb_hw3.shape[:2]))
+    height_px, width_px = estimator.processing_size(*rgb_hw3.shape[:2])
+    size = (width_px, height_px)
+    return np.array(Image.fromarray(rgb_hw3).resize(size, Image.Resampling.BICUBIC))
 
 
 def run_reference(folder: Path, names: list[str]) -> dict[str, FloatMap]:

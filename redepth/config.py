@@ -57,6 +57,11 @@ class Decoding(Settings):
     max_bytes: int = Field(
         2**29, ge=1, description="of a file; what is read of a larger one is thrown away"
     )
+    reduced_scale: bool = Field(
+        True,
+        description="decode a JPEG at 1/2, 1/4 or 1/8 of its size, where that leaves twice the "
+        "pixels a side that the models see; false decodes every pixel",
+    )
 
 
 def _coarse_settings(value: Any, validate: ModelWrapValidatorHandler[Coarse]) -> Coarse:

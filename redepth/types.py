@@ -110,17 +110,20 @@ class ImageRef(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodedImage:
-    """An upright 8-bit sRGB photograph.
+    """An upright 8-bit sRGB photograph, at the size that was asked for.
 
     Attributes:
-        rgb_hw3: uint8 [H, W, 3].
+        rgb_hw3: uint8 [H, W, 3], at the size of the models, of a label, or the photograph's own.
+        height_px, width_px: of the photograph itself, whatever the size of `rgb_hw3`.
         sha256: hex digest of the file's bytes.
         file_format: what the content is ("JPEG", "PNG", ...), whatever the name says.
         notes: what decoding had to do, in words ("first of 31 frames", ...), empty for most files.
-        focal_px: focal length in pixels of this picture, as its EXIF says; None if it does not.
+        focal_px: focal length in pixels of the photograph, as its EXIF says; None if it does not.
     """
 
     rgb_hw3: ByteImage
+    height_px: int
+    width_px: int
     sha256: str
     file_format: str
     notes: tuple[str, ...] = ()
@@ -131,14 +134,6 @@ class DecodedImage:
             raise ValueError(
                 f"expected uint8 [H, W, 3], got {self.rgb_hw3.dtype} {self.rgb_hw3.shape}"
             )
-
-    @property
-    def height_px(self) -> int:
-        return int(self.rgb_hw3.shape[0])
-
-    @property
-    def width_px(self) -> int:
-        return int(self.rgb_hw3.shape[1])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -374,7 +369,7 @@ class ModelCard:
     """What was loaded: goes into dataset.json and is what a label's provenance rests on.
 
     Attributes:
-        role: "coarse", "prior" or "captioner".
+        role: "coarse", "refiner", "prior", "encoder" or "captioner".
         name: preset or repository name.
         source: repository or folder the weights came from; "seed 0" for seeded weights.
         revision: resolved commit of the repository; None for a folder or a seed.

@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from diffusers import UNet2DConditionModel
 
-from benchmarks import gpu
+from benchmarks import architectures, gpu
+from benchmarks.random_weights import write_models
 from redepth.costing.work import recipe_flops, usual_image
+from redepth.labelling.labeller import load_labeller
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -33,6 +37,35 @@ def test_the_recipes_of_their_real_size_are_valid(tmp_path: Path) -> None:
         assert recipe_flops(recipe.labels, usual_image(recipe.labels)) is not None
         assert recipe.labels.compute.device == "cuda"
         assert all(model.own.folder is not None for model in recipe.labels.models())
+
+
+@pytest.mark.slow
+def test_random_weights_are_read_as_the_recipes_read_published_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With networks of few channels: those of real size take minutes to make on a CPU."""
+    narrow = {"sample_size": 64, "block_out_channels": (32, 32, 32, 32), "layers_per_block": 1}
+    task = {"class_embed_type": "projection", "projection_class_embeddings_input_dim": 4}
+
+    def latent_depth_unet(num_latents: int, *, has_task: bool = False) -> Any:
+        return UNet2DConditionModel(
+            in_channels=4 * num_latents, cross_attention_dim=1024, **narrow,
+            **(task if has_task else {}),
+        )  # fmt: skip
+
+    text_encoder = architectures.clip_text_encoder
+    for name, network in {
+        "stable_diffusion_unet": lambda: UNet2DConditionModel(cross_attention_dim=768, **narrow),
+        "latent_depth_unet": latent_depth_unet,
+        "clip_text_encoder": lambda width=768, layers=1: text_encoder(width, 1, vocabulary=600),
+    }.items():
+        monkeypatch.setattr(architectures, name, network)
+    write_models(tmp_path, torch.device("cpu"))
+    for case in gpu.real_cases(tmp_path):
+        on_cpu = ("labels.compute.device=cpu", "labels.compute.dtype=float32")
+        recipe = case.load((*gpu.machine_settings(toy=False), *on_cpu))
+        labeller = load_labeller(recipe.labels)
+        assert len(labeller.cards) == len(recipe.labels.models())
 
 
 @pytest.mark.slow

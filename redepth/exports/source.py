@@ -11,7 +11,6 @@ from PIL import Image
 from redepth.errors import ImageRejected
 from redepth.exports.items import Item
 from redepth.exports.part import Contents
-from redepth.images.decode import resize
 from redepth.images.locator import Photographs
 from redepth.store.reader import Labels
 from redepth.types import LabelRow
@@ -64,6 +63,5 @@ def _place(row: LabelRow) -> int:
 
 def _photograph(row: LabelRow, photographs: Photographs) -> bytes:
     file = io.BytesIO()
-    rgb_hw3 = resize(photographs.open(row).rgb_hw3, row.height_px or 0, row.width_px or 0)
-    Image.fromarray(rgb_hw3).save(file, format="PNG")
+    Image.fromarray(photographs.open_as_seen(row).rgb_hw3).save(file, format="PNG")
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""From a file's bytes to an upright 8-bit RGB picture.
+"""From a file's bytes to an upright 8-bit RGB picture, at its own size or one that is asked for.
 
 Decisions, once:
 - The content decides what a file is, never its name, and which decoder sees it (`openers`).
@@ -9,17 +9,21 @@ Decisions, once:
 - Every pixel of the first frame is there: decoded, with a note of what is damaged besides. Any is
   missing: rejected (`damage`). `LOAD_TRUNCATED_IMAGES` is never set: it turns damaged files into
   pictures with black areas.
+- A JPEG much larger than what is asked for is decoded at 1/2, 1/4 or 1/8 of its size, where that
+  leaves twice the size that is asked for (`reduced_scale`): the decoder still reads all of the
+  file, and computes fewer pixels. What is seen of them the bicubic filter decides, as always.
+
+Any number of threads may decode at once (`picture.process_wide`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +41,7 @@ from redepth.images.picture.coded_colours import note_on_exif
 from redepth.images.picture.colour import to_srgb
 from redepth.images.picture.damage import CUT
 from redepth.images.picture.openers import open_picture, require_size, too_large
+from redepth.images.picture.process_wide import PILLOW_LIMIT
 from redepth.images.picture.signatures import what_it_looks_like
 from redepth.images.picture.tiff import is_signed_byte, sample_range
 from redepth.images.reading import read_regular
@@ -51,71 +56,94 @@ _BYTES_PER_PIXEL_AT_MOST = 16  # four float32 samples, uncompressed
 _MAX_BYTES = "labels.decoding.max_bytes"
 _EXIF_ORIENTATION = 0x0112
 _CUT_SHORT = ("truncated", "end of file")
+# EXIF orientations: by which height and width change places; that bring the stored right or lower
+# end to the left, and to the top.
+_ON_ITS_SIDE, _ENDS_AT_LEFT, _ENDS_AT_TOP = (5, 6, 7, 8), (2, 3, 6, 7), (3, 4, 7, 8)
+_LEAST_REDUCED = 2  # times the pixels a side that are wanted, at a reduced scale
 
-# Pillow's limit on pixels and Python's warning filters belong to the process: one decode at a time.
-_PILLOW_LOCK = threading.Lock()
+# Height and width of the upright photograph -> height and width of the picture that is wanted.
+TargetSize = Callable[[int, int], tuple[int, int]]
+
 # Pillow logs what it then raises; with no logging set up that would reach the terminal.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Picture:
-    """A fully decoded first frame and what had to be said about it."""
+    """A fully decoded first frame, what had to be said about it, and how it was turned (EXIF)."""
 
     image: Image.Image
     notes: tuple[str, ...] = ()
+    orientation: int = 1
 
     def then(self, image: Image.Image, *notes: str) -> _Picture:
-        return _Picture(image, (*self.notes, *notes))
+        return replace(self, image=image, notes=(*self.notes, *notes))
 
 
-def read_image(ref: ImageRef, settings: Decoding, allowed: Allowed = ANYTHING) -> DecodedImage:
-    """Read and decode one listed image.
+def read_image(
+    ref: ImageRef,
+    settings: Decoding,
+    allowed: Allowed = ANYTHING,
+    target: TargetSize | None = None,
+) -> DecodedImage:
+    """Read and decode one listed image; `target` as in `decode`.
 
     Raises:
         ImageRejected, TransientError, ConfigError: as `read_bytes`; or it is not a usable picture.
     """
-    return decode(read_bytes(ref, settings, allowed), settings)
+    return decode(read_bytes(ref, settings, allowed), settings, target)
 
 
-def decode(data: bytes, settings: Decoding) -> DecodedImage:
-    """Decode a file's bytes to an upright uint8 RGB picture.
+def decode(data: bytes, settings: Decoding, target: TargetSize | None = None) -> DecodedImage:
+    """Decode a file's bytes to an upright uint8 RGB picture, at the size that is wanted of it.
 
-    Steps: header, limits, whole first frame, orientation, 8 bits a sample, sRGB, over background.
-    Silent, but for libtiff, which prints its own complaint about a damaged TIFF to stderr.
+    Steps: header, limits, whole first frame, orientation, 8 bits a sample, sRGB, over background,
+    size (bicubic, antialiased when shrinking). The same bytes give the same picture wherever Pillow
+    has the same version. Silent, but for libtiff, which prints its own complaint about a damaged
+    TIFF to stderr.
+
+    Args:
+        target: returns, of the photograph's height and width, those that are wanted. Without it
+            they are the photograph's own, and every pixel is decoded.
 
     Raises:
         ImageRejected: with the reason in words.
     """
     if not data:
         raise ImageRejected("the file is empty")
-    try:
-        with _pillow_guarded(settings), open_picture(data, settings).closing() as opened:
-            image = opened.image
-            stored_px = image.width, image.height
+    # What `target` raises is no fault of the file's: it is called outside of `rejecting`.
+    rejecting = partial(_rejecting, data, settings)
+    with PILLOW_LIMIT.at(max(1, int(settings.max_megapixels * 1e6))), ExitStack() as stack:
+        with rejecting():
+            opened = stack.enter_context(open_picture(data, settings).closing())
+        image, stored_px = opened.image, opened.image.size
+        scale = 1
+        if target is not None and opened.has_scales and settings.reduced_scale:
+            scale = _reduce(image, target)
+        with rejecting():
             picture = _loaded(image) if opened.is_upright else _upright(image)
-            require_size(image.width, image.height, settings)  # what decoding made of the header's
+            size_hw = _full_size(picture, stored_px if opened.has_scales else None)
+            require_size(*size_hw[::-1], settings)  # what decoding made of the header's
             focal_px, exif_notes = _read_exif(image, *stored_px)
             picture = _in_srgb(_eight_bit(picture), image.info.get("icc_profile"))
             picture = _over_background(picture, settings)
-            rgb_hw3: ByteImage = np.array(picture.image, dtype=np.uint8)
+        wanted_hw = size_hw if target is None else target(*size_hw)
+        with rejecting():
+            rgb_hw3 = _resized(picture, size_hw, scale, wanted_hw)
             notes = (*opened.notes, *_frame_note(image), *picture.notes, *exif_notes)
+    sha256 = hashlib.sha256(data).hexdigest()
+    return DecodedImage(rgb_hw3, *size_hw, sha256, opened.file_format, notes, focal_px)
+
+
+@contextmanager
+def _rejecting(data: bytes, settings: Decoding) -> Iterator[None]:
+    """Reject a file for whatever a decoder raises of it: OSError, SyntaxError, ValueError, ..."""
+    try:
+        yield
     except ImageRejected:
         raise
-    except Exception as error:  # decoders raise anything: OSError, SyntaxError, ValueError, ...
+    except Exception as error:
         raise ImageRejected(_reason(error, data, settings)) from error
-    sha256 = hashlib.sha256(data).hexdigest()
-    return DecodedImage(rgb_hw3, sha256, opened.file_format, notes, focal_px)
-
-
-def resize(rgb_hw3: ByteImage, height_px: int, width_px: int) -> ByteImage:
-    """Resize uint8 [H, W, 3] to [height_px, width_px, 3], bicubic, antialiased when shrinking.
-
-    The same input gives the same bytes everywhere Pillow has the same version.
-    """
-    size = (width_px, height_px)
-    resized = Image.fromarray(rgb_hw3).resize(size, Image.Resampling.BICUBIC)
-    return np.array(resized, dtype=np.uint8)
 
 
 def read_bytes(ref: ImageRef, settings: Decoding, allowed: Allowed) -> bytes:
@@ -191,22 +219,6 @@ def _for_the_caller(fault: Fault, uri: str, error: Exception) -> RedepthError:
             return explained(fault, uri, error)
 
 
-@contextmanager
-def _pillow_guarded(settings: Decoding) -> Iterator[None]:
-    """Silence Pillow's warnings and let its bomb limit follow ours (it raises at twice the number).
-
-    Frames are checked where only Pillow sees them; `_require_size` is the exact limit.
-    """
-    with _PILLOW_LOCK, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        previous = Image.MAX_IMAGE_PIXELS
-        Image.MAX_IMAGE_PIXELS = max(1, int(settings.max_megapixels * 1e6))
-        try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = previous
-
-
 def _require_plausible_size(size_bytes: int, settings: Decoding) -> None:
     """Refuse, unread, what is larger than the largest allowed picture could ever be."""
     limit_bytes = settings.max_megapixels * 1e6 * _BYTES_PER_PIXEL_AT_MOST + 2**24
@@ -216,6 +228,17 @@ def _require_plausible_size(size_bytes: int, settings: Decoding) -> None:
             f"megapixels at most {limit_bytes / 1e6:.0f} MB (decoding.max_megapixels)"
         )
     require_num_bytes(size_bytes, settings.max_bytes, _MAX_BYTES)
+
+
+def _reduce(image: Image.Image, target: TargetSize) -> int:
+    """Have a JPEG decoded at the least scale that leaves twice its target; return 1 / scale."""
+    orientation = _orientation(image)
+    wanted_hw = target(*_turned(image.height, image.width, orientation))
+    height_px, width_px = _turned(*wanted_hw, orientation)
+    stored_width_px = image.width
+    least_px = _LEAST_REDUCED * width_px, _LEAST_REDUCED * height_px
+    drafted = image.draft(image.mode, least_px)
+    return 1 if drafted is None else round(stored_width_px / drafted[1][2])
 
 
 def _loaded(image: Image.Image) -> _Picture:
@@ -229,12 +252,49 @@ def _upright(image: Image.Image) -> _Picture:
     said_in_header = _orientation(image)
     image.load()  # turns a TIFF by itself
     orientation = max(said_in_header, _orientation(image))  # a PNG may say it after the pixels
+    as_stored = image.im
     try:
         ImageOps.exif_transpose(image, in_place=True)
     except Exception as error:  # a damaged EXIF block does not spoil the pixels
-        return _Picture(image, (f"orientation not readable ({in_words(error)}), taken as upright",))
-    is_turned = orientation > 1
-    return _Picture(image, (f"turned upright (EXIF orientation {orientation})",) * is_turned)
+        if image.im is as_stored:
+            said = f"orientation not readable ({in_words(error)}), taken as upright"
+            return _Picture(image, (said,))
+    notes = (f"turned upright (EXIF orientation {orientation})",) * (orientation > 1)
+    return _Picture(image, notes, orientation)
+
+
+def _full_size(picture: _Picture, stored_px: tuple[int, int] | None) -> tuple[int, int]:
+    """Return height and width of the upright photograph.
+
+    Args:
+        stored_px: width and height before it was turned, if it may be decoded at a reduced scale.
+    """
+    if stored_px is None:
+        return picture.image.height, picture.image.width
+    return _turned(stored_px[1], stored_px[0], picture.orientation)
+
+
+def _turned(height_px: int, width_px: int, orientation: int) -> tuple[int, int]:
+    is_on_its_side = orientation in _ON_ITS_SIDE
+    return (width_px, height_px) if is_on_its_side else (height_px, width_px)
+
+
+def _resized(
+    picture: _Picture, full_hw: tuple[int, int], scale: int, wanted_hw: tuple[int, int]
+) -> ByteImage:
+    """Bring a picture that was decoded at 1 / scale to the size that is wanted.
+
+    Where scale does not divide a side, a last row or column reaches beyond the photograph, or, of
+    a picture that was turned, a first one does: it counts as far as it lies within.
+    """
+    image = picture.image
+    if wanted_hw == (image.height, image.width):
+        return np.array(image, dtype=np.uint8)
+    height, width = (side_px / scale for side_px in full_hw)
+    left = image.width - width if picture.orientation in _ENDS_AT_LEFT else 0.0
+    top = image.height - height if picture.orientation in _ENDS_AT_TOP else 0.0
+    box = (left, top, left + width, top + height)
+    return np.array(image.resize(wanted_hw[::-1], Image.Resampling.BICUBIC, box), dtype=np.uint8)
 
 
 def _read_exif(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from redepth.config import Decoding
 from redepth.errors import PhotographChanged
 from redepth.images.allowed import ANYTHING, Allowed
-from redepth.images.decode import decode, read_bytes
+from redepth.images.decode import TargetSize, decode, read_bytes
 from redepth.redaction import shown
 from redepth.types import DecodedImage, ImageRef, LabelRow, Outcome
 
@@ -30,8 +30,8 @@ class Photographs:
     decoding: Decoding
     allowed: Allowed = ANYTHING
 
-    def open(self, row: LabelRow) -> DecodedImage:
-        """Read, check and decode the photograph of a row.
+    def open(self, row: LabelRow, target: TargetSize | None = None) -> DecodedImage:
+        """Read, check and decode the photograph of a row; `target` as in `redepth.images.decode`.
 
         Raises:
             PhotographChanged: other bytes are there now than were labelled, or the row does not say
@@ -40,7 +40,17 @@ class Photographs:
             TransientError: the storage answered badly.
             ConfigError: its storage cannot be read from here (no credentials, package missing).
         """
-        return decode(self.read(row), self.decoding)
+        return decode(self.read(row), self.decoding, target)
+
+    def open_as_seen(self, row: LabelRow) -> DecodedImage:
+        """Return the photograph of a row that has maps at their size: the pixels the models saw.
+
+        Raises:
+            RedepthError: as `open`.
+        """
+        assert row.height_px is not None and row.width_px is not None, "a label has a size"
+        label_hw = row.height_px, row.width_px
+        return self.open(row, lambda height_px, width_px: label_hw)
 
     def read(self, row: LabelRow) -> bytes:
         """Read the bytes of a row's photograph, and check that they are those that were labelled.

@@ -27,7 +27,7 @@ from redepth.costing.devices import device_name
 from redepth.errors import ConfigError, ImageRejected, RefinementFailed
 from redepth.images.allowed import ANYTHING, Allowed
 from redepth.images.camera import known_focal
-from redepth.images.decode import decode, read_bytes, resize
+from redepth.images.decode import decode, read_bytes
 from redepth.images.locator import blank_row, relocated
 from redepth.labelling.ensemble import guard, reduce_members
 from redepth.labelling.label_rows import fallen_back, label_of, with_file, with_focal, with_members
@@ -154,22 +154,20 @@ class Labeller:
         content = read_bytes(ref, self.settings.decoding, self.allowed)
         if before is not None and is_unchanged(content, ref, before):
             return Label(relocated(before, row))
-        image = decode(content, self.settings.decoding)
+        image = decode(content, self.settings.decoding, self.estimator.processing_size)
         row = with_file(row, image)
         source = (image.sha256, ref.caption, ref.focal_px, ref.fov_deg)
         known = self._remembered(source)
         if known is not None:
             return _for_another(_read_in(row, started), known)
-        height_px, width_px = self.estimator.processing_size(image.height_px, image.width_px)
-        rgb_hw3 = resize(image.rgb_hw3, height_px, width_px)
         try:
             focal = known_focal(ref, image)
         except RefinementFailed as error:
             return _failed(_read_in(row, started), error)
         if focal is not None:
-            focal_px = focal.px * width_px / image.width_px
+            focal_px = focal.px * image.rgb_hw3.shape[1] / image.width_px
             row = replace(row, focal_px=focal_px, focal_source=focal.source)
-        return Prepared(ref, _read_in(row, started), source, rgb_hw3)
+        return Prepared(ref, _read_in(row, started), source, image.rgb_hw3)
 
     def rejected(self, ref: ImageRef, error: ImageRejected, work: Work) -> Label:
         """Return the label of what is not a usable photograph: a row with the reason."""

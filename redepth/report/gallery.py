@@ -7,14 +7,14 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from redepth.errors import ConfigError, ImageRejected, TransientError
-from redepth.images.decode import resize
+from redepth.images.decode import TargetSize
 from redepth.images.locator import Photographs
 from redepth.images.uris import is_local
 from redepth.report.pictures import ALWAYS_DRAWN, LabelPicture, Unread
 from redepth.report.scene_errors import SceneErrors, scene_errors
 from redepth.scenes.collection import truth_beside
 from redepth.store.reader import StoredLabel
-from redepth.types import ByteImage, DecodedImage, LabelRow
+from redepth.types import ByteImage, LabelRow
 
 
 def fetch_picture(
@@ -34,14 +34,14 @@ def fetch_picture(
         for name, quantity in label.quantities.items()
         if name not in ALWAYS_DRAWN and (quantity.drawn or name in also)
     }
-    image, unread = _open(label.row, photographs)
+    photograph_hw3, unread = _open(label.row, photographs, photograph_px)
     return LabelPicture(
         row=label.row,
-        photograph_hw3=None if image is None else _resized(image, label.row, photograph_px),
+        photograph_hw3=photograph_hw3,
         coarse_hw=label.coarse,
         refined_hw=label.refined,
         confidence_hw=label.confidence,
-        errors=None if image is None else _errors(label),
+        errors=None if photograph_hw3 is None else _errors(label),
         extra=extra,
         unread=unread,
     )
@@ -57,10 +57,12 @@ def unread_words(photographs: Iterable[Unread | None]) -> str | None:
 
 
 def _open(
-    row: LabelRow, photographs: Photographs
-) -> tuple[DecodedImage, None] | tuple[None, Unread]:
+    row: LabelRow, photographs: Photographs, side_px: int | None
+) -> tuple[ByteImage, None] | tuple[None, Unread]:
     try:
-        return photographs.open(row), None
+        if side_px is None:
+            return photographs.open_as_seen(row).rgb_hw3, None
+        return photographs.open(row, _at_most(side_px)).rgb_hw3, None
     except ImageRejected as error:
         return None, Unread(error.summary, str(error))
     except (TransientError, ConfigError) as error:
@@ -90,10 +92,11 @@ def spread_evenly(ids: Sequence[str], number: int) -> list[str]:
     return [ids[round(i * (len(ids) - 1) / (number - 1))] for i in range(number)]
 
 
-def _resized(image: DecodedImage, row: LabelRow, side_px: int | None) -> ByteImage:
-    assert row.height_px is not None and row.width_px is not None, "a label has a size"
-    if side_px is None:
-        return resize(image.rgb_hw3, row.height_px, row.width_px)
-    scale = min(side_px / max(image.height_px, image.width_px), 1.0)
-    height_px, width_px = (max(round(n * scale), 1) for n in (image.height_px, image.width_px))
-    return resize(image.rgb_hw3, height_px, width_px)
+def _at_most(side_px: int) -> TargetSize:
+    """Return a size rule: the longer side at most so long."""
+
+    def target(height_px: int, width_px: int) -> tuple[int, int]:
+        scale = min(side_px / max(height_px, width_px), 1.0)
+        return max(round(height_px * scale), 1), max(round(width_px * scale), 1)
+
+    return target

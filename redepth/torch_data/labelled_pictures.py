@@ -8,7 +8,6 @@ from __future__ import annotations
 from redepth.datasets.ground_truth import make_ground_truth
 from redepth.datasets.sample import Sample
 from redepth.errors import ConfigError
-from redepth.images.decode import resize
 from redepth.images.locator import Photographs
 from redepth.store.reader import Labels
 from redepth.torch_data.coarse_maps import without_holes
@@ -47,10 +46,8 @@ class LabelledPictures:
             ImageRejected: the photograph that was labelled cannot be read; says why.
         """
         label = self._labels[self.images[number]]
-        image = self._photographs.open(label.row)
-        depth_hw = label.coarse
-        rgb_hw3 = resize(image.rgb_hw3, *depth_hw.shape)
-        return Sample(label.row.id, rgb_hw3, make_ground_truth(depth_hw))
+        image = self._photographs.open_as_seen(label.row)
+        return Sample(label.row.id, image.rgb_hw3, make_ground_truth(label.coarse))
 
     def coarse_map(self, image: str) -> CoarseDepth:
         """Read the coarse map of an image."""

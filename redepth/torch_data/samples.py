@@ -14,7 +14,6 @@ import numpy as np
 import torch
 
 from redepth.errors import ImageRejected
-from redepth.images.decode import resize
 from redepth.images.locator import Photographs
 from redepth.quantities import AnyMap
 from redepth.store.reader import Labels
@@ -113,10 +112,9 @@ class SampleReader:
         return self._labels
 
     def _image(self, row: LabelRow) -> torch.Tensor:
-        rgb_hw3 = self._photographs.open(row).rgb_hw3
-        if self._contents.resize_images:
-            rgb_hw3 = resize(rgb_hw3, row.height_px or 0, row.width_px or 0)
-        image = torch.from_numpy(rgb_hw3).permute(2, 0, 1).contiguous()
+        at_label_size = self._contents.resize_images
+        opened = (self._photographs.open_as_seen if at_label_size else self._photographs.open)(row)
+        image = torch.from_numpy(opened.rgb_hw3).permute(2, 0, 1).contiguous()
         return image if self._contents.images == "uint8" else image.float() / 255
 
 

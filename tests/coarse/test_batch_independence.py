@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from benchmarks.random_weights import depth_anything_small
 from redepth.coarse.batches import BatchEstimator, EstimateOutcome, estimate_all
 from redepth.coarse.estimator import DepthEstimator, TokenMaps, load_estimator
 from redepth.coarse.part import Coarse
@@ -235,3 +236,19 @@ def test_zoedepth_chooses_a_head_for_each_picture(tmp_path: Path) -> None:
     together = estimate_all(estimator, pictures, [None] * 4, 4)
     limits = [one.far_limit_m for one in together if isinstance(one, CoarseDepth)]
     assert limits == single
+
+
+@pytest.mark.slow
+def test_at_its_real_size_depth_anything_leaves_every_bit(tmp_path: Path) -> None:
+    """Depth Anything V2 Small with random weights at 518 px: other kernels than those of toys."""
+    depth_anything_small().save_pretrained(tmp_path)
+    estimator = load_estimator(
+        Coarse(preset="depth-anything-v2-small", weights=Weights(folder=str(tmp_path))), CPU
+    )
+    size = estimator.processing_size(3000, 4000)
+    target, other = (
+        np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8) for seed in (0, 1)
+    )
+    first = estimate_all(estimator, [target, other, target], [None] * 3, 3)
+    (alone,) = estimate_all(estimator, [target], [None], 3)
+    assert content(first[0]) == content(first[2]) == content(alone)

@@ -169,10 +169,10 @@ def test_a_row_group_is_read_once_for_the_images_in_it(
 ) -> None:
     path = tmp_path / "images.parquet"
     pq.write_table(plain([photo(i) for i in range(12)]), path, row_group_size=4)
-    parquet_images._row_group.cache_clear()
+    parquet_images._row_group.cached.cache_clear()
     for ref in list_images(str(path)):
         colour(ref)
-    assert parquet_images._row_group.cache_info().misses == 3
+    assert parquet_images._row_group.cached.cache_info().misses == 3
 
 
 def test_parquet_files_that_are_unclear_or_gone(tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ from PIL import Image, ImageCms
 from redepth.config import Decoding
 from redepth.errors import ConfigError, ImageRejected, TransientError
 from redepth.images import decode as decode_module
-from redepth.images.decode import decode, read_image, resize
-from redepth.types import DecodedImage, ImageRef
+from redepth.images.decode import decode, read_image
+from redepth.types import ByteImage, DecodedImage, ImageRef
 
 TINY = Decoding(min_side_px=1)
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -500,28 +500,45 @@ def test_a_file_too_long_for_any_picture_is_not_read() -> None:
         read_image(ImageRef("video", "/nowhere/video.jpg", size_bytes=9_000_000_000), TINY)
 
 
-# --- resizing ------------------------------------------------------------------------------------
+# --- the size that is asked for ------------------------------------------------------------------
 
 
-def test_resize_gives_the_size_and_keeps_a_flat_colour() -> None:
+def sized(rgb_hw3: ByteImage, height_px: int, width_px: int) -> ByteImage:
+    """Decode a PNG of these pixels at another size."""
+    data = encoded(Image.fromarray(rgb_hw3), "PNG")
+    result = decode(data, TINY, lambda height, width: (height_px, width_px))
+    assert (result.height_px, result.width_px) == rgb_hw3.shape[:2], "the photograph's own"
+    return result.rgb_hw3
+
+
+def test_it_has_the_size_that_is_asked_for_and_keeps_a_flat_colour() -> None:
     flat = np.full((30, 50, 3), (10, 200, 30), np.uint8)
     for height_px, width_px in ((15, 20), (61, 99), (30, 50)):
-        resized = resize(flat, height_px, width_px)
+        resized = sized(flat, height_px, width_px)
         assert resized.shape == (height_px, width_px, 3)
         assert (resized == (10, 200, 30)).all()
 
 
-def test_resize_antialiases() -> None:
+def test_shrinking_antialiases() -> None:
     """A checkerboard shrunk eight times is grey; without antialiasing it stays black or white."""
     checkers = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)
-    small = resize(np.repeat(checkers[..., None], 3, axis=-1), 8, 8)
+    small = sized(np.repeat(checkers[..., None], 3, axis=-1), 8, 8)
     assert np.abs(small.astype(int) - 127).max() <= 12
 
 
 @given(st.integers(1, 40), st.integers(1, 40))
-def test_resize_is_deterministic_and_commutes_with_mirroring(height: int, width: int) -> None:
+def test_resizing_is_deterministic_and_commutes_with_mirroring(height: int, width: int) -> None:
     rgb_hw3 = np.asarray(scene())
-    once = resize(rgb_hw3, height, width)
-    assert np.array_equal(once, resize(rgb_hw3.copy(), height, width))
-    mirrored = resize(np.ascontiguousarray(rgb_hw3[:, ::-1]), height, width)
+    once = sized(rgb_hw3, height, width)
+    assert np.array_equal(once, sized(rgb_hw3.copy(), height, width))
+    mirrored = sized(np.ascontiguousarray(rgb_hw3[:, ::-1]), height, width)
     assert np.abs(mirrored[:, ::-1].astype(int) - once).max() <= 1
+
+
+def test_what_the_size_rule_raises_is_not_blamed_on_the_file() -> None:
+    def fails(height_px: int, width_px: int) -> tuple[int, int]:
+        raise ValueError("no size")
+
+    for file_format in ("PNG", "JPEG"):
+        with pytest.raises(ValueError, match="no size"):
+            decode(encoded(scene(), file_format), TINY, fails)

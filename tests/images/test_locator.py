@@ -116,8 +116,8 @@ def test_a_parquet_file_of_images_that_was_sorted_again_is_found_out(tmp_path: P
     pq.write_table(table, path)
     rows = [labelled(ref) for ref in list_images(str(path))]
     assert [HERE.open(row).sha256 for row in rows] == [row.sha256 for row in rows]
-    parquet_images._parquet_file.cache_clear()
-    parquet_images._row_group.cache_clear()
+    parquet_images._parquet_file.cached.cache_clear()
+    parquet_images._row_group.cached.cache_clear()
     pq.write_table(table.take([1, 0]), path)
     for row in rows:
         with pytest.raises(PhotographChanged):

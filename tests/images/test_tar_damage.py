@@ -208,7 +208,7 @@ def test_a_damaged_tar_is_listed_or_refused(
         damaged[first : first + size] = fill * len(damaged[first : first + size])
     path = tmp_path / "a.tar"
     path.write_bytes(damaged[:length])
-    archives._tar.cache_clear()
+    archives._tar.cached.cache_clear()
     noticed = Noticed()
     try:
         refs = list(list_images(str(path), noticed=noticed))

@@ -29,7 +29,7 @@ def photo(red: int) -> bytes:
 
 
 def listed(source: str) -> tuple[list[ImageRef], Notices]:
-    archives._zip.cache_clear()
+    archives._zip.cached.cache_clear()
     noticed = Noticed()
     return list(list_images(source, noticed=noticed)), noticed.notices()
 

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from redepth.config import LabelSettings
+from redepth.config import Decoding, LabelSettings
 from redepth.errors import ConfigError, RefinementFailed
+from redepth.images.locator import Photographs
 from redepth.labelling.labeller import Labeller, choose_device, label_shard, load_labeller
 from redepth.refiners.identity import IdentityRefiner
 from redepth.refiners.refiner import RefinementInput
@@ -70,6 +71,41 @@ def test_identity_keeps_the_coarse_map_and_has_no_confidence(
     assert row.untrained
     assert row.seconds is not None and row.seconds > 0
     assert (row.size_bytes, row.version, row.file_format) == (10, "v", "PNG")
+
+
+class Watched(Scripted):
+    """A refiner that keeps what it was shown."""
+
+    seen: RefinementInput
+
+    def refine(self, scene: RefinementInput) -> Members:
+        self.seen = scene
+        return super().refine(scene)
+
+
+@pytest.mark.parametrize("reduced_scale", [True, False])
+def test_a_large_jpeg_is_shown_later_as_the_models_saw_it(
+    labeller: Labeller, tmp_path: Path, reduced_scale: bool
+) -> None:
+    """Turned by its EXIF, at a size that no scale divides; the focal length is that of the file."""
+    rough = np.random.default_rng(0).integers(0, 255, (9, 12, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112], exif.get_ifd(0x8769)[0xA405] = 6, 35
+    picture = Image.fromarray(rough).resize((501, 333), Image.Resampling.BICUBIC)
+    picture.save(tmp_path / "a.jpg", quality=92, exif=exif)
+    decoding = Decoding(reduced_scale=reduced_scale)
+    settings = SETTINGS.model_copy(update={"decoding": decoding})
+    refiner = Watched(Members(np.ones((1, 56, 40), dtype=np.float32)))
+    watching = replace(labeller, settings=settings, refiner=refiner)
+    row = watching.label(ImageRef("a", str(tmp_path / "a.jpg"))).row
+    assert (row.image_height_px, row.image_width_px) == (501, 333)
+    assert (row.height_px, row.width_px) == (56, 40)
+    focal_px = 35 * math.hypot(501, 333) / math.hypot(36, 24)
+    assert row.focal_px == pytest.approx(focal_px * 40 / 333)
+    shown = Photographs(decoding).open_as_seen(row).rgb_hw3
+    assert np.array_equal(shown, refiner.seen.rgb_hw3)
+    whole = Photographs(Decoding(reduced_scale=False)).open_as_seen(row).rgb_hw3
+    assert np.array_equal(shown, whole) != reduced_scale
 
 
 def test_missing_and_broken_files_are_rejected_with_the_reason(

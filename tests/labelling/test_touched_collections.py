@@ -52,8 +52,8 @@ def png(seed: int) -> bytes:
 def label(source: Path, out: Path, recipe: Recipe, labeller: Labeller) -> tuple[int, int]:
     """Do a run's work without its engines; return how many labels were made, and how many kept."""
     # A run has a process of its own, which remembers nothing of a Parquet file.
-    parquet_images._parquet_file.cache_clear()
-    parquet_images._row_group.cache_clear()
+    parquet_images._parquet_file.cached.cache_clear()
+    parquet_images._row_group.cached.cache_clear()
     plan = plan_labels(list_images(str(source)), str(out), recipe)
     begin(str(out), recipe, labeller.cards)
     made = kept = 0
@@ -141,8 +141,8 @@ def test_a_container_that_was_sorted_again_is_followed(
 
 def photographs(out: Path) -> str:
     """Name what each label's photograph is now, by uri; a label of another one is an error."""
-    parquet_images._parquet_file.cache_clear()
-    parquet_images._row_group.cache_clear()
+    parquet_images._parquet_file.cached.cache_clear()
+    parquet_images._row_group.cached.cache_clear()
     labels = open_labels(str(out))
     names = {hashlib.sha256(png(seed)).hexdigest(): name for seed, name in enumerate(NAMES)}
     rows = sorted((labels[i].row for i in labels), key=lambda row: row.uri)

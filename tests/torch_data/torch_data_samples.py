@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from redepth.config import Decoding, Storage, load_recipe
-from redepth.images.decode import read_image, resize
+from redepth.images.decode import read_image
 from redepth.images.uris import image_id
 from redepth.store.dataset import begin
 from redepth.store.manifest import ShardPlan
@@ -50,7 +50,13 @@ def write_photograph(root: str, seed: int) -> ImageRef:
 
 def photograph(seed: int) -> ByteImage:
     rough = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
-    return resize(rough, *PHOTO_HW)
+    return at_size(rough, *PHOTO_HW)
+
+
+def at_size(rgb_hw3: ByteImage, height_px: int, width_px: int) -> ByteImage:
+    """What redepth makes of a photograph at another size."""
+    size = (width_px, height_px)
+    return np.array(Image.fromarray(rgb_hw3).resize(size, Image.Resampling.BICUBIC))
 
 
 def label(ref: ImageRef, *, is_labelled: bool) -> Label:
@@ -58,7 +64,7 @@ def label(ref: ImageRef, *, is_labelled: bool) -> Label:
     if not is_labelled:
         return Label(replace(row, outcome=Outcome.REJECTED, reason="no photograph"))
     seed = int(Path(ref.uri).stem)
-    coarse_hw = resize(photograph(seed), 24, 32).mean(axis=2, dtype=np.float32) / 255
+    coarse_hw = at_size(photograph(seed), 24, 32).mean(axis=2, dtype=np.float32) / 255
     confidence_hw = coarse_hw**0.5 * (1.0 if seed % 2 else 0.5)
     arrays = LabelArrays.of_depth(coarse_hw, coarse_hw * 2, 1 - confidence_hw, confidence_hw)
     row = replace(row, sha256=read_image(ref, Decoding()).sha256)

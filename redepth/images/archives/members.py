@@ -17,11 +17,11 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import IO, Any, NamedTuple, cast
 
 from redepth.errors import ConfigError, ImageRejected
 from redepth.images.allowed import Allowed
+from redepth.images.archives.shared_cache import shared_cache
 from redepth.images.archives.tar_contents import (
     MAX_LINKS,
     TarContents,
@@ -221,7 +221,7 @@ class _Zip:
     members: dict[str, zipfile.ZipInfo]
 
 
-@lru_cache(maxsize=2)
+@shared_cache(maxsize=2)
 def _zip(place: str, hosts: frozenset[Host]) -> _Zip:
     with ExitStack() as stack:
         file = stack.enter_context(_opened(place, hosts))
@@ -311,7 +311,7 @@ class _Tar:
             return None
 
 
-@lru_cache(maxsize=2)
+@shared_cache(maxsize=2)
 def _tar(place: str, hosts: frozenset[Host]) -> _Tar:
     contents, damages = TarContents(), list[str]()
     with _opened(place, hosts) as file:

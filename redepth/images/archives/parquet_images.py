@@ -11,12 +11,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from redepth.errors import ConfigError, ImageRejected
 from redepth.images.allowed import Allowed
+from redepth.images.archives.shared_cache import shared_cache
 from redepth.images.lists.parquet_bounds import (
     bounded_row_group,
     bounded_rows,
@@ -154,13 +154,13 @@ class _ParquetFile:
     first_rows: tuple[int, ...]
 
 
-@lru_cache(maxsize=8)
+@shared_cache(maxsize=8)
 def _parquet_file(uri: str, hosts: frozenset[Host] | None) -> _ParquetFile:
     """Describe a file whose images are read; one that is listed may have been written anew."""
     return _described(uri, hosts)
 
 
-@lru_cache(maxsize=8)
+@shared_cache(maxsize=8)
 def _stored_columns(uri: str, hosts: frozenset[Host] | None) -> Sequence[Sequence[StoredColumn]]:
     with _opened(uri, hosts) as opened:
         return row_groups(uri, opened)
@@ -176,7 +176,7 @@ def _described(uri: str, hosts: frozenset[Host] | None) -> _ParquetFile:
         return _ParquetFile(file.schema_arrow, tuple(accumulate(counts, initial=0)))
 
 
-@lru_cache(maxsize=2)
+@shared_cache(maxsize=2)
 def _row_group(
     uri: str, hosts: frozenset[Host] | None, column: str, number: int
 ) -> pa.ChunkedArray:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from redepth.errors import ImageRejected
 from redepth.images.picture.formats import HEIC
+from redepth.images.picture.process_wide import SWITCHES
 from redepth.storage_errors import in_words
 
 
@@ -26,11 +27,10 @@ def open_heic(data: bytes) -> Image.Image:
     import pillow_heif
     from pillow_heif.as_plugin import HeifImageFile
 
-    pillow_heif.options.THUMBNAILS = False
-    pillow_heif.options.DEPTH_IMAGES = False
-    pillow_heif.options.AUX_IMAGES = False
+    alone = {"THUMBNAILS": False, "DEPTH_IMAGES": False, "AUX_IMAGES": False}
     try:
-        image: Image.Image = HeifImageFile(io.BytesIO(data))
+        with SWITCHES.at(pillow_heif.options, **alone):
+            image: Image.Image = HeifImageFile(io.BytesIO(data))
     except SyntaxError as error:
         raise ImageRejected(
             f"damaged: begins like HEIC, but cannot be opened ({in_words(error)})"

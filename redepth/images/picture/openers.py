@@ -39,12 +39,14 @@ class Opened:
         image: not loaded yet.
         file_format: what the content is.
         is_upright: the decoder turns it; EXIF's orientation is not to be applied.
+        has_scales: it can be decoded at 1/2, 1/4 and 1/8 of its size (`draft`), all of it read.
         notes: what had to be left out of a damaged file.
     """
 
     image: Image.Image
     file_format: str
     is_upright: bool = False
+    has_scales: bool = False
     notes: tuple[str, ...] = ()
 
     @contextmanager
@@ -112,7 +114,7 @@ def _open_jpeg(data: bytes, settings: Decoding) -> Opened:
     opened = _by_pillow(data)
     require_size(opened.image.width, opened.image.height, settings)  # before it is decoded thrice
     sound, notes = whole_jpeg(data)
-    return _by_pillow(sound, notes) if notes else opened
+    return replace(_by_pillow(sound, notes) if notes else opened, has_scales=True)
 
 
 def _open_webp(data: bytes, settings: Decoding) -> Opened:

@@ -9,8 +9,6 @@ for the photograph.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
@@ -18,6 +16,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from redepth.errors import ImageRejected
 from redepth.images.picture.damage import truncated
+from redepth.images.picture.process_wide import SWITCHES
 from redepth.images.picture.signatures import kind_of_suffix
 
 _SUBFILE_TYPE, _WIDTH, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 256, 258, 259, 262
@@ -45,7 +44,8 @@ def open_tiff(data: bytes) -> Image.Image:
     tags = _first_page(data)
     if tags is not None:
         _refuse_raw(tags)
-    with _libtiff_reads(tags is not None and _needs_libtiff(tags)):
+    needs_libtiff = tags is not None and _needs_libtiff(tags)
+    with SWITCHES.at(TiffImagePlugin, READ_LIBTIFF=needs_libtiff):
         try:
             image = Image.open(io.BytesIO(data), formats=["TIFF"])
         except UnidentifiedImageError as error:
@@ -132,17 +132,6 @@ def _needs_libtiff(tags: ImageFileDirectory_v2) -> bool:
     is_subsampled = tags.get(_YCBCR_SUBSAMPLING, (1, 1)) != (1, 1)
     is_planar = _first(tags, _PLANAR, 1) == _SEPARATE and _first(tags, _SAMPLES, 1) > 1
     return is_planar or (_first(tags, _PHOTOMETRIC, 1) == _YCBCR and is_subsampled)
-
-
-@contextmanager
-def _libtiff_reads(everything: bool) -> Iterator[None]:
-    """Let libtiff read uncompressed samples too: Pillow's switch belongs to the process."""
-    previous = TiffImagePlugin.READ_LIBTIFF
-    TiffImagePlugin.READ_LIBTIFF = previous or everything
-    try:
-        yield
-    finally:
-        TiffImagePlugin.READ_LIBTIFF = previous
 
 
 def _read_in_native_order(image: Image.Image) -> None:
