@@ -114,6 +114,7 @@ def real_cases(models: Path) -> tuple[Case, ...]:
     metric = f"labels.coarse.weights.folder={models / 'metric'}"
     model = "labels.refiner.model.weights.folder="
     prior = "labels.refiner.prior.weights."
+    encoder = "labels.refiner.prior.encoder_weights."
     batch = "labels.compute.batch_size="
     return (
         Case("coarse", 1024, (cuda, coarse, f"{batch}16")),
@@ -129,6 +130,7 @@ def real_cases(models: Path) -> tuple[Case, ...]:
             "redepth-anything-fast",
             3,
             (coarse, f"{prior}folder={models / 'prior'}", f"{prior}variant=fp16",
+             f"{encoder}folder={models / 'encoder'}", f"{encoder}variant=fp16",
              "labels.refiner.caption.captioner=null", "labels.refiner.num_steps=30"),
         ),
     )  # fmt: skip

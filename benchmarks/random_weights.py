@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler
+from diffusers import AutoencoderTiny, DDIMScheduler, DDPMScheduler
 from transformers import DepthAnythingForDepthEstimation
 
 from benchmarks import architectures
@@ -45,7 +45,9 @@ def stable_diffusion() -> PriorParts:
 
 
 def write_models(folder: Path, device: torch.device) -> None:
-    """Write depth/, metric/, prior/, betterdepth/ and sharpdepth/, the same ones each time.
+    """Write a folder a model: depth, metric, prior, encoder, betterdepth and sharpdepth.
+
+    They are the same ones each time.
 
     Args:
         device: where they are made: on a GPU that takes seconds, on a CPU a minute.
@@ -59,6 +61,8 @@ def write_models(folder: Path, device: torch.device) -> None:
             network.half()
         save_prior(prior, folder / "prior", VARIANT)
         del prior
+        # Whose defaults are TAESD's.
+        AutoencoderTiny().half().save_pretrained(folder / "encoder", variant=VARIANT)
         _pipeline(BetterDepthPipeline, num_latents=3, prediction="v_prediction").save_pretrained(
             folder / "betterdepth", variant=VARIANT
         )

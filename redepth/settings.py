@@ -161,7 +161,7 @@ class ModelUse:
     """A model that a recipe loads, before a byte of it is read.
 
     Attributes:
-        role: "coarse", "refiner", "prior" or "captioner".
+        role: "coarse", "refiner", "prior", "encoder" or "captioner".
         name: the preset's.
         own: what the recipe says of its weights; goes first.
         published: the preset's weights; None where nobody has published any, or where a plug-in

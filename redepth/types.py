@@ -369,7 +369,7 @@ class ModelCard:
     """What was loaded: goes into dataset.json and is what a label's provenance rests on.
 
     Attributes:
-        role: "coarse", "prior" or "captioner".
+        role: "coarse", "refiner", "prior", "encoder" or "captioner".
         name: preset or repository name.
         source: repository or folder the weights came from; "seed 0" for seeded weights.
         revision: resolved commit of the repository; None for a folder or a seed.

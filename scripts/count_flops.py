@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import (
@@ -87,6 +87,7 @@ def diffusion_passes() -> Iterator[tuple[str, Pass]]:
     vae = on_meta(architectures.stable_diffusion_vae)
     yield "STABLE_DIFFUSION_ENCODER", Pass(encoder_of(vae), sides_px)
     yield "STABLE_DIFFUSION_DECODER", Pass(decode_of(vae), sides_px)
+    yield "TAESD_ENCODER", Pass(encoder_of(on_meta(AutoencoderTiny)), sides_px)
     unet = on_meta(architectures.stable_diffusion_unet)
     yield "STABLE_DIFFUSION_UNET", Pass(unet_of(unet, 8, WHOLE_PROMPT), sides_px)
     unet = on_meta(lambda: architectures.latent_depth_unet(3))
@@ -110,6 +111,8 @@ def mini_passes() -> Iterator[tuple[str, Pass]]:
         yield f"MINI_{name.upper()}_ENCODER", Pass(encoder_of(vae), sides_px)
         yield f"MINI_{name.upper()}_UNET", Pass(unet_of(unet, factor, tokens), sides_px)
         yield f"MINI_{name.upper()}_DECODER", Pass(decode_of(vae), sides_px)
+    tiny = on_meta(partial(configured, AutoencoderTiny, MINI / "encoder"))
+    yield "MINI_TINY_ENCODER", Pass(encoder_of(tiny), sides_px)
 
 
 def on_meta(build: Callable[[], Any]) -> Any:

@@ -81,6 +81,7 @@ def _presets() -> str:
     rows = [
         *(("coarse", name, model.weights) for name, model in coarse_models.own.items()),
         *(("prior", name, preset.weights) for name, preset in redepth_anything.PRIORS.items()),
+        *(("encoder", name, preset.weights) for name, preset in redepth_anything.ENCODERS.items()),
         *(("refiner", name, weights) for name, weights in betterdepth.PRESETS.items()),
         *(("refiner", name, weights) for name, weights in sharpdepth.PRESETS.items()),
         *(("captioner", name, preset.weights) for name, preset in captioners.own.items()),
@@ -158,7 +159,7 @@ def _default(field: FieldInfo) -> str:
 def _allowed(name: str, field: FieldInfo) -> str:
     annotation: Any = field.annotation
     limits = _limits(field.metadata)
-    if name in ("preset", "captioner"):
+    if name in ("preset", "captioner", "encoder"):
         return "a [preset](#presets)" + (" or null" if field.default is None else "")
     choices = _choices(annotation)
     if choices:

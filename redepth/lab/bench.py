@@ -66,7 +66,7 @@ class Bench:
     @property
     def cards(self) -> tuple[ModelCard, ...]:
         """The models that are measured."""
-        return (self._estimator.card, self._prior.card)
+        return (self._estimator.card, *self._prior.cards)
 
     def measure(self, subject: Subject) -> Measurement:
         """Render a scene, refine it under its conditions, and score every map."""

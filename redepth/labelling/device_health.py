@@ -21,3 +21,9 @@ def require_device(device: str) -> None:
         torch.cuda.synchronize()
     except RuntimeError as error:
         raise DeviceLost(f"the GPU takes no more work from this process: {error}") from error
+
+
+def free_device_memory() -> None:
+    """Give back what torch holds of a GPU's memory for later: pieces of it may be of no use."""
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()

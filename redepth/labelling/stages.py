@@ -19,11 +19,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from redepth.errors import DeviceLost, ImageRejected, MemoryShared
-from redepth.labelling.device_health import require_device
+from redepth.labelling.device_health import free_device_memory, require_device
 from redepth.labelling.labeller import Inferred, Labeller, Prepared
 from redepth.labelling.memory import is_out_of_memory
 from redepth.labelling.work import Work
 from redepth.types import ImageRef, Label, LabelRow, ModelCard
+
+TAKE_LESS = (
+    "lower labels.compute.batch_size or labels.refiner.members_per_batch, where larger than 1"
+)
 
 
 @dataclass(slots=True, eq=False)
@@ -101,6 +105,8 @@ class ModelThread:
         """Give an image its error; of several, ask again about each alone to learn whose it is."""
         for ticket in batch:
             ticket.work.wait()
+        if is_out_of_memory(error):
+            free_device_memory()
         try:
             require_device(self._labeller.device)
         except DeviceLost as lost:
@@ -140,6 +146,7 @@ class StagedLabeller:
 
         Raises:
             MemoryShared: memory ran out, and other images were worked on meanwhile.
+            MemoryError: it ran out, and there were none; says what to lower.
             DeviceLost: the GPU takes no more work from this process.
             TransientError, ConfigError: as `Labeller.label`.
         """
@@ -151,6 +158,8 @@ class StagedLabeller:
                     raise MemoryShared(str(error)) from error
                 if isinstance(error, ImageRejected):
                     return self._labeller.rejected(ref, error, work)
+                if is_out_of_memory(error):
+                    raise MemoryError(f"{error}; {TAKE_LESS}") from error
                 raise
 
     def _label(self, ref: ImageRef, before: LabelRow | None, work: Work) -> Label:

@@ -18,7 +18,7 @@ from redepth.scenes.scene import Split
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 REDEPTH = Path(sys.executable).with_name("redepth")
-FEW_STEPS = ("--set", "steps_scale=0.002", "--set", "models=[depth, prior, dpt]")
+FEW_STEPS = ("--set", "steps_scale=0.002", "--set", "models=[depth, prior, dpt, encoder]")
 
 
 def train(out: Path, *more: str) -> str:
@@ -61,7 +61,7 @@ def test_what_was_trained_is_a_recipes_weights(trained: Path) -> None:
 
 
 def test_each_model_has_its_card_and_the_losses_a_picture(trained: Path) -> None:
-    for model in ("depth", "prior", "dpt"):
+    for model in ("depth", "prior", "dpt", "encoder"):
         assert "Made by `redepth train mini" in (trained / model / "README.md").read_text()
     assert (trained / "losses.png").read_bytes().startswith(b"\x89PNG")
 

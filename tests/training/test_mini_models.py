@@ -49,7 +49,9 @@ def test_they_are_small_and_hold_nothing_but_numbers_and_words() -> None:
     assert {path.suffix for path in files} == {".safetensors", ".json", ".md"}
 
 
-@pytest.mark.parametrize("name", ["depth", "prior", "dpt", "betterdepth", "metric", "sharpdepth"])
+@pytest.mark.parametrize(
+    "name", ["depth", "prior", "dpt", "encoder", "betterdepth", "metric", "sharpdepth"]
+)
 def test_each_has_a_card(name: str) -> None:
     card = (MODELS / name / "README.md").read_text(encoding="utf-8")
     for said in ("license: apache-2.0", "| seed |", "steps, loss", "## Limits", "docs/"):

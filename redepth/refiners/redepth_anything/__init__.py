@@ -15,8 +15,10 @@ from redepth.flops import FlopCount, Flops, add_flops, counted
 from redepth.refiners.part import LoadContext, RefinerPart, RefinerSettings, WorkContext
 from redepth.refiners.redepth_anything.captioners import captioners
 from redepth.settings import (
+    UNVERIFIED,
     HubWeights,
     Licence,
+    LicenceSource,
     ModelUse,
     PackagedWeights,
     PublishedWeights,
@@ -65,6 +67,30 @@ PRIORS: dict[str, PriorPreset] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class EncoderPreset:
+    """A small network that gives the latents of a prior's VAE encoder, at a fraction of its cost.
+
+    Attributes:
+        prior: the preset whose latents it gives.
+        flops: of one pass.
+    """
+
+    weights: PublishedWeights
+    prior: str
+    flops: FlopCount
+
+
+ENCODERS: dict[str, EncoderPreset] = {
+    "taesd": EncoderPreset(
+        HubWeights("madebyollin/taesd", UNVERIFIED, Licence("MIT", LicenceSource.REPOSITORY)),
+        prior="stable-diffusion-v1-5",
+        flops=counted.TAESD_ENCODER,
+    ),
+    "mini-tiny": EncoderPreset(
+        PackagedWeights("models/mini/encoder"), prior="mini", flops=counted.MINI_TINY_ENCODER
+    ),
+}
 _FORWARD_AND_BACKWARD = 3  # where the weights move: the input's gradient and theirs
 
 
@@ -73,10 +99,22 @@ class Prior(Settings):
 
     preset: str = Field("stable-diffusion-v1-5", description="a prior by name")
     weights: Weights = Weights()
+    encoder: str | None = Field(
+        None, description="a tiny encoder by name in place of the VAE's; null is the prior's own"
+    )
+    encoder_weights: Weights = Weights()
 
     @model_validator(mode="after")
     def _known(self) -> Prior:
         require_known("prior.preset", self.preset, PRIORS)
+        if self.encoder is not None:
+            require_known("prior.encoder", self.encoder, ENCODERS)
+            wanted = ENCODERS[self.encoder].prior
+            if wanted != self.preset:
+                raise ValueError(
+                    f"prior.encoder {self.encoder!r} gives the latents of {wanted!r}, not of "
+                    f"{self.preset!r}: leave it out, or take prior.preset {wanted!r}"
+                )
         return self
 
 
@@ -172,9 +210,12 @@ class ReDepthAnything(RefinerSettings):
 def _models(settings: ReDepthAnything) -> list[ModelUse]:
     prior, caption = settings.prior, settings.caption
     uses = [ModelUse("prior", prior.preset, prior.weights, PRIORS[prior.preset].weights)]
+    if prior.encoder is not None:
+        published = ENCODERS[prior.encoder].weights
+        uses.append(ModelUse("encoder", prior.encoder, prior.encoder_weights, published))
     if caption.captioner is not None:
-        published = captioners[caption.captioner].weights
-        uses.append(ModelUse("captioner", caption.captioner, caption.weights, published))
+        captioner = captioners[caption.captioner]
+        uses.append(ModelUse("captioner", caption.captioner, caption.weights, captioner.weights))
     return uses
 
 
@@ -205,8 +246,10 @@ def _flops(settings: ReDepthAnything, context: WorkContext) -> Flops | None:
     member_steps = num_steps * settings.num_members
     decoder = _FORWARD_AND_BACKWARD * context.coarse.decoder_flops.at(image.num_px)
     prior_px = prior.size_px**2
+    tiny = settings.prior.encoder
+    encoder_flops = prior.encoder_flops if tiny is None else ENCODERS[tiny].flops
     num_forwards = 2 * settings.noise_draws
-    judged = 2 * prior.encoder_flops.at(prior_px) + num_forwards * prior.unet_flops.at(prior_px)
+    judged = 2 * encoder_flops.at(prior_px) + num_forwards * prior.unet_flops.at(prior_px)
     return add_flops(
         ({"float32": member_steps * decoder}, {context.compute.dtype: member_steps * judged})
     )

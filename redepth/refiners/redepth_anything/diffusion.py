@@ -24,6 +24,7 @@ from redepth.refiners.redepth_anything.picture_encoder import (
     memory_format_on,
 )
 from redepth.refiners.redepth_anything.prior_parts import PriorParts
+from redepth.refiners.redepth_anything.tiny_encoder import load_tiny_encoder
 from redepth.settings import Compute, HubWeights
 from redepth.types import ModelCard
 from redepth.weights import (
@@ -59,7 +60,8 @@ class DiffusionPrior:
     dtype they were loaded with.
 
     Attributes:
-        card: what was loaded.
+        card: the prior that was loaded.
+        cards: that, and the card of an encoder that is not its own.
         size_px: side of the square pictures it takes.
         latent_shape: (channels, height, width) of the latents of such a picture.
         num_timesteps: T; timesteps are 0 .. T - 1.
@@ -76,6 +78,7 @@ class DiffusionPrior:
         device: torch.device,
     ) -> None:
         self.card = card
+        self.cards: tuple[ModelCard, ...] = (card, *encoder.cards)
         self.size_px = size_px
         self.latent_shape = encoder.latent_shape
         wide = torch.promote_types(dtype, torch.float32)
@@ -175,8 +178,26 @@ def load_prior(settings: Prior, compute: Compute, device: torch.device) -> Diffu
     seed = settings.weights.seed
     parts, card = _read(settings, dtype) if seed is None else _make(settings, seed)
     _require_stable_diffusion(parts, card.source)
-    encoder = PosteriorEncoder(parts.vae, preset.size_px, dtype, device)
+    encoder = _load_encoder(settings, parts, dtype, device)
     return DiffusionPrior(parts, encoder, card, preset.size_px, dtype, device)
+
+
+def _load_encoder(
+    settings: Prior, parts: PriorParts, dtype: torch.dtype, device: torch.device
+) -> PictureEncoder:
+    """Return the VAE's encoder, or the tiny one that the recipe names in its place."""
+    size_px = PRIORS[settings.preset].size_px
+    own = PosteriorEncoder(parts.vae, size_px, dtype, device)
+    if settings.encoder is None:
+        return own
+    tiny = load_tiny_encoder(settings.encoder, settings.encoder_weights, size_px, dtype, device)
+    if tiny.latent_shape != own.latent_shape:
+        given, wanted = (" x ".join(map(str, e.latent_shape)) for e in (tiny, own))
+        raise ConfigError(
+            f"prior.encoder {settings.encoder!r} gives latents of {given}, and the prior takes "
+            f"{wanted}: name an encoder that was made for this prior"
+        )
+    return tiny
 
 
 def _read(settings: Prior, dtype: torch.dtype) -> tuple[PriorParts, ModelCard]:

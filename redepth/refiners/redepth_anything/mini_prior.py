@@ -16,7 +16,7 @@ from redepth.refiners.redepth_anything.prior_parts import PriorParts
 
 _TEXT_WIDTH = 96
 _NUM_TEXT_TOKENS = 32
-_NUM_LATENT_CHANNELS = 16
+NUM_LATENT_CHANNELS = 16
 _MAX_VOCABULARY = 4096
 _BOS, _EOS = "<|startoftext|>", "<|endoftext|>"
 _END = "</w>"
@@ -56,7 +56,7 @@ def _vae() -> AutoencoderKL:
         block_out_channels=(16, 32, 64),
         layers_per_block=1,
         norm_num_groups=8,
-        latent_channels=_NUM_LATENT_CHANNELS,
+        latent_channels=NUM_LATENT_CHANNELS,
         mid_block_add_attention=False,
         scaling_factor=1.0,  # a training sets it: 1 / standard deviation of the latents
     )
@@ -65,8 +65,8 @@ def _vae() -> AutoencoderKL:
 def _unet() -> UNet2DConditionModel:
     return UNet2DConditionModel(
         sample_size=16,
-        in_channels=_NUM_LATENT_CHANNELS,
-        out_channels=_NUM_LATENT_CHANNELS,
+        in_channels=NUM_LATENT_CHANNELS,
+        out_channels=NUM_LATENT_CHANNELS,
         # No attention at full size: it would be half of a step's time.
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),

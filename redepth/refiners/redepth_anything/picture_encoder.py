@@ -9,6 +9,8 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 
+from redepth.types import ModelCard
+
 # A function of tensors, as torch.compile takes and gives it.
 Network = Callable[..., Tensor]
 
@@ -24,6 +26,11 @@ class PictureEncoder(Protocol):
     @property
     def latent_shape(self) -> tuple[int, int, int]:
         """Return (channels, height, width) of one picture's latents."""
+        ...
+
+    @property
+    def cards(self) -> tuple[ModelCard, ...]:
+        """Return the cards of weights that are not the prior's own."""
         ...
 
     def encode(self, picture_b3hw: Tensor, posterior_noise_bchw: Tensor) -> Tensor:
@@ -58,6 +65,11 @@ class PosteriorEncoder:
     def latent_shape(self) -> tuple[int, int, int]:
         """Return (channels, height, width): the picture's side over 2 for each block but one."""
         return self._latent_shape
+
+    @property
+    def cards(self) -> tuple[ModelCard, ...]:
+        """Return none: the VAE is on the prior's card."""
+        return ()
 
     def encode(self, picture_b3hw: Tensor, posterior_noise_bchw: Tensor) -> Tensor:
         """Return (mean + std * noise) * scaling_factor of the posterior."""

@@ -65,9 +65,9 @@ class ReDepthAnythingRefiner:
 
     @property
     def cards(self) -> tuple[ModelCard, ...]:
-        """The prior's card, and the captioner's if there is one."""
+        """The cards of the prior, of its tiny encoder and of the captioner if there are such."""
         captioner = () if self._captioner is None else (self._captioner.card,)
-        return (self._prior.card, *captioner)
+        return (*self._prior.cards, *captioner)
 
     def caption(self, rgb_hw3: ByteImage, own_caption: str | None) -> str:
         """Return the list's own caption, else the captioner's, else the recipe's fixed prompt."""

@@ -30,6 +30,7 @@ METHOD = TrainingMethod(
         "--out models/mini",
         "--out models/mini --resume",
         "--config mini-dpt --out models/mini-dpt",
+        "--config mini-encoder --out models/mini-encoder",
         "--config mini-gpu --out models/mini --set device=cuda",
     ),
 )

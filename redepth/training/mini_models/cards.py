@@ -48,3 +48,17 @@ DPT = CardText(
     command="redepth train mini --config mini-dpt",
     page="docs/betterdepth.md",
 )
+
+ENCODER = CardText(
+    "mini tiny encoder",
+    "diffusers",
+    "The encoder of diffusers' AutoencoderTiny at 46 thousand parameters, 64 px, "
+    "latents 16 x 16 x 16. It stands in for the encoder of the mini prior's VAE: it "
+    "gives the scaled mean of its posterior, and was trained on that and on its "
+    "vector-Jacobian products, over plain and re-lit pictures of every family of "
+    "rendered scenes.",
+    "A toy for tests and experiments. It encodes for the mini prior alone and has no "
+    "decoder. It has never seen a photograph.",
+    command="redepth train mini --config mini-encoder",
+    page=_PAGE,
+)

@@ -6,15 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 
+from redepth.refiners.redepth_anything import Prior
+from redepth.refiners.redepth_anything.diffusion import load_prior
+from redepth.refiners.redepth_anything.mini_encoder import build_mini_encoder, save_encoder
 from redepth.refiners.redepth_anything.mini_prior import save_prior
 from redepth.scenes.reliefs import LightRange
+from redepth.settings import Compute, Weights
 from redepth.training.engine.cards import TrainedModel, write_card
 from redepth.training.engine.run import VARIANT, Run
 from redepth.training.examples.scene_examples import SceneExamples, render_families
 from redepth.training.examples.scene_pool import ScenePool, render_pool, target_disparity
-from redepth.training.mini_models import depth, dpt, prior
-from redepth.training.mini_models.cards import DEPTH, DPT, PRIOR
+from redepth.training.mini_models import depth, dpt, encoder, prior
+from redepth.training.mini_models.cards import DEPTH, DPT, ENCODER, PRIOR
 from redepth.training.mini_models.settings import MiniModel, MiniTraining
 from redepth.training.settings import Optimiser
 
@@ -76,10 +81,38 @@ def _train_dpt(run: Run[MiniTraining]) -> TrainedModel:
     return write_card(TrainedModel(DPT, folder, seed, counts, {stage.name: losses}))
 
 
+def _train_encoder(run: Run[MiniTraining]) -> TrainedModel:
+    """Train the encoder that stands in for a prior's."""
+    seed, counts = run.settings.seed, _scenes(run, encoder.NUM_SCENES)
+    pool = _render_pool(run, counts)
+    network = build_mini_encoder(seed).to(run.device)
+    stage = encoder.encoder_stage(
+        network, _teacher(run), pool, seed, _scaled(run, run.settings.encoder)
+    )
+    losses = run.train(stage)
+    folder = run.out / "encoder"
+    save_encoder(network.half(), folder, VARIANT)
+    return write_card(TrainedModel(ENCODER, folder, seed, counts, {stage.name: losses}))
+
+
+def _teacher(run: Run[MiniTraining]) -> encoder.Encode:
+    """Return what encodes as the prior does that the settings name: the posterior's scaled mean."""
+    first = run.settings.teacher
+    weights = Weights() if first is None else Weights(folder=first.folder, variant=first.variant)
+    teacher = load_prior(Prior(preset="mini", weights=weights), Compute(), run.device)
+
+    def encode(picture_b3hw: Tensor) -> Tensor:
+        no_noise = picture_b3hw.new_zeros((len(picture_b3hw), *teacher.latent_shape))
+        return teacher.encode(picture_b3hw, no_noise)
+
+    return encode
+
+
 _TRAINED: dict[MiniModel, Callable[[Run[MiniTraining]], TrainedModel]] = {
     "depth": _train_depth,
     "prior": _train_prior,
     "dpt": _train_dpt,
+    "encoder": _train_encoder,
 }
 
 

@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from redepth.training.settings import Optimiser, TrainingSettings
+from redepth.training.settings import FirstWeights, Optimiser, TrainingSettings
 
-MiniModel = Literal["depth", "prior", "dpt"]
+MiniModel = Literal["depth", "prior", "dpt", "encoder"]
 
 
 class DepthOptimiser(Optimiser):
@@ -43,6 +43,14 @@ class DptOptimiser(Optimiser):
     learning_rate: float = Field(1e-3, gt=0, description="at its peak")
 
 
+class EncoderOptimiser(Optimiser):
+    """AdamW for the small encoder that stands in for the prior's."""
+
+    num_steps: int = Field(1000, ge=1, description="of the whole schedule")
+    batch_size: int = Field(8, ge=1, description="pictures of one draw")
+    learning_rate: float = Field(2e-3, gt=0, description="at its peak")
+
+
 class MiniTraining(TrainingSettings):
     """Train the small models that come with redepth, on rendered scenes."""
 
@@ -58,3 +66,7 @@ class MiniTraining(TrainingSettings):
     vae: VaeOptimiser = VaeOptimiser()
     prior: PriorOptimiser = PriorOptimiser()
     dpt: DptOptimiser = DptOptimiser()
+    encoder: EncoderOptimiser = EncoderOptimiser()
+    teacher: FirstWeights | None = Field(
+        None, description="the prior that the encoder is distilled from; null: redepth's mini prior"
+    )

@@ -20,6 +20,7 @@ from redepth.refiners.redepth_anything.diffusion import DiffusionPrior, load_pri
 from redepth.refiners.redepth_anything.mini_prior import build_mini_prior, save_mini_prior
 from redepth.refiners.redepth_anything.picture_encoder import PosteriorEncoder
 from redepth.settings import Compute, Weights
+from redepth.types import ModelCard
 from redepth.weights import quieten_libraries
 
 CPU = torch.device("cpu")
@@ -106,6 +107,7 @@ def test_another_encoder_may_take_the_vaes_place() -> None:
 
     class Quarter:
         latent_shape = (3, 16, 16)
+        cards: tuple[ModelCard, ...] = ()
 
         def encode(self, picture_b3hw: torch.Tensor, posterior_noise_bchw: torch.Tensor) -> Any:
             return torch.nn.functional.avg_pool2d(picture_b3hw, 4)
