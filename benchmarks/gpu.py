@@ -273,12 +273,18 @@ def measure(case: Case, root: Path, machine: Sequence[str]) -> Figures:
     recipe = case.load(machine)
     photographs, out = photographs_of(case, root), output_of(case, root)
     speed = run_flow(photographs, out, recipe)
+    num_failed = count_failed(out)
+    if num_failed:
+        reason = open_labels(str(out)).troubles(1)[0].reason
+        print(f"{case.recipe}: {num_failed} images have no label: {reason}", file=sys.stderr)
     stages, refiner = speed.stages, recipe.labels.refiner
+    if not stages.num_staged:
+        sys.exit(f"{case.recipe}: not one image came to the models")
     cpu_seconds = (stages.own - stages.model) / stages.num_staged
     figures = Figures(
         case.recipe,
         case.num_images,
-        count_failed(out),
+        num_failed,
         recipe.labels.compute.batch_size,
         redepth=stages.num_staged / speed.seconds,
         bare_loop=in_new_process(run_bare_loop, photographs, recipe, case.num_images),
@@ -333,8 +339,7 @@ def compare(
     with ray_session(None, cases[0].load(machine).run.actors):
         for case, figures in zip(cases, found, strict=True):
             if figures.num_failed:
-                print(f"{case.recipe}: {figures.num_failed} images have no label", file=sys.stderr)
-                continue
+                continue  # without maps there is nothing to write
             size_hw = size_of_labels(output_of(case, root))
             out = root / f"ray-data-{case.recipe}"
             recipe = case.load(machine)

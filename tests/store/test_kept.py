@@ -96,7 +96,7 @@ def test_one_that_was_overwritten_at_its_size_is_the_only_one_labelled(out: str)
     old = {i: open_labels(out)[i].row for i in open_labels(out)}
     refs = touched(REFS)
     _, commits = label_again(out, refs, {refs[2].id: "other bytes"})
-    assert [commit.num_kept for commit in commits] == [3, 4]
+    assert sorted(commit.num_kept for commit in commits) == [3, 4], "in the order of digests"
     rows = {i: open_labels(out)[i].row for i in open_labels(out)}
     made = [i for i, row in rows.items() if row.array_group != old[i].array_group]
     assert made == [refs[2].id]
@@ -257,7 +257,8 @@ def test_status_says_how_many_the_last_run_kept(out: str) -> None:
     assert summarise(out).num_kept == 0
     refs = touched(REFS)
     plan = plan_labels(refs, out, recipe())
-    first, second = shard_plans(plan)
+    holds = {refs[1].id in {ref.id for ref in one.images}: one for one in shard_plans(plan)}
+    first, second = holds[True], holds[False]
     write_shard(out, first, label_or_keep(out, first, {refs[1].id: "other"}), STORAGE)
     assert summarise(out).num_kept == 3, "the second shard is not committed yet"
     write_shard(out, second, label_or_keep(out, second, {}), STORAGE)
