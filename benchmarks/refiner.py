@@ -7,7 +7,8 @@ member at a time, and models, coarse map and prompt made anew for each member
 (benchmarks/reference_redepth.py). Ours does what actors do: one process a core with one thread
 each, models loaded once, one image a process. Both work on the same images from the same folders
 of weights. A core-second is wall time times the cores that are taken. Maps are compared with those
-of the reference on one thread: with another thread count, it differs from itself by as much.
+of the reference on one thread: with another thread count, it differs from itself by as much. FLOPs
+are counted by torch while one member takes one step.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from skimage import data
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.reference_redepth import reference_member
 from redepth.coarse.depth_anything.mini import save_mini_estimator
@@ -42,14 +45,20 @@ PROMPT = "a photograph"
 PICTURES = {"astronaut": data.astronaut, "chelsea": data.chelsea, "coffee": data.coffee}
 
 
-def settings(folder: Path, members_per_batch: int = 1) -> LabelSettings:
+WAYS: dict[str, dict[str, Any]] = {
+    "1 member a step": {"members_per_batch": 1},
+    "3 members a step": {"members_per_batch": 3},
+    "3 members a step, decoders in one call": {"members_per_batch": 3, "batch_decoders": True},
+}
+
+
+def settings(folder: Path, **changes: Any) -> LabelSettings:
     """Return the mini recipe's shape with weights in folders, as a script would have them."""
     refiner = ReDepthAnything(
         prior=Prior(preset="mini", weights=Weights(folder=str(folder / "prior"))),
         num_members=3,
         num_steps=25,
-        members_per_batch=members_per_batch,
-    )
+    ).model_copy(update=changes)
     coarse = Coarse(preset="mini", weights=Weights(folder=str(folder / "coarse")), size_px=252)
     return LabelSettings(coarse=coarse, refiner=refiner, compute=Compute(device="cpu"))
 
@@ -85,9 +94,9 @@ def run_reference(folder: Path, names: list[str]) -> dict[str, FloatMap]:
 _labeller: Labeller | None = None
 
 
-def start_worker(folder: Path, members_per_batch: int) -> None:
+def start_worker(folder: Path, changes: dict[str, Any]) -> None:
     global _labeller  # noqa: PLW0603 - a pool's initialiser has no other place to put it
-    _labeller = load_labeller(settings(folder, members_per_batch))
+    _labeller = load_labeller(settings(folder, **changes))
 
 
 def refine(name: str) -> FloatMap:
@@ -99,16 +108,30 @@ def refine(name: str) -> FloatMap:
 
 
 def run_ours(
-    folder: Path, names: list[str], members_per_batch: int
+    folder: Path, names: list[str], changes: dict[str, Any]
 ) -> tuple[dict[str, FloatMap], float]:
     """Refine in one process a core; return the mean maps and the seconds without start-up."""
     context = multiprocessing.get_context("spawn")
-    arguments = (folder, members_per_batch)
+    arguments = (folder, changes)
     with ProcessPoolExecutor(CORES, context, start_worker, arguments) as pool:
         list(pool.map(refine, ["astronaut"] * CORES))
         started = time.perf_counter()
         maps = list(pool.map(refine, names))
         return dict(zip(names, maps, strict=True)), time.perf_counter() - started
+
+
+def flops_of_a_member_step(folder: Path, num_draws: int) -> int:
+    """Count one step of one member: decoder, re-lighting and encoder with their gradients, UNet."""
+    totals = []
+    for num_steps in (1, 2):
+        changes = {"num_members": 1, "num_steps": num_steps, "noise_draws": num_draws}
+        labeller = load_labeller(settings(folder, **changes))
+        rgb_hw3 = picture("astronaut", labeller.estimator)
+        scene = RefinementInput("a", rgb_hw3, labeller.estimator.estimate(rgb_hw3), PROMPT)
+        with FlopCounterMode(display=False) as counter:
+            labeller.refiner.refine(scene)
+        totals.append(counter.get_total_flops())
+    return totals[1] - totals[0]
 
 
 def main() -> None:
@@ -133,13 +156,15 @@ def main() -> None:
         print(f"| reference, {CORES} threads | {reference_s * CORES / num_steps:.4f} | 1.00 | |")
         gain = reference_s * CORES / one_thread_s
         print(f"| reference, 1 thread | {one_thread_s / num_steps:.4f} | {gain:.2f} | 0 |")
-        for members_per_batch in (1, 3):
-            maps, seconds = run_ours(folder, names, members_per_batch)
+        for way, changes in WAYS.items():
+            maps, seconds = run_ours(folder, names, changes)
             off = max(relative_difference(maps[n], expected[n]) for n in names)
             print(
-                f"| redepth, {members_per_batch} members a step "
+                f"| redepth, {way} "
                 f"| {seconds * CORES / num_steps:.4f} | {reference_s / seconds:.2f} | {off:.1e} |"
             )
+        counts = [f"{flops_of_a_member_step(folder, draws) / 1e9:.2f}" for draws in (1, 2)]
+        print(f"\n{counts[0]} GFLOP a member-step; with 2 noise draws {counts[1]}")
 
 
 def relative_difference(ours: FloatMap, theirs: FloatMap) -> float:

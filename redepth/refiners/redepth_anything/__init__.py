@@ -146,7 +146,11 @@ class EarlyStop(Settings):
 class ReDepthAnything(RefinerSettings):
     """Test-time optimisation by re-lighting and score distillation; the paper's constants.
 
-    Source: Re-Depth Anything, section "method"; formulas in redepth/refiners/redepth_anything.py.
+    Mixed precision: the prior's encoder and UNet run in `compute.dtype`; tokens, decoder,
+    re-lighting, losses and AdamW in float32. On a GPU, float32 convolutions use TF32 and matrix
+    products do not: torch's own defaults.
+
+    Source: Re-Depth Anything, section "method"; formulas in redepth/refiners/redepth_anything/.
     """
 
     method: Literal["redepth_anything"] = "redepth_anything"

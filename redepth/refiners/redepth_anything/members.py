@@ -108,7 +108,8 @@ class MemberGroup:
     @torch.no_grad()
     def finish(self) -> list[FinishedMember]:
         """Return the members as they stand; waits for the device."""
-        maps_mhw = self.decode().float().cpu().numpy()
+        tokens = [t.detach() for t in self.patch_tokens]
+        maps_mhw = self.decoders.decode(tokens, self._tokens).float().cpu().numpy()
         offsets = self.scale_offsets_m.tolist()
         return [
             FinishedMember(
