@@ -50,14 +50,14 @@ class Progress:
     def stop(self, bad_m: Tensor, loss_m: Tensor, step: int) -> None:
         """Stop the running members that are bad, at this step with this loss."""
         newly_m = self.running_m & bad_m
-        self._stopped_at_m = torch.where(newly_m, step, self._stopped_at_m)
+        self._stopped_at_m = _put(step, self._stopped_at_m, newly_m)
         self._loss_m = torch.where(newly_m, loss_m.double(), self._loss_m)
         self.running_m = self.running_m & ~bad_m
 
     def settle(self, calm_m: Tensor, step: int) -> None:
         """End the running members that are calm, before this step."""
         newly_m = self.running_m & calm_m
-        self._settled_after_m = torch.where(newly_m, step, self._settled_after_m)
+        self._settled_after_m = _put(step, self._settled_after_m, newly_m)
         self.running_m = self.running_m & ~calm_m
 
     def read(self) -> list[Ending]:
@@ -71,6 +71,11 @@ class Progress:
     def any_runs(self) -> bool:
         """Say whether a member still runs; waits for the device."""
         return bool(self.running_m.any())
+
+
+def _put(step: int, steps_m: Tensor, where_m: Tensor) -> Tensor:
+    """Return the steps with this one in some places; a tensor, as a number would be waited for."""
+    return torch.where(where_m, torch.full_like(steps_m, step), steps_m)
 
 
 def _known(step: int) -> int | None:
