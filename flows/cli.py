@@ -14,6 +14,7 @@ from flows.commands import (
     labelling,
     maintenance,
     operations,
+    predicting,
     scenes,
     training,
 )
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 for commands in (
     labelling.app,
+    predicting.app,
     inspection.app,
     maintenance.app,
     evaluation.app,

@@ -170,6 +170,17 @@ def print_status(where: str, summary: OutputSummary, troubles: Sequence[LabelRow
         out.print(UNTRAINED)
 
 
+def print_refined(row: LabelRow, files: Sequence[Path]) -> None:
+    """Say what became of a photograph, and where its maps lie."""
+    colour = _COLOURS[row.outcome]
+    why = f" ({_plain(row.reason)})" if row.reason else ""
+    out.print(f"[{colour}]{row.outcome.words}[/]  {_plain(row.id)}, {row.kind}{why}")
+    if row.untrained:
+        out.print(UNTRAINED)
+    for path in files:
+        out.print(f"  {path}", markup=False, highlight=False, soft_wrap=True)
+
+
 def print_row(row: LabelRow, png: Path, unread: str | None = None) -> None:
     """Show one line of the catalogue, where its picture was written, and what is not on it."""
     facts = []

@@ -14,6 +14,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from itertools import groupby
 from pathlib import PurePosixPath
 from typing import Any
@@ -22,7 +23,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from redepth import __version__
 from redepth.config import differences
 from redepth.errors import ConfigError, ImageRejected, PhotographNotAllowed
 from redepth.exports import card
@@ -249,7 +249,7 @@ def _said(
     """Say what the export is: the sidecar of the whole."""
     image = "upright 8-bit sRGB PNG, at the label's size, pixel on pixel"
     return {
-        "software": f"redepth {__version__}",
+        "software": f"redepth {version('redepth')}",
         "layout": LAYOUT,
         "labels": labels.url,
         "recipe": labels.dataset.recipe_name,

@@ -137,10 +137,7 @@ class Labeller:
             prepared = self.prepare(ref, before)
         except ImageRejected as error:
             return self.rejected(ref, error, work)
-        if isinstance(prepared, Label):
-            return prepared
-        (inferred,) = self.infer([prepared])
-        return self.finish(inferred)
+        return self._labelled(prepared)
 
     def prepare(self, ref: ImageRef, before: LabelRow | None = None) -> Prepared | Label:
         """Read, decode and resize a photograph; return its label at once where there is one.
@@ -154,6 +151,25 @@ class Labeller:
         content = read_bytes(ref, self.settings.decoding, self.allowed)
         if before is not None and is_unchanged(content, ref, before):
             return Label(relocated(before, row))
+        return self._decoded(ref, content, started)
+
+    def label_content(self, ref: ImageRef, content: bytes) -> Label:
+        """Label a photograph that was read already; `ref` says its id, caption and camera."""
+        work = Work()
+        try:
+            prepared = self._decoded(ref, content, time.perf_counter())
+        except ImageRejected as error:
+            return self.rejected(ref, error, work)
+        return self._labelled(prepared)
+
+    def _labelled(self, prepared: Prepared | Label) -> Label:
+        if isinstance(prepared, Label):
+            return prepared
+        (inferred,) = self.infer([prepared])
+        return self.finish(inferred)
+
+    def _decoded(self, ref: ImageRef, content: bytes, started: float) -> Prepared | Label:
+        row = self._blank_row(ref)
         image = decode(content, self.settings.decoding, self.estimator.processing_size)
         row = with_file(row, image)
         source = (image.sha256, ref.caption, ref.focal_px, ref.fov_deg)

@@ -1,0 +1,76 @@
+"""Refine a few photographs at once: predict."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows import terminal
+from flows.commands.arguments import DEFAULT_RECIPE, Overrides, RecipeName
+from flows.progress_bar import progress_bar
+from redepth.errors import ConfigError, ImageRejected, RefinementFailed
+
+EXIT_FAILED = 1
+
+PANEL = "Label"
+FORMATS = "colours,png16"
+
+app = typer.Typer()
+
+
+@app.command(
+    rich_help_panel=PANEL,
+    epilog="[bold]Examples[/]\n\nredepth predict photo.jpg --recipe mini\n\n"
+    "redepth predict a.jpg b.png --out maps/ --formats colours,npy",
+)
+def predict(
+    photos: Annotated[
+        list[str], typer.Argument(metavar="PHOTO...", help="Photographs: paths or URLs.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where maps go: a folder.")] = Path(),
+    recipe: RecipeName = DEFAULT_RECIPE,
+    settings: Overrides = None,
+    formats: Annotated[
+        str,
+        typer.Option(
+            help="What to write, by commas: colours (a picture at the photograph's size), png16 "
+            "(16 bits, with a scale beside it), npy, exr; of metric recipes also ply, glb."
+        ),
+    ] = FORMATS,
+    focal: Annotated[
+        float | None, typer.Option(help="Focal length in px of the upright photographs.")
+    ] = None,
+    fov: Annotated[
+        float | None, typer.Option(help="Or the horizontal field of view in degrees.")
+    ] = None,
+) -> None:
+    """Refine a few photographs and write their maps: no engine, no output to resume.
+
+    For more than a handful take label, which resumes, and keeps what it did in one place.
+    """
+    from redepth.predict import Refiner, name_of
+
+    names = Counter(name_of(photo) for photo in photos)
+    twice = [name for name, number in names.items() if number > 1]
+    if twice:
+        raise ConfigError(
+            f"several photographs are named {twice[0]!r}, and so would be their maps: give them to "
+            "one command each, with another --out"
+        )
+    refiner = Refiner(recipe, settings or ())
+    wanted = [name.strip() for name in formats.split(",") if name.strip()]
+    num_failed = 0
+    with progress_bar("refining", len(photos)) as advance:
+        for photo in photos:
+            try:
+                refined = refiner(photo, focal_px=focal, fov_deg=fov)
+                terminal.print_refined(refined.row, refined.save(out, wanted))
+            except (ConfigError, ImageRejected, RefinementFailed) as error:
+                terminal.print_error(str(error))
+                num_failed += 1
+            advance()
+    if num_failed:
+        raise typer.Exit(EXIT_FAILED)

@@ -1,0 +1,9 @@
+"""A few photographs at once, without an engine and without an output: `redepth.refine`."""
+
+from __future__ import annotations
+
+from redepth.predict.pictures import Picture, name_of
+from redepth.predict.refined import Refined
+from redepth.predict.refiner import Refiner, refine
+
+__all__ = ["Picture", "Refined", "Refiner", "name_of", "refine"]

@@ -1,0 +1,170 @@
+"""What refining one photograph gave: its maps, to compute with, to look at, and to keep."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from redepth.errors import ConfigError
+from redepth.exports import exporters
+from redepth.exports.part import MapFacts, MapFormat
+from redepth.geometry.points import PointCloud
+from redepth.quantities import REFINED, Quantity
+from redepth.report.clouds import cloud_of
+from redepth.report.colouring import in_colours, limits_of
+from redepth.report.pictures import LabelPicture, draw_label
+from redepth.types import ByteImage, DepthKind, FloatMap, LabelArrays, LabelRow
+
+if TYPE_CHECKING:
+    from trimesh import PointCloud as TrimeshCloud
+
+COLOURS = "colours"
+CLOUDS = ("ply", "glb")
+DEFAULT_FORMATS = (COLOURS, "png16")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Refined:
+    """The maps of one photograph, all at the size that the models saw.
+
+    Attributes:
+        row: what the catalogue of an output would say of it (docs/conventions.md).
+        maps: of every quantity, by name.
+        photograph_hw3: uint8 [h, w, 3], upright, at its own size.
+    """
+
+    row: LabelRow
+    maps: LabelArrays
+    photograph_hw3: ByteImage
+
+    @property
+    def kind(self) -> DepthKind:
+        """What the numbers of coarse and refined mean."""
+        assert self.row.kind is not None, "a label has a kind"
+        return self.row.kind
+
+    @property
+    def coarse(self) -> FloatMap:
+        """float32 [H, W], before refinement."""
+        return self.maps["coarse"]
+
+    @property
+    def refined(self) -> FloatMap:
+        """float32 [H, W]; of a metric kind NaN where nothing is within reach."""
+        return self.maps["refined"]
+
+    @property
+    def spread(self) -> FloatMap:
+        """[H, W], standard deviation over the members; NaN without an ensemble."""
+        return self.maps["spread"]
+
+    @property
+    def confidence(self) -> FloatMap:
+        """[H, W] in [0, 1]; NaN without an ensemble."""
+        return self.maps["confidence"]
+
+    def colours(self, quantity: str = REFINED.name) -> Image.Image:
+        """Return a map in colours, at the photograph's size."""
+        values = self.maps[quantity]
+        drawn = self._quantity(quantity)
+        rgb_hw3 = in_colours(drawn.colour_map, values, limits_of(drawn, values))
+        height_px, width_px = self.photograph_hw3.shape[:2]
+        size = (width_px, height_px)
+        return Image.fromarray(rgb_hw3).resize(size, Image.Resampling.BILINEAR)
+
+    def plot(self) -> Image.Image:
+        """Return photograph, coarse, refined and confidence side by side."""
+        return Image.open(io.BytesIO(draw_label(self._picture())))
+
+    def points(self, focal_px: float | None = None) -> PointCloud:
+        """Return the refined map as coloured points in metres.
+
+        Args:
+            focal_px: in pixels of the upright photograph; None takes what EXIF or the model says.
+
+        Raises:
+            ConfigError: the map is not in metres, or nobody says the focal length.
+        """
+        return cloud_of(self._picture(), REFINED.name, focal_px)
+
+    def save(
+        self, folder: str | Path, formats: Sequence[str] = DEFAULT_FORMATS
+    ) -> tuple[Path, ...]:
+        """Write the refined map into a folder; return the paths, the map's own last.
+
+        Args:
+            formats: "colours" (a picture at the photograph's size), "png16", "npy", "exr" (as
+                `redepth export` writes them), "ply", "glb" (points; metric maps alone).
+
+        Raises:
+            ConfigError: no such format, one that takes a package which is not installed, or points
+                of what is not in metres.
+        """
+        stem = Path(folder) / f"{self.row.id}-{REFINED.name}"
+        files = {path: content for name in formats for path, content in self._files(stem, name)}
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        for path, content in files.items():
+            path.write_bytes(content)
+        return tuple(files)
+
+    def _files(self, stem: Path, name: str) -> list[tuple[Path, bytes]]:
+        if name == COLOURS:
+            return [(stem.with_name(f"{stem.name}-colours.png"), _png(self.colours()))]
+        if name in CLOUDS:
+            exported: bytes = self._trimesh().export(file_type=name)
+            return [(stem.with_name(f"{stem.name}.{name}"), exported)]
+        format_ = _map_format(name)
+        facts = MapFacts(self.row.id, REFINED, self.kind, format_.describe(REFINED))
+        encoded = format_.encode(self.refined, facts, format_.settings())
+        return [
+            (stem.with_name(f"{stem.name}.{suffix}"), encoded.files[suffix])
+            for suffix in format_.suffixes
+        ]
+
+    def _trimesh(self) -> TrimeshCloud:
+        import trimesh
+
+        cloud = self.points()
+        return trimesh.PointCloud(cloud.xyz_n3, colors=cloud.rgb_n3)
+
+    def _quantity(self, name: str) -> Quantity:
+        return next(one for one in self.maps.quantities if one.name == name)
+
+    def _picture(self) -> LabelPicture:
+        height_px, width_px = self.refined.shape
+        seen = Image.fromarray(self.photograph_hw3).resize((width_px, height_px))
+        return LabelPicture(self.row, np.asarray(seen), self.coarse, self.refined, self.confidence)
+
+    def _repr_html_(self) -> str:
+        """Show photograph, maps and outcome in a notebook."""
+        encoded = base64.b64encode(draw_label(self._picture())).decode()
+        return f'<img alt="{self.row.outcome}" src="data:image/png;base64,{encoded}">'
+
+    def __repr__(self) -> str:
+        height_px, width_px = self.refined.shape
+        size = f"{width_px} x {height_px} px"
+        return f"Refined({self.row.id!r}, {self.row.outcome}, {self.kind}, {size})"
+
+
+def _map_format(name: str) -> MapFormat:
+    try:
+        found = exporters[name]
+    except ValueError as error:
+        raise ConfigError(f"{error}; also {', '.join((COLOURS, *CLOUDS))}") from error
+    if not isinstance(found, MapFormat):
+        raise ConfigError(f"the format {name} takes many labels: label into an output, then export")
+    found.check()
+    return found
+
+
+def _png(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format="PNG")
+    return file.getvalue()
