@@ -338,7 +338,7 @@ def test_closing_frees_whoever_waits(tmp_path: Path) -> None:
 
 
 def test_actor_killed_from_outside_costs_nothing(pool: ActorPool) -> None:
-    futures = [pool.submit(ImageRef(f"slow-{i}", f"/slow-{i}")) for i in range(12)]
+    futures = [pool.submit(ImageRef(f"slow-{i}", f"/slow-{i}")) for i in range(60)]
     time.sleep(0.7)
     ours = psutil.Process().children(recursive=True)
     actors = [p for p in ours if "ray::LabelActor" in " ".join(p.cmdline())]
