@@ -39,7 +39,7 @@ $(STAMP): pyproject.toml constraints.txt
 install: $(STAMP) ## Build .venv with redepth and its tools (a second call does nothing)
 
 # The demo and the tests use models made from a seed; neither may ask the hub for anything.
-demo lab test test-slow test-cluster test-s3 test-chaos test-browser test-ops test-security test-faults test-wheel: export HF_HUB_OFFLINE := 1
+demo lab test test-slow test-cluster test-s3 test-chaos test-browser test-ops test-security test-faults test-wheel test-bench: export HF_HUB_OFFLINE := 1
 
 .PHONY: demo
 demo: install ## Label five photographs and sixteen scenes on this machine, in a minute or two
@@ -99,8 +99,12 @@ test-faults: install ## Take from real runs what they stand on: folders, space, 
 test-wheel: install ## Install the wheel as a stranger would, then label a folder and a bucket with it
 	@infra/s3/with_server.sh $(BIN)/pytest -m wheel
 
+.PHONY: test-bench
+test-bench: install ## Run the GPU benchmark at toy size on the CPU
+	@$(BIN)/pytest -m bench
+
 .PHONY: test-all
-test-all: test test-slow test-cluster test-s3 test-browser test-chaos test-ops test-security test-faults test-wheel ## Run all tests
+test-all: test test-slow test-cluster test-s3 test-browser test-chaos test-ops test-security test-faults test-wheel test-bench ## Run all tests
 
 .PHONY: check
 check: install ## Lint, formatting, types and import contracts; changes nothing

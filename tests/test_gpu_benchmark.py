@@ -68,7 +68,7 @@ def test_random_weights_are_read_as_the_recipes_read_published_ones(
         assert len(labeller.cards) == len(recipe.labels.models())
 
 
-@pytest.mark.slow
+@pytest.mark.bench
 @pytest.mark.timeout(900)
 def test_every_kind_of_recipe_is_measured_in_three_ways(tmp_path: Path) -> None:
     result = run(tmp_path, "--toy", "--images", "4")
@@ -83,7 +83,7 @@ def test_every_kind_of_recipe_is_measured_in_three_ways(tmp_path: Path) -> None:
     assert [case["ms_member_step"] is None for case in cases] == [True] * 4 + [False]
 
 
-@pytest.mark.slow
+@pytest.mark.bench
 @pytest.mark.timeout(900)
 def test_a_sleeping_gpu_is_busier_in_stages(tmp_path: Path) -> None:
     shares = run(tmp_path, "--simulated", "--images", "60")["busy_share"]

@@ -69,6 +69,6 @@ def test_each_model_has_its_card_and_the_losses_a_picture(trained: Path) -> None
 def test_resuming_a_training_that_was_done_changes_no_weight(trained: Path) -> None:
     before = weights(trained)
     models = [name for name in before if not name.startswith("checkpoints/")]
-    assert len(models) == 5  # depth, vae, unet, text encoder, dpt
+    assert len(models) == 6  # depth, vae, unet, text encoder, encoder, dpt
     train(trained, "--resume")
     assert weights(trained) == before
