@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 COLOURS = "colours"
 CLOUDS = ("ply", "glb")
-DEFAULT_FORMATS = (COLOURS, "png16")
+DEFAULT_FORMATS = (COLOURS, next(iter(exporters.own)))  # 16-bit PNG
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,8 +100,8 @@ class Refined:
         """Write the refined map into a folder; return the paths, the map's own last.
 
         Args:
-            formats: "colours" (a picture at the photograph's size), "png16", "npy", "exr" (as
-                `redepth export` writes them), "ply", "glb" (points; metric maps alone).
+            formats: "colours" (a picture at the photograph's size), those of `redepth export` that
+                write a file a map, and "ply" and "glb" (points; metric maps alone).
 
         Raises:
             ConfigError: no such format, one that takes a package which is not installed, or points
