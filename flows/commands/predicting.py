@@ -51,9 +51,9 @@ def predict(
 
     For more than a handful take label, which resumes, and keeps what it did in one place.
     """
-    from redepth.predict import Refiner, name_of
+    from redepth.predict import Refiner, file_name
 
-    names = Counter(name_of(photo) for photo in photos)
+    names = Counter(file_name(photo) for photo in photos)
     twice = [name for name, number in names.items() if number > 1]
     if twice:
         raise ConfigError(

@@ -74,7 +74,13 @@ class ModelThread:
 
     def _run(self) -> None:
         while True:
-            self._infer(self._next_batch())
+            batch = self._next_batch()
+            try:
+                self._infer(batch)
+            except BaseException as error:  # or whoever waits would wait for ever
+                for ticket in batch:
+                    if not ticket.done.done():
+                        ticket.done.set_exception(error)
 
     def _next_batch(self) -> list[_Ticket]:
         """Take the image that has waited longest, and others of its size."""
@@ -105,12 +111,12 @@ class ModelThread:
         """Give an image its error; of several, ask again about each alone to learn whose it is."""
         for ticket in batch:
             ticket.work.wait()
-        if is_out_of_memory(error):
-            free_device_memory()
         try:
             require_device(self._labeller.device)
         except DeviceLost as lost:
             error = lost
+        if is_out_of_memory(error):
+            free_device_memory()
         if len(batch) == 1 or isinstance(error, DeviceLost):
             for ticket in batch:
                 ticket.done.set_exception(error)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from redepth.predict.pictures import Picture, name_of
+from redepth.predict.pictures import Picture, file_name
 from redepth.predict.refined import Refined
 from redepth.predict.refiner import Refiner, refine
 
-__all__ = ["Picture", "Refined", "Refiner", "name_of", "refine"]
+__all__ = ["Picture", "Refined", "Refiner", "file_name", "refine"]

@@ -28,11 +28,16 @@ _FASTEST = 1  # zlib's level: the file is never stored
 _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 
 
-def name_of(picture: Picture) -> str:
-    """Return a file's name without its suffix; of what has none, a digest of it."""
+def name_of(picture: Picture, content: bytes) -> str:
+    """Return a file's name without its suffix; of what has none, a digest of its content."""
     if isinstance(picture, str | os.PathLike):
-        return Path(os.fspath(picture)).stem
-    return hashlib.sha256(content_of(picture, Decoding())).hexdigest()[:16]
+        return file_name(picture)
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def file_name(path: str | os.PathLike[str]) -> str:
+    """Return what the maps of a file are named after: its name without the suffix."""
+    return Path(os.fspath(path)).stem
 
 
 def content_of(picture: Picture, settings: Decoding) -> bytes:

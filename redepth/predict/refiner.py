@@ -63,7 +63,7 @@ class Refiner:
             ValueError: an array or tensor that is no picture.
         """
         content = content_of(picture, self.recipe.labels.decoding)
-        name = name_of(picture)
+        name = name_of(picture, content)
         ref = ImageRef(name, name, caption=caption, focal_px=focal_px, fov_deg=fov_deg)
         label = _with_maps(self._labeller.label_content(ref, content))
         assert label.arrays is not None, "it has maps"

@@ -242,6 +242,16 @@ def test_a_gpu_that_is_lost_ends_every_image_of_the_batch_as_such(
     assert isinstance(found["0"], DeviceLost)
 
 
+def test_nobody_waits_for_models_that_answer_too_little(
+    labeller: Labeller, photographs: list[ImageRef], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Labeller, "infer", lambda self, prepared: [])
+    staged = StagedLabeller(labeller, 2)
+    for _ in range(2):  # the thread of the models lives on
+        found = outcomes_of(staged, photographs[:3])
+        assert {type(error) for error in found.values()} == {ValueError}
+
+
 def test_the_clock_counts_what_is_worked(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("redepth.labelling.work.time.perf_counter", lambda: now[0])
