@@ -51,7 +51,7 @@ def predict(
 
     For more than a handful take label, which resumes, and keeps what it did in one place.
     """
-    from redepth.predict import Refiner, file_name
+    from redepth.predict import Refiner, file_name, require_formats
 
     names = Counter(file_name(photo) for photo in photos)
     twice = [name for name, number in names.items() if number > 1]
@@ -60,8 +60,9 @@ def predict(
             f"several photographs are named {twice[0]!r}, and so would be their maps: give them to "
             "one command each, with another --out"
         )
-    refiner = Refiner(recipe, settings or ())
     wanted = [name.strip() for name in formats.split(",") if name.strip()]
+    require_formats(wanted)
+    refiner = Refiner(recipe, settings or ())
     num_failed = 0
     with progress_bar("refining", len(photos)) as advance:
         for photo in photos:

@@ -104,14 +104,20 @@ class Refined:
                 write a file a map, and "ply" and "glb" (points; metric maps alone).
 
         Raises:
-            ConfigError: no such format, one that takes a package which is not installed, or points
-                of what is not in metres.
+            ConfigError: no such format, one that takes a package which is not installed, points
+                of what is not in metres, or a folder that cannot be written to.
         """
         stem = Path(folder) / f"{self.row.id}-{REFINED.name}"
         files = {path: content for name in formats for path, content in self._files(stem, name)}
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        for path, content in files.items():
-            path.write_bytes(content)
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            for path, content in files.items():
+                path.write_bytes(content)
+        except OSError as error:
+            raise ConfigError(
+                f"maps cannot be written into {folder}: {error.strerror or error}; name a folder "
+                "that can be written to"
+            ) from error
         return tuple(files)
 
     def _files(self, stem: Path, name: str) -> list[tuple[Path, bytes]]:
@@ -151,6 +157,17 @@ class Refined:
         height_px, width_px = self.refined.shape
         size = f"{width_px} x {height_px} px"
         return f"Refined({self.row.id!r}, {self.row.outcome}, {self.kind}, {size})"
+
+
+def require_formats(formats: Sequence[str]) -> None:
+    """Refuse formats that `Refined.save` does not know, or cannot write here.
+
+    Raises:
+        ConfigError: names it, and those that there are.
+    """
+    for name in formats:
+        if name != COLOURS and name not in CLOUDS:
+            _map_format(name)
 
 
 def _map_format(name: str) -> MapFormat:

@@ -157,6 +157,18 @@ class TestCommand:
         assert "error: notes: " in done.output
         assert (tmp_path / "maps" / "wall-refined-colours.png").exists()
 
+    def test_an_unknown_format_is_refused_before_any_model_is_loaded(self, photo: Path) -> None:
+        command = ["predict", str(photo), "--recipe", "mini", "--formats", "jpg"]
+        done = CliRunner().invoke(app, command)
+        assert isinstance(done.exception, ConfigError)
+        assert "'jpg'" in str(done.exception) and "colours" in str(done.exception)
+
+    def test_a_file_in_the_place_of_the_folder_is_said(self, photo: Path) -> None:
+        command = ["predict", str(photo), "--recipe", "mini-coarse", "--out", str(photo)]
+        done = CliRunner().invoke(app, command)
+        assert done.exit_code == 1
+        assert "maps cannot be written into" in done.output
+
     def test_one_name_for_two_photographs_is_refused(self, photo: Path, tmp_path: Path) -> None:
         other = tmp_path / "other" / "wall.jpg"
         done = CliRunner().invoke(app, ["predict", str(photo), str(other), "--recipe", "mini"])
