@@ -147,6 +147,8 @@ def print_status(where: str, summary: OutputSummary, troubles: Sequence[LabelRow
     table = _outcome_table(summary.outcomes)
     table.add_row("left", str(summary.num_left))
     out.print(table)
+    if summary.methods:
+        out.print(f"refined by {_plain(_method_words(summary.methods))}")
     if summary.num_ignored:
         names = _count(summary.num_ignored, "name")
         words = "in labels/ that no fragment has; redepth verify names them"
@@ -335,6 +337,11 @@ def print_recipes(recipes: Mapping[str, str], default: str) -> None:
     """List the shipped recipes with what each is for."""
     marked = {f"{name} (default)" if name == default else name: recipes[name] for name in recipes}
     _print_facts(list(marked.items()))
+
+
+def _method_words(methods: Mapping[str, int]) -> str:
+    total = sum(methods.values())
+    return ", ".join(f"{name} {number} ({number / total:.1%})" for name, number in methods.items())
 
 
 def _since_then(plan: Plan) -> list[str]:

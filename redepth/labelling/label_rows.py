@@ -51,6 +51,8 @@ def with_members(row: LabelRow, members: Members, verdict: Verdict) -> LabelRow:
         members_stopped="; ".join(members.stopped) or None,
         num_steps=members.num_steps,
         steps_ended=members.steps_ended,
+        predicted_gain=members.predicted_gain,
+        refined_by=members.refined_by,
         drift=_known(verdict.drift),
         rank_correlation=_known(verdict.rank_correlation),
         metric_scale=members.metric.scale if members.metric else None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -83,6 +83,7 @@ def read_page(
         made=f"{made:%Y-%m-%d %H:%M} UTC",
         warnings=warnings_of(labels.dataset),
         outcomes=figures.outcomes,
+        methods=dict(Counter(figures.methods).most_common()),
         headline=_headline(figures, cost, run, speed, num_kept_lately(objects)),
         speed=() if speed is None else tuple(_where_time_went(speed)),
         charts=charts_of(figures, kind, _drawn_at_random(pictures, figures)),

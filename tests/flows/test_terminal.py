@@ -53,7 +53,7 @@ def summary() -> OutputSummary:
         recipe_name=HOSTILE, recipe_digest="d", recipe={}, recorded=RECORDED, models=(CARD,),
         software={}, created=HOSTILE,
     )  # fmt: skip
-    return OutputSummary(dataset, OUTCOMES, 0, hostile_notices(), speed=SPEED)
+    return OutputSummary(dataset, OUTCOMES, 0, hostile_notices(), speed=SPEED, methods={HOSTILE: 1})
 
 
 PRINTS: dict[str, Callable[[], None]] = {
@@ -144,6 +144,15 @@ def test_the_status_says_how_busy_the_models_were_in_the_last_run(printed: Strin
     assert "25% of the time of 2 actors; they waited for photographs 75% of it" in said
     assert "0.167 s in the models, 1 s to read and decode" in said
     assert "the models ran at 10% of what the data sheet promises" in said
+
+
+def test_the_status_says_which_method_made_how_many_labels(printed: StringIO) -> None:
+    methods = {"quick": 97, "thorough": 3}
+    terminal.print_status("labels", replace(summary(), methods=methods), [])
+    assert "\nrefined by quick 97 (97.0%), thorough 3 (3.0%)\n" in printed.getvalue()
+    printed.truncate(0)
+    terminal.print_status("labels", replace(summary(), methods={}), [])
+    assert "refined by" not in printed.getvalue()
 
 
 def test_a_plan_says_that_the_same_bytes_keep_their_label(printed: StringIO) -> None:

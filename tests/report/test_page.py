@@ -83,6 +83,15 @@ def test_the_headline_counts_and_reckons(page: PageData) -> None:
     assert fact(page, "Cost") == ("0.01 EUR", "0.0033 actor hours; 2.00 per 1000 labels")
 
 
+def test_the_page_shows_how_many_labels_each_method_made(page: PageData) -> None:
+    assert page.methods == {}
+    assert "Refined by" not in render_page(page)
+    html = render_page(replace(page, methods={"quick": 1940, "thorough <b>": 60}))
+    assert "Refined by" in html
+    assert re.search(r"quick <strong>1,940</strong> <span[^>]*>97.0%", html)
+    assert re.search(r"thorough &lt;b&gt; <strong>60</strong> <span[^>]*>3.0%", html)
+
+
 def test_without_a_price_the_actor_hours_are_told(out: str) -> None:
     unpriced = read_page(out, Cost.model_validate({}), MADE)
     assert fact(unpriced, "Actor hours")[0] == "0.0033"
