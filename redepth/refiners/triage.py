@@ -13,6 +13,7 @@ images lies above the same threshold.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -166,6 +167,33 @@ def _cumulative_gain(predicted_n: _Values, actual_n: _Values, shares: _Values) -
 def _require_share(share: float) -> None:
     if not 0.0 <= share <= 1.0:
         raise ValueError(f"a share of images is {share}, expected 0 to 1")
+
+
+class RoutingFacts(Settings):
+    """What dataset.json records of how images were sent one way or the other.
+
+    Attributes:
+        expensive: the method above the threshold; the cheap one is below.
+        budget: share of images that was meant for it.
+        threshold: predicted gain above which an image went to it.
+        triage: that the threshold was taken from.
+    """
+
+    expensive: str = Field(max_length=200)
+    budget: UnitInterval
+    threshold: float = Field(ge=0, allow_inf_nan=False)
+    triage: Triage
+
+
+def routing_facts(models: Iterable[ModelCard]) -> RoutingFacts | None:
+    """Return what the cards of an output say of its routing; None if it has none, or no such."""
+    for model in models:
+        if model.role == ROLE:
+            try:
+                return RoutingFacts.model_validate(model.facts)
+            except ValidationError:
+                return None
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from redepth.refiners.batches import RefineOutcome, refine_all
 from redepth.refiners.cascade import Cascade, part_of, recorded_triage
 from redepth.refiners.part import LoadContext
 from redepth.refiners.refiner import RefinementInput, Refiner
+from redepth.refiners.triage import RoutingFacts
 from redepth.types import ByteImage, Members, ModelCard
 
 
@@ -139,14 +140,14 @@ def load_cascade(settings: Cascade, context: LoadContext) -> CascadeRefiner:
     """
     recorded = recorded_triage(settings)
     threshold = recorded.triage.threshold(settings.budget)
-    facts = {
-        "budget": settings.budget,
-        "threshold": threshold,
-        "expensive": settings.expensive.method,
-        "triage": recorded.triage.model_dump(mode="json"),
-    }
+    facts = RoutingFacts(
+        expensive=settings.expensive.method,
+        budget=settings.budget,
+        threshold=threshold,
+        triage=recorded.triage,
+    )
     cheap, expensive = (
         part_of(inner).load(inner, context) for inner in (settings.cheap, settings.expensive)
     )
-    card = replace(recorded.card, facts=facts)
+    card = replace(recorded.card, facts=facts.model_dump(mode="json"))
     return CascadeRefiner(settings, cheap, expensive, threshold, card)
