@@ -15,6 +15,7 @@ from redepth.costing.estimate import cost_of
 from redepth.costing.run_speed import RunSpeed
 from redepth.images.locator import Photographs
 from redepth.redaction import shown
+from redepth.refiners.triage import routing_facts
 from redepth.report.cards import (
     Fact,
     Gallery,
@@ -23,7 +24,7 @@ from redepth.report.cards import (
     file_name,
     scales_of,
 )
-from redepth.report.charts import charts_of
+from redepth.report.charts import Chart, budget_chart, charts_of
 from redepth.report.figures import NUM_TROUBLES, CatalogueFigures, Group, read_figures
 from redepth.report.gallery import fetch_picture, unread_words
 from redepth.report.layers import PICTURE_PX
@@ -86,7 +87,10 @@ def read_page(
         methods=dict(Counter(figures.methods).most_common()),
         headline=_headline(figures, cost, run, speed, num_kept_lately(objects)),
         speed=() if speed is None else tuple(_where_time_went(speed)),
-        charts=charts_of(figures, kind, _drawn_at_random(pictures, figures)),
+        charts=(
+            *charts_of(figures, kind, _drawn_at_random(pictures, figures)),
+            *_budget_charts(figures, labels.dataset),
+        ),
         gallery=Gallery(
             cards=tuple(card_of(p, groups.get(p.row.id, ()), prompt) for p in pictures),
             scales=scales_of(kind, pictures),
@@ -107,6 +111,12 @@ def read_page(
         software=labels.dataset.software,
         settings=dict(_flat(labels.dataset.recipe)),
     )
+
+
+def _budget_charts(figures: CatalogueFigures, dataset: Dataset) -> Iterator[Chart]:
+    routing = routing_facts(dataset.models)
+    if routing is not None and figures.methods:
+        yield budget_chart(figures.methods, routing)
 
 
 def _intro(num_shown: int, num_labels: int) -> str:

@@ -17,6 +17,7 @@ from redepth.config import Cost
 from redepth.costing.run_speed import RunSpeed
 from redepth.costing.stages import StageSeconds
 from redepth.redaction import shown
+from redepth.refiners.triage import RoutingFacts, Teacher, fit_triage, routing_facts
 from redepth.report import figures
 from redepth.report.cards import confidence_words
 from redepth.report.figures import Group
@@ -31,7 +32,7 @@ from redepth.store.reader import open_labels
 from redepth.store.rows import decode_fragment, encode_fragment
 from redepth.store.run_record import put_speed
 from redepth.store.shards import write_shard
-from redepth.types import DepthKind, LabelRow, Outcome
+from redepth.types import DepthKind, LabelRow, ModelCard, Outcome
 from tests.report import report_samples
 from tests.store.store_samples import CARD, images, label_or_keep, recipe, shard_plans, touched
 
@@ -90,6 +91,41 @@ def test_the_page_shows_how_many_labels_each_method_made(page: PageData) -> None
     assert "Refined by" in html
     assert re.search(r"quick <strong>1,940</strong> <span[^>]*>97.0%", html)
     assert re.search(r"thorough &lt;b&gt; <strong>60</strong> <span[^>]*>3.0%", html)
+
+
+def triage_card() -> ModelCard:
+    """Return the card of a triage fitted to 100 images of which the changes are as predicted."""
+    gains = [number / 100 for number in range(1, 101)]
+    triage = fit_triage(gains, gains, Teacher(recipe="thorough", digest="0" * 64))
+    facts = RoutingFacts(
+        expensive="thorough", budget=0.2, threshold=triage.threshold(0.2), triage=triage
+    )
+    dumped = facts.model_dump(mode="json")
+    return ModelCard("triage", "student", "folder", None, "c" * 64, "MIT", facts=dumped)
+
+
+def test_the_page_shows_the_curve_of_a_cascade_with_its_own_share(tmp_path: Path) -> None:
+    out = report_samples.write_output(
+        tmp_path, 10, cards=(triage_card(),), methods=("quick", "quick", "quick", "thorough")
+    )
+    page = read_page(out, PRICED, MADE)
+    assert page.methods == {"quick": 8, "thorough": 2}
+    (chart,) = (chart for chart in page.charts if chart.title == "Expected gain")
+    assert (
+        "2 of 10 labels (20.0%) were made by thorough, the dot; the budget was 20%" in chart.words
+    )
+    gain = routing_facts([triage_card()])
+    assert gain is not None
+    assert f"had {gain.triage.expected_gain(0.2):.1%} of what thorough changed" in chart.words
+    html = render_page(page)
+    assert "share of images for the expensive method (%)" in html
+    assert len(set(re.findall(r'\bid="([^"]+)"', html))) == len(re.findall(r'\bid="([^"]+)"', html))
+
+
+def test_a_triage_that_no_redepth_wrote_has_no_curve() -> None:
+    card = replace(triage_card(), facts={"triage": "<script>"})
+    assert routing_facts([card]) is None
+    assert routing_facts([]) is None
 
 
 def test_without_a_price_the_actor_hours_are_told(out: str) -> None:
