@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
 
-from redepth.config import LabelSettings, Recipe
+from flows.doctor import Subject, Verdict, check_weights
+from redepth.cluster.readiness import require_readiness
+from redepth.config import Deployment, LabelSettings, Recipe
 from redepth.costing.work import recipe_flops
 from redepth.errors import ConfigError, IntegrityError, RefinementFailed
 from redepth.flops import ImageWork
@@ -24,6 +26,7 @@ from redepth.refiners.batches import BatchRefiner, RefineOutcome, refine_all
 from redepth.refiners.cascade import Cascade
 from redepth.refiners.cascade.refiner import CascadeRefiner
 from redepth.refiners.refiner import RefinementInput
+from redepth.refiners.triage import FILE
 from redepth.store.dataset import begin, read_dataset
 from redepth.types import ImageRef, Members, ModelCard, Outcome
 from tests.refiners import cascade_samples as samples
@@ -271,3 +274,22 @@ def test_the_second_of_two_models_of_a_role_is_held_to_its_weights(
     ]
     with pytest.raises(IntegrityError, match="refiner model quick has weights ffffffffffff"):
         begin(out, recipe, others)
+
+
+def test_a_run_without_the_triage_ends_before_anything_is_started(folder: Path) -> None:
+    recipe = Recipe(name="both", labels=cascade_settings(folder))
+    require_readiness(recipe, None)
+    (folder / FILE).unlink()
+    with pytest.raises(ConfigError, match=r"has no triage\.json"):
+        require_readiness(recipe, None)
+    require_readiness(recipe, "ray://elsewhere:10001")
+
+
+def test_the_doctor_looks_for_the_triage(folder: Path) -> None:
+    subject = Subject(Recipe(name="both", labels=cascade_settings(folder)), Deployment())
+    finding = check_weights(subject)
+    assert finding.verdict is Verdict.GOOD
+    assert "its triage was fitted to 100 images" in finding.found
+    (folder / FILE).unlink()
+    assert "triage.json" in check_weights(subject).found
+    assert check_weights(subject).verdict is Verdict.BAD
