@@ -164,9 +164,12 @@ def _groups_by_id(figures: CatalogueFigures) -> dict[str, tuple[Group, ...]]:
 
 
 def _usual_prompt(dataset: Dataset) -> str | None:
-    """Return the prompt of images that have no caption of their own."""
-    prompt: str | None = dataset.recipe.get("refiner", {}).get("caption", {}).get("prompt")
-    return prompt
+    """Return the prompt of images that have no caption of their own; of a cascade, its methods'."""
+    refiner = dataset.recipe.get("refiner", {})
+    inner = [values for values in refiner.values() if isinstance(values, Mapping)]
+    captions = [values.get("caption") for values in (refiner, *inner)]
+    prompts = [caption.get("prompt") for caption in captions if isinstance(caption, Mapping)]
+    return next(iter(prompts), None)
 
 
 def _drawn_at_random(

@@ -20,7 +20,7 @@ from redepth.config import Deployment, LabelSettings, Recipe
 from redepth.costing.work import recipe_flops
 from redepth.errors import ConfigError, IntegrityError, RefinementFailed
 from redepth.flops import ImageWork
-from redepth.labelling.labeller import label_shard, load_labeller
+from redepth.labelling.labeller import Inferred, Prepared, label_shard, load_labeller
 from redepth.refiners import refiners
 from redepth.refiners.batches import BatchRefiner, RefineOutcome, refine_all
 from redepth.refiners.cascade import Cascade
@@ -237,6 +237,40 @@ def test_the_flops_are_those_of_the_way(folder: Path) -> None:
     went_on = flops(replace(image, refined_by="thorough", num_steps=5))
     assert went_on == {"float32": pytest.approx(coarse + 2.0), "float16": 5000.0}
     assert flops(replace(image, refined_by="quick")).get("float16") == 0.0
+
+
+def test_re_depth_anything_may_be_the_expensive_one_of_a_batch(folder: Path) -> None:
+    """Of any batch it gets the image's own tokens, and not those of a neighbour."""
+    expensive = {"method": "redepth_anything", "prior": {"preset": "mini"}, "num_members": 1,
+                 "num_steps": 2, "token_learning_rate": 0.01}  # fmt: skip
+    quick = cascade_settings(folder).model_dump(mode="json")["refiner"]
+    both = cascade_settings(
+        folder,
+        coarse={"preset": "mini", "size_px": 64},
+        compute={"device": "cpu", "batch_size": 2},
+        refiner={**quick, "expensive": expensive},
+    )
+    labeller = load_labeller(both)
+
+    def labels(*reds: int) -> dict[int, tuple[object, ...]]:
+        refs = [ImageRef(f"{red}", write_picture(folder, red)) for red in reds]
+        prepared = [one for one in map(labeller.prepare, refs) if isinstance(one, Prepared)]
+        found = zip(reds, labeller.infer(prepared), strict=True)
+        return {red: content(one.members) for red, one in found if isinstance(one, Inferred)}
+
+    forward, backward = labels(240, 10, 250), labels(250, 240, 10)
+    assert forward == backward
+    ways = {red: values[4] for red, values in forward.items()}
+    assert ways == {240: "redepth_anything", 10: "quick", 250: "redepth_anything"}
+    assert forward[240][0] != forward[250][0]
+
+
+def write_picture(folder: Path, red: int) -> str:
+    """Write a PNG of noise whose last pixel has that red."""
+    pixels = np.random.default_rng(red).integers(1, 255, (48, 64, 3), dtype=np.uint8)
+    pixels[24:, 32:] = red, 9, 9
+    Image.fromarray(pixels).save(folder / f"{red}.png")
+    return str(folder / f"{red}.png")
 
 
 def test_labels_say_their_way_and_the_output_its_threshold(folder: Path, tmp_path: Path) -> None:

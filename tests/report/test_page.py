@@ -23,9 +23,9 @@ from redepth.report.cards import confidence_words
 from redepth.report.figures import Group
 from redepth.report.layers import layers_of, reliefs_of
 from redepth.report.page import PageData, Trouble, render_page
-from redepth.report.page_data import RunFacts, read_page, title_of
+from redepth.report.page_data import RunFacts, _usual_prompt, read_page, title_of
 from redepth.report.pictures import LabelPicture
-from redepth.store.dataset import begin
+from redepth.store.dataset import begin, read_dataset
 from redepth.store.objects import open_objects
 from redepth.store.planning import plan_labels
 from redepth.store.reader import open_labels
@@ -120,6 +120,21 @@ def test_the_page_shows_the_curve_of_a_cascade_with_its_own_share(tmp_path: Path
     html = render_page(page)
     assert "share of images for the expensive method (%)" in html
     assert len(set(re.findall(r'\bid="([^"]+)"', html))) == len(re.findall(r'\bid="([^"]+)"', html))
+
+
+@pytest.mark.parametrize(
+    ("refiner", "prompt"),
+    [
+        ({"caption": {"prompt": "a photograph"}}, "a photograph"),
+        ({"cheap": {"seed": 1}, "expensive": {"caption": {"prompt": "a face"}}}, "a face"),
+        ({"method": "identity"}, None),
+    ],
+)
+def test_the_usual_prompt_is_that_of_the_recipe_or_of_a_cascades_method(
+    out: str, refiner: dict[str, object], prompt: str | None
+) -> None:
+    dataset = replace(read_dataset(out), recipe={"refiner": refiner})
+    assert _usual_prompt(dataset) == prompt
 
 
 def test_a_triage_that_no_redepth_wrote_has_no_curve() -> None:
