@@ -210,14 +210,10 @@ class StudentBench:
         """Refine a scene and score coarse, teacher's and student's map."""
         scene = taught.place.render(len(taught.refined_hw))
         started = time.process_time()
-        gain, map_hw = None, taught.coarse.map_hw
-        try:
-            members = self._refiner.refine(judged(scene, taught.coarse))
-        except RefinementFailed:
-            pass
-        else:
-            gain, map_hw = members.predicted_gain, members.maps_ehw.mean(axis=0)
+        members = self._refiner.refine(judged(scene, taught.coarse))
+        gain = None if members.refused else members.predicted_gain
         seconds = time.process_time() - started
+        map_hw = members.maps_ehw.mean(axis=0)
         return Judged(
             taught.place,
             _figures(taught.coarse.map_hw, scene),
