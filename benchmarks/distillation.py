@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from redepth.config import load_recipe
+from redepth.errors import ConfigError
 from redepth.lab.distillation import (
     CPU,
     Judged,
@@ -214,7 +215,11 @@ def main() -> None:
     labels = teach(collection, folder, arguments.processes)
     judged_on = teach(held_out, folder, arguments.processes)
     for lesson in arguments.lesson or list(Lesson):
-        student = distil(labels, lesson, arguments.out / lesson.value, arguments.changes)
+        try:
+            student = distil(labels, lesson, arguments.out / lesson.value, arguments.changes)
+        except ConfigError as error:
+            print(f"\n\n## Taught: {lesson.value}\n\nRefused: {error}")
+            continue
         bench = StudentBench(student, VARIANT)
         found = [bench.judge(taught) for taught in judged_on]
         print(f"\n\n## Taught: {lesson.value}\n\n{families_table(found)}")

@@ -229,6 +229,12 @@ def test_no_cue_makes_the_expected_gain_smaller(cues: list[float], more: list[fl
     assert gain.predict(higher) >= gain.predict(Cues(*cues))
 
 
+def test_a_teacher_that_changes_nothing_is_refused() -> None:
+    held_out = [replace(seen(n, [0.0, 0.0], 0.0), teacher_change=0.0) for n in range(5)]
+    with pytest.raises(ConfigError, match=r"changed none of the 5 images"):
+        judge(held_out, held_out)
+
+
 def test_the_distance_is_to_the_nearest_images() -> None:
     features = torch.randn(200, 6, generator=torch.Generator().manual_seed(0))
     images = FamiliarImages.of(3.0 * features + 1.0)

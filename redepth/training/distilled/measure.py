@@ -14,6 +14,7 @@ import torch
 from scipy.optimize import nnls
 from torch import Tensor
 
+from redepth.errors import ConfigError
 from redepth.refiners.distilled.familiar import FamiliarImages
 from redepth.refiners.distilled.gain import Cues, Gain
 from redepth.refiners.distilled.pipeline import DistilledPipeline
@@ -112,7 +113,15 @@ def judge(learned: Sequence[Seen], held_out: Sequence[Seen]) -> Judgement:
         learned: images that it was trained on: those that are familiar to it.
         held_out: others of the same collection; what is left to the teacher there is fitted by
             non-negative least squares.
+
+    Raises:
+        ConfigError: the teacher changed none of them.
     """
+    if not any(seen.teacher_change for seen in held_out):
+        raise ConfigError(
+            f"the teacher changed none of the {len(held_out)} images that were kept out: there is "
+            "nothing to learn from it. Was its recipe the one that you meant?"
+        )
     images = FamiliarImages.of(torch.stack([seen.features_d for seen in learned]))
     cues = [
         Cues(seen.change, seen.disagreement, images.distance(seen.features_d)) for seen in held_out
