@@ -211,12 +211,14 @@ def main() -> None:
         for family in (*SHOWN, *OTHERS)
         for seed in range(arguments.held_out // (1 if family in SHOWN else 2))
     ]
-    folder = arguments.out / "teacher"
+    folder = arguments.out / "labels"
     labels = teach(collection, folder, arguments.processes)
     judged_on = teach(held_out, folder, arguments.processes)
     for lesson in arguments.lesson or list(Lesson):
         try:
-            student = distil(labels, lesson, arguments.out / lesson.value, arguments.changes)
+            student = distil(
+                labels, lesson, arguments.out / f"student-{lesson.value}", arguments.changes
+            )
         except ConfigError as error:
             print(f"\n\n## Taught: {lesson.value}\n\nRefused: {error}")
             continue

@@ -24,7 +24,7 @@ from redepth.training.examples.teacher import TeacherBatch, as_batch
 from redepth.training.examples.teacher_pictures import TeacherPictures
 
 # Of the images kept out: a farther one is unlike all that the student has seen.
-_FAMILIAR_SHARE = 0.95
+_FAMILIAR_SHARE = 0.9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
