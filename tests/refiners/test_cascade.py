@@ -21,6 +21,7 @@ from redepth.costing.work import recipe_flops
 from redepth.errors import ConfigError, IntegrityError, RefinementFailed
 from redepth.flops import ImageWork
 from redepth.labelling.labeller import Inferred, Prepared, label_shard, load_labeller
+from redepth.quantities import Quantity
 from redepth.refiners import refiners
 from redepth.refiners.batches import BatchRefiner, RefineOutcome, refine_all
 from redepth.refiners.cascade import Cascade
@@ -123,6 +124,18 @@ def test_an_image_that_fails_both_ways_says_both_reasons() -> None:
         refined(scene("black", 200, blue=0, corner=0))
     refused = refined(scene("black", 200, green=0, corner=0))
     assert refused.refused == "no green", "the label falls back, and says why"
+
+
+@pytest.mark.parametrize("gain", [0.1, 0.9])
+def test_further_maps_are_left_out_whichever_way(gain: float) -> None:
+    """One method alone has them, and all labels of an output are to have the same quantities."""
+    image = scene("plain", 10)
+    slope = Quantity("slope", "of the map", "none")
+    own = {slope: image.coarse.map_hw}
+    quick = QuickRefiner(says=replace(QuickRefiner().refine(image), extra=own, predicted_gain=gain))
+    thorough = ThoroughRefiner(extra=own)
+    assert thorough.refine(image).extra
+    assert cascade(quick, thorough).refine(image).extra == {}
 
 
 def test_a_cheap_refiner_that_predicts_nothing_ends_the_run() -> None:
