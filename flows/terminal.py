@@ -33,6 +33,7 @@ from tasks.console import RunConsole
 
 if TYPE_CHECKING:
     from flows.deployments import DeploymentLine
+    from flows.distill import Distilled
     from flows.doctor import Finding
     from redepth.geometry.points import PointCloud
 
@@ -346,6 +347,33 @@ def print_finding(finding: Finding) -> None:
     out.print(f"{verdict} {finding.check:<8}  {_plain(finding.found)}")
     if finding.fix:
         out.print(f"{'':<18}[bold]fix:[/] {_plain(finding.fix)}")
+
+
+def print_distilled(found: Distilled) -> None:
+    """Say what a student is worth, what it costs, and the commands that use it."""
+    kept = (
+        f"{found.kept_share:.0%} of its teacher's change, on {found.num_held_out} images kept out"
+    )
+    if found.kept_share_before is not None:
+        kept += f" (the round before: {found.kept_share_before:.0%})"
+    facts = [
+        ("teacher", f"{_images(found.num_chosen)} of {found.num_listed}"),
+        (f"student, round {found.round}", kept),
+        ("left alone", f"{found.left_alone_share:.0%} of these, as unlike what it has seen"),
+    ]
+    if found.teacher_seconds and found.student_seconds:
+        times = found.teacher_seconds / found.student_seconds
+        facts.append(
+            (
+                "seconds an image",
+                f"{found.student_seconds:.3f} instead of {found.teacher_seconds:.2f} "
+                f"({times:.0f} times faster, measured here)",
+            )
+        )
+    _print_facts([*facts, ("weights", found.model)])
+    out.print("")
+    out.print(f"redepth label PHOTOS --out LABELS --recipe {found.recipe}", markup=False)
+    out.print(f"redepth label PHOTOS --out LABELS --recipe {found.cascade}", markup=False)
 
 
 def print_recipes(recipes: Mapping[str, str], default: str) -> None:

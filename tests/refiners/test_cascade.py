@@ -26,9 +26,15 @@ from redepth.refiners import refiners
 from redepth.refiners.batches import BatchRefiner, RefineOutcome, refine_all
 from redepth.refiners.cascade import Cascade
 from redepth.refiners.cascade.refiner import CascadeRefiner
+from redepth.refiners.distilled.familiar import FamiliarImages
+from redepth.refiners.distilled.gain import FILE_NAME as GAIN_FILE
+from redepth.refiners.distilled.gain import Gain, read_gain
+from redepth.refiners.distilled.pipeline import DistilledPipeline
 from redepth.refiners.refiner import RefinementInput
-from redepth.refiners.triage import FILE
+from redepth.refiners.triage import FILE, fit_triage
 from redepth.store.dataset import begin, read_dataset
+from redepth.training.distilled.network import new_network, save_student
+from redepth.training.distilled.settings import Network
 from redepth.types import ImageRef, Members, ModelCard, Outcome
 from tests.refiners import cascade_samples as samples
 from tests.refiners.cascade_samples import QuickRefiner, ThoroughRefiner, cascade_settings, scene
@@ -340,3 +346,59 @@ def test_the_doctor_looks_for_the_triage(folder: Path) -> None:
     (folder / FILE).unlink()
     assert "triage.json" in check_weights(subject).found
     assert check_weights(subject).verdict is Verdict.BAD
+
+
+def write_student(folder: Path, pictures: list[str]) -> Path:
+    """Write an untrained student that knows the first two pictures, with a triage."""
+    rgbs_hw3 = [np.asarray(Image.open(path)) for path in pictures]
+    coarse_hw = np.linspace(1, 2, 48 * 64, dtype=np.float32).reshape(48, 64)
+    network = new_network(Network(channels=(8, 16)), seed=0)
+    answers = DistilledPipeline(network.eval()).answer(
+        rgbs_hw3[:2], [coarse_hw] * 2, num_members=2, larger_is_nearer=True
+    )
+    save_student(
+        network,
+        FamiliarImages.of(answers.features_bd),
+        Gain(distance=0.01, constant=0.02, max_distance=1e3),
+        folder,
+        "fp16",
+    )
+    triage = fit_triage(samples.HELD_OUT, samples.HELD_OUT, samples.TEACHER)
+    (folder / FILE).write_text(triage.model_dump_json())
+    return folder
+
+
+def test_a_distilled_student_may_be_the_cheap_one(tmp_path: Path) -> None:
+    pictures = [write_picture(tmp_path, red) for red in (10, 60, 250)]
+    student = write_student(tmp_path / "student", pictures)
+    weights = {"folder": str(student), "variant": "fp16", "licence": "MIT"}
+    labels = LabelSettings.model_validate(
+        {
+            "coarse": {"preset": "mini", "size_px": 64},
+            "compute": {"device": "cpu"},
+            "refiner": {
+                "method": "cascade",
+                "cheap": {"method": "distilled", "model": {"weights": weights}},
+                "expensive": {"method": "redepth_anything", "prior": {"preset": "mini"},
+                              "num_members": 2, "num_steps": 1},
+                "budget": "99%",
+            },
+        }
+    )  # fmt: skip
+    labeller = load_labeller(labels)
+    assert [card.role for card in labeller.cards] == ["coarse", "refiner", "prior", "triage"]
+    refs = [ImageRef(Path(path).stem, path) for path in pictures]
+    rows = [label.row for label in label_shard(labeller, refs)]
+    threshold = labeller.cards[-1].facts["threshold"]
+    gains = [row.predicted_gain for row in rows]
+    assert all(gain is not None and gain >= 0.02 for gain in gains)
+    expected = [
+        "redepth_anything" if gain is not None and gain > threshold else "distilled"
+        for gain in gains
+    ]
+    assert [row.refined_by for row in rows] == expected
+    strict = read_gain(student).model_copy(update={"max_distance": 1e-6})
+    (student / GAIN_FILE).write_text(strict.model_dump_json())
+    (row,) = (label.row for label in label_shard(load_labeller(labels), refs[2:]))
+    assert (row.refined_by, row.predicted_gain) == ("redepth_anything", None)
+    assert (row.members_stopped or "").startswith("distilled: unlike what the student was")
