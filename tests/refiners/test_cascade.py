@@ -31,7 +31,7 @@ from redepth.refiners.distilled.gain import FILE_NAME as GAIN_FILE
 from redepth.refiners.distilled.gain import Gain, read_gain
 from redepth.refiners.distilled.pipeline import DistilledPipeline
 from redepth.refiners.refiner import RefinementInput
-from redepth.refiners.triage import FILE, fit_triage
+from redepth.refiners.triage import FILE, Budget, Triage, fit_triage
 from redepth.store.dataset import begin, read_dataset
 from redepth.training.distilled.network import new_network, save_student
 from redepth.training.distilled.settings import Network
@@ -389,14 +389,17 @@ def test_a_distilled_student_may_be_the_cheap_one(tmp_path: Path) -> None:
     assert [card.role for card in labeller.cards] == ["coarse", "refiner", "prior", "triage"]
     refs = [ImageRef(Path(path).stem, path) for path in pictures]
     rows = [label.row for label in label_shard(labeller, refs)]
-    threshold = labeller.cards[-1].facts["threshold"]
-    gains = [row.predicted_gain for row in rows]
-    assert all(gain is not None and gain >= 0.02 for gain in gains)
-    expected = [
-        "redepth_anything" if gain is not None and gain > threshold else "distilled"
-        for gain in gains
-    ]
-    assert [row.refined_by for row in rows] == expected
+    assert {row.refined_by for row in rows} == {"redepth_anything"}
+    gains = sorted(row.predicted_gain or 0.0 for row in rows)
+    assert gains[0] >= 0.02 and gains[1] < gains[2]
+    found = [(0.0, gains[1], 0.0), (0.99, gains[1], 0.5), (1.0, 0.0, 1.0)]
+    budgets = tuple(Budget(share=s, threshold=t, expected_gain=g) for s, t, g in found)
+    triage = Triage(budgets=budgets, num_images=3, teacher=samples.TEACHER)
+    (student / FILE).write_text(triage.model_dump_json())
+    rows = [label.row for label in label_shard(load_labeller(labels), refs)]
+    assert sorted(row.predicted_gain or 0.0 for row in rows) == gains
+    ways = {row.predicted_gain: row.refined_by for row in rows}
+    assert [ways[gain] for gain in gains] == ["distilled", "distilled", "redepth_anything"]
     strict = read_gain(student).model_copy(update={"max_distance": 1e-6})
     (student / GAIN_FILE).write_text(strict.model_dump_json())
     (row,) = (label.row for label in label_shard(load_labeller(labels), refs[2:]))
