@@ -33,7 +33,7 @@ from redepth.refiners.distilled.pipeline import DistilledPipeline
 from redepth.refiners.refiner import RefinementInput
 from redepth.refiners.triage import FILE, Budget, Triage, fit_triage
 from redepth.store.dataset import begin, read_dataset
-from redepth.training.distilled.network import new_network, save_student
+from redepth.training.distilled.network import new_network
 from redepth.training.distilled.settings import Network
 from redepth.types import ImageRef, Members, ModelCard, Outcome
 from tests.refiners import cascade_samples as samples
@@ -352,17 +352,12 @@ def write_student(folder: Path, pictures: list[str]) -> Path:
     """Write an untrained student that knows the first two pictures, with a triage."""
     rgbs_hw3 = [np.asarray(Image.open(path)) for path in pictures]
     coarse_hw = np.linspace(1, 2, 48 * 64, dtype=np.float32).reshape(48, 64)
-    network = new_network(Network(channels=(8, 16)), seed=0)
-    answers = DistilledPipeline(network.eval()).answer(
-        rgbs_hw3[:2], [coarse_hw] * 2, num_members=2, larger_is_nearer=True
-    )
-    save_student(
-        network,
-        FamiliarImages.of(answers.features_bd),
-        Gain(distance=0.01, constant=0.02, max_distance=1e3),
-        folder,
-        "fp16",
-    )
+    pipeline = DistilledPipeline(new_network(Network(channels=(8, 16)), seed=0).eval())
+    answers = pipeline.answer(rgbs_hw3[:2], [coarse_hw] * 2, num_members=2, larger_is_nearer=True)
+    pipeline.save_pretrained(folder, safe_serialization=True)
+    FamiliarImages.of(answers.features_bd).save(folder)
+    gain = Gain(distance=0.01, constant=0.02, max_distance=1e3)
+    (folder / GAIN_FILE).write_text(gain.model_dump_json())
     triage = fit_triage(samples.HELD_OUT, samples.HELD_OUT, samples.TEACHER)
     (folder / FILE).write_text(triage.model_dump_json())
     return folder
@@ -371,7 +366,7 @@ def write_student(folder: Path, pictures: list[str]) -> Path:
 def test_a_distilled_student_may_be_the_cheap_one(tmp_path: Path) -> None:
     pictures = [write_picture(tmp_path, red) for red in (10, 60, 250)]
     student = write_student(tmp_path / "student", pictures)
-    weights = {"folder": str(student), "variant": "fp16", "licence": "MIT"}
+    weights = {"folder": str(student), "licence": "MIT"}
     labels = LabelSettings.model_validate(
         {
             "coarse": {"preset": "mini", "size_px": 64},
