@@ -398,5 +398,5 @@ def test_a_distilled_student_may_be_the_cheap_one(tmp_path: Path) -> None:
     strict = read_gain(student).model_copy(update={"max_distance": 1e-6})
     (student / GAIN_FILE).write_text(strict.model_dump_json())
     (row,) = (label.row for label in label_shard(load_labeller(labels), refs[2:]))
-    assert (row.refined_by, row.predicted_gain) == ("redepth_anything", None)
+    assert (row.outcome, row.refined_by) == (Outcome.REFINED, "redepth_anything")
     assert (row.members_stopped or "").startswith("distilled: unlike what the student was")
