@@ -175,6 +175,35 @@ def cascade_table(found: Sequence[Judged], student: Path) -> str:
     return "\n".join((words, "", *_head(head), *rows))
 
 
+def draw_curve(found: Sequence[Judged], student: Path, path: Path) -> None:
+    """Draw what is kept of the teacher's gain against what an image costs."""
+    from matplotlib.figure import Figure
+
+    triage = read_triage(Weights(folder=str(student)), None).triage
+    teacher_s, student_s = np.mean([one.cpu_seconds for one in found], axis=0)
+    shown = _groups(found)["families shown"]
+    figure = Figure((6.4, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for budget in BUDGETS:
+        threshold = triage.threshold(budget)
+        gained = [one.coarse[0] - one.teacher[0] for one in shown]
+        kept = [one.coarse[0] - one.cascade(threshold)[0] for one in shown]
+        ratio = bootstrap_ratio(kept, gained)
+        seconds = student_s + sent_share(shown, threshold) * teacher_s
+        whole = budget == 1.0
+        where = teacher_s if whole else seconds
+        error = [[ratio.ratio - ratio.low], [ratio.high - ratio.ratio]]
+        axes.errorbar(where, ratio.ratio, error, fmt="o", color="C1" if whole else "C0", capsize=3)
+        words = "teacher for all" if whole else f"budget {budget:.0%}"
+        axes.annotate(words, (where, ratio.ratio), (5, 6), textcoords="offset points", fontsize=8)
+    axes.set_xscale("log")
+    axes.set_xlabel("CPU seconds an image")
+    axes.set_ylabel("of the teacher's gain in AbsRel")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.grid(visible=True, alpha=0.3)
+    figure.savefig(path, dpi=130)
+
+
 def _head(names: Sequence[str]) -> tuple[str, str]:
     return f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"
 
@@ -227,6 +256,7 @@ def main() -> None:
         print(f"\n\n## Taught: {lesson.value}\n\n{families_table(found)}")
         if lesson is Lesson.TEACHER:
             print(f"\n{cascade_table(found, student)}")
+            draw_curve(found, student, arguments.out / "curve.png")
     print(f"\n{time.perf_counter() - started:.0f} s")
 
 
