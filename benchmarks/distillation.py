@@ -176,7 +176,7 @@ def cascade_table(found: Sequence[Judged], student: Path) -> str:
 
 
 def draw_curve(found: Sequence[Judged], student: Path, path: Path) -> None:
-    """Draw what is kept of the teacher's gain against what an image costs."""
+    """Draw what is kept of the teacher's gain against what an image costs: a point a budget."""
     from matplotlib.figure import Figure
 
     triage = read_triage(Weights(folder=str(student)), None).triage
@@ -184,19 +184,22 @@ def draw_curve(found: Sequence[Judged], student: Path, path: Path) -> None:
     shown = _groups(found)["families shown"]
     figure = Figure((6.4, 3.6), layout="constrained")
     axes = figure.subplots()
-    for budget in BUDGETS:
+    ways = {"student": (student_s, [one.student for one in shown])}
+    for budget in BUDGETS[:-1]:
         threshold = triage.threshold(budget)
-        gained = [one.coarse[0] - one.teacher[0] for one in shown]
-        kept = [one.coarse[0] - one.cascade(threshold)[0] for one in shown]
-        ratio = bootstrap_ratio(kept, gained)
         seconds = student_s + sent_share(shown, threshold) * teacher_s
-        whole = budget == 1.0
-        where = teacher_s if whole else seconds
+        ways[f"{budget:.0%}"] = seconds, [one.cascade(threshold) for one in shown]
+    ways["teacher"] = teacher_s, [one.teacher for one in shown]
+    gained = [one.coarse[0] - one.teacher[0] for one in shown]
+    for words, (seconds, figures_n) in ways.items():
+        kept = [one.coarse[0] - own[0] for one, own in zip(shown, figures_n, strict=True)]
+        ratio = bootstrap_ratio(kept, gained)
         error = [[ratio.ratio - ratio.low], [ratio.high - ratio.ratio]]
-        axes.errorbar(where, ratio.ratio, error, fmt="o", color="C1" if whole else "C0", capsize=3)
-        words = "teacher for all" if whole else f"budget {budget:.0%}"
-        axes.annotate(words, (where, ratio.ratio), (5, 6), textcoords="offset points", fontsize=8)
+        colour = "C0" if words.endswith("%") else "C1"
+        axes.errorbar(seconds, ratio.ratio, error, fmt="o", color=colour, capsize=3)
+        axes.annotate(words, (seconds, ratio.ratio), (5, 3), textcoords="offset points", fontsize=8)
     axes.set_xscale("log")
+    axes.set_xlim(student_s / 1.5, teacher_s * 2.0)
     axes.set_xlabel("CPU seconds an image")
     axes.set_ylabel("of the teacher's gain in AbsRel")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
