@@ -15,6 +15,7 @@ from flows.commands import (
     maintenance,
     operations,
     predicting,
+    recipes,
     scenes,
     training,
 )
@@ -35,6 +36,7 @@ app = typer.Typer(
 for commands in (
     labelling.app,
     predicting.app,
+    recipes.app,
     inspection.app,
     maintenance.app,
     evaluation.app,

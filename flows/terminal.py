@@ -12,27 +12,26 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
-from redepth.config import Deployment, Recipe
-from redepth.costing.estimate import CostEstimate
-from redepth.exports.writing import Exported
 from redepth.images.noticed import Notices, as_lines, fault_lines
 from redepth.printable import one_line
 from redepth.redaction import shown
-from redepth.report.cards import Gallery
-from redepth.store.cleaning import Leftover
-from redepth.store.kept import kept_words
 from redepth.store.layout import FRAGMENT_GLOB
-from redepth.store.photographs import PhotographCheck
-from redepth.store.planning import Plan
-from redepth.store.reader import OutputSummary
-from redepth.store.verification import Verification
 from redepth.types import LabelRow, ModelCard, Outcome
 from tasks.console import RunConsole
 
 if TYPE_CHECKING:
     from flows.deployments import DeploymentLine
     from flows.doctor import Finding
+    from redepth.config import Deployment, Recipe
+    from redepth.costing.estimate import CostEstimate
+    from redepth.exports.writing import Exported
     from redepth.geometry.points import PointCloud
+    from redepth.report.cards import Gallery
+    from redepth.store.cleaning import Leftover
+    from redepth.store.photographs import PhotographCheck
+    from redepth.store.planning import Plan
+    from redepth.store.reader import OutputSummary
+    from redepth.store.verification import Verification
 
 out = RunConsole(highlight=False, soft_wrap=True, emoji=False)
 err = RunConsole(stderr=True, highlight=False, soft_wrap=True, emoji=False)
@@ -119,7 +118,7 @@ def print_summary(
     """Say at the end of a run how the output stands and where things are."""
     out.print(_outcome_table(outcomes))
     if num_kept:
-        out.print(f"{kept_words(num_kept)}.")
+        out.print(f"{_kept(num_kept)}.")
     for line in fault_lines(notices, MAX_FAULTS_SHOWN):
         out.print(line, markup=False)
     facts = [("labels", where), ("catalogue", f"{where.rstrip('/')}/{FRAGMENT_GLOB}")]
@@ -162,7 +161,7 @@ def print_status(where: str, summary: OutputSummary, troubles: Sequence[LabelRow
     for line in as_lines(summary.notices, MAX_FAULTS_SHOWN):
         out.print(f"the last plan: {line}", markup=False)
     if summary.num_kept:
-        out.print(f"In the last run, {kept_words(summary.num_kept)}.")
+        out.print(f"In the last run, {_kept(summary.num_kept)}.")
     if facts := [] if summary.speed is None else list(summary.speed.facts()):
         out.print("the last run:")
         _print_facts(facts)
@@ -350,6 +349,12 @@ def _since_then(plan: Plan) -> list[str]:
         more = ", ..." if plan.num_vanished > len(plan.vanished[:3]) else ""
         lines.append(f"{_images(plan.num_vanished)} not there any more, labels kept: {named}{more}")
     return lines
+
+
+def _kept(number: int) -> str:
+    from redepth.store.kept import kept_words  # brings in pandas, which few commands need
+
+    return kept_words(number)
 
 
 def _compared_words(found: PhotographCheck | None) -> str:

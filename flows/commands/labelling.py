@@ -1,4 +1,4 @@
-"""Label a collection, and look before and after: label, plan, status, recipes."""
+"""Label a collection, and look before and after: label, plan, status."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import typer
 
 from flows import terminal
 from flows.commands.arguments import (
+    ANY_WORDS,
     DEFAULT_RECIPE,
+    CollectionCommand,
     LabelsUrl,
     Limit,
     Out,
@@ -22,7 +24,7 @@ from flows.commands.arguments import (
     RetryOption,
 )
 from flows.embedded_server import quieten_prefect, start_prefect_server
-from redepth.config import Recipe, load_recipe, shipped_recipes
+from redepth.config import Recipe, load_recipe
 from redepth.costing.estimate import CostEstimate, estimate_cost
 from redepth.types import Outcome
 
@@ -49,6 +51,8 @@ class _Ended:
 
 
 @app.command(
+    cls=CollectionCommand,
+    context_settings=ANY_WORDS,
     rich_help_panel=PANEL,
     epilog="[bold]Examples[/]\n\n"
     "redepth label holiday/ --out labels/ --recipe mini\n\n"
@@ -119,6 +123,8 @@ def label(
 
 
 @app.command(
+    cls=CollectionCommand,
+    context_settings=ANY_WORDS,
     rich_help_panel=PANEL,
     epilog="[bold]Example[/]\n\nredepth plan s3://photos/2026/ --out s3://labels/2026",
 )
@@ -156,12 +162,6 @@ def status(labels: LabelsUrl) -> None:
 
     summary = summarise(labels)
     terminal.print_status(labels, summary, open_labels(labels).troubles(MAX_TROUBLES))
-
-
-@app.command(rich_help_panel=PANEL)
-def recipes() -> None:
-    """List the recipes that come with redepth."""
-    terminal.print_recipes(shipped_recipes(), DEFAULT_RECIPE)
 
 
 def _label(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ from flows import terminal
 from flows.commands.arguments import DEFAULT_RECIPE, Overrides, RecipeName
 from flows.progress_bar import progress_bar
 from redepth.errors import ConfigError, ImageRejected, RefinementFailed
+from redepth.redaction import shown
 
 EXIT_FAILED = 1
 
@@ -51,6 +53,9 @@ def predict(
 
     For more than a handful take label, which resumes, and keeps what it did in one place.
     """
+    for photo in photos:
+        _require_file(photo)
+    # The models' libraries take seconds to import: what is wrong is said before.
     from redepth.predict import Refiner, file_name, require_formats
 
     names = Counter(file_name(photo) for photo in photos)
@@ -75,3 +80,15 @@ def predict(
             advance()
     if num_failed:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _require_file(photo: str) -> None:
+    """Refuse what is no file here; a URL is tried when its turn comes."""
+    if "://" in photo:
+        return
+    path = Path(photo)
+    if path.is_dir():
+        words = shlex.join(["redepth", "label", photo, "--out", "labels/"])
+        raise ConfigError(f"{shown(photo)} is a folder; to label all that is in it: {words}")
+    if not path.exists():
+        raise ConfigError(f"{shown(photo)}: no such file")

@@ -8,11 +8,13 @@ from functools import cached_property
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from redepth.errors import ConfigError
 from redepth.exports import exporters
 from redepth.exports.part import Contents, ExportFacts, ExportFormat, ExportSettings
 from redepth.quantities import QUANTITIES, Quantity
+from redepth.registry import did_you_mean
 from redepth.types import DepthKind
 
 
@@ -99,8 +101,16 @@ def _unit(kind: DepthKind) -> str:
 
 def _explain(error: ValidationError, exporter: ExportFormat) -> str:
     lines = [
-        f"  {'.'.join(map(str, detail['loc']))}: {detail['msg']} (got {detail['input']!r:.80})"
+        f"  {'.'.join(map(str, detail['loc']))}: {_words(detail, exporter)} "
+        f"(got {detail['input']!r:.80})"
         for detail in error.errors()
     ]
     known = ", ".join(exporter.settings.model_fields) or "none"
     return "\n".join([f"settings of the format {exporter.name} (it has: {known}):", *lines])
+
+
+def _words(detail: ErrorDetails, exporter: ExportFormat) -> str:
+    if detail["type"] == "extra_forbidden":
+        near = did_you_mean(str(detail["loc"][-1]), exporter.settings.model_fields)
+        return f"there is no such setting{near}"
+    return detail["msg"].removeprefix("Value error, ")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -77,6 +79,12 @@ class TestWords:
             (("status", "/no/such/labels"), "no labels at /no/such/labels"),
             (("show", "/no/such/labels", "x"), "no labels at"),
             (("plan", "{photographs}", "--out", "gopher://x", "--recipe", "mini"), "gopher"),
+            (("plan", "{photographs}", "--out", "x", "--recipe", "mni"), "did you mean 'mini'?"),
+            (
+                ("plan", "{photographs}/a.png", "{photographs}/b.png", "--out", "x"),
+                "Quote it, so that redepth reads it: redepth plan '{photographs}/*.png'",
+            ),
+            (("label", "{photographs}", "typo", "--out", "x"), "does not know typo"),
         ],
     )
     def test_what_is_wrong_is_said_in_one_line_with_code_2(
@@ -86,13 +94,20 @@ class TestWords:
         code, said = self.redepth(*filled)
         assert code == 2
         assert said.startswith("error: ")
-        assert words in said
+        assert words.format(photographs=photographs) in said
         assert said.strip().count("\n") == 0
 
     def test_recipes_mark_the_default(self) -> None:
         code, said = self.redepth("recipes")
         assert code == 0
         assert "redepth-anything-fast (default)" in said
+
+    def test_a_command_line_starts_without_what_it_does_not_need(self) -> None:
+        code = "import sys, flows.cli; print(*sys.modules)"
+        loaded = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.split()
+        assert not {"torch", "ray", "prefect", "pandas", "zarr", "scipy", "matplotlib"} & {*loaded}
 
     def test_version(self) -> None:
         code, said = self.redepth("--version")

@@ -96,7 +96,7 @@ def test_a_file_that_is_no_photograph_is_rejected(refiner: Refiner, tmp_path: Pa
     (tmp_path / "notes.jpg").write_text("no photograph")
     with pytest.raises(ImageRejected, match="notes"):
         refiner(tmp_path / "notes.jpg")
-    with pytest.raises(ImageRejected, match="no longer there"):
+    with pytest.raises(ImageRejected, match=r"nothing\.jpg: no such file"):
         refiner(tmp_path / "nothing.jpg")
 
 
@@ -169,8 +169,20 @@ class TestCommand:
         assert done.exit_code == 1
         assert "maps cannot be written into" in done.output
 
+    @pytest.mark.parametrize(
+        ("name", "words"),
+        [("typo.jpg", "typo.jpg: no such file"), ("", "is a folder; to label all that is in it")],
+    )
+    def test_what_is_no_file_is_said_before_any_model_is_loaded(
+        self, tmp_path: Path, name: str, words: str
+    ) -> None:
+        done = CliRunner().invoke(app, ["predict", str(tmp_path / name), "--recipe", "none"])
+        assert isinstance(done.exception, ConfigError)
+        assert words in str(done.exception)
+
     def test_one_name_for_two_photographs_is_refused(self, photo: Path, tmp_path: Path) -> None:
-        other = tmp_path / "other" / "wall.jpg"
+        other = tmp_path / "wall.jpg"
+        other.write_bytes(photo.read_bytes())
         done = CliRunner().invoke(app, ["predict", str(photo), str(other), "--recipe", "mini"])
         assert isinstance(done.exception, ConfigError)
         assert "named 'wall'" in str(done.exception)
