@@ -81,7 +81,7 @@ class Refined:
 
     def plot(self) -> Image.Image:
         """Return photograph, coarse, refined and confidence side by side."""
-        return Image.open(io.BytesIO(draw_label(self._picture())))
+        return Image.open(io.BytesIO(draw_label(self.picture())))
 
     def points(self, focal_px: float | None = None) -> PointCloud:
         """Return the refined map as coloured points in metres.
@@ -92,7 +92,7 @@ class Refined:
         Raises:
             ConfigError: the map is not in metres, or nobody says the focal length.
         """
-        return cloud_of(self._picture(), REFINED.name, focal_px)
+        return cloud_of(self.picture(), REFINED.name, focal_px)
 
     def save(
         self, folder: str | Path, formats: Sequence[str] = DEFAULT_FORMATS
@@ -143,14 +143,15 @@ class Refined:
     def _quantity(self, name: str) -> Quantity:
         return next(one for one in self.maps.quantities if one.name == name)
 
-    def _picture(self) -> LabelPicture:
+    def picture(self) -> LabelPicture:
+        """Return what the reports draw of it, the photograph at the maps' size."""
         height_px, width_px = self.refined.shape
         seen = Image.fromarray(self.photograph_hw3).resize((width_px, height_px))
         return LabelPicture(self.row, np.asarray(seen), self.coarse, self.refined, self.confidence)
 
     def _repr_html_(self) -> str:
         """Show photograph, maps and outcome in a notebook."""
-        encoded = base64.b64encode(draw_label(self._picture())).decode()
+        encoded = base64.b64encode(draw_label(self.picture())).decode()
         return f'<img alt="{self.row.outcome}" src="data:image/png;base64,{encoded}">'
 
     def __repr__(self) -> str:

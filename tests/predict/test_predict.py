@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pydoc
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from redepth.config import load_recipe
 from redepth.errors import ConfigError, ImageRejected
 from redepth.exports import png16
 from redepth.labelling.labeller import load_labeller
-from redepth.predict import Picture, Refined, Refiner
+from redepth.predict import Picture, Refined, RefinedList, Refiner
 from redepth.types import DepthKind, ImageRef, Outcome
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (60, 90, 3), dtype=np.uint8)
@@ -143,8 +144,31 @@ def test_models_are_loaded_once_for_many(refiner: Refiner, photo: Path) -> None:
     assert [refined.row.id for refined in refiner.many([photo, photo])] == ["wall", "wall"]
 
 
+def test_a_list_is_refined_and_saved_as_one(photo: Path, tmp_path: Path) -> None:
+    both = redepth.refine([photo, PIXELS], "mini-coarse")
+    assert len(both) == 2 and both[0].row.id == "wall"
+    assert isinstance(both[1:], RefinedList) and list(both[1:]) == [both[1]]
+    assert len(both.save(tmp_path / "maps", ["npy"])) == 2
+    assert both.plot().size[1] > 200
+    assert both._repr_html_().count("<img") == 2
+    assert repr(both).startswith("RefinedList(Refined('wall', refined")
+    with pytest.raises(ConfigError, match="takes a label in metres"):
+        both.points()
+
+
+def test_a_list_with_one_name_twice_is_not_saved(refiner: Refiner, tmp_path: Path) -> None:
+    twice = RefinedList(list(refiner.many([PIXELS, PIXELS], progress=True)))
+    with pytest.raises(ConfigError, match="several photographs are named"):
+        twice.save(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_package_shows_what_it_has() -> None:
-    assert {"refine", "Refiner", "Refined", "open_labels"} <= set(dir(redepth))
+    shown = {"refine", "Refiner", "Refined", "RefinedList", "open_labels"}
+    assert shown <= set(dir(redepth)) and all(getattr(redepth, name).__doc__ for name in shown)
+    said = pydoc.plain(pydoc.render_doc(redepth))
+    assert all(f"{name}(" in said for name in shown), "help(redepth) has their signatures"
+    assert Path(redepth.__file__).with_name("py.typed").exists()
     assert redepth.Refiner is Refiner
 
 
