@@ -18,7 +18,7 @@ from redepth.redaction import shown
 EXIT_FAILED = 1
 
 PANEL = "Label"
-FORMATS = "colours,png16"
+FORMATS = "colour-png,png16"
 
 app = typer.Typer()
 
@@ -26,7 +26,7 @@ app = typer.Typer()
 @app.command(
     rich_help_panel=PANEL,
     epilog="[bold]Examples[/]\n\nredepth predict photo.jpg --recipe mini\n\n"
-    "redepth predict a.jpg b.png --out maps/ --formats colours,npy",
+    "redepth predict a.jpg b.png --out maps/ --formats colour-png,npy",
 )
 def predict(
     photos: Annotated[
@@ -38,7 +38,7 @@ def predict(
     formats: Annotated[
         str,
         typer.Option(
-            help="What to write, by commas: colours (a picture at the photograph's size), png16 "
+            help="What to write, by commas: colour-png (a picture at the photograph's size), png16 "
             "(16 bits, with a scale beside it), npy, exr; of metric recipes also ply, glb."
         ),
     ] = FORMATS,

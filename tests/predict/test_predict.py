@@ -103,7 +103,7 @@ def test_a_file_that_is_no_photograph_is_rejected(refiner: Refiner, tmp_path: Pa
 
 def test_what_is_saved_is_read_back(refiner: Refiner, photo: Path, tmp_path: Path) -> None:
     refined = refiner(photo)
-    colours, sidecar, png, npy = refined.save(tmp_path / "maps", ("colours", "png16", "npy"))
+    colours, sidecar, png, npy = refined.save(tmp_path / "maps", ("colour-png", "png16", "npy"))
     assert [path.name for path in (colours, sidecar, png, npy)] == [
         "wall-refined-colours.png", "wall-refined.json", "wall-refined.png", "wall-refined.npy",
     ]  # fmt: skip
@@ -185,7 +185,7 @@ class TestCommand:
         command = ["predict", str(photo), "--recipe", "mini", "--formats", "jpg"]
         done = CliRunner().invoke(app, command)
         assert isinstance(done.exception, ConfigError)
-        assert "'jpg'" in str(done.exception) and "colours" in str(done.exception)
+        assert "'jpg'" in str(done.exception) and "colour-png" in str(done.exception)
 
     def test_a_file_in_the_place_of_the_folder_is_said(self, photo: Path) -> None:
         command = ["predict", str(photo), "--recipe", "mini-coarse", "--out", str(photo)]
