@@ -220,8 +220,8 @@ class LabelSettings(Settings):
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _number_or_share(text: str) -> str:
-    if re.fullmatch(r"\d+|\d+(\.\d+)?%", text) is None:
+def _number_or_share(text: str | None) -> str | None:
+    if text is not None and re.fullmatch(r"\d+|\d+(\.\d+)?%", text) is None:
         raise ValueError('expected a number of images, or a share such as "2%"')
     return text
 
@@ -236,7 +236,7 @@ class Actors(Settings):
     max_crashes: int = Field(
         2, ge=1, description="process deaths after which an image is recorded as failed"
     )
-    max_failures: Annotated[str, AfterValidator(_number_or_share)] | None = Field(
+    max_failures: Annotated[str | None, AfterValidator(_number_or_share)] = Field(
         None,
         description='failed images that end a run: a number, or a share such as "2%"',
     )
@@ -296,6 +296,9 @@ class RunSettings(Settings):
     )
     alert_rejected_share: UnitInterval = Field(
         0.02, description="rejected and failed images, as a share, above which an event is emitted"
+    )
+    report_every_s: float = Field(
+        180.0, ge=0, description="the report is written anew at this interval; 0: at the end alone"
     )
     sources: Sources = Sources()
     lease: LeaseSettings = LeaseSettings()
