@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC
@@ -39,6 +38,7 @@ err = RunConsole(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 UNTRAINED = (
     "[bold red]untrained[/]: this recipe's models have weights from a seed; labels are meaningless"
 )
+SCALES = (1, 8, 64)
 MAX_LEFTOVERS = 20
 MAX_IGNORED = 20
 MAX_FAULTS_SHOWN = 5
@@ -83,7 +83,12 @@ def print_nothing_to_do(where: str, plan: Plan) -> None:
 
 
 def print_plan(
-    source: str, where: str, recipe: Recipe, plan: Plan, estimate: CostEstimate | None
+    source: str,
+    where: str,
+    recipe: Recipe,
+    plan: Plan,
+    estimate: CostEstimate | None,
+    command: str,
 ) -> None:
     """Show what would be done and what it would cost."""
     facts = [
@@ -97,12 +102,12 @@ def print_plan(
         *(("not listed", line) for line in as_lines(plan.notices, MAX_FAULTS_SHOWN)),
         ("shards", f"{plan.num_shards} of up to {recipe.run.sharding.images_per_shard} images"),
         ("cost", _cost_words(recipe, estimate, at_most=plan.num_if_changed > 0)),
+        *(("time", line) for line in _time_lines(recipe, estimate)),
         *(("licence", line) for line in recipe.licence_lines()),
     ]
     _print_facts(facts)
     if recipe.is_untrained:
         out.print(UNTRAINED)
-    command = shlex.join(["redepth", "label", source, "--out", where, "--recipe", recipe.name])
     out.print(f"Nothing was written or spent. To run it: {_plain(command)}")
 
 
@@ -385,6 +390,26 @@ def _cost_words(recipe: Recipe, estimate: CostEstimate | None, *, at_most: bool)
         price = f", {estimate.price:,.2f} {recipe.run.cost.currency}"
     limit = "at most " if at_most else ""
     return f"{limit}{estimate.actor_hours:,.2f} actor hours{price} ({estimate.basis})"
+
+
+def _time_lines(recipe: Recipe, estimate: CostEstimate | None) -> list[str]:
+    """Say how long it takes on several GPUs, or with several actors where it needs none."""
+    if estimate is None:
+        return []
+    gpus = recipe.run.actors.num_gpus
+    machines, actors_each = ("GPU", 1 / gpus) if gpus else ("actor", 1.0)
+    times = [
+        f"{_hours(estimate.actor_hours / actors_each / number)} on {_count(number, machines)}"
+        for number in SCALES
+    ]
+    return [f"{', '.join(times)}; the price is the same, start-up not counted"]
+
+
+def _hours(hours: float) -> str:
+    """Return hours in the unit that a person would take."""
+    if hours >= 48:
+        return f"{hours / 24:,.1f} days"
+    return f"{hours:.1f} h" if hours >= 1 else f"{hours * 60:.2g} min"
 
 
 def _print_facts(facts: Sequence[tuple[str, str]]) -> None:

@@ -457,7 +457,7 @@ class ConfigKind:
             where = prefix + ".".join(path) or self.what
             if path in unknown:
                 near = _nearest(path, known)
-                lines.append(f"  {where}: there is no such setting{near} ({self.page} lists them)")
+                lines.append(f"  {where}: there is no such setting ({self.page} lists them){near}")
             else:
                 words = detail["msg"].removeprefix("Value error, ")
                 lines.append(f"  {where}: {words} (got {detail['input']!r:.80})")

@@ -48,7 +48,7 @@ def test_overrides_reach_their_setting() -> None:
     ("override", "words"),
     [
         ("labels.refiner.num_step=3", "labels.refiner.num_step: there is no such setting"),
-        ("labels.refiner.num_stps=3", "setting; did you mean 'labels.refiner.num_steps'?"),
+        ("labels.refiner.num_stps=3", "lists them); did you mean 'labels.refiner.num_steps'?"),
         (
             "labels.num_steps=3",
             "labels.num_steps: there is no such setting; did you mean 'labels.refiner.num_steps'?",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -111,7 +112,7 @@ def label(
         *([] if not allow else [f"run.sources.allow={json.dumps(allow)}"]),
     ]
     if dry_run:
-        plan(photos, out, recipe, settings, limit, retry)
+        plan(photos, out, recipe, overrides, limit, retry)
         return
     try:
         ended = _label(photos, out, recipe, tuple(overrides), ray, limit, _outcomes(retry))
@@ -152,7 +153,9 @@ def plan(
     if not found.num_pending:
         terminal.print_nothing_to_do(out, found)
         return
-    terminal.print_plan(photos, out, chosen, found, _estimate(out, chosen, found.num_pending))
+    command = label_command(photos, out, recipe, settings or (), limit, retry or ())
+    estimate = _estimate(out, chosen, found.num_pending)
+    terminal.print_plan(photos, out, chosen, found, estimate, command)
 
 
 @app.command(rich_help_panel=PANEL, epilog="[bold]Example[/]\n\nredepth status labels/")
@@ -206,6 +209,22 @@ def _label(
     settled = {o: 0 if o in retry else number for o, number in found.outcomes.items()}
     outcomes = {outcome: settled[outcome] + report.new.get(outcome, 0) for outcome in Outcome}
     return _Ended(outcomes, len(found.notices.faults))
+
+
+def label_command(
+    photos: str,
+    out: str,
+    recipe: str,
+    settings: Sequence[str],
+    limit: int | None,
+    retry: Sequence[Retry],
+) -> str:
+    """Return the command that does what was planned, quoted for a shell."""
+    words = ["redepth", "label", photos, "--out", out, "--recipe", recipe]
+    words += [word for setting in settings for word in ("--set", setting)]
+    words += [] if limit is None else ["--limit", str(limit)]
+    words += [word for outcome in retry for word in ("--retry", outcome.value)]
+    return shlex.join(words)
 
 
 def _whole(photos: str, limit: int | None) -> str | None:
