@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from redepth.geometry.points import PointCloud
     from redepth.report.cards import Gallery
     from redepth.store.cleaning import Leftover
+    from redepth.store.lease import LeaseState
     from redepth.store.photographs import PhotographCheck
     from redepth.store.planning import Plan
     from redepth.store.reader import OutputSummary
@@ -38,6 +39,7 @@ err = RunConsole(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 UNTRAINED = (
     "[bold red]untrained[/]: this recipe's models have weights from a seed; labels are meaningless"
 )
+COARSE_ONLY = "coarse map, not refined"  # as the recipe says
 SCALES = (1, 8, 64)
 MAX_LEFTOVERS = 20
 MAX_IGNORED = 20
@@ -174,11 +176,20 @@ def print_status(where: str, summary: OutputSummary, troubles: Sequence[LabelRow
         out.print(UNTRAINED)
 
 
+def print_at_work(lease: LeaseState) -> None:
+    """Say that a run holds the output, and when it last said so."""
+    if lease.holder is not None:
+        run, host = _plain(lease.holder.run), _plain(lease.holder.host)
+        times = f"since {_plain(lease.since)}, last sign of life {_plain(lease.renewed)}"
+        out.print(f"[bold]at work[/]  {run}, process {lease.holder.pid} on {host}, {times}")
+
+
 def print_refined(row: LabelRow, files: Sequence[Path]) -> None:
     """Say what became of a photograph, and where its maps lie."""
     colour = _COLOURS[row.outcome]
     why = f" ({_plain(row.reason)})" if row.reason else ""
-    out.print(f"[{colour}]{row.outcome.words}[/]  {_plain(row.id)}, {row.kind}{why}")
+    words = COARSE_ONLY if row.drift == 0 else row.outcome.words
+    out.print(f"[{colour}]{words}[/]  {_plain(row.id)}, {row.kind}{why}")
     if row.untrained:
         out.print(UNTRAINED)
     for path in files:

@@ -51,7 +51,7 @@ def test_overrides_reach_their_setting() -> None:
         ("labels.refiner.num_stps=3", "lists them); did you mean 'labels.refiner.num_steps'?"),
         (
             "labels.num_steps=3",
-            "labels.num_steps: there is no such setting; did you mean 'labels.refiner.num_steps'?",
+            "lists them); did you mean 'labels.refiner.num_steps'?",
         ),
         (
             "run.actors.max_failures=x",

@@ -161,10 +161,13 @@ def plan(
 @app.command(rich_help_panel=PANEL, epilog="[bold]Example[/]\n\nredepth status labels/")
 def status(labels: LabelsUrl) -> None:
     """Say how many images are done, fell back, were rejected, failed, and are left."""
+    from redepth.store.lease import lease_of
     from redepth.store.reader import open_labels, summarise
 
     summary = summarise(labels)
     terminal.print_status(labels, summary, open_labels(labels).troubles(MAX_TROUBLES))
+    if (lease := lease_of(labels)) is not None:
+        terminal.print_at_work(lease)
 
 
 def _label(

@@ -61,14 +61,20 @@ class ExportRequest:
         except ValidationError as error:
             raise ConfigError(_explain(error, self.exporter)) from None
 
-    def facts(self, kind: DepthKind, held: Sequence[Quantity]) -> ExportFacts:
+    def facts(
+        self,
+        kind: DepthKind,
+        held: Sequence[Quantity],
+        meanings: Mapping[str, str] | None = None,
+    ) -> ExportFacts:
         """Return what holds for every image of an export.
 
         Args:
             kind: of the labels.
             held: those of `quantities` that any of them has.
+            meanings: by name, of quantities that mean something else in these labels.
         """
-        described = {one.name: describe_quantity(one, kind, self) for one in held}
+        described = {one.name: describe_quantity(one, kind, self, meanings or {}) for one in held}
         contents = Contents(tuple(held), self.with_images)
         return ExportFacts(contents, self.format_settings, described)
 
@@ -84,11 +90,11 @@ class ExportRequest:
 
 
 def describe_quantity(
-    quantity: Quantity, kind: DepthKind, request: ExportRequest
+    quantity: Quantity, kind: DepthKind, request: ExportRequest, meanings: Mapping[str, str]
 ) -> dict[str, Any]:
     """Return what the sidecar says of one quantity: kind, unit, type, scale, invalid, precision."""
     return {
-        "kind": str(kind) if quantity.is_depth else quantity.meaning,
+        "kind": str(kind) if quantity.is_depth else meanings.get(quantity.name, quantity.meaning),
         "unit": _unit(kind) if quantity.unit is None else quantity.unit,
         "channels": quantity.channels,
         **request.exporter.describe(quantity),

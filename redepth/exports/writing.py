@@ -31,6 +31,7 @@ from redepth.exports.request import ExportRequest
 from redepth.exports.source import read_items
 from redepth.images.allowed import Allowed
 from redepth.images.locator import Photographs
+from redepth.quantities import CONFIDENCE, confidence_words
 from redepth.store.objects import Objects, open_objects
 from redepth.store.reader import Labels
 from redepth.types import DepthKind, LabelRow
@@ -111,7 +112,8 @@ def begin_export(
     kind = _kind(chosen, request)
     absent = _absent(chosen, request)
     held = [name for name in request.quantities if name not in absent]
-    facts = request.facts(kind, [chosen.quantities[name] for name in held])
+    meanings = {CONFIDENCE.name: confidence_words(labels.dataset.recorded.confidence_within)}
+    facts = request.facts(kind, [chosen.quantities[name] for name in held], meanings)
     root = open_objects(url)
     said = _said(chosen, request, facts, absent)
     before = _require_same(root, said)

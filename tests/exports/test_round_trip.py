@@ -28,7 +28,14 @@ from redepth.exports.part import CATALOGUE, Contents, ExportSettings, MapFacts, 
 from redepth.exports.reading import Export, open_export
 from redepth.exports.request import ExportRequest
 from redepth.exports.writing import LAYOUT, begin_export, export_labels
-from redepth.quantities import ALWAYS, CONFIDENCE, REFINED, AnyMap, Quantity
+from redepth.quantities import (
+    ALWAYS,
+    CONFIDENCE,
+    REFINED,
+    AnyMap,
+    Quantity,
+    confidence_words,
+)
 from redepth.store.reader import Labels
 from redepth.types import DepthKind, FloatMap, LabelRow, Outcome
 from tests.exports.export_samples import (
@@ -283,3 +290,11 @@ def test_an_export_that_says_nothing_is_refused(tmp_path: Path, facts: str) -> N
     (tmp_path / "export.json").write_text(facts)
     with pytest.raises(IntegrityError, match="not readable"):
         open_export(str(tmp_path))
+
+
+def test_the_sidecar_says_what_this_confidence_means(tmp_path: Path) -> None:
+    labels = write_labels(str(tmp_path / "labels"), some_maps(), DepthKind.AFFINE_DEPTH)
+    facts = exported(labels, tmp_path / "export", ExportRequest("npy")).facts["quantities"]
+    within = labels.dataset.recorded.confidence_within
+    assert within == 1.05
+    assert facts["confidence"]["kind"] == confidence_words(within), "as the report says"
