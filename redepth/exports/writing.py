@@ -36,7 +36,7 @@ from redepth.store.objects import Objects, open_objects
 from redepth.store.reader import Labels
 from redepth.types import DepthKind, LabelRow
 
-FACTS = "export.json"
+FACTS = card.FACTS_NAME
 LAYOUT = 2  # which files hold what; another one's exports are neither read nor gone on with
 LEFT_OUT = "left-out"
 
