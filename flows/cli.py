@@ -9,6 +9,7 @@ import typer
 
 from flows import terminal
 from flows.commands import (
+    distilling,
     evaluation,
     inspection,
     labelling,
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 for commands in (
     labelling.app,
+    distilling.app,
     predicting.app,
     recipes.app,
     inspection.app,

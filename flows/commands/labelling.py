@@ -26,6 +26,7 @@ from flows.commands.arguments import (
 )
 from flows.embedded_server import quieten_prefect, start_prefect_server
 from redepth.config import Recipe, load_recipe
+from redepth.costing.budgets import budget_table
 from redepth.costing.estimate import CostEstimate, estimate_cost
 from redepth.types import Outcome
 
@@ -153,9 +154,12 @@ def plan(
     if not found.num_pending:
         terminal.print_nothing_to_do(out, found)
         return
-    command = label_command(photos, out, recipe, settings or (), limit, retry or ())
+    budgets = budget_table(found.num_pending, chosen)
     estimate = _estimate(out, chosen, found.num_pending)
-    terminal.print_plan(photos, out, chosen, found, estimate, command)
+    if estimate is None and budgets is not None:
+        estimate = budgets.estimate
+    command = label_command(photos, out, recipe, settings or (), limit, retry or ())
+    terminal.print_plan(photos, out, chosen, found, estimate, command, budgets)
 
 
 @app.command(rich_help_panel=PANEL, epilog="[bold]Example[/]\n\nredepth status labels/")

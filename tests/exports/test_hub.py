@@ -52,7 +52,11 @@ class Hub(BaseHTTPRequestHandler):
                 if line["key"] == "file":
                     value = line["value"]
                     self.committed[value["path"]] = base64.b64decode(value["content"])
-            return {"commitUrl": "https://huggingface.co/datasets/me/depth/commit/1", "commitOid": "1", "success": True}
+            return {
+                "commitUrl": "https://huggingface.co/datasets/me/depth/commit/1",
+                "commitOid": "1",
+                "success": True,
+            }
         return {}  # validate-yaml
 
     def _answer(self, said: dict[str, Any]) -> None:
