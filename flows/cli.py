@@ -16,6 +16,8 @@ from flows.commands import (
     maintenance,
     operations,
     predicting,
+    pushing,
+    recipes,
     scenes,
     training,
 )
@@ -37,7 +39,9 @@ for commands in (
     labelling.app,
     distilling.app,
     predicting.app,
+    recipes.app,
     inspection.app,
+    pushing.app,
     maintenance.app,
     evaluation.app,
     scenes.app,

@@ -32,7 +32,7 @@ from redepth.config import Recipe
 from redepth.costing.last_runs import remember_speed
 from redepth.errors import OutputBusy
 from redepth.failure_budget import FailureBudget
-from redepth.images.allowed import allowed_for
+from redepth.images.allowed import Allowed, allowed_for
 from redepth.images.collection import canonical_uri
 from redepth.printable import one_line, printable
 from redepth.redaction import refuse_secrets, shown
@@ -41,9 +41,10 @@ from redepth.store.lease import Lease, output_lease
 from redepth.store.planning import Draft, Plan
 from redepth.types import Outcome
 from tasks.cancelling import CancelWatch, is_started_by_worker
+from tasks.interim_report import InterimReport
 from tasks.plan_shards import plan_shards
 from tasks.progress import RunProgress
-from tasks.publish_report import RunReport, publish_report
+from tasks.publish_report import RunReport, publish_report, write_interim_report
 from tasks.refine_shard import ShardRange, refine_shards
 from tasks.run_page import RunPage, RunPlace, speed_of
 
@@ -164,7 +165,8 @@ def _run(
             page.show_dashboard(dashboard)
             begin(out, recipe, pool.cards)
             progress.begin(pool.num_actors)
-            _label(plan, out, recipe, pool, progress, lease)
+            with _interim_report(out, recipe, plan, progress, allowed, page):
+                _label(plan, out, recipe, pool, progress, lease)
         # Another run may have done what was left: its report is the one to stay.
         lease.require()
         ended = progress.figures()
@@ -173,6 +175,20 @@ def _run(
         remember_speed(recipe.labels.digest(), speed)
         page.end(report.page)
     return report
+
+
+def _interim_report(
+    out: str, recipe: Recipe, plan: Plan, progress: RunProgress, allowed: Allowed, page: RunPage
+) -> InterimReport:
+    def write() -> str | None:
+        figures = progress.figures()
+        return write_interim_report(out, recipe, plan, figures.num_done - figures.num_kept, allowed)
+
+    def tell(url: str) -> None:
+        page.show_report(url)
+        terminal.err.print(f"the first labels: {url}", markup=False)
+
+    return InterimReport(write, recipe.run.report_every_s, tell)
 
 
 def _label(

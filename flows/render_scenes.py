@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,4 +37,5 @@ def render_collection(
     (out / SHEET_NAME).write_bytes(sheet)
     terminal.out.print(f"{len(rows)} scenes in {out}", markup=False)
     terminal.out.print(f"look at them: {out / SHEET_NAME}", markup=False)
-    terminal.out.print(f"label them:   redepth label {out / LIST_NAME} --out labels/", markup=False)
+    command = ["redepth", "label", str(out / LIST_NAME), "--out", "labels/", "--recipe", "mini"]
+    terminal.out.print(f"label them:   {shlex.join(command)}", markup=False)

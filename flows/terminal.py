@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC
@@ -12,22 +11,11 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
-from redepth.config import Deployment, Recipe
-from redepth.costing.budgets import BudgetTable
-from redepth.costing.estimate import CostEstimate
-from redepth.exports.writing import Exported
 from redepth.images.noticed import Notices, as_lines, fault_lines
 from redepth.printable import one_line
 from redepth.redaction import shown
 from redepth.refiners.triage import RoutingFacts, routing_facts
-from redepth.report.cards import Gallery
-from redepth.store.cleaning import Leftover
-from redepth.store.kept import kept_words
 from redepth.store.layout import FRAGMENT_GLOB
-from redepth.store.photographs import PhotographCheck
-from redepth.store.planning import Plan
-from redepth.store.reader import OutputSummary
-from redepth.store.verification import Verification
 from redepth.types import LabelRow, ModelCard, Outcome
 from tasks.console import RunConsole
 
@@ -35,7 +23,18 @@ if TYPE_CHECKING:
     from flows.deployments import DeploymentLine
     from flows.distill import Distilled
     from flows.doctor import Finding
+    from redepth.config import Deployment, Recipe
+    from redepth.costing.budgets import BudgetTable
+    from redepth.costing.estimate import CostEstimate
+    from redepth.exports.writing import Exported
     from redepth.geometry.points import PointCloud
+    from redepth.report.cards import Gallery
+    from redepth.store.cleaning import Leftover
+    from redepth.store.lease import LeaseState
+    from redepth.store.photographs import PhotographCheck
+    from redepth.store.planning import Plan
+    from redepth.store.reader import OutputSummary
+    from redepth.store.verification import Verification
 
 out = RunConsole(highlight=False, soft_wrap=True, emoji=False)
 err = RunConsole(stderr=True, highlight=False, soft_wrap=True, emoji=False)
@@ -43,6 +42,8 @@ err = RunConsole(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 UNTRAINED = (
     "[bold red]untrained[/]: this recipe's models have weights from a seed; labels are meaningless"
 )
+COARSE_ONLY = "coarse map, not refined"  # as the recipe says
+SCALES = (1, 8, 64)
 MAX_LEFTOVERS = 20
 MAX_IGNORED = 20
 MAX_FAULTS_SHOWN = 5
@@ -93,6 +94,7 @@ def print_plan(
     recipe: Recipe,
     plan: Plan,
     estimate: CostEstimate | None,
+    command: str,
     budgets: BudgetTable | None = None,
 ) -> None:
     """Show what would be done and what it would cost.
@@ -111,6 +113,7 @@ def print_plan(
         *(("not listed", line) for line in as_lines(plan.notices, MAX_FAULTS_SHOWN)),
         ("shards", f"{plan.num_shards} of up to {recipe.run.sharding.images_per_shard} images"),
         ("cost", _cost_words(recipe, estimate, at_most=plan.num_if_changed > 0)),
+        *(("time", line) for line in _time_lines(recipe, estimate)),
         *(("licence", line) for line in recipe.licence_lines()),
     ]
     _print_facts(facts)
@@ -118,7 +121,6 @@ def print_plan(
         _print_budgets(budgets, recipe)
     if recipe.is_untrained:
         out.print(UNTRAINED)
-    command = shlex.join(["redepth", "label", source, "--out", where, "--recipe", recipe.name])
     out.print(f"Nothing was written or spent. To run it: {_plain(command)}")
 
 
@@ -134,7 +136,7 @@ def print_summary(
     """Say at the end of a run how the output stands and where things are."""
     out.print(_outcome_table(outcomes))
     if num_kept:
-        out.print(f"{kept_words(num_kept)}.")
+        out.print(f"{_kept(num_kept)}.")
     for line in fault_lines(notices, MAX_FAULTS_SHOWN):
         out.print(line, markup=False)
     facts = [("labels", where), ("catalogue", f"{where.rstrip('/')}/{FRAGMENT_GLOB}")]
@@ -180,7 +182,7 @@ def print_status(where: str, summary: OutputSummary, troubles: Sequence[LabelRow
     for line in as_lines(summary.notices, MAX_FAULTS_SHOWN):
         out.print(f"the last plan: {line}", markup=False)
     if summary.num_kept:
-        out.print(f"In the last run, {kept_words(summary.num_kept)}.")
+        out.print(f"In the last run, {_kept(summary.num_kept)}.")
     if facts := [] if summary.speed is None else list(summary.speed.facts()):
         out.print("the last run:")
         _print_facts(facts)
@@ -188,11 +190,20 @@ def print_status(where: str, summary: OutputSummary, troubles: Sequence[LabelRow
         out.print(UNTRAINED)
 
 
+def print_at_work(lease: LeaseState) -> None:
+    """Say that a run holds the output, and when it last said so."""
+    if lease.holder is not None:
+        run, host = _plain(lease.holder.run), _plain(lease.holder.host)
+        times = f"since {_plain(lease.since)}, last sign of life {_plain(lease.renewed)}"
+        out.print(f"[bold]at work[/]  {run}, process {lease.holder.pid} on {host}, {times}")
+
+
 def print_refined(row: LabelRow, files: Sequence[Path]) -> None:
     """Say what became of a photograph, and where its maps lie."""
     colour = _COLOURS[row.outcome]
     why = f" ({_plain(row.reason)})" if row.reason else ""
-    out.print(f"[{colour}]{row.outcome.words}[/]  {_plain(row.id)}, {row.kind}{why}")
+    words = COARSE_ONLY if row.drift == 0 else row.outcome.words
+    out.print(f"[{colour}]{words}[/]  {_plain(row.id)}, {row.kind}{why}")
     if row.untrained:
         out.print(UNTRAINED)
     for path in files:
@@ -428,6 +439,12 @@ def _since_then(plan: Plan) -> list[str]:
     return lines
 
 
+def _kept(number: int) -> str:
+    from redepth.store.kept import kept_words  # brings in pandas, which few commands need
+
+    return kept_words(number)
+
+
 def _compared_words(found: PhotographCheck | None) -> str:
     if found is None:
         return "not compared with those that were labelled; --photographs reads them"
@@ -456,6 +473,26 @@ def _cost_words(recipe: Recipe, estimate: CostEstimate | None, *, at_most: bool)
         price = f", {estimate.price:,.2f} {recipe.run.cost.currency}"
     limit = "at most " if at_most else ""
     return f"{limit}{estimate.actor_hours:,.2f} actor hours{price} ({estimate.basis})"
+
+
+def _time_lines(recipe: Recipe, estimate: CostEstimate | None) -> list[str]:
+    """Say how long it takes on several GPUs, or with several actors where it needs none."""
+    if estimate is None:
+        return []
+    gpus = recipe.run.actors.num_gpus
+    machines, actors_each = ("GPU", 1 / gpus) if gpus else ("actor", 1.0)
+    times = [
+        f"{_hours(estimate.actor_hours / actors_each / number)} on {_count(number, machines)}"
+        for number in SCALES
+    ]
+    return [f"{', '.join(times)}; the price is the same, start-up not counted"]
+
+
+def _hours(hours: float) -> str:
+    """Return hours in the unit that a person would take."""
+    if hours >= 48:
+        return f"{hours / 24:,.1f} days"
+    return f"{hours:.1f} h" if hours >= 1 else f"{hours * 60:.2g} min"
 
 
 def _print_facts(facts: Sequence[tuple[str, str]]) -> None:

@@ -1,4 +1,12 @@
-"""redepth: refined depth labels for large collections of photographs."""
+"""Refined depth labels for large collections of photographs.
+
+    refined = redepth.refine("photo.jpg", "mini")    # one photograph, or a list of them
+    refiner = redepth.Refiner("mini")                # the models, loaded once
+    labels = redepth.open_labels("labels/")          # what `redepth label` wrote
+
+A `Refined` has the maps (`coarse`, `refined`, `spread`, `confidence`), `.save()`, `.plot()`,
+`.points()`, and shows itself in a notebook: examples/first_steps.ipynb.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +14,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
-__all__ = ["Refined", "Refiner", "__version__", "open_labels", "refine"]
+__all__ = ["Refined", "RefinedList", "Refiner", "__version__", "open_labels", "refine"]
 
 if TYPE_CHECKING:
-    from redepth.predict import Refined, Refiner, refine
+    from redepth.predict import Refined, RefinedList, Refiner, refine
     from redepth.store.reader import open_labels
 else:
     _HOMES = {
         "Refined": "redepth.predict",
+        "RefinedList": "redepth.predict",
         "Refiner": "redepth.predict",
         "open_labels": "redepth.store.reader",
         "refine": "redepth.predict",

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -18,6 +20,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     Field,
     GetCoreSchemaHandler,
@@ -36,6 +39,7 @@ from redepth.errors import ConfigError
 from redepth.refiners import refiners
 from redepth.refiners.identity import Identity
 from redepth.refiners.part import RefinerSettings
+from redepth.registry import did_you_mean
 from redepth.settings import Compute, ModelUse, Settings, UnitInterval
 
 Rgb = tuple[
@@ -217,6 +221,12 @@ class LabelSettings(Settings):
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+def _number_or_share(text: str | None) -> str | None:
+    if text is not None and re.fullmatch(r"\d+|\d+(\.\d+)?%", text) is None:
+        raise ValueError('expected a number of images, or a share such as "2%"')
+    return text
+
+
 class Actors(Settings):
     """The Ray actors that hold the models."""
 
@@ -227,9 +237,8 @@ class Actors(Settings):
     max_crashes: int = Field(
         2, ge=1, description="process deaths after which an image is recorded as failed"
     )
-    max_failures: str | None = Field(
+    max_failures: Annotated[str | None, AfterValidator(_number_or_share)] = Field(
         None,
-        pattern=r"^(\d+|\d+(\.\d+)?%)$",
         description='failed images that end a run: a number, or a share such as "2%"',
     )
     start_timeout_s: float = Field(1800.0, gt=0, description="for loading the models")
@@ -288,6 +297,9 @@ class RunSettings(Settings):
     )
     alert_rejected_share: UnitInterval = Field(
         0.02, description="rejected and failed images, as a share, above which an event is emitted"
+    )
+    report_every_s: float = Field(
+        180.0, ge=0, description="the report is written anew at this interval; 0: at the end alone"
     )
     sources: Sources = Sources()
     lease: LeaseSettings = LeaseSettings()
@@ -391,7 +403,7 @@ class ConfigKind:
         try:
             return model.model_validate(values)
         except ValidationError as error:
-            words = self._explain(error, prefix)
+            words = self._explain(error, model, values, prefix)
             raise ConfigError(f"{self.what} {name} does not validate:\n{words}") from None
 
     def _root(self) -> Traversable:
@@ -407,9 +419,10 @@ class ConfigKind:
             return self._bounded_text(path)
         entry = self._root() / f"{name_or_path}.yaml"
         if not entry.is_file():
+            near = did_you_mean(name_or_path, self.shipped())
             raise ConfigError(
-                f"no {self.what} named {name_or_path!r}; give a path that ends in .yaml, or one "
-                f"of: {names}"
+                f"no {self.what} named {name_or_path!r}{near or ';'} give a path that ends in "
+                f".yaml, or one of: {names}"
             )
         return entry.read_text(encoding="utf-8")
 
@@ -434,16 +447,26 @@ class ConfigKind:
             )
         return values
 
-    def _explain(self, error: ValidationError, prefix: str) -> str:
+    def _explain(
+        self, error: ValidationError, model: type[_Model], values: Mapping[str, Any], prefix: str
+    ) -> str:
         lines = []
-        for detail in error.errors():
-            parts = [str(p) for p in detail["loc"] if p not in self.tags]
-            where = prefix + ".".join(parts) or self.what
-            if detail["type"] == "extra_forbidden":
-                lines.append(f"  {where}: there is no such setting ({self.page} lists them)")
+        details = [(self._typed(detail["loc"]), detail) for detail in error.errors()]
+        unknown = [path for path, detail in details if detail["type"] == "extra_forbidden"]
+        known = _known_settings(model, values, [path for path, _ in details]) if unknown else []
+        for path, detail in details:
+            where = prefix + ".".join(path) or self.what
+            if path in unknown:
+                near = _nearest(path, known)
+                lines.append(f"  {where}: there is no such setting ({self.page} lists them){near}")
             else:
-                lines.append(f"  {where}: {detail['msg']} (got {detail['input']!r:.80})")
+                words = detail["msg"].removeprefix("Value error, ")
+                lines.append(f"  {where}: {words} (got {detail['input']!r:.80})")
         return "\n".join(lines)
+
+    def _typed(self, loc: Sequence[int | str]) -> tuple[str, ...]:
+        """Return a setting's path as somebody would type it."""
+        return tuple(str(part) for part in loc if part not in self.tags)
 
 
 # A union of refiners puts the method's name into the path; the user never typed it.
@@ -493,8 +516,59 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
         if isinstance(before, Mapping) and isinstance(after, Mapping):
             found += differences(before, after, f"{path}.")
         elif before != after:
-            found.append(f"{path}: {before} -> {after}")
+            found.append(f"{path}: {_in_short(before)} -> {_in_short(after)}")
     return found
+
+
+def _in_short(value: Any) -> str:
+    if value is None:
+        return "not set"
+    return "set" if isinstance(value, Mapping) else str(value)
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return dumped settings as "labels.seed" -> value; a group that is empty stays a value."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def _known_settings(
+    model: type[BaseModel], values: Mapping[str, Any], wrong: Sequence[tuple[str, ...]]
+) -> list[str]:
+    """Return the paths of every setting, of the refiner and coarse model that are named.
+
+    Args:
+        wrong: paths of what does not validate, to be left out. Where it still does not, no setting
+            is known.
+    """
+    left = deepcopy(dict(values))
+    for path in wrong:
+        _remove(left, path)
+    try:
+        return list(flat(model.model_validate(left).model_dump(mode="json")))
+    except (ValidationError, ConfigError):
+        return []
+
+
+def _remove(values: Any, path: Sequence[str]) -> None:
+    *groups, leaf = path or ("",)
+    for group in groups:
+        values = values.get(group) if isinstance(values, dict) else None
+    if isinstance(values, dict):
+        values.pop(leaf, None)
+
+
+def _nearest(path: Sequence[str], known: Sequence[str]) -> str:
+    """Suggest the setting of this name elsewhere, or one of the same group with a name like it."""
+    wrong, group = ".".join(path), path[:-1]
+    elsewhere = [name for name in known if name.split(".")[-1] == path[-1]]
+    beside = [name for name in known if name.split(".")[:-1] == list(group)]
+    return did_you_mean(wrong, elsewhere or beside)
 
 
 class _PlainLoader(yaml.SafeLoader):

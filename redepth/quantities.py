@@ -153,3 +153,13 @@ def in_order(quantities: Iterable[Quantity]) -> list[Quantity]:
     return sorted(
         quantities, key=lambda one: (own.index(one.name) if one.name in own else len(own), one.name)
     )
+
+
+def confidence_words(within: float | None) -> str:
+    """Say what a confidence is: agreement, or the fitted probability to be within a factor."""
+    if within is None:
+        return "how far the ensemble's members agree; not a probability"
+    return (
+        f"probability that a depth is within a factor of {within:g} of the truth after alignment, "
+        "as fitted on data whose truth is known; on other data a guess"
+    )

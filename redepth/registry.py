@@ -11,6 +11,7 @@ what is installed can be: a recipe from a stranger imports nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 from importlib import metadata
 from typing import Generic, Protocol, TypeVar
 
@@ -19,6 +20,12 @@ REFINERS = "redepth.refiners"
 CAPTIONERS = "redepth.captioners"
 EXPORTERS = "redepth.exporters"
 DATASETS = "redepth.datasets"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return "; did you mean 'mini'?" for a misspelt name, nothing where none is near."""
+    near = get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 class Part(Protocol):
@@ -78,8 +85,9 @@ class Registry(Generic[P]):
         point = self._entry_points().get(name)
         if point is None:
             raise ValueError(
-                f"no {self.kind} is called {name!r}; known: {', '.join(self.names())}. If another "
-                f"package brings it, install that package here (entry points {self.group})"
+                f"no {self.kind} is called {name!r}{did_you_mean(name, self.names())}; known: "
+                f"{', '.join(self.names())}. If another package brings it, "
+                f"install that package here (entry points {self.group})"
             )
         try:
             part: P = point.load()

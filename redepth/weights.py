@@ -11,6 +11,7 @@ gated repositories and honours HF_HUB_OFFLINE. It does its own retries; there ar
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -139,11 +140,29 @@ def require_folder(own: Weights) -> None:
 
 
 def variant_of(own: Weights, preset: PublishedWeights | None) -> str | None:
-    """Return which variant of the files to read: the recipe's, or that of packaged weights."""
-    named = own.repo or own.folder
-    if own.variant is None and named is None and isinstance(preset, PackagedWeights):
-        return preset.variant
-    return own.variant
+    """Return which variant of the files to read.
+
+    The recipe's; else that of packaged weights, or the only one that a folder of one's own holds.
+    """
+    if own.variant is not None or own.repo is not None:
+        return own.variant
+    if own.folder is not None:
+        return _only_variant(Path(own.folder))
+    return preset.variant if isinstance(preset, PackagedWeights) else None
+
+
+def _only_variant(folder: Path) -> str | None:
+    """Return the variant of a folder whose weights are all of one, as trainings write them."""
+    files = [*folder.glob("*.safetensors"), *folder.glob("*/*.safetensors")]
+    infixes = {_infix(file.name) for file in files}
+    return infixes.pop() if len(infixes) == 1 else None
+
+
+def _infix(name: str) -> str | None:
+    """Return "fp16" of model.fp16.safetensors and model.fp16-00001-of-00002.safetensors."""
+    stem = name.removesuffix(".safetensors")
+    _, dot, rest = stem.partition(".")
+    return re.sub(r"-\d+-of-\d+$", "", rest) if dot else None
 
 
 def weight_patterns(stem: str, variant: str | None, subfolder: str = "") -> tuple[str, ...]:

@@ -41,6 +41,7 @@ from tasks.reporting import shown_if_possible
 from tasks.retrying import worth_retrying
 from tasks.run_page import unlisted_words, vanished_words
 
+PAGE = "index.html"
 NUM_PICTURES = 6
 NUM_WORST = 3
 MAX_REASONS = 20
@@ -99,7 +100,7 @@ def publish_report(
     photographs = Photographs(recipe.labels.decoding, allowed)
     num_made = sum(new.values()) - num_kept
     html = _write_page(out, recipe, plan.manifest, num_made, photographs)
-    page = store_report(out, plan.manifest, "index.html", html)
+    page = store_report(out, plan.manifest, PAGE, html)
     labels, figures = open_labels(out), read_figures(out)
     sheet = _draw_sheet(labels, recipe, photographs)
     contact_sheet = None
@@ -112,6 +113,18 @@ def publish_report(
         if sheet is not None:
             _publish_sheet(sheet, recipe, page)
     return RunReport(figures.outcomes, new, contact_sheet, page, num_kept)
+
+
+def write_interim_report(
+    out: str, recipe: Recipe, plan: Plan, num_made: int, allowed: Allowed
+) -> str | None:
+    """Write the report's page while the run goes on; return its URL, None before any label."""
+    is_empty = not open_objects(out).list(layout.LABELS, layout.PARQUET)
+    if plan.manifest is None or is_empty:
+        return None
+    photographs = Photographs(recipe.labels.decoding, allowed)
+    html = _write_page(out, recipe, plan.manifest, num_made, photographs)
+    return store_report(out, plan.manifest, PAGE, html)
 
 
 def _publish_nothing_to_do(out: str, plan: Plan) -> None:

@@ -95,6 +95,10 @@ class RunPage:
         """Link Ray's dashboard from now on."""
         self._place = replace(self._place, dashboard=url)
 
+    def show_report(self, url: str) -> None:
+        """Link the report from now on: it is written while the run goes on."""
+        self._place = replace(self._place, report=url)
+
     def end(self, report: str | None) -> None:
         """Show the last figures and where the report is."""
         self._place = replace(self._place, report=report)

@@ -48,6 +48,16 @@ def test_overrides_reach_their_setting() -> None:
     ("override", "words"),
     [
         ("labels.refiner.num_step=3", "labels.refiner.num_step: there is no such setting"),
+        ("labels.refiner.num_stps=3", "lists them); did you mean 'labels.refiner.num_steps'?"),
+        (
+            "labels.num_steps=3",
+            "lists them); did you mean 'labels.refiner.num_steps'?",
+        ),
+        (
+            "run.actors.max_failures=x",
+            "max_failures: expected a number of images, or a share "
+            """such as "2%" (got 'x')""",
+        ),
         ("labels.coarse.size_px=small", "labels.coarse.size_px"),
         ("labels.coarse.preset=midas", "no coarse model is called 'midas'; known: "),
         ("labels.refiner.method=magic", "labels.refiner"),
@@ -62,6 +72,13 @@ def test_wrong_setting_is_named(override: str, words: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load_recipe("mini", overrides)
     assert words in str(caught.value)
+
+
+def test_a_misspelt_setting_is_guessed_beside_other_mistakes() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_recipe("mini", ["labels.sed=3", "labels.compute.device=tpu"])
+    assert "did you mean 'labels.seed'?" in str(caught.value)
+    assert "'auto', 'cpu' or 'cuda' (got 'tpu')" in str(caught.value)
 
 
 def test_wrong_files_are_named(tmp_path: Path) -> None:
@@ -100,8 +117,11 @@ def test_digest_survives_a_round_trip_through_json(seed: int, size: int) -> None
 
 
 def test_differences_name_the_path() -> None:
-    old, new = {"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 1, "c": 5}, "e": 4}
-    assert differences(old, new) == ["a.c: 2 -> 5", "d: 3 -> None", "e: None -> 4"]
+    old = {"a": {"b": 1, "c": 2}, "d": 3}
+    new = {"a": {"b": 1, "c": 5}, "e": 4, "f": {"g": 1}}
+    assert differences(old, new) == [
+        "a.c: 2 -> 5", "d: 3 -> not set", "e: not set -> 4", "f: not set -> set",
+    ]  # fmt: skip
 
 
 def test_shipped_recipes_say_what_they_are_for() -> None:

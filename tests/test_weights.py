@@ -75,6 +75,32 @@ def test_variant_of(own: Weights, preset: PublishedWeights, variant: str | None)
     assert variant_of(own, preset) == variant
 
 
+@pytest.mark.parametrize(
+    ("files", "variant"),
+    [
+        (["model.fp16.safetensors"], "fp16"),
+        (["unet/diffusion_pytorch_model.fp16.safetensors", "vae/d.fp16.safetensors"], "fp16"),
+        (
+            ["model.bf16-00001-of-00002.safetensors", "model.bf16-00002-of-00002.safetensors"],
+            "bf16",
+        ),
+        (["model.safetensors"], None),
+        (["model-00001-of-00002.safetensors"], None),
+        (["model.safetensors", "model.fp16.safetensors"], None),
+        (["model.fp16.safetensors", "model.bf16.safetensors"], None),
+        ([], None),
+    ],
+)
+def test_the_only_variant_of_a_folder_is_found(
+    files: list[str], variant: str | None, tmp_path: Path
+) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert variant_of(Weights(folder=str(tmp_path)), None) == variant
+    assert variant_of(Weights(folder=str(tmp_path), variant="own"), None) == "own"
+
+
 def test_packaged_weights_lie_in_the_package() -> None:
     found = resolve_weights(Weights(), PACKAGED, PATTERNS)
     assert found.path.is_dir()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from redepth.datasets import datasets
 from redepth.errors import ConfigError
@@ -40,6 +42,35 @@ def _checked_url(url: str) -> str:
     """Refuse secrets before anything is printed, or given to Prefect, which stores parameters."""
     refuse_secrets(url)
     return url
+
+
+class CollectionCommand(TyperCommand):
+    """A command that takes one collection: where the shell expanded a glob, say how to quote it.
+
+    Its app lets further words through (`ANY_WORDS`), so that they are judged here.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words; refuse those that are too many."""
+        left: list[str] = super().parse_args(ctx, args)
+        if ctx.args:
+            raise ConfigError(_too_many(ctx.info_name, ctx.args))
+        return left
+
+
+ANY_WORDS = {"allow_extra_args": True}
+
+
+def _too_many(command: str, words: Sequence[str]) -> str:
+    if not all(Path(word).exists() for word in words):
+        return f"{command} takes one collection, and does not know {shlex.join(words[:3])}"
+    suffixes = {Path(word).suffix for word in words}
+    pattern = str(Path(words[0]).parent / f"*{suffixes.pop() if len(suffixes) == 1 else ''}")
+    return (
+        f"{command} takes one collection, and was given {len(words) + 1} paths: the shell has "
+        f"expanded a glob. Quote it, so that redepth reads it: "
+        f"redepth {command} {shlex.quote(pattern)}"
+    )
 
 
 Photos = Annotated[

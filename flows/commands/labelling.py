@@ -1,9 +1,10 @@
-"""Label a collection, and look before and after: label, plan, status, recipes."""
+"""Label a collection, and look before and after: label, plan, status."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -11,7 +12,9 @@ import typer
 
 from flows import terminal
 from flows.commands.arguments import (
+    ANY_WORDS,
     DEFAULT_RECIPE,
+    CollectionCommand,
     LabelsUrl,
     Limit,
     Out,
@@ -22,7 +25,7 @@ from flows.commands.arguments import (
     RetryOption,
 )
 from flows.embedded_server import quieten_prefect, start_prefect_server
-from redepth.config import Recipe, load_recipe, shipped_recipes
+from redepth.config import Recipe, load_recipe
 from redepth.costing.budgets import budget_table
 from redepth.costing.estimate import CostEstimate, estimate_cost
 from redepth.types import Outcome
@@ -50,6 +53,8 @@ class _Ended:
 
 
 @app.command(
+    cls=CollectionCommand,
+    context_settings=ANY_WORDS,
     rich_help_panel=PANEL,
     epilog="[bold]Examples[/]\n\n"
     "redepth label holiday/ --out labels/ --recipe mini\n\n"
@@ -108,7 +113,7 @@ def label(
         *([] if not allow else [f"run.sources.allow={json.dumps(allow)}"]),
     ]
     if dry_run:
-        plan(photos, out, recipe, settings, limit, retry)
+        plan(photos, out, recipe, overrides, limit, retry)
         return
     try:
         ended = _label(photos, out, recipe, tuple(overrides), ray, limit, _outcomes(retry))
@@ -120,6 +125,8 @@ def label(
 
 
 @app.command(
+    cls=CollectionCommand,
+    context_settings=ANY_WORDS,
     rich_help_panel=PANEL,
     epilog="[bold]Example[/]\n\nredepth plan s3://photos/2026/ --out s3://labels/2026",
 )
@@ -151,22 +158,20 @@ def plan(
     estimate = _estimate(out, chosen, found.num_pending)
     if estimate is None and budgets is not None:
         estimate = budgets.estimate
-    terminal.print_plan(photos, out, chosen, found, estimate, budgets)
+    command = label_command(photos, out, recipe, settings or (), limit, retry or ())
+    terminal.print_plan(photos, out, chosen, found, estimate, command, budgets)
 
 
 @app.command(rich_help_panel=PANEL, epilog="[bold]Example[/]\n\nredepth status labels/")
 def status(labels: LabelsUrl) -> None:
     """Say how many images are done, fell back, were rejected, failed, and are left."""
+    from redepth.store.lease import lease_of
     from redepth.store.reader import open_labels, summarise
 
     summary = summarise(labels)
     terminal.print_status(labels, summary, open_labels(labels).troubles(MAX_TROUBLES))
-
-
-@app.command(rich_help_panel=PANEL)
-def recipes() -> None:
-    """List the recipes that come with redepth."""
-    terminal.print_recipes(shipped_recipes(), DEFAULT_RECIPE)
+    if (lease := lease_of(labels)) is not None:
+        terminal.print_at_work(lease)
 
 
 def _label(
@@ -211,6 +216,22 @@ def _label(
     settled = {o: 0 if o in retry else number for o, number in found.outcomes.items()}
     outcomes = {outcome: settled[outcome] + report.new.get(outcome, 0) for outcome in Outcome}
     return _Ended(outcomes, len(found.notices.faults))
+
+
+def label_command(
+    photos: str,
+    out: str,
+    recipe: str,
+    settings: Sequence[str],
+    limit: int | None,
+    retry: Sequence[Retry],
+) -> str:
+    """Return the command that does what was planned, quoted for a shell."""
+    words = ["redepth", "label", photos, "--out", out, "--recipe", recipe]
+    words += [word for setting in settings for word in ("--set", setting)]
+    words += [] if limit is None else ["--limit", str(limit)]
+    words += [word for outcome in retry for word in ("--retry", outcome.value)]
+    return shlex.join(words)
 
 
 def _whole(photos: str, limit: int | None) -> str | None:

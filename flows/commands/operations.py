@@ -14,8 +14,7 @@ from typer.core import TyperGroup
 
 from flows import terminal
 from flows.commands.arguments import DEFAULT_RECIPE, Overrides
-from redepth.config import Deployment, load_deployment, load_recipe
-from redepth.errors import ConfigError
+from redepth.config import DEPLOY, RECIPES, Deployment, load_deployment, load_recipe
 
 PANEL = "Operate"
 EXIT_UNWELL = 2
@@ -240,7 +239,4 @@ def _wanted(recipe: str, overrides: list[str] | None, **given: Any) -> Deploymen
         said = {"cron": None, "every_s": None, **said}
     if "pool" in given and given["pool"] is None and "image" not in given:
         said["pool"] = None  # serve has none
-    try:
-        return Deployment.model_validate({**stated.model_dump(), **said})
-    except ValueError as error:
-        raise ConfigError(f"this deployment does not validate: {error}") from None
+    return RECIPES.validated(Deployment, {**stated.model_dump(), **said}, recipe, f"{DEPLOY}.")

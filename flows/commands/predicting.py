@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
@@ -12,11 +13,12 @@ from flows import terminal
 from flows.commands.arguments import DEFAULT_RECIPE, Overrides, RecipeName
 from flows.progress_bar import progress_bar
 from redepth.errors import ConfigError, ImageRejected, RefinementFailed
+from redepth.redaction import shown
 
 EXIT_FAILED = 1
 
 PANEL = "Label"
-FORMATS = "colours,png16"
+FORMATS = "colour-png,png16"
 
 app = typer.Typer()
 
@@ -24,7 +26,7 @@ app = typer.Typer()
 @app.command(
     rich_help_panel=PANEL,
     epilog="[bold]Examples[/]\n\nredepth predict photo.jpg --recipe mini\n\n"
-    "redepth predict a.jpg b.png --out maps/ --formats colours,npy",
+    "redepth predict a.jpg b.png --out maps/ --formats colour-png,npy",
 )
 def predict(
     photos: Annotated[
@@ -36,7 +38,7 @@ def predict(
     formats: Annotated[
         str,
         typer.Option(
-            help="What to write, by commas: colours (a picture at the photograph's size), png16 "
+            help="What to write, by commas: colour-png (a picture at the photograph's size), png16 "
             "(16 bits, with a scale beside it), npy, exr; of metric recipes also ply, glb."
         ),
     ] = FORMATS,
@@ -51,6 +53,9 @@ def predict(
 
     For more than a handful take label, which resumes, and keeps what it did in one place.
     """
+    for photo in photos:
+        _require_file(photo)
+    # The models' libraries take seconds to import: what is wrong is said before.
     from redepth.predict import Refiner, file_name, require_formats
 
     names = Counter(file_name(photo) for photo in photos)
@@ -75,3 +80,15 @@ def predict(
             advance()
     if num_failed:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _require_file(photo: str) -> None:
+    """Refuse what is no file here; a URL is tried when its turn comes."""
+    if "://" in photo:
+        return
+    path = Path(photo)
+    if path.is_dir():
+        words = shlex.join(["redepth", "label", photo, "--out", "labels/"])
+        raise ConfigError(f"{shown(photo)} is a folder; to label all that is in it: {words}")
+    if not path.exists():
+        raise ConfigError(f"{shown(photo)}: no such file")

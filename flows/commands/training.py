@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import shlex
+from collections.abc import Callable, Iterator, Sequence
 from inspect import getdoc
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -15,6 +16,7 @@ from pydantic.fields import FieldInfo
 from flows import terminal
 from flows.commands.arguments import Overrides
 from flows.embedded_server import quieten_prefect, start_prefect_server
+from redepth.config import shipped_recipes
 from redepth.training import CONFIGS, METHODS
 from redepth.training.method import TrainingMethod
 
@@ -51,13 +53,13 @@ def _command(method: TrainingMethod) -> Callable[..., None]:
             text = yaml.safe_dump(chosen.model_dump(mode="json"), sort_keys=False)
             terminal.out.print(text, markup=False, highlight=False)
             return
-        _train(chosen, out, resume)
+        _train(chosen, out, resume, config or method.default_config)
 
     command.__doc__ = method.summary
     return command
 
 
-def _train(settings: Any, out: Path, resume: bool) -> None:
+def _train(settings: Any, out: Path, resume: bool, config: str) -> None:
     quieten_prefect()
     from flows.train import LOSSES_NAME, rank, run_training, train
 
@@ -65,9 +67,27 @@ def _train(settings: Any, out: Path, resume: bool) -> None:
         run_training(settings, str(out), resume, lambda what, done, total, loss: None)
         return
     start_prefect_server()
-    for model in train(settings, str(out), resume):
+    trained = train(settings, str(out), resume)
+    for model in trained:
         terminal.out.print(f"{model.card.title} in {model.folder}", markup=False)
     terminal.out.print(f"losses: {out / LOSSES_NAME}", markup=False)
+    command = next_command(METHODS[settings.method], config, [model.folder for model in trained])
+    if command is not None:
+        terminal.out.print(f"next: {command}", markup=False)
+
+
+def next_command(method: TrainingMethod, config: str, folders: Sequence[Path]) -> str | None:
+    """Return the command that labels with what was trained; None where no recipe takes it.
+
+    The recipe is the one of the config's name, else of the method's.
+    """
+    recipe = next((name for name in (config, method.name) if name in shipped_recipes()), None)
+    used = [f"{method.used_by[f.name]}={f}" for f in folders if f.name in method.used_by]
+    if recipe is None or not used:
+        return None
+    settings = [word for setting in used for word in ("--set", setting)]
+    label = ["redepth", "label", "PHOTOS", "--out", "labels/", "--recipe", recipe]
+    return shlex.join([*label, *settings])
 
 
 def _epilog(method: TrainingMethod) -> str:

@@ -121,7 +121,7 @@ def conditions(scores: LabelScores, quoted: Callable[[str], str] = one_line) -> 
         f"images: {len(scores.images)} measured, {len(scores.unmeasured)} not measurable, "
         f"{len(scores.unmatched)} without ground truth, "
         f"{scores.num_without_label} without label",
-        "labels are resized to the ground truth's size (bilinear); each image is aligned by itself",
+        f"labels are resized to the ground truth's size (bilinear){_each_aligned(scores)}",
         "in brackets: 95 % bootstrap interval over images; change = mean of refined - coarse",
         *(f"{what}: {len(left_out)}" for what, left_out in _left_out(scores) if left_out),
     ]
@@ -310,3 +310,8 @@ def _known(image: ImageScores, metric: str) -> bool:
 
 def _share(value: float) -> str:
     return f"{value:.0%}" if math.isfinite(value) else NO_VALUE
+
+
+def _each_aligned(scores: LabelScores) -> str:
+    fitted = any(NUM_FITTED[alignment] for alignment in scores.alignments)
+    return "; each image is aligned by itself" if fitted else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from redepth.exports import exr, hf_parquet, npy, png16, webdataset
+from redepth.exports import colour_png, exr, hf_parquet, npy, png16, webdataset
 from redepth.exports.part import ExportFormat
 from redepth.registry import EXPORTERS, Registry
 
@@ -10,5 +10,5 @@ exporters: Registry[ExportFormat] = Registry(
     "export format",
     EXPORTERS,
     ExportFormat,
-    (png16.FORMAT, npy.FORMAT, exr.FORMAT, webdataset.FORMAT, hf_parquet.FORMAT),
+    (png16.FORMAT, npy.FORMAT, exr.FORMAT, webdataset.FORMAT, hf_parquet.FORMAT, colour_png.FORMAT),
 )

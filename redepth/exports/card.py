@@ -13,6 +13,7 @@ import yaml
 from redepth.exports.part import CATALOGUE, Contents, ExportFormat
 
 NAME = "README.md"
+FACTS_NAME = "export.json"
 _TEXT = """
 # Depth labels
 
@@ -26,13 +27,18 @@ Files: {files}.
 """
 
 
-def card(exporter: ExportFormat, contents: Contents) -> bytes:
-    """Return the card's bytes: which files are data, and what their columns are."""
+def head(exporter: ExportFormat, contents: Contents) -> dict[str, Any]:
+    """Return the card's head: which files are data, and what their columns are."""
     files = {"split": "train", "path": exporter.loaded}
     said: dict[str, Any] = {"configs": [{"config_name": "default", "data_files": [files]}]}
     features = exporter.features(contents)
     if features:
         said["dataset_info"] = {"features": [dict(one) for one in features]}
-    head = yaml.safe_dump(said, sort_keys=False)
+    return said
+
+
+def card(exporter: ExportFormat, contents: Contents) -> bytes:
+    """Return the card's bytes."""
+    said = yaml.safe_dump(head(exporter, contents), sort_keys=False)
     text = _TEXT.format(catalogue=CATALOGUE, files=exporter.files, loaded=exporter.loaded)
-    return f"---\n{head}---\n{text}".encode()
+    return f"---\n{said}---\n{text}".encode()

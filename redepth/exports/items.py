@@ -61,6 +61,53 @@ def file_names(ids: Sequence[str]) -> list[str]:
     ]
 
 
+def names_by_id(ids: Sequence[str], uris: Sequence[str]) -> list[str]:
+    """Name the files of images by their ids alone."""
+    return file_names(ids)
+
+
+def tree_names(ids: Sequence[str], uris: Sequence[str]) -> list[str]:
+    """Name the files of images as their photographs lie: folders below what all have in common.
+
+    Every part is escaped as in `file_names`. Photographs of one folder whose names differ by suffix
+    or capitals alone end in a digest of their ids.
+    """
+    paths = [[_escaped(part) for part in _parts(uri)] for uri in uris]
+    depth = _num_common([path[:-1] for path in paths])
+    names = ["/".join(path[depth:]) for path in paths]
+    num_alike = Counter(name.lower() for name in names)
+    return [
+        f"{_folder(name)}{_digested(image_id, name.rpartition('/')[2])}"
+        if num_alike[name.lower()] > 1 or any(map(_needs_digest, name.split("/")))
+        else name
+        for image_id, name in zip(ids, names, strict=True)
+    ]
+
+
+def _parts(uri: str) -> list[str]:
+    """Return the folders and the name, without scheme and suffix."""
+    *folders, name = [part for part in uri.partition("://")[2].split("/") if part] or [
+        part for part in uri.split("/") if part
+    ]
+    stem = name.rpartition(".")[0] or name
+    return [*folders, stem]
+
+
+def _num_common(folders: Sequence[Sequence[str]]) -> int:
+    """Count the folders that all paths begin with."""
+    levels = zip(*folders, strict=False)
+    return next(
+        (depth for depth, level in enumerate(levels) if len(set(level)) > 1),
+        min(map(len, folders), default=0),
+    )
+
+
+def _folder(name: str) -> str:
+    """Return the folders of a name, with what no disk takes cut and told apart."""
+    folders = name.split("/")[:-1]
+    return "".join(f"{_digested(part, part) if _needs_digest(part) else part}/" for part in folders)
+
+
 def require_file_name(name: str) -> str:
     """Return a name out of an export's catalogue. Raises IntegrityError: it is none of ours."""
     if not _NAME.fullmatch(name):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from redepth.exports.items import Item
+from redepth.exports.items import Item, names_by_id
 from redepth.quantities import AnyMap, Quantity
 from redepth.settings import Settings
 from redepth.store.objects import Objects
@@ -45,12 +45,14 @@ class MapFacts:
         image_id, quantity: whose map, and which.
         kind: what coarse and refined mean.
         described: what export.json says of the quantity, for every image.
+        photograph_px: (width, height) of the upright photograph, where the row knows it.
     """
 
     image_id: str
     quantity: Quantity
     kind: DepthKind
     described: Mapping[str, Any] = field(default_factory=dict)
+    photograph_px: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,8 @@ class ExportFormat(ABC):
         loaded: what Hugging Face `datasets` loads of an export, a glob; the catalogue where it has
             no reader of the format.
         features: the columns of these files, where `datasets` would guess their types.
+        names: names the files of images, by their ids and uris.
+        holds_numbers: whether maps can be read back; pictures to look at cannot.
     """
 
     name: str
@@ -129,6 +133,8 @@ class ExportFormat(ABC):
     check: Callable[[], None] = takes_nothing
     loaded: str = CATALOGUE
     features: Callable[[Contents], Sequence[Feature]] = found_by_itself
+    names: Callable[[Sequence[str], Sequence[str]], list[str]] = names_by_id
+    holds_numbers: bool = True
 
     @abstractmethod
     def piece_of(self, name: str, shard: str) -> str:
@@ -254,7 +260,14 @@ class ShardFormat(ExportFormat):
 def _facts_of(item: Item, quantity: Quantity, export: ExportFacts) -> MapFacts:
     kind = item.row.kind
     assert kind is not None, "a label has a kind"
-    return MapFacts(item.row.id, quantity, kind, export.described[quantity.name])
+    width_px, height_px = item.row.image_width_px, item.row.image_height_px
+    return MapFacts(
+        item.row.id,
+        quantity,
+        kind,
+        export.described[quantity.name],
+        None if width_px is None or height_px is None else (width_px, height_px),
+    )
 
 
 def _counted(items: Iterable[Item], on_image: OnImage) -> Iterator[Item]:

@@ -23,7 +23,13 @@ PLACE = ("id", "name", "array_group", "array_index")
 def written(root: Objects, request: ExportRequest) -> set[str]:
     """List every object of every piece that is there."""
     folders = (SHARDS, IMAGES, *request.quantities)
-    return {name for folder in folders for name in root.list(folder, "")}
+    return {name for folder in folders for name in below(root, folder)}
+
+
+def below(root: Objects, folder: str) -> list[str]:
+    """List every object of a folder and of those in it."""
+    inner = [name for one in root.folders(folder) for name in below(root, f"{folder}/{one}")]
+    return [*root.list(folder, ""), *inner]
 
 
 def pieces_of(rows: pa.Table, exporter: ExportFormat) -> list[str]:

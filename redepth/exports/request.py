@@ -8,11 +8,13 @@ from functools import cached_property
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from redepth.errors import ConfigError
 from redepth.exports import exporters
 from redepth.exports.part import Contents, ExportFacts, ExportFormat, ExportSettings
 from redepth.quantities import QUANTITIES, Quantity
+from redepth.registry import did_you_mean
 from redepth.types import DepthKind
 
 
@@ -59,14 +61,20 @@ class ExportRequest:
         except ValidationError as error:
             raise ConfigError(_explain(error, self.exporter)) from None
 
-    def facts(self, kind: DepthKind, held: Sequence[Quantity]) -> ExportFacts:
+    def facts(
+        self,
+        kind: DepthKind,
+        held: Sequence[Quantity],
+        meanings: Mapping[str, str] | None = None,
+    ) -> ExportFacts:
         """Return what holds for every image of an export.
 
         Args:
             kind: of the labels.
             held: those of `quantities` that any of them has.
+            meanings: by name, of quantities that mean something else in these labels.
         """
-        described = {one.name: describe_quantity(one, kind, self) for one in held}
+        described = {one.name: describe_quantity(one, kind, self, meanings or {}) for one in held}
         contents = Contents(tuple(held), self.with_images)
         return ExportFacts(contents, self.format_settings, described)
 
@@ -82,11 +90,11 @@ class ExportRequest:
 
 
 def describe_quantity(
-    quantity: Quantity, kind: DepthKind, request: ExportRequest
+    quantity: Quantity, kind: DepthKind, request: ExportRequest, meanings: Mapping[str, str]
 ) -> dict[str, Any]:
     """Return what the sidecar says of one quantity: kind, unit, type, scale, invalid, precision."""
     return {
-        "kind": str(kind) if quantity.is_depth else quantity.meaning,
+        "kind": str(kind) if quantity.is_depth else meanings.get(quantity.name, quantity.meaning),
         "unit": _unit(kind) if quantity.unit is None else quantity.unit,
         "channels": quantity.channels,
         **request.exporter.describe(quantity),
@@ -99,8 +107,16 @@ def _unit(kind: DepthKind) -> str:
 
 def _explain(error: ValidationError, exporter: ExportFormat) -> str:
     lines = [
-        f"  {'.'.join(map(str, detail['loc']))}: {detail['msg']} (got {detail['input']!r:.80})"
+        f"  {'.'.join(map(str, detail['loc']))}: {_words(detail, exporter)} "
+        f"(got {detail['input']!r:.80})"
         for detail in error.errors()
     ]
     known = ", ".join(exporter.settings.model_fields) or "none"
     return "\n".join([f"settings of the format {exporter.name} (it has: {known}):", *lines])
+
+
+def _words(detail: ErrorDetails, exporter: ExportFormat) -> str:
+    if detail["type"] == "extra_forbidden":
+        near = did_you_mean(str(detail["loc"][-1]), exporter.settings.model_fields)
+        return f"there is no such setting{near}"
+    return detail["msg"].removeprefix("Value error, ")

@@ -16,7 +16,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import groupby
-from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -26,18 +25,18 @@ import pyarrow.parquet as pq
 from redepth.config import differences
 from redepth.errors import ConfigError, ImageRejected, PhotographNotAllowed
 from redepth.exports import card
-from redepth.exports.items import file_names
 from redepth.exports.part import CATALOGUE, ExportFacts, ExportFormat, OnImage
-from redepth.exports.pieces import outdated, pieces_of, places, written
+from redepth.exports.pieces import below, outdated, pieces_of, places, written
 from redepth.exports.request import ExportRequest
 from redepth.exports.source import read_items
 from redepth.images.allowed import Allowed
 from redepth.images.locator import Photographs
+from redepth.quantities import CONFIDENCE, confidence_words
 from redepth.store.objects import Objects, open_objects
 from redepth.store.reader import Labels
 from redepth.types import DepthKind, LabelRow
 
-FACTS = "export.json"
+FACTS = card.FACTS_NAME
 LAYOUT = 2  # which files hold what; another one's exports are neither read nor gone on with
 LEFT_OUT = "left-out"
 
@@ -113,11 +112,12 @@ def begin_export(
     kind = _kind(chosen, request)
     absent = _absent(chosen, request)
     held = [name for name in request.quantities if name not in absent]
-    facts = request.facts(kind, [chosen.quantities[name] for name in held])
+    meanings = {CONFIDENCE.name: confidence_words(labels.dataset.recorded.confidence_within)}
+    facts = request.facts(kind, [chosen.quantities[name] for name in held], meanings)
     root = open_objects(url)
     said = _said(chosen, request, facts, absent)
     before = _require_same(root, said)
-    table = _named(chosen.table())
+    table = _named(chosen.table(), request.exporter)
     photographs = labels.photographs(allow)
     if request.with_images:
         _require_allowed(photographs.allowed, table)
@@ -163,7 +163,7 @@ def _complete(
     root: Objects, plan: ExportPlan, left_out: Mapping[str, str], held: Mapping[str, object]
 ) -> None:
     if left_out:
-        table = _named(plan.labels.table())
+        table = _named(plan.labels.table(), plan.request.exporter)
         is_out = pc.is_in(table["id"], value_set=pa.array(left_out, pa.string()))
         root.put(CATALOGUE, _parquet(table.filter(pc.invert(is_out))))
     said = _said(plan.labels, plan.request, plan.facts, plan.absent)
@@ -194,7 +194,10 @@ def _remove_outdated(
         all_pieces: the earlier export held other quantities, so that none of its pieces is right.
     """
     before, there = _catalogue(root), written(root, request)
-    exporter, marks = request.exporter, root.list(LEFT_OUT, ".json")
+    exporter, marks = (
+        request.exporter,
+        [name for name in below(root, LEFT_OUT) if name.endswith(".json")],
+    )
     again = _left_out_before(exporter, table, marks)
     if before is not None:
         now = {} if all_pieces else places(table, exporter)
@@ -210,16 +213,17 @@ def _remove_outdated(
 
 def _left_out_before(exporter: ExportFormat, table: pa.Table, marks: Iterable[str]) -> set[str]:
     """Name the pieces that an earlier call wrote without one of their images."""
-    names = {PurePosixPath(mark).stem for mark in marks}
+    names = {mark.removeprefix(f"{LEFT_OUT}/").removesuffix(".json") for mark in marks}
     if not names:
         return set()
     pieces = zip(table["name"].to_pylist(), pieces_of(table, exporter), strict=True)
     return {piece for name, piece in pieces if name in names}
 
 
-def _named(table: pa.Table) -> pa.Table:
+def _named(table: pa.Table, exporter: ExportFormat) -> pa.Table:
     """Append the name of each image's files to the catalogue's rows."""
-    return table.append_column("name", pa.array(file_names(table["id"].to_pylist()), pa.string()))
+    names = exporter.names(table["id"].to_pylist(), table["uri"].to_pylist())
+    return table.append_column("name", pa.array(names, pa.string()))
 
 
 def _absent(labels: Labels, request: ExportRequest) -> dict[str, str]:

@@ -17,8 +17,10 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from redepth.config import Decoding
+from redepth.errors import PhotographGone
 from redepth.images.allowed import ANYTHING
 from redepth.images.decode import read_bytes
+from redepth.redaction import shown
 from redepth.types import ImageRef
 
 Picture = str | os.PathLike[str] | Image.Image | npt.NDArray[np.generic] | Tensor
@@ -48,12 +50,11 @@ def content_of(picture: Picture, settings: Decoding) -> bytes:
             [C, H, W]. Numbers are uint8, uint16 (grey alone), or floats in 0..1.
 
     Raises:
-        ImageRejected: a file that cannot be read.
+        ImageRejected: no such file, or one that cannot be read.
         ValueError: numbers of another shape, type or range.
     """
     if isinstance(picture, str | os.PathLike):
-        where = os.fspath(picture)
-        return read_bytes(ImageRef(where, where), settings, ANYTHING)
+        return _read(os.fspath(picture), settings)
     if isinstance(picture, Image.Image):
         return _png(_upright(picture))
     if isinstance(picture, Tensor):
@@ -61,6 +62,13 @@ def content_of(picture: Picture, settings: Decoding) -> bytes:
         if picture.ndim == 3:
             picture = np.moveaxis(picture, 0, 2)
     return _png(Image.fromarray(_eight_bit(np.asarray(picture))))
+
+
+def _read(where: str, settings: Decoding) -> bytes:
+    try:
+        return read_bytes(ImageRef(where, where), settings, ANYTHING)
+    except PhotographGone as error:  # its words are for what a list named and was there once
+        raise PhotographGone(f"{shown(where)}: no such file") from error
 
 
 def _upright(image: Image.Image) -> Image.Image:

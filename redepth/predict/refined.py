@@ -13,19 +13,18 @@ import numpy as np
 from PIL import Image
 
 from redepth.errors import ConfigError
-from redepth.exports import exporters
+from redepth.exports import colour_png, exporters
 from redepth.exports.part import MapFacts, MapFormat
 from redepth.geometry.points import PointCloud
 from redepth.quantities import REFINED, Quantity
 from redepth.report.clouds import cloud_of
-from redepth.report.colouring import in_colours, limits_of
 from redepth.report.pictures import LabelPicture, draw_label
 from redepth.types import ByteImage, DepthKind, FloatMap, LabelArrays, LabelRow
 
 if TYPE_CHECKING:
     from trimesh import PointCloud as TrimeshCloud
 
-COLOURS = "colours"
+COLOURS = colour_png.FORMAT.name
 CLOUDS = ("ply", "glb")
 DEFAULT_FORMATS = (COLOURS, next(iter(exporters.own)))  # 16-bit PNG
 
@@ -72,16 +71,13 @@ class Refined:
 
     def colours(self, quantity: str = REFINED.name) -> Image.Image:
         """Return a map in colours, at the photograph's size."""
-        values = self.maps[quantity]
-        drawn = self._quantity(quantity)
-        rgb_hw3 = in_colours(drawn.colour_map, values, limits_of(drawn, values))
         height_px, width_px = self.photograph_hw3.shape[:2]
-        size = (width_px, height_px)
-        return Image.fromarray(rgb_hw3).resize(size, Image.Resampling.BILINEAR)
+        values = self.maps[quantity]
+        return colour_png.picture_of(self._quantity(quantity), values, (width_px, height_px))
 
     def plot(self) -> Image.Image:
         """Return photograph, coarse, refined and confidence side by side."""
-        return Image.open(io.BytesIO(draw_label(self._picture())))
+        return Image.open(io.BytesIO(draw_label(self.picture())))
 
     def points(self, focal_px: float | None = None) -> PointCloud:
         """Return the refined map as coloured points in metres.
@@ -92,7 +88,7 @@ class Refined:
         Raises:
             ConfigError: the map is not in metres, or nobody says the focal length.
         """
-        return cloud_of(self._picture(), REFINED.name, focal_px)
+        return cloud_of(self.picture(), REFINED.name, focal_px)
 
     def save(
         self, folder: str | Path, formats: Sequence[str] = DEFAULT_FORMATS
@@ -100,8 +96,8 @@ class Refined:
         """Write the refined map into a folder; return the paths, the map's own last.
 
         Args:
-            formats: "colours" (a picture at the photograph's size), those of `redepth export` that
-                write a file a map, and "ply" and "glb" (points; metric maps alone).
+            formats: "colour-png" (a picture at the photograph's size), those of `redepth export`
+                that write a file a map, and "ply" and "glb" (points; metric maps alone).
 
         Raises:
             ConfigError: no such format, one that takes a package which is not installed, points
@@ -143,14 +139,15 @@ class Refined:
     def _quantity(self, name: str) -> Quantity:
         return next(one for one in self.maps.quantities if one.name == name)
 
-    def _picture(self) -> LabelPicture:
+    def picture(self) -> LabelPicture:
+        """Return what the reports draw of it, the photograph at the maps' size."""
         height_px, width_px = self.refined.shape
         seen = Image.fromarray(self.photograph_hw3).resize((width_px, height_px))
         return LabelPicture(self.row, np.asarray(seen), self.coarse, self.refined, self.confidence)
 
     def _repr_html_(self) -> str:
         """Show photograph, maps and outcome in a notebook."""
-        encoded = base64.b64encode(draw_label(self._picture())).decode()
+        encoded = base64.b64encode(draw_label(self.picture())).decode()
         return f'<img alt="{self.row.outcome}" src="data:image/png;base64,{encoded}">'
 
     def __repr__(self) -> str:
@@ -174,7 +171,7 @@ def _map_format(name: str) -> MapFormat:
     try:
         found = exporters[name]
     except ValueError as error:
-        raise ConfigError(f"{error}; also {', '.join((COLOURS, *CLOUDS))}") from error
+        raise ConfigError(f"{error}; also {', '.join(CLOUDS)}") from error
     if not isinstance(found, MapFormat):
         raise ConfigError(f"the format {name} takes many labels: label into an output, then export")
     found.check()

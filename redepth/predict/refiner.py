@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from typing import overload
+
+from rich.console import Console
+from rich.progress import track
 
 from redepth.config import load_recipe
 from redepth.errors import ImageRejected, RefinementFailed
@@ -10,6 +15,7 @@ from redepth.images.decode import decode
 from redepth.labelling.labeller import Labeller, load_labeller
 from redepth.predict.pictures import Picture, content_of, name_of
 from redepth.predict.refined import Refined
+from redepth.predict.refined_list import RefinedList
 from redepth.types import ImageRef, Label, ModelCard, Outcome
 
 DEFAULT_RECIPE = "redepth-anything-fast"
@@ -70,29 +76,67 @@ class Refiner:
         photograph = decode(content, self.recipe.labels.decoding)
         return Refined(label.row, label.arrays, photograph.rgb_hw3)
 
-    def many(self, pictures: Iterable[Picture]) -> Iterator[Refined]:
-        """Refine photographs one after the other, each when it is asked for."""
-        for picture in pictures:
+    def many(self, pictures: Iterable[Picture], *, progress: bool = False) -> Iterator[Refined]:
+        """Refine photographs one after the other, each when it is asked for.
+
+        Args:
+            progress: whether to show a bar.
+        """
+        for picture in _with_bar(pictures) if progress else pictures:
             yield self(picture)
 
 
+@overload
 def refine(
     picture: Picture,
+    recipe: str = ...,
+    *,
+    settings: Sequence[str] = ...,
+    caption: str | None = ...,
+    focal_px: float | None = ...,
+    fov_deg: float | None = ...,
+) -> Refined: ...
+@overload
+def refine(
+    picture: list[Picture] | tuple[Picture, ...],
+    recipe: str = ...,
+    *,
+    settings: Sequence[str] = ...,
+    caption: str | None = ...,
+    focal_px: float | None = ...,
+    fov_deg: float | None = ...,
+) -> RefinedList: ...
+def refine(
+    picture: Picture | list[Picture] | tuple[Picture, ...],
     recipe: str = DEFAULT_RECIPE,
     *,
     settings: Sequence[str] = (),
     caption: str | None = None,
     focal_px: float | None = None,
     fov_deg: float | None = None,
-) -> Refined:
-    """Refine one photograph with a recipe; of several, a `Refiner` loads the models once.
+) -> Refined | RefinedList:
+    """Refine a photograph, or a list of them with a progress bar.
+
+    Loads the models at each call: to refine now and then, keep a `Refiner`.
+
+    Args:
+        picture: a path or URL, a PIL image, an array or a tensor; or a list of these, for which
+            caption and camera hold all the same.
+        recipe, settings: as `Refiner`.
+        caption, focal_px, fov_deg: as a `Refiner`'s call.
 
     Raises:
         ConfigError: as `Refiner`.
         ImageRejected, RefinementFailed, ValueError: as a `Refiner`'s call.
     """
-    refiner = Refiner(recipe, settings)
-    return refiner(picture, caption=caption, focal_px=focal_px, fov_deg=fov_deg)
+    call = partial(Refiner(recipe, settings), caption=caption, focal_px=focal_px, fov_deg=fov_deg)
+    if isinstance(picture, list | tuple):
+        return RefinedList([call(one) for one in _with_bar(picture)])
+    return call(picture)
+
+
+def _with_bar(pictures: Iterable[Picture]) -> Iterable[Picture]:
+    return track(pictures, description="refining", console=Console(stderr=True))
 
 
 def _with_maps(label: Label) -> Label:

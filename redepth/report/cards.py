@@ -163,7 +163,7 @@ def _card_facts(picture: LabelPicture) -> Iterator[Fact]:
     row = picture.row
     if row.mean_confidence is not None:
         yield Fact("Confidence", f"{row.mean_confidence:.2f}")
-    if row.drift is not None:
+    if row.drift:  # none of a recipe that keeps the coarse map
         yield Fact("Drift", f"{row.drift:.1%}")
     if row.rank_correlation is not None:
         yield Fact("Order kept", f"{row.rank_correlation:.3f}")
@@ -198,16 +198,6 @@ def aspect_of(picture: LabelPicture) -> float:
 def file_name(uri: str) -> str:
     """Return the last part of a photograph's path."""
     return PurePosixPath(uri.partition("::")[0].partition("?")[0]).name or uri
-
-
-def confidence_words(within: float | None) -> str:
-    """Say what a confidence is: agreement, or the fitted probability to be within a factor."""
-    if within is None:
-        return "how far the ensemble's members agree; not a probability"
-    return (
-        f"probability that a depth is within a factor of {within:g} of the truth after alignment, "
-        "as fitted on data whose truth is known; on other data a guess"
-    )
 
 
 def scales_of(kind: DepthKind, pictures: Sequence[LabelPicture]) -> tuple[Scale, ...]:

@@ -9,8 +9,8 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
+from redepth.exports.colour_png import in_colours, limits_of
 from redepth.quantities import AnyMap, Quantity
-from redepth.report.colouring import in_colours, limits_of
 from redepth.report.pictures import (
     CONFIDENCE_COLOURS,
     DEPTH_COLOURS,

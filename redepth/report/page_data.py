@@ -14,13 +14,13 @@ from redepth.config import Cost
 from redepth.costing.estimate import cost_of
 from redepth.costing.run_speed import RunSpeed
 from redepth.images.locator import Photographs
+from redepth.quantities import confidence_words
 from redepth.redaction import shown
 from redepth.refiners.triage import routing_facts
 from redepth.report.cards import (
     Fact,
     Gallery,
     card_of,
-    confidence_words,
     file_name,
     scales_of,
 )
@@ -266,7 +266,7 @@ def _means(figures: CatalogueFigures) -> list[Fact]:
     if figures.confidence.num_values:
         mean = figures.confidence.mean
         found.append(Fact("Confidence", f"{mean:.2f}", "mean over labels; 1 is sure"))
-    if figures.drift.num_values:
+    if figures.drift.num_values and figures.drift.mean:
         mean = figures.drift.mean
         found.append(Fact("Drift", f"{mean:.1%}", "mean, of the coarse map's range"))
     return found

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from redepth.exports.colour_png import in_colours, limits_of
 from redepth.printable import one_line
 from redepth.quantities import COARSE, CONFIDENCE, REFINED
-from redepth.report.colouring import in_colours, limits_of
 from redepth.report.scene_errors import SceneErrors
 from redepth.types import ByteImage, DepthKind, Extra, FloatMap, LabelRow
 

@@ -29,6 +29,7 @@ _SOFTWARE = (
 # What is written has some kilobytes; an output may come from a stranger.
 MAX_BYTES = 4 << 20
 _MOST_MODELS = 64
+MOST_DIFFERENCES = 8
 
 
 class _Versioned(BaseModel):
@@ -203,13 +204,27 @@ def _decode(content: bytes, url: str) -> Dataset:
 def _require_recipe(out: str, recorded: Dataset, recipe: Recipe) -> None:
     if recorded.recipe_digest == recipe.labels.digest():
         return
-    changed = differences(recorded.recipe, recipe.labels.model_dump(mode="json"), "labels.")
+    changed = _shown_differences(recorded.recipe, recipe.labels.model_dump(mode="json"))
     raise ConfigError(
         f"{out} was begun with other settings (recipe {recorded.recipe_name!r}; this is "
         f"{recipe.name!r}):\n"
         + "\n".join(f"  {line}" for line in changed)
         + "\nuse another --out, or the same recipe"
     )
+
+
+def _shown_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Name what differs; of another refiner or coarse model its name, not all of its settings."""
+    for part, name in (("refiner", "method"), ("coarse", "preset")):
+        before, after = old.get(part, {}), new.get(part, {})
+        if before.get(name) != after.get(name):
+            old, new = (
+                {**old, part: {name: before.get(name)}},
+                {**new, part: {name: after.get(name)}},
+            )
+    changed = differences(old, new, "labels.")
+    more = len(changed) - MOST_DIFFERENCES
+    return changed if more <= 0 else [*changed[:MOST_DIFFERENCES], f"... and {more} more"]
 
 
 def _require_models(out: str, recorded: Dataset, models: Sequence[ModelCard]) -> None:

@@ -231,6 +231,18 @@ def _take(objects: Objects, state: LeaseState, seen: Versioned | None) -> Versio
     return _read_ours(objects, state)
 
 
+def lease_of(out: str) -> LeaseState | None:
+    """Return the lease of a run that may be at work on an output; None where nobody holds one.
+
+    Of this machine's runs it is known whether they live; of another's, `renewed` has to tell.
+    """
+    there = read_versioned(open_objects(out), LEASE)
+    state = None if there is None else LeaseState.decode(there.content)
+    if state is None or state.holder is None or state.holder.is_known_dead:
+        return None
+    return state
+
+
 def _read_ours(objects: Objects, state: LeaseState) -> Versioned | None:
     """Read the lease that is there now; None if it is not of this holder."""
     there = read_versioned(objects, LEASE)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from redepth.training.settings import TrainingSettings
@@ -24,6 +24,7 @@ class TrainingMethod:
         default_config: a shipped one, for who gives none.
         train: trains and writes into the run's folder; brings in torch when called.
         examples: commands, without the leading `redepth train NAME`.
+        used_by: recipe settings that name what was trained, by the folder it is written to.
     """
 
     name: str
@@ -32,3 +33,4 @@ class TrainingMethod:
     default_config: str
     train: Callable[[Run[Any]], Sequence[TrainedModel]]
     examples: tuple[str, ...]
+    used_by: Mapping[str, str] = field(default_factory=dict)

@@ -80,6 +80,8 @@ def test_nothing_is_fitted_to_metres_unless_it_is_asked_for(folder: Path) -> Non
         assert words in as_markdown(scores)
         assert f"% {words}" in as_latex(scores)
         assert words in json.loads(as_json(scores))["conditions"]
+    assert "aligned by itself" in as_markdown(fitted)
+    assert "aligned by itself" not in as_markdown(judged), "nothing was aligned"
     content = json.loads(as_json(judged))
     assert (content["alignment"], content["alignment_asked_for"]) == (["none"], None)
     assert {image["alignment"] for image in content["images"]} == {"none"}

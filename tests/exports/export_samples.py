@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from redepth.config import Storage, load_recipe
+from redepth.exports import exporters
 from redepth.store.dataset import begin
 from redepth.store.manifest import ShardPlan
 from redepth.store.reader import Labels, open_labels
@@ -23,6 +24,9 @@ from redepth.types import (
     LabelRow,
     Outcome,
 )
+
+# The formats whose maps are read back; the others are pictures to look at.
+HOLDING_NUMBERS = [name for name, format in exporters.own.items() if format.holds_numbers]
 
 # What an id from somebody's list may look like.
 IDS = ("kitchen-1", "attic.0001", "a/b", "..", "grün~ %", "f", "last")

@@ -10,7 +10,6 @@ import pytest
 
 from flows import terminal
 from redepth.errors import ConfigError
-from redepth.exports import exporters
 from redepth.exports.reading import open_export
 from redepth.exports.request import ExportRequest
 from redepth.exports.writing import export_labels
@@ -19,6 +18,7 @@ from redepth.store.planning import plan_labels
 from redepth.store.reader import Labels, open_labels
 from redepth.store.shards import write_shard
 from redepth.types import ImageRef, Label, Outcome
+from tests.exports.export_samples import HOLDING_NUMBERS
 from tests.store.store_samples import CARD, image, images, label, recipe, shard_plans
 
 NUM = 6
@@ -38,7 +38,7 @@ def made_label(ref: ImageRef, sure: frozenset[int]) -> Label:
     return label(ref, Outcome.REFINED if is_sure else Outcome.FELL_BACK, single=not is_sure)
 
 
-@pytest.mark.parametrize("format", exporters.own)
+@pytest.mark.parametrize("format", HOLDING_NUMBERS)
 def test_a_set_without_confidence_is_exported_without_it(
     format: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -59,7 +59,7 @@ def test_a_set_without_confidence_is_exported_without_it(
         export.read(image(0).id, "confidence")
 
 
-@pytest.mark.parametrize("format", exporters.own)
+@pytest.mark.parametrize("format", HOLDING_NUMBERS)
 def test_one_label_with_confidence_brings_it_back(format: str, tmp_path: Path) -> None:
     """Also into what was exported before: every piece is written anew, with it."""
     url, out = str(tmp_path / "labels"), str(tmp_path / "out")

@@ -12,13 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redepth.exports import exporters
 from redepth.exports.items import file_names
 from redepth.exports.reading import open_export
 from redepth.exports.request import ExportRequest
 from redepth.exports.writing import export_labels
 from redepth.types import DepthKind
-from tests.exports.export_samples import some_maps, write_labels
+from tests.exports.export_samples import HOLDING_NUMBERS, some_maps, write_labels
 
 CJK = "\N{CJK UNIFIED IDEOGRAPH-56FE}"
 HARD = (
@@ -51,7 +50,7 @@ HARD = (
 )
 
 
-@pytest.mark.parametrize("format", exporters.own)
+@pytest.mark.parametrize("format", HOLDING_NUMBERS)
 def test_hard_ids_are_exported_in_every_format(format: str, tmp_path: Path) -> None:
     labels = write_labels(str(tmp_path / "labels"), some_maps(HARD), DepthKind.AFFINE_DEPTH)
     out = tmp_path / "out"

@@ -19,7 +19,13 @@ from redepth.exports.request import ExportRequest
 from redepth.exports.writing import begin_export, export_labels, write_pending
 from redepth.store.reader import Labels
 from redepth.types import DepthKind
-from tests.exports.export_samples import IDS, some_maps, write_labels, write_photographs
+from tests.exports.export_samples import (
+    HOLDING_NUMBERS,
+    IDS,
+    some_maps,
+    write_labels,
+    write_photographs,
+)
 
 CHANGED, GONE = IDS[2], IDS[5]
 
@@ -34,7 +40,7 @@ def labels(tmp_path: Path) -> Labels:
     return labels
 
 
-@pytest.mark.parametrize("format", exporters.own)
+@pytest.mark.parametrize("format", HOLDING_NUMBERS)
 def test_a_photograph_that_was_not_labelled_is_in_no_export(
     format: str, labels: Labels, tmp_path: Path
 ) -> None:

@@ -23,7 +23,7 @@ from redepth.store.objects import Objects, open_objects
 from redepth.store.reader import Labels, open_labels
 from redepth.store.shards import write_shard
 from redepth.types import DepthKind, ImageRef
-from tests.exports.export_samples import IDS, label, some_maps, write_labels
+from tests.exports.export_samples import HOLDING_NUMBERS, IDS, label, some_maps, write_labels
 
 KIND = DepthKind.AFFINE_DISPARITY
 
@@ -97,7 +97,7 @@ def test_a_second_run_writes_no_piece(labels: Labels, tmp_path: Path, puts: list
     assert set(puts) == {"export.json", "catalogue.parquet"}
 
 
-@pytest.mark.parametrize("format", exporters.own)
+@pytest.mark.parametrize("format", HOLDING_NUMBERS)
 def test_a_label_that_changed_is_exported_anew(
     format: str, labels: Labels, tmp_path: Path, puts: list[str]
 ) -> None:

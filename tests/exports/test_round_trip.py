@@ -21,17 +21,30 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from redepth.errors import ConfigError, IntegrityError
-from redepth.exports import exporters, exr, hf_parquet, npy, png16
+from redepth.exports import exr, hf_parquet, npy, png16
 from redepth.exports import webdataset as wds_format
 from redepth.exports.items import Item, file_names
 from redepth.exports.part import CATALOGUE, Contents, ExportSettings, MapFacts, Place
 from redepth.exports.reading import Export, open_export
 from redepth.exports.request import ExportRequest
 from redepth.exports.writing import LAYOUT, begin_export, export_labels
-from redepth.quantities import ALWAYS, CONFIDENCE, REFINED, AnyMap, Quantity
+from redepth.quantities import (
+    ALWAYS,
+    CONFIDENCE,
+    REFINED,
+    AnyMap,
+    Quantity,
+    confidence_words,
+)
 from redepth.store.reader import Labels
 from redepth.types import DepthKind, FloatMap, LabelRow, Outcome
-from tests.exports.export_samples import IDS, some_maps, write_labels, write_photographs
+from tests.exports.export_samples import (
+    HOLDING_NUMBERS,
+    IDS,
+    some_maps,
+    write_labels,
+    write_photographs,
+)
 
 KINDS = tuple(DepthKind)
 STORED = tuple(quantity.name for quantity in ALWAYS)
@@ -129,7 +142,7 @@ def test_file_names_are_safe_and_distinct(one: str, other: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("format", exporters.own)
+@pytest.mark.parametrize("format", HOLDING_NUMBERS)
 def test_an_output_comes_back(format: str, kind: DepthKind, tmp_path: Path) -> None:
     labels = write_labels(str(tmp_path / "labels"), some_maps(), kind)
     export = exported(labels, tmp_path / "export", ExportRequest(format, STORED))
@@ -150,7 +163,7 @@ def exported(labels: Labels, out: Path, request: ExportRequest) -> Export:
     return open_export(str(out))
 
 
-@pytest.mark.parametrize("format", exporters.own)
+@pytest.mark.parametrize("format", HOLDING_NUMBERS)
 def test_the_sidecar_says_what_the_numbers_are(format: str, tmp_path: Path) -> None:
     labels = write_labels(str(tmp_path / "labels"), some_maps(), DepthKind.METRIC_DEPTH)
     facts = exported(labels, tmp_path / "export", ExportRequest(format)).facts["quantities"]
@@ -277,3 +290,11 @@ def test_an_export_that_says_nothing_is_refused(tmp_path: Path, facts: str) -> N
     (tmp_path / "export.json").write_text(facts)
     with pytest.raises(IntegrityError, match="not readable"):
         open_export(str(tmp_path))
+
+
+def test_the_sidecar_says_what_this_confidence_means(tmp_path: Path) -> None:
+    labels = write_labels(str(tmp_path / "labels"), some_maps(), DepthKind.AFFINE_DEPTH)
+    facts = exported(labels, tmp_path / "export", ExportRequest("npy")).facts["quantities"]
+    within = labels.dataset.recorded.confidence_within
+    assert within == 1.05
+    assert facts["confidence"]["kind"] == confidence_words(within), "as the report says"

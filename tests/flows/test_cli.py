@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from PIL import Image
 
 from flows import cli
 from flows.label_images import cut_task_runs
+from flows.recipe_files import recipe_text
 from redepth.store.planning import Plan
 from redepth.types import Outcome
 
@@ -59,6 +63,35 @@ class TestWords:
         )
         assert (code, "1 image" in said, out.exists()) == (0, True, False)
 
+    def test_the_command_of_a_plan_does_what_was_planned(
+        self, photographs: Path, tmp_path: Path
+    ) -> None:
+        own, out = tmp_path / "my recipe.yaml", tmp_path / "the labels"
+        own.write_text(recipe_text("mini-coarse"))
+        options = (
+            "--out", out, "--recipe", own, "--set", "labels.decoding.background=[0, 0, 0]",
+            "--limit", 1, "--retry", "failed",
+        )  # fmt: skip
+        code, said = self.redepth("label", photographs, *options, "--actors", 2, "--dry-run")
+        (line,) = [line for line in said.splitlines() if "To run it: " in line]
+        words = shlex.split(line.partition("To run it: ")[2])
+        assert code == 0
+        assert words == [
+            "redepth", "label", str(photographs), "--out", str(out), "--recipe", str(own),
+            "--set", "labels.decoding.background=[0, 0, 0]", "--set", "run.actors.num_actors=2",
+            "--limit", "1", "--retry", "failed",
+        ]  # fmt: skip
+        code, again = self.redepth(*words[1:], "--dry-run")
+        assert (code, line in again) == (0, True)
+
+    def test_plan_says_how_long_it_takes_on_more_of_them(self, photographs: Path) -> None:
+        plan = ("plan", photographs, "--out", "x", "--set", "run.cost.seconds_per_image=3600")
+        half = ("--set", "run.actors.num_gpus=0.5")
+        _, said = self.redepth(*plan, "--recipe", "coarse", "--set", "run.actors.num_gpus=0")
+        assert "2.0 h on 1 actor, 15 min on 8 actors, 1.9 min on 64 actors" in said
+        _, said = self.redepth(*plan, "--recipe", "coarse", *half)
+        assert "1.0 h on 1 GPU, 7.5 min on 8 GPUs" in said
+
     def test_plan_names_licences_and_price(self, photographs: Path, tmp_path: Path) -> None:
         code, said = self.redepth(
             "plan", photographs, "--out", tmp_path / "x", "--recipe", "redepth-anything",
@@ -77,6 +110,12 @@ class TestWords:
             (("status", "/no/such/labels"), "no labels at /no/such/labels"),
             (("show", "/no/such/labels", "x"), "no labels at"),
             (("plan", "{photographs}", "--out", "gopher://x", "--recipe", "mini"), "gopher"),
+            (("plan", "{photographs}", "--out", "x", "--recipe", "mni"), "did you mean 'mini'?"),
+            (
+                ("plan", "{photographs}/a.png", "{photographs}/b.png", "--out", "x"),
+                "Quote it, so that redepth reads it: redepth plan '{photographs}/*.png'",
+            ),
+            (("label", "{photographs}", "typo", "--out", "x"), "does not know typo"),
         ],
     )
     def test_what_is_wrong_is_said_in_one_line_with_code_2(
@@ -86,13 +125,20 @@ class TestWords:
         code, said = self.redepth(*filled)
         assert code == 2
         assert said.startswith("error: ")
-        assert words in said
+        assert words.format(photographs=photographs) in said
         assert said.strip().count("\n") == 0
 
     def test_recipes_mark_the_default(self) -> None:
         code, said = self.redepth("recipes")
         assert code == 0
         assert "redepth-anything-fast (default)" in said
+
+    def test_a_command_line_starts_without_what_it_does_not_need(self) -> None:
+        code = "import sys, flows.cli; print(*sys.modules)"
+        loaded = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.split()
+        assert not {"torch", "ray", "prefect", "pandas", "zarr", "scipy", "matplotlib"} & {*loaded}
 
     def test_version(self) -> None:
         code, said = self.redepth("--version")

@@ -23,6 +23,7 @@ from redepth.images.noticed import Noticed, Notices
 from redepth.refiners.triage import RoutingFacts, Teacher, fit_triage
 from redepth.store.cleaning import Leftover
 from redepth.store.dataset import Dataset, Recorded
+from redepth.store.lease import Holder, LeaseState
 from redepth.store.photographs import PhotographCheck
 from redepth.store.planning import Plan
 from redepth.store.reader import OutputSummary
@@ -69,8 +70,8 @@ PRINTS: dict[str, Callable[[], None]] = {
     "error": lambda: terminal.print_error(HOSTILE.replace("\n", " ")),
     "head": lambda: terminal.print_head(HOSTILE, HOSTILE, RECIPE, PLAN),
     "nothing": lambda: terminal.print_nothing_to_do(HOSTILE, PLAN),
-    "plan": lambda: terminal.print_plan(HOSTILE, HOSTILE, RECIPE, PLAN, None),
-    "budgets": lambda: terminal.print_plan(HOSTILE, HOSTILE, RECIPE, PLAN, None, BUDGETS),
+    "plan": lambda: terminal.print_plan(HOSTILE, HOSTILE, RECIPE, PLAN, None, "redepth label"),
+    "budgets": lambda: terminal.print_plan(HOSTILE, HOSTILE, RECIPE, PLAN, None, "x", BUDGETS),
     "summary": lambda: terminal.print_summary(
         HOSTILE, OUTCOMES, (CARD,), HOSTILE, HOSTILE, hostile_notices()
     ),
@@ -174,7 +175,7 @@ def test_the_status_says_which_method_made_how_many_labels(printed: StringIO) ->
 
 def test_a_plan_shows_cost_against_expected_gain(printed: StringIO) -> None:
     budgets = replace(BUDGETS, cheap="quick", expensive="thorough")
-    terminal.print_plan("photos", "labels", load_recipe("mini"), PLAN, None, budgets)
+    terminal.print_plan("photos", "labels", load_recipe("mini"), PLAN, None, "x", budgets)
     lines = printed.getvalue().splitlines()
     (head,) = (n for n, line in enumerate(lines) if line.startswith("budget  expected"))
     assert lines[head].split() == [
@@ -198,12 +199,14 @@ def test_a_plan_says_that_the_same_bytes_keep_their_label(printed: StringIO) -> 
     estimate = CostEstimate(2.0, None, "measured")
     changed = "2 images changed since the label was made"
     compared = replace(PLAN, num_changed=2, num_if_changed=1)
-    terminal.print_plan("photos", "labels", RECIPE, compared, estimate)
+    terminal.print_plan("photos", "labels", RECIPE, compared, estimate, "redepth label")
     said = printed.getvalue()
     assert f"{changed}; those whose bytes are the same keep their label" in said
     assert "at most 2.00 actor hours" in said
     printed.truncate(0)
-    terminal.print_plan("photos", "labels", RECIPE, replace(PLAN, num_changed=2), estimate)
+    terminal.print_plan(
+        "photos", "labels", RECIPE, replace(PLAN, num_changed=2), estimate, "redepth label"
+    )
     assert f"{changed}\n" in printed.getvalue(), "run.changed: keep, or nothing had a label"
     assert "at most" not in printed.getvalue()
 
@@ -212,3 +215,19 @@ def test_vanished_images_are_named_without_secrets(printed: StringIO) -> None:
     plan = replace(PLAN, vanished=("https://u:CANARY@host/a.jpg?sig=CANARY",))
     terminal.print_nothing_to_do("labels", plan)
     assert "CANARY" not in printed.getvalue()
+
+
+def test_a_label_that_nothing_refined_is_not_called_refined(printed: StringIO) -> None:
+    row = LabelRow(id="a", uri="a.jpg", outcome=Outcome.REFINED, drift=0.0)
+    terminal.print_refined(row, [])
+    terminal.print_refined(replace(row, drift=0.1), [])
+    first, second = printed.getvalue().splitlines()
+    assert first.startswith("coarse map, not refined") and second.startswith("refined")
+
+
+def test_the_status_names_the_run_that_is_at_work(printed: StringIO) -> None:
+    holder = Holder.here("label photos with mini")
+    terminal.print_at_work(LeaseState(holder, "2026-01-01T00:00:00", "2026-01-01T00:05:00", 60.0))
+    said = printed.getvalue()
+    assert "at work  label photos with mini" in said
+    assert "last sign of life 2026-01-01T00:05:00" in said

@@ -79,7 +79,7 @@ def test_on_data_with_the_coarse_maps_of_a_label_output(tmp_path: Path) -> None:
     refined = redepth(
         "label", data / "images", "--out", tmp_path / "refined", "--recipe=betterdepth-mini",
         "--set", f"labels.refiner.model.weights.folder={out / 'model'}",
-        "--set", "labels.refiner.model.weights.variant=fp16", "--actors=1",
+        "--actors=1",
     )  # fmt: skip
     assert "refined" in refined
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from flows.cli import app
+from flows.commands.training import next_command
+from redepth.config import load_recipe
 from redepth.errors import ConfigError
 from redepth.training import CONFIGS, METHODS
 
@@ -85,3 +88,28 @@ def test_no_command_of_training_has_many_parameters() -> None:
     for name in METHODS:
         options = set(re.findall(r"--[a-z]+", run(name, "--help").output.split("Examples")[0]))
         assert options <= {"--out", "--config", "--set", "--resume", "--show", "--help"}
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "folders", "command"),
+    [
+        ("betterdepth", "betterdepth-mini", ["my refiner/model"],
+         "--recipe betterdepth-mini --set 'labels.refiner.model.weights.folder=my refiner/model'"),
+        ("sharpdepth", "own.yaml", ["out/model"],
+         "--recipe sharpdepth --set labels.refiner.model.weights.folder=out/model"),
+        ("mini", "mini", ["out/depth", "out/prior", "out/other"],
+         "--recipe mini --set labels.coarse.weights.folder=out/depth "
+         "--set labels.refiner.prior.weights.folder=out/prior"),
+        ("mini", "mini-encoder", ["out/encoder"], None),
+    ],
+)  # fmt: skip
+def test_a_training_ends_with_the_command_that_uses_it(
+    name: str, config: str, folders: list[str], command: str | None
+) -> None:
+    found = next_command(METHODS[name], config, [Path(folder) for folder in folders])
+    expected = None if command is None else f"redepth label PHOTOS --out labels/ {command}"
+    assert found == expected
+    if found is not None:  # it is one that validates
+        words = shlex.split(found)
+        settings = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
+        assert load_recipe(words[words.index("--recipe") + 1], settings).labels.models()

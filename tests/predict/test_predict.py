@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pydoc
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from redepth.config import load_recipe
 from redepth.errors import ConfigError, ImageRejected
 from redepth.exports import png16
 from redepth.labelling.labeller import load_labeller
-from redepth.predict import Picture, Refined, Refiner
+from redepth.predict import Picture, Refined, RefinedList, Refiner
 from redepth.types import DepthKind, ImageRef, Outcome
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (60, 90, 3), dtype=np.uint8)
@@ -96,13 +97,13 @@ def test_a_file_that_is_no_photograph_is_rejected(refiner: Refiner, tmp_path: Pa
     (tmp_path / "notes.jpg").write_text("no photograph")
     with pytest.raises(ImageRejected, match="notes"):
         refiner(tmp_path / "notes.jpg")
-    with pytest.raises(ImageRejected, match="no longer there"):
+    with pytest.raises(ImageRejected, match=r"nothing\.jpg: no such file"):
         refiner(tmp_path / "nothing.jpg")
 
 
 def test_what_is_saved_is_read_back(refiner: Refiner, photo: Path, tmp_path: Path) -> None:
     refined = refiner(photo)
-    colours, sidecar, png, npy = refined.save(tmp_path / "maps", ("colours", "png16", "npy"))
+    colours, sidecar, png, npy = refined.save(tmp_path / "maps", ("colour-png", "png16", "npy"))
     assert [path.name for path in (colours, sidecar, png, npy)] == [
         "wall-refined-colours.png", "wall-refined.json", "wall-refined.png", "wall-refined.npy",
     ]  # fmt: skip
@@ -143,8 +144,31 @@ def test_models_are_loaded_once_for_many(refiner: Refiner, photo: Path) -> None:
     assert [refined.row.id for refined in refiner.many([photo, photo])] == ["wall", "wall"]
 
 
+def test_a_list_is_refined_and_saved_as_one(photo: Path, tmp_path: Path) -> None:
+    both = redepth.refine([photo, PIXELS], "mini-coarse")
+    assert len(both) == 2 and both[0].row.id == "wall"
+    assert isinstance(both[1:], RefinedList) and list(both[1:]) == [both[1]]
+    assert len(both.save(tmp_path / "maps", ["npy"])) == 2
+    assert both.plot().size[1] > 200
+    assert both._repr_html_().count("<img") == 2
+    assert repr(both).startswith("RefinedList(Refined('wall', refined")
+    with pytest.raises(ConfigError, match="takes a label in metres"):
+        both.points()
+
+
+def test_a_list_with_one_name_twice_is_not_saved(refiner: Refiner, tmp_path: Path) -> None:
+    twice = RefinedList(list(refiner.many([PIXELS, PIXELS], progress=True)))
+    with pytest.raises(ConfigError, match="several photographs are named"):
+        twice.save(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_package_shows_what_it_has() -> None:
-    assert {"refine", "Refiner", "Refined", "open_labels"} <= set(dir(redepth))
+    shown = {"refine", "Refiner", "Refined", "RefinedList", "open_labels"}
+    assert shown <= set(dir(redepth)) and all(getattr(redepth, name).__doc__ for name in shown)
+    said = pydoc.plain(pydoc.render_doc(redepth))
+    assert all(f"{name}(" in said for name in shown), "help(redepth) has their signatures"
+    assert Path(redepth.__file__).with_name("py.typed").exists()
     assert redepth.Refiner is Refiner
 
 
@@ -161,7 +185,7 @@ class TestCommand:
         command = ["predict", str(photo), "--recipe", "mini", "--formats", "jpg"]
         done = CliRunner().invoke(app, command)
         assert isinstance(done.exception, ConfigError)
-        assert "'jpg'" in str(done.exception) and "colours" in str(done.exception)
+        assert "'jpg'" in str(done.exception) and "colour-png" in str(done.exception)
 
     def test_a_file_in_the_place_of_the_folder_is_said(self, photo: Path) -> None:
         command = ["predict", str(photo), "--recipe", "mini-coarse", "--out", str(photo)]
@@ -169,8 +193,20 @@ class TestCommand:
         assert done.exit_code == 1
         assert "maps cannot be written into" in done.output
 
+    @pytest.mark.parametrize(
+        ("name", "words"),
+        [("typo.jpg", "typo.jpg: no such file"), ("", "is a folder; to label all that is in it")],
+    )
+    def test_what_is_no_file_is_said_before_any_model_is_loaded(
+        self, tmp_path: Path, name: str, words: str
+    ) -> None:
+        done = CliRunner().invoke(app, ["predict", str(tmp_path / name), "--recipe", "none"])
+        assert isinstance(done.exception, ConfigError)
+        assert words in str(done.exception)
+
     def test_one_name_for_two_photographs_is_refused(self, photo: Path, tmp_path: Path) -> None:
-        other = tmp_path / "other" / "wall.jpg"
+        other = tmp_path / "wall.jpg"
+        other.write_bytes(photo.read_bytes())
         done = CliRunner().invoke(app, ["predict", str(photo), str(other), "--recipe", "mini"])
         assert isinstance(done.exception, ConfigError)
         assert "named 'wall'" in str(done.exception)

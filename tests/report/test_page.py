@@ -16,10 +16,10 @@ from PIL import Image
 from redepth.config import Cost
 from redepth.costing.run_speed import RunSpeed
 from redepth.costing.stages import StageSeconds
+from redepth.quantities import confidence_words
 from redepth.redaction import shown
 from redepth.refiners.triage import RoutingFacts, Teacher, fit_triage, routing_facts
 from redepth.report import figures
-from redepth.report.cards import confidence_words
 from redepth.report.figures import Group
 from redepth.report.layers import layers_of, reliefs_of
 from redepth.report.page import PageData, Trouble, render_page

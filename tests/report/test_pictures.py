@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from redepth.exports.colour_png import UNDEFINED_GREY
 from redepth.geometry.points import PointCloud
 from redepth.quantities import SPREAD
 from redepth.report.clouds import draw_cloud
-from redepth.report.colouring import UNDEFINED_GREY
 from redepth.report.gallery import spread_evenly
 from redepth.report.layers import layers_of
 from redepth.report.pictures import LabelPicture, draw_contact_sheet, draw_label

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from redepth.config import load_recipe
 from redepth.errors import ConfigError, IntegrityError
-from redepth.store.dataset import begin, check_recipe, read_dataset
+from redepth.store.dataset import MOST_DIFFERENCES, begin, check_recipe, read_dataset
 from redepth.store.objects import open_objects
 from redepth.store.reader import open_labels
 from tests.store.store_samples import CARD, recipe
@@ -43,6 +44,16 @@ def test_another_recipe_is_refused_by_setting(out: str) -> None:
     assert "use another --out" in str(refused.value)
     with pytest.raises(ConfigError, match=r"labels\.seed"):
         begin(out, changed, [CARD])
+
+
+def test_another_method_is_named_without_its_settings(out: str) -> None:
+    begin(out, load_recipe("mini"), [CARD])
+    with pytest.raises(ConfigError) as refused:
+        check_recipe(out, load_recipe("betterdepth-mini"))
+    said = str(refused.value)
+    assert "labels.refiner.method: redepth_anything -> betterdepth\n" in said
+    assert "labels.refiner.num_steps" not in said
+    assert said.count("\n  ") <= MOST_DIFFERENCES + 1
 
 
 def test_other_weights_are_refused_by_model(out: str) -> None:

@@ -21,7 +21,7 @@ from redepth.errors import LeaseLost, OutputBusy
 from redepth.store import lease as leases
 from redepth.store.conditional_puts import Versioned, read_versioned
 from redepth.store.layout import LEASE
-from redepth.store.lease import Holder, LeaseState, output_lease
+from redepth.store.lease import Holder, LeaseState, lease_of, output_lease
 from redepth.store.objects import open_objects
 
 WAIT = LeaseSettings(ttl_s=1.0, max_wait_s=30.0)
@@ -84,6 +84,17 @@ def test_one_of_many_gets_it(out: str) -> None:
     for thread in threads:
         thread.join()
     assert (len(won), len(busy)) == (1, 5)
+
+
+def test_who_is_at_work_is_told(out: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert lease_of(out) is None
+    with output_lease(out, LeaseSettings(), "first run"):
+        held = lease_of(out)
+        assert held is not None and held.holder is not None and held.holder.run == "first run"
+        monkeypatch.setattr(Holder, "is_known_dead", True)
+        assert lease_of(out) is None, "its process is gone"
+    monkeypatch.undo()
+    assert lease_of(out) is None
 
 
 def test_it_is_held_renewed_and_released(out: str) -> None:

@@ -30,4 +30,5 @@ METHOD = TrainingMethod(
         " --set data.labels=coarse/ --set init.folder=stable-diffusion/",
         "--config refiner.yaml --set optimiser.learning_rate=1e-4 --out refiner/ --resume",
     ),
+    used_by={"model": "labels.refiner.model.weights.folder"},
 )

@@ -33,4 +33,8 @@ METHOD = TrainingMethod(
         "--config mini-encoder --out models/mini-encoder",
         "--config mini-gpu --out models/mini --set device=cuda",
     ),
+    used_by={
+        "depth": "labels.coarse.weights.folder",
+        "prior": "labels.refiner.prior.weights.folder",
+    },
 )

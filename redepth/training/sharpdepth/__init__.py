@@ -32,4 +32,5 @@ METHOD = TrainingMethod(
         "--set init.folder=lotus-depth-g/",
         "--out sharpener/ --set data.scale=0.1",
     ),
+    used_by={"model": "labels.refiner.model.weights.folder"},
 )
