@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
+from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel, UNet2DModel
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import (
@@ -118,6 +118,8 @@ def mini_passes() -> Iterator[tuple[str, Pass]]:
         yield f"MINI_{name.upper()}_DECODER", Pass(decode_of(vae), sides_px)
     tiny = on_meta(partial(configured, AutoencoderTiny, MINI / "encoder"))
     yield "MINI_TINY_ENCODER", Pass(encoder_of(tiny), sides_px)
+    student = on_meta(partial(configured, UNet2DModel, MINI / "distilled" / "unet"))
+    yield "MINI_DISTILLED_UNET", Pass(student_of(student), sides_px)
 
 
 def on_meta(build: Callable[[], Any]) -> Any:

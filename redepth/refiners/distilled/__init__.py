@@ -15,6 +15,7 @@ from redepth.refiners.part import LoadContext, RefinerPart, RefinerSettings, Wor
 from redepth.refiners.triage import RecordedTriage, read_triage
 from redepth.settings import (
     ModelUse,
+    PackagedWeights,
     PublishedWeights,
     Settings,
     Weights,
@@ -28,10 +29,12 @@ if TYPE_CHECKING:
 # None: a student knows one collection and one teacher, and is trained by `redepth distill`.
 PRESETS: dict[str, PublishedWeights | None] = {
     "distilled": None,
+    "distilled-mini": PackagedWeights("models/mini/distilled"),
 }
 # Of `distilled`: the network that redepth distills by default.
 _FLOPS: dict[str, FlopCount] = {
     "distilled": counted.DISTILLED_UNET,
+    "distilled-mini": counted.MINI_DISTILLED_UNET,
 }
 
 
