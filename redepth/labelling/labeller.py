@@ -223,7 +223,7 @@ class Labeller:
             return _failed(row, error)
         sha256 = prepared.source[0]
         seed_key = sha256 if self.settings.deduplicate else ref.id
-        scene = RefinementInput(seed_key, rgb_hw3, coarse.unmasked, caption or "")
+        scene = RefinementInput(seed_key, rgb_hw3, coarse.unmasked, caption or "", ref.caption)
         return _Estimated(replace(row, caption=caption), prepared.source, coarse, scene)
 
     def _refine(self, estimated: Sequence[_Estimated | Label]) -> list[Inferred | Label]:
