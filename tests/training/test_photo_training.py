@@ -7,14 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from redepth.scenes.photographic import photograph
+from redepth.training import CONFIGS
 from redepth.training.draws import Draws, step_draws
 from redepth.training.engine.loop import learning_rate
+from redepth.training.engine.run import SHIPPED, Run
 from redepth.training.examples import photographic_scenes
 from redepth.training.examples.photographic_scenes import (
     SCENES_A_CHUNK,
+    SHARES,
     Photographs,
     read_chunk,
     render_chunk,
@@ -29,7 +33,13 @@ from redepth.training.mini_models.photo import (
     photo_stage,
     taken,
 )
-from redepth.training.mini_models.settings import LargePhotoOptimiser, PhotoOptimiser
+from redepth.training.mini_models.run import train_mini_models
+from redepth.training.mini_models.settings import (
+    LargePhotoOptimiser,
+    MiniTraining,
+    PhotoOptimiser,
+)
+from tests.training.refiner_samples import Outputs
 
 CPU = torch.device("cpu")
 
@@ -189,3 +199,34 @@ def test_a_stage_may_end_before_its_schedule() -> None:
     assert [learning_rate(same, step) for step in range(100)] == [
         learning_rate(full, step) for step in range(100)
     ]
+
+
+def test_the_command_makes_the_model_that_is_shipped(tmp_path: Path) -> None:
+    """Same files, sizes and names of weights; a card that names the command."""
+    generator = np.random.default_rng(0)
+    (tmp_path / "scenes").mkdir()
+    with (tmp_path / "scenes" / "00000.npz").open("wb") as file:
+        rgb = generator.integers(0, 256, (SCENES_A_CHUNK, 3, 48, 64), dtype=np.uint8)
+        disparity = generator.random((SCENES_A_CHUNK, 48, 64)).astype(np.float16)
+        np.savez(file, rgb=rgb, disparity=disparity)
+    settings = CONFIGS.load(MiniTraining, "mini-photo", ("steps_scale=0.0005", "device=cpu"))
+    (model,) = train_mini_models(Run(settings, tmp_path, Outputs(), CPU))
+    made, shipped = model.folder, SHIPPED / "photo"
+    assert {path.name for path in made.iterdir()} == {path.name for path in shipped.iterdir()}
+    tensors = [load_file(folder / "model.fp16.safetensors") for folder in (made, shipped)]
+    first, second = ({n: (w.shape, w.dtype) for n, w in one.items()} for one in tensors)
+    assert first == second
+    for folder in (made, shipped):
+        card = (folder / "README.md").read_text(encoding="utf-8")
+        assert "Made by `redepth train mini --config mini-photo`" in card
+
+
+def test_its_config_is_what_the_card_of_the_shipped_one_says() -> None:
+    settings = CONFIGS.load(MiniTraining, "mini-photo")
+    card = (SHIPPED / "photo" / "README.md").read_text(encoding="utf-8")
+    assert settings.models == ("photo",)
+    assert f"| seed | {settings.seed} |" in card
+    assert f"| photo | {settings.photo.num_steps} steps" in card
+    assert f"| photo-large | {settings.photo_large.num_steps} steps" in card
+    scenes = ", ".join(f"{n * settings.photo.num_chunks} {family}" for family, n in SHARES.items())
+    assert f"| {scenes} |" in card

@@ -75,4 +75,5 @@ PHOTO = CardText(
     "no photograph but for those tiles.",
     command="redepth train mini --config mini-photo",
     page=_PAGE,
+    licence="Apache-2.0; trained on rendered scenes with CC0 and public domain tiles",
 )

@@ -46,7 +46,10 @@ class DptOptimiser(Optimiser):
 class EncoderOptimiser(Optimiser):
     """AdamW for the small encoder that stands in for the prior's."""
 
-    num_steps: int = Field(1000, ge=1, description="of the whole schedule")
+    num_steps: int = Field(800, ge=1, description="of this stage")
+    schedule_steps: int | None = Field(
+        1000, ge=1, description="over which the learning rate falls; null takes num_steps"
+    )
     batch_size: int = Field(8, ge=1, description="pictures of one draw")
     learning_rate: float = Field(2e-3, gt=0, description="at its peak")
 
@@ -72,7 +75,10 @@ class PhotoOptimiser(Optimiser):
 class LargePhotoOptimiser(Optimiser):
     """AdamW for the same model after that, on pictures of the size it is used at."""
 
-    num_steps: int = Field(500, ge=1, description="of the whole schedule")
+    num_steps: int = Field(800, ge=1, description="of this stage")
+    schedule_steps: int | None = Field(
+        1000, ge=1, description="over which the learning rate falls; null takes num_steps"
+    )
     batch_size: int = Field(8, ge=1, description="scenes of one draw")
     learning_rate: float = Field(1.2e-3, gt=0, description="at its peak")
     warm_up_steps: int = Field(30, ge=1, description="over which the learning rate rises")
