@@ -31,6 +31,7 @@ from transformers import (
 
 from benchmarks import architectures
 from redepth.coarse.depth_anything.network import DepthAnythingDecoder
+from redepth.coarse.pyramid.model import PyramidConfig, PyramidForDepthEstimation
 from redepth.flops import FlopCount
 from redepth.training.distilled.network import new_network
 from redepth.training.distilled.settings import Network
@@ -108,6 +109,9 @@ def mini_passes() -> Iterator[tuple[str, Pass]]:
     yield "MINI_DECODER", Pass(decoder_of(model, int(config.patch_size)), sides_px)
     dpt = DPTConfig.from_pretrained(MINI / "dpt")
     yield "MINI_DPT", Pass(picture_of(on_meta(lambda: DPTForDepthEstimation(dpt))), sides_px)
+    photo = on_meta(lambda: PyramidForDepthEstimation(PyramidConfig()))
+    # It looks at each picture twice: as it is, and mirrored.
+    yield "MINI_PHOTO", Pass(lambda side: photo(torch.zeros(2, 3, side, side)), sides_px)
     trained = {"prior": 32, "betterdepth": EMPTY_PROMPT, "sharpdepth": EMPTY_PROMPT}
     for name, tokens in trained.items():
         vae = on_meta(partial(configured, AutoencoderKL, MINI / name / "vae"))

@@ -8,6 +8,7 @@ from redepth.coarse import (
     dpt,
     marigold,
     metric_depth_anything,
+    pyramid,
     unidepth,
     zoedepth,
 )
@@ -26,5 +27,6 @@ coarse_models: Registry[CoarseModel] = Registry(
         *depth_pro.MODELS,
         *zoedepth.MODELS,
         *unidepth.MODELS,
+        *pyramid.MODELS,
     ),
 )

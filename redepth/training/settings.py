@@ -35,6 +35,9 @@ class Optimiser(Settings):
     schedule: Schedule = Field(
         Schedule.COSINE, description="how the learning rate falls to a hundredth"
     )
+    schedule_steps: int | None = Field(
+        None, ge=1, description="over which the learning rate falls; null takes num_steps"
+    )
     warm_up_steps: int = Field(50, ge=1, description="over which the learning rate rises")
 
 

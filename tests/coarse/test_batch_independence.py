@@ -37,7 +37,7 @@ FOLDERS: dict[str, Callable[[Path], Path]] = {
     "zoedepth": save_zoedepth,
     "marigold": save_marigold,
 }
-PACKAGED = ("mini", "mini-metric", "mini-dpt")
+PACKAGED = ("mini", "mini-metric", "mini-dpt", "mini-photo")
 
 
 @pytest.fixture(scope="module", params=[*PACKAGED, *FOLDERS])

@@ -132,9 +132,12 @@ def _add_gradients(stage: Stage, step: int, workers: Workers) -> float:
 
 
 def learning_rate(how: Optimiser, step: int) -> float:
-    """Rise over the first steps, then fall to a hundredth as the schedule says."""
+    """Rise over the first steps, then fall to a hundredth as the schedule says.
+
+    A stage of fewer steps than its schedule ends on the way down.
+    """
     warm = min(1.0, (step + 1) / min(how.warm_up_steps, how.num_steps))
-    share = step / how.num_steps
+    share = step / (how.schedule_steps or how.num_steps)
     if how.schedule is Schedule.EXPONENTIAL:
         return how.learning_rate * warm * float(0.01**share)
     fall = 0.5 * (1.0 + math.cos(math.pi * share))

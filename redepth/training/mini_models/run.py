@@ -8,6 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from redepth.coarse.pyramid.model import new_pyramid
 from redepth.refiners.redepth_anything import Prior
 from redepth.refiners.redepth_anything.diffusion import load_prior
 from redepth.refiners.redepth_anything.mini_encoder import build_mini_encoder, save_encoder
@@ -16,11 +17,12 @@ from redepth.scenes.reliefs import LightRange
 from redepth.settings import Compute, Weights
 from redepth.training.engine.cards import TrainedModel, write_card
 from redepth.training.engine.run import Run
+from redepth.training.examples.photographic_scenes import SHARES, rendering_ahead
 from redepth.training.examples.scene_examples import SceneExamples, render_families
 from redepth.training.examples.scene_pool import ScenePool, render_pool, target_disparity
 from redepth.training.folders import VARIANT
-from redepth.training.mini_models import depth, dpt, encoder, prior
-from redepth.training.mini_models.cards import DEPTH, DPT, ENCODER, PRIOR
+from redepth.training.mini_models import depth, dpt, encoder, photo, prior
+from redepth.training.mini_models.cards import DEPTH, DPT, ENCODER, PHOTO, PRIOR
 from redepth.training.mini_models.settings import MiniModel, MiniTraining
 from redepth.training.settings import Optimiser
 
@@ -96,6 +98,24 @@ def _train_encoder(run: Run[MiniTraining]) -> TrainedModel:
     return write_card(TrainedModel(ENCODER, folder, seed, counts, {stage.name: losses}))
 
 
+def _train_photo(run: Run[MiniTraining]) -> TrainedModel:
+    """Train the coarse model that reads photographs; scenes are rendered beside it."""
+    seed, optimiser = run.settings.seed, _scaled(run, run.settings.photo)
+    num_chunks = max(1, round(optimiser.num_chunks * min(1.0, run.settings.steps_scale)))
+    optimiser = optimiser.model_copy(update={"num_chunks": num_chunks})
+    network = new_pyramid(seed).to(run.device)
+    with rendering_ahead(run.out / "scenes", num_chunks, run.num_processes) as chunks:
+        small = photo.photo_stage(network, chunks, seed, optimiser)
+        losses = {small.name: run.train(small)}
+        how = _scaled(run, run.settings.photo_large)
+        large = photo.large_photo_stage(network, chunks.first(num_chunks), seed, how)
+        losses[large.name] = run.train(large)
+    folder = run.out / "photo"
+    network.half().save_pretrained(folder, variant=VARIANT)
+    scenes = {family: count * num_chunks for family, count in SHARES.items()}
+    return write_card(TrainedModel(PHOTO, folder, seed, scenes, losses))
+
+
 def _teacher(run: Run[MiniTraining]) -> encoder.Encode:
     """Return what encodes as the prior does that the settings name: the posterior's scaled mean."""
     first = run.settings.teacher
@@ -114,6 +134,7 @@ _TRAINED: dict[MiniModel, Callable[[Run[MiniTraining]], TrainedModel]] = {
     "prior": _train_prior,
     "dpt": _train_dpt,
     "encoder": _train_encoder,
+    "photo": _train_photo,
 }
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from redepth.training.settings import FirstWeights, Optimiser, TrainingSettings
 
-MiniModel = Literal["depth", "prior", "dpt", "encoder"]
+MiniModel = Literal["depth", "prior", "dpt", "encoder", "photo"]
 
 
 class DepthOptimiser(Optimiser):
@@ -46,9 +46,45 @@ class DptOptimiser(Optimiser):
 class EncoderOptimiser(Optimiser):
     """AdamW for the small encoder that stands in for the prior's."""
 
-    num_steps: int = Field(1000, ge=1, description="of the whole schedule")
+    num_steps: int = Field(800, ge=1, description="of this stage")
+    schedule_steps: int | None = Field(
+        1000, ge=1, description="over which the learning rate falls; null takes num_steps"
+    )
     batch_size: int = Field(8, ge=1, description="pictures of one draw")
     learning_rate: float = Field(2e-3, gt=0, description="at its peak")
+
+
+class PhotoOptimiser(Optimiser):
+    """AdamW for the coarse model that reads photographs, on small pictures."""
+
+    num_steps: int = Field(2800, ge=1, description="of this stage")
+    schedule_steps: int | None = Field(
+        3700, ge=1, description="over which the learning rate falls; null takes num_steps"
+    )
+    batch_size: int = Field(16, ge=1, description="scenes of one draw")
+    learning_rate: float = Field(2e-3, gt=0, description="at its peak")
+    warm_up_steps: int = Field(200, ge=1, description="over which the learning rate rises")
+    ema_decay: float | None = Field(
+        0.996, gt=0, lt=1, description="of the running mean of the weights, which is what is kept"
+    )
+    num_chunks: int = Field(100, ge=1, description="of 64 scenes each that are rendered")
+    first_chunks: int = Field(60, ge=1, description="of them that the first step draws from")
+    steps_a_chunk: int = Field(10, ge=1, description="steps after which one more chunk joins")
+
+
+class LargePhotoOptimiser(Optimiser):
+    """AdamW for the same model after that, on pictures of the size it is used at."""
+
+    num_steps: int = Field(800, ge=1, description="of this stage")
+    schedule_steps: int | None = Field(
+        1000, ge=1, description="over which the learning rate falls; null takes num_steps"
+    )
+    batch_size: int = Field(8, ge=1, description="scenes of one draw")
+    learning_rate: float = Field(1.2e-3, gt=0, description="at its peak")
+    warm_up_steps: int = Field(30, ge=1, description="over which the learning rate rises")
+    ema_decay: float | None = Field(
+        0.99, gt=0, lt=1, description="of the running mean of the weights, which is what is kept"
+    )
 
 
 class MiniTraining(TrainingSettings):
@@ -67,6 +103,8 @@ class MiniTraining(TrainingSettings):
     prior: PriorOptimiser = PriorOptimiser()
     dpt: DptOptimiser = DptOptimiser()
     encoder: EncoderOptimiser = EncoderOptimiser()
+    photo: PhotoOptimiser = PhotoOptimiser()
+    photo_large: LargePhotoOptimiser = LargePhotoOptimiser()
     teacher: FirstWeights | None = Field(
         None, description="the prior that the encoder is distilled from; null: redepth's mini prior"
     )

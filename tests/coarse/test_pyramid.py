@@ -1,0 +1,134 @@
+"""The small coarse model that reads photographs: what comes with redepth, and what it knows."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.stats import spearmanr
+
+from redepth.coarse.estimator import DepthEstimator, load_estimator
+from redepth.coarse.part import Coarse
+from redepth.coarse.pyramid.model import new_pyramid
+from redepth.config import load_recipe
+from redepth.errors import ConfigError
+from redepth.labelling.labeller import load_labeller
+from redepth.scenes.photographic import COMPOSERS, OTHER, photograph
+from redepth.scenes.scene import Split
+from redepth.types import DepthKind, ImageRef, Outcome
+
+CPU = torch.device("cpu")
+DIGEST = "ae8e2c86714c0d975c0c09137c8832054a92233c5c59f38054c3a2461cb3a562"
+BOUND = 0.6
+SCENES_OF_EACH = 4
+SHOWN_HW = (144, 192)
+
+
+@pytest.fixture(scope="module")
+def estimator() -> DepthEstimator:
+    return load_estimator(Coarse(preset="mini-photo", size_px=192), CPU)
+
+
+def test_the_weights_are_those_that_were_measured(estimator: DepthEstimator) -> None:
+    card = estimator.card
+    assert (card.licence, card.untrained) == ("Apache-2.0", False)
+    assert card.source == "redepth/models/mini/photo"
+    assert card.sha256 == DIGEST
+
+
+def test_they_are_small() -> None:
+    folder = resources.files("redepth") / "models" / "mini" / "photo"
+    with resources.as_file(folder) as path:
+        assert sum(file.stat().st_size for file in path.iterdir()) < 3_000_000
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "expected"),
+    [(480, 640, (144, 192)), (375, 1242, (64, 192)), (900, 600, (192, 128)), (10, 900, (16, 192))],
+)
+def test_a_picture_comes_to_192_px(
+    estimator: DepthEstimator, height: int, width: int, expected: tuple[int, int]
+) -> None:
+    size_hw = estimator.processing_size(height, width)
+    assert size_hw == expected
+    coarse = estimator.estimate(np.full((*size_hw, 3), 128, np.uint8))
+    assert coarse.kind is DepthKind.AFFINE_DISPARITY
+    assert coarse.map_hw.shape == size_hw
+    assert coarse.map_hw.dtype == np.float32
+    assert coarse.map_hw.min() >= 0
+
+
+def test_a_side_that_is_no_multiple_is_refused(estimator: DepthEstimator) -> None:
+    with pytest.raises(ValueError, match=r"multiples of 16 .*, got 100 x 192"):
+        estimator.estimate(np.zeros((100, 192, 3), np.uint8))
+
+
+def test_a_seed_asks_for_another_preset() -> None:
+    with pytest.raises(ConfigError, match="mini"):
+        load_estimator(Coarse.model_validate({"preset": "mini-photo", "weights": {"seed": 0}}), CPU)
+
+
+def test_a_map_is_of_the_picture_and_not_of_the_row_alone(estimator: DepthEstimator) -> None:
+    """Two rooms at one size have maps that differ by more than scale and shift."""
+    first, second = (
+        estimator.estimate(photograph("room", seed, Split.HELD_OUT, size_hw=SHOWN_HW).rgb_hw3)
+        for seed in (0, 1)
+    )
+    correlation = np.corrcoef(first.map_hw.ravel(), second.map_hw.ravel())[0, 1]
+    assert correlation < 0.97
+
+
+def test_the_order_of_depths_in_scenes_of_another_style(estimator: DepthEstimator) -> None:
+    """Tiles, light and things it was not trained on; the row alone, lower is nearer, is beaten."""
+    rows = np.repeat(np.arange(SHOWN_HW[0])[:, None], SHOWN_HW[1], axis=1)
+    found, by_row = [], []
+    for family in COMPOSERS:
+        for seed in range(SCENES_OF_EACH):
+            scene = photograph(family, seed, Split.TUNING, OTHER, SHOWN_HW)
+            map_hw = estimator.estimate(scene.rgb_hw3).map_hw
+            found.append(spearmanr(map_hw.ravel(), scene.disparity_hw.ravel())[0])
+            by_row.append(spearmanr(rows.ravel(), scene.disparity_hw.ravel())[0])
+    assert np.median(found) > BOUND
+    assert np.mean(found) > np.mean(by_row) + 0.05
+
+
+def test_a_mirrored_picture_has_the_mirrored_map(estimator: DepthEstimator) -> None:
+    rgb_hw3 = photograph("room", 0, Split.HELD_OUT, size_hw=SHOWN_HW).rgb_hw3
+    mirrored = estimator.estimate(np.ascontiguousarray(rgb_hw3[:, ::-1])).map_hw
+    np.testing.assert_allclose(
+        mirrored[:, ::-1], estimator.estimate(rgb_hw3).map_hw, rtol=1e-4, atol=1e-4
+    )
+
+
+def test_weights_of_a_seed_leave_the_global_state() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    first = new_pyramid(1).state_dict()
+    assert torch.equal(torch.rand(3), expected)
+    again, other = new_pyramid(1).state_dict(), new_pyramid(2).state_dict()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_it_labels_a_photograph(tmp_path: Path) -> None:
+    """From a file to its label: the photograph is scikit-image's cup of coffee."""
+    path = tmp_path / "coffee.png"
+    with (
+        resources.as_file(resources.files("skimage") / "data" / "coffee.png") as source,
+        Image.open(source) as picture,
+    ):
+        picture.save(path)
+    settings = ("labels.coarse.preset=mini-photo", "labels.coarse.size_px=192")
+    recipe = load_recipe("mini-coarse", settings)
+    label = load_labeller(recipe.labels).label(ImageRef("coffee", str(path)))
+    assert label.row.outcome is Outcome.REFINED
+    assert label.arrays is not None
+    map_hw = label.arrays["refined"]
+    assert max(map_hw.shape) == 192
+    assert np.isfinite(map_hw).all()
+    assert map_hw.std() > 0
