@@ -173,7 +173,8 @@ def run_flow(photographs: Path, out: Path, recipe: Recipe) -> RunSpeed:
 
 def run_bare_loop(photographs: Path, recipe: Recipe, num_images: int) -> float:
     """Ask the models about batches that are decoded already; return images a second."""
-    from redepth.labelling.labeller import Prepared, load_labeller
+    from redepth.labelling.labeller import load_labeller
+    from redepth.labelling.preparing import Prepared
 
     labeller = load_labeller(recipe.labels)
     size = recipe.labels.compute.batch_size
