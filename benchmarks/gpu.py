@@ -64,6 +64,7 @@ from redepth.types import ByteImage, CoarseDepth, DepthKind, ImageRef, Label, La
 if TYPE_CHECKING:
     from redepth.cluster.actor import LoadLabeller
     from redepth.labelling.labeller import Labeller
+    from redepth.labelling.preparing import Prepared, Preparer
     from redepth.labelling.stages import StagedLabeller
     from redepth.labelling.work import Work
 
@@ -383,6 +384,16 @@ class OneByOne:
         """Read, decode, infer and finish one image."""
         with self._lock:
             return self._labeller.label(ref, before)
+
+    @property
+    def preparer(self) -> Preparer:
+        """What would prepare photographs elsewhere."""
+        return self._labeller.preparer
+
+    def label_prepared(self, prepared: Prepared | Label, work: Work) -> Label:
+        """Infer and finish one image."""
+        with self._lock:
+            return self._labeller.label_prepared(prepared)
 
 
 def sleeping_labeller(settings: LabelSettings) -> Labeller:

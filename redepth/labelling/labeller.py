@@ -112,10 +112,10 @@ class Labeller:
         """
         work = Work()
         try:
-            prepared = self.prepare(ref, before)
+            prepared = self.preparer.prepare(ref, before)
         except ImageRejected as error:
             return self.rejected(ref, error, work)
-        return self._labelled(prepared)
+        return self.label_prepared(prepared)
 
     @property
     def preparer(self) -> Preparer:
@@ -149,15 +149,17 @@ class Labeller:
         """Label a photograph that was read already; `ref` says its id, caption and camera."""
         work = Work()
         try:
-            prepared = self.receive(self.preparer.prepare_content(ref, content))
+            prepared = self.preparer.prepare_content(ref, content)
         except ImageRejected as error:
             return self.rejected(ref, error, work)
-        return self._labelled(prepared)
+        return self.label_prepared(prepared)
 
-    def _labelled(self, prepared: Prepared | Label) -> Label:
-        if isinstance(prepared, Label):
-            return prepared
-        (inferred,) = self.infer([prepared])
+    def label_prepared(self, prepared: Prepared | Label) -> Label:
+        """Label an image that `preparer` has prepared, here or elsewhere."""
+        received = self.receive(prepared)
+        if isinstance(received, Label):
+            return received
+        (inferred,) = self.infer([received])
         return self.finish(inferred)
 
     def rejected(self, ref: ImageRef, error: ImageRejected, work: Work) -> Label:
