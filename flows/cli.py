@@ -9,6 +9,7 @@ import typer
 
 from flows import terminal
 from flows.commands import (
+    distilling,
     evaluation,
     inspection,
     labelling,
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 for commands in (
     labelling.app,
+    distilling.app,
     predicting.app,
     inspection.app,
     maintenance.app,

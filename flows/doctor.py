@@ -257,6 +257,7 @@ def check_recipe_of_output(subject: Subject) -> Finding:
 
 def check_weights(subject: Subject) -> Finding:
     """Find every model's weights: in their folder, in the hub's cache, or on the hub."""
+    from redepth.refiners import refiners
     from redepth.weights import resolve_weights
 
     missing, found = [], []
@@ -276,6 +277,14 @@ def check_weights(subject: Subject) -> Finding:
             continue
         is_here = next(folder.rglob("*.safetensors"), None) is not None
         found.append(f"{name} {'is here' if is_here else 'can be fetched from the hub'}")
+    refiner = subject.recipe.labels.refiner
+    read_routing = refiners[refiner.method].routing
+    if read_routing is not None:
+        try:
+            triage = read_routing(refiner).triage
+            found.append(f"its triage was fitted to {triage.num_images} images")
+        except RedepthError as error:
+            missing.append(str(error).partition(": ")[0])
     if missing:
         fix = "correct weights.folder, or repo and revision, or let this machine reach the hub once"
         return Finding("weights", Verdict.BAD, "; ".join(missing), fix)

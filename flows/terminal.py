@@ -13,11 +13,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from redepth.config import Deployment, Recipe
+from redepth.costing.budgets import BudgetTable
 from redepth.costing.estimate import CostEstimate
 from redepth.exports.writing import Exported
 from redepth.images.noticed import Notices, as_lines, fault_lines
 from redepth.printable import one_line
 from redepth.redaction import shown
+from redepth.refiners.triage import RoutingFacts, routing_facts
 from redepth.report.cards import Gallery
 from redepth.store.cleaning import Leftover
 from redepth.store.kept import kept_words
@@ -31,6 +33,7 @@ from tasks.console import RunConsole
 
 if TYPE_CHECKING:
     from flows.deployments import DeploymentLine
+    from flows.distill import Distilled
     from flows.doctor import Finding
     from redepth.geometry.points import PointCloud
 
@@ -44,6 +47,7 @@ MAX_LEFTOVERS = 20
 MAX_IGNORED = 20
 MAX_FAULTS_SHOWN = 5
 TROUBLE = (Outcome.FELL_BACK, Outcome.REJECTED, Outcome.FAILED)
+_NO_SPEED = "seconds unknown: label some images with this method alone, or set run.cost.device"
 _COLOURS = {
     Outcome.REFINED: "green",
     Outcome.FELL_BACK: "yellow",
@@ -84,9 +88,18 @@ def print_nothing_to_do(where: str, plan: Plan) -> None:
 
 
 def print_plan(
-    source: str, where: str, recipe: Recipe, plan: Plan, estimate: CostEstimate | None
+    source: str,
+    where: str,
+    recipe: Recipe,
+    plan: Plan,
+    estimate: CostEstimate | None,
+    budgets: BudgetTable | None = None,
 ) -> None:
-    """Show what would be done and what it would cost."""
+    """Show what would be done and what it would cost.
+
+    Args:
+        budgets: of a recipe that sends images one way or the other.
+    """
     facts = [
         ("recipe", f"{recipe.name}: {recipe.description}"),
         ("photographs", source),
@@ -101,6 +114,8 @@ def print_plan(
         *(("licence", line) for line in recipe.licence_lines()),
     ]
     _print_facts(facts)
+    if budgets is not None:
+        _print_budgets(budgets, recipe)
     if recipe.is_untrained:
         out.print(UNTRAINED)
     command = shlex.join(["redepth", "label", source, "--out", where, "--recipe", recipe.name])
@@ -147,6 +162,9 @@ def print_status(where: str, summary: OutputSummary, troubles: Sequence[LabelRow
     table = _outcome_table(summary.outcomes)
     table.add_row("left", str(summary.num_left))
     out.print(table)
+    if summary.methods:
+        words = _method_words(summary.methods, routing_facts(dataset.models))
+        out.print(f"refined by {_plain(words)}")
     if summary.num_ignored:
         names = _count(summary.num_ignored, "name")
         words = "in labels/ that no fragment has; redepth verify names them"
@@ -331,10 +349,70 @@ def print_finding(finding: Finding) -> None:
         out.print(f"{'':<18}[bold]fix:[/] {_plain(finding.fix)}")
 
 
+def print_distilled(found: Distilled) -> None:
+    """Say what a student is worth, what it costs, and the commands that use it."""
+    kept = (
+        f"{found.kept_share:.0%} of its teacher's change, on {found.num_held_out} images kept out"
+    )
+    if found.kept_share_before is not None:
+        kept += f" (the round before: {found.kept_share_before:.0%})"
+    facts = [
+        ("teacher", f"{_images(found.num_chosen)} of {found.num_listed}"),
+        (f"student, round {found.round}", kept),
+        ("left alone", f"{found.left_alone_share:.0%} of these, as unlike what it has seen"),
+    ]
+    if found.teacher_seconds and found.student_seconds:
+        times = found.teacher_seconds / found.student_seconds
+        facts.append(
+            (
+                "seconds an image",
+                f"{found.student_seconds:.3f} instead of {found.teacher_seconds:.2f} "
+                f"({times:.0f} times faster, measured here)",
+            )
+        )
+    _print_facts([*facts, ("weights", found.model)])
+    out.print("")
+    out.print(f"redepth label PHOTOS --out LABELS --recipe {found.recipe}", markup=False)
+    out.print(f"redepth label PHOTOS --out LABELS --recipe {found.cascade}", markup=False)
+
+
 def print_recipes(recipes: Mapping[str, str], default: str) -> None:
     """List the shipped recipes with what each is for."""
     marked = {f"{name} (default)" if name == default else name: recipes[name] for name in recipes}
     _print_facts(list(marked.items()))
+
+
+def _method_words(methods: Mapping[str, int], routing: RoutingFacts | None) -> str:
+    """Say which method made how many labels, and how many were meant for the expensive one."""
+    total = sum(methods.values())
+    words = ", ".join(f"{name} {number} ({number / total:.1%})" for name, number in methods.items())
+    if routing is None:
+        return words
+    return f"{words}; the budget of {routing.expensive} is {100 * routing.budget:.3g}%"
+
+
+def _print_budgets(table: BudgetTable, recipe: Recipe) -> None:
+    """Show cost against expected gain, and what the figures rest on."""
+    priced = recipe.run.cost.price_per_actor_hour is not None
+    heads = ["budget", "expected gain", "s an image", "actor hours"]
+    heads += [_plain(recipe.run.cost.currency)] if priced else []
+    lines = Table(box=None, pad_edge=False, header_style="bold")
+    for head in (*heads, ""):
+        lines.add_column(head, justify="right")
+    for line in table.lines:
+        figures = (line.seconds, line.actor_hours, *([line.price] if priced else []))
+        words = ["-" if value is None else f"{value:,.3g}" for value in figures]
+        own = "this recipe" if line.is_own else ""
+        lines.add_row(f"{100 * line.share:.3g}%", f"{line.expected_gain:.1%}", *words, own)
+    out.print(lines)
+    like = f"of a collection like the one distilled from ({table.num_held_out} held-out images)"
+    speeds = ((table.cheap, table.cheap_basis), (table.expensive, table.expensive_basis))
+    facts = [
+        ("budget", f"share of images for {table.expensive} beside {table.cheap}, {like}"),
+        ("expected gain", f"of what {table.expensive} would change in all images"),
+        *((name, _NO_SPEED if basis is None else basis.words) for name, basis in speeds),
+    ]
+    _print_facts(facts)
 
 
 def _since_then(plan: Plan) -> list[str]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from redepth.training.engine.cards import TrainedModel
     from redepth.training.engine.run import Progress
     from redepth.training.examples.samples import CoarseMaps
+    from redepth.training.examples.teacher_pictures import TeacherPictures
 
 LOSSES_NAME = "losses.png"
 
@@ -100,3 +101,8 @@ class _LabelOutputs:
         labels = open_labels(url)
         pictures = LabelledPictures(labels, labels.photographs())
         return pictures, pictures.coarse_map
+
+    def teacher(self, urls: Sequence[str]) -> TeacherPictures:
+        from redepth.distillation.teacher_labels import TeacherLabels
+
+        return TeacherLabels(urls)

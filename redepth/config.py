@@ -204,9 +204,10 @@ class LabelSettings(Settings):
 
     def plug_ins(self) -> tuple[str, ...]:
         """Name the packages other than redepth that bring parts of this recipe."""
+        inner = refiners[self.refiner.method].inner(self.refiner)
         names = (
             coarse_models.package(self.coarse.preset),
-            refiners.package(self.refiner.method),
+            *(refiners.package(refiner.method) for refiner in (self.refiner, *inner)),
         )
         return tuple(sorted({name for name in names if name is not None}))
 

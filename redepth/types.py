@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -189,6 +189,11 @@ class Members:
             every image. Stored as it is, or as absent where the label falls back.
         num_steps: optimisation steps that the members took; None where a method has none.
         steps_ended: why there were no more of them, in words; None where a method has none.
+        predicted_gain: of a cheap refiner with a triage: what the expensive one is expected to
+            change, mean |expensive - cheap| over the map as a share of the coarse map's range from
+            its 2 % to its 98 % quantile; None where nothing predicts it.
+        refined_by: which of a recipe's methods made the maps; None where it has one.
+        caption: the prompt, where it was chosen while refining; None leaves the one before.
     """
 
     maps_ehw: FloatMap
@@ -199,6 +204,9 @@ class Members:
     extra: Extra = field(default_factory=dict)
     num_steps: int | None = None
     steps_ended: str | None = None
+    predicted_gain: float | None = None
+    refined_by: str | None = None
+    caption: str | None = None
 
     def __post_init__(self) -> None:
         if self.maps_ehw.dtype != np.float32 or self.maps_ehw.ndim != 3 or not len(self.maps_ehw):
@@ -261,6 +269,8 @@ class LabelRow:
     members_stopped: str | None = None
     num_steps: int | None = None
     steps_ended: str | None = None
+    predicted_gain: float | None = None
+    refined_by: str | None = None
     drift: float | None = None
     rank_correlation: float | None = None
     metric_scale: float | None = None
@@ -378,6 +388,7 @@ class ModelCard:
         non_commercial: whether that licence forbids commercial use.
         licence_source: who states it (`redepth.settings.LicenceSource`).
         untrained: True for weights made from a seed: their labels are meaningless.
+        facts: what else of it decides labels, as JSON has it: a triage's table and threshold.
     """
 
     role: str
@@ -389,6 +400,7 @@ class ModelCard:
     non_commercial: bool = False
     licence_source: str = "not stated"
     untrained: bool = False
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _require_map(map_hw: FloatMap, name: str) -> None:

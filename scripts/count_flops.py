@@ -9,6 +9,7 @@ number of pixels goes through all three. Takes some 20 s.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ from transformers import (
 from benchmarks import architectures
 from redepth.coarse.depth_anything.network import DepthAnythingDecoder
 from redepth.flops import FlopCount
+from redepth.training.distilled.network import new_network
+from redepth.training.distilled.settings import Network
 
 MINI = Path(__file__).resolve().parents[1] / "redepth" / "models" / "mini"
 EMPTY_PROMPT, WHOLE_PROMPT = 2, 77  # tokens that a UNet attends to
@@ -92,6 +95,8 @@ def diffusion_passes() -> Iterator[tuple[str, Pass]]:
     yield "STABLE_DIFFUSION_UNET", Pass(unet_of(unet, 8, WHOLE_PROMPT), sides_px)
     unet = on_meta(lambda: architectures.latent_depth_unet(3))
     yield "LATENT_DEPTH_UNET", Pass(unet_of(unet, 8, EMPTY_PROMPT), sides_px)
+    student = on_meta(lambda: new_network(Network(), 0))
+    yield "DISTILLED_UNET", Pass(student_of(student), sides_px)
 
 
 def mini_passes() -> Iterator[tuple[str, Pass]]:
@@ -168,6 +173,13 @@ def unet_of(unet: Any, factor: int, num_tokens: int) -> Callable[[int], Any]:
         return unet(latents, torch.zeros(1), encoder_hidden_states=prompt, **given)
 
     return run
+
+
+def student_of(unet: Any) -> Callable[[int], Any]:
+    """Show a student a square and its coarse map."""
+    channels = int(unet.config.in_channels)
+    patch_px = math.isqrt(int(unet.config.out_channels))
+    return lambda side: unet(torch.zeros(1, channels, side // patch_px, side // patch_px), 0)
 
 
 def table() -> str:

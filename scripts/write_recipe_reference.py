@@ -55,6 +55,7 @@ UNITS = {
     "num_cpus": "cores",
     "num_gpus": "GPUs",
     "members_per_batch": "members",
+    "budget": "share of images",
     "images_per_shard": "images",
     "alert_rejected_share": "share",
     "seconds_per_image": "s",
@@ -141,15 +142,23 @@ def _row(name: str, field: FieldInfo) -> tuple[str, ...]:
     if _groups(field):
         return f"`{name}`", "the preset's", "", "", "see [`weights`](#weights-of-every-model)"
     meaning = (field.description or "").replace("|", "\\|")
-    return f"`{name}`", _default(field), _allowed(name, field), _unit(name), meaning
+    allowed = "settings as of `labels.refiner`" if _is_inner(field) else _allowed(name, field)
+    return f"`{name}`", _default(field), allowed, _unit(name), meaning
 
 
 def _groups(field: FieldInfo) -> list[type[Settings]]:
     """Return the groups of settings a field can hold: none, one, or one of several methods."""
+    if _is_inner(field):
+        return []
     if field.annotation is RefinerSettings:
         return [part.settings for part in refiners.own.values()]
     options = (field.annotation, *get_args(field.annotation))
     return [o for o in options if isinstance(o, type) and issubclass(o, Settings)]
+
+
+def _is_inner(field: FieldInfo) -> bool:
+    """Say whether a setting holds a refiner inside a refiner: a recipe's own has a default."""
+    return field.annotation is RefinerSettings and field.is_required()
 
 
 def _default(field: FieldInfo) -> str:

@@ -23,6 +23,7 @@ from flows.commands.arguments import (
 )
 from flows.embedded_server import quieten_prefect, start_prefect_server
 from redepth.config import Recipe, load_recipe, shipped_recipes
+from redepth.costing.budgets import budget_table
 from redepth.costing.estimate import CostEstimate, estimate_cost
 from redepth.types import Outcome
 
@@ -146,7 +147,11 @@ def plan(
     if not found.num_pending:
         terminal.print_nothing_to_do(out, found)
         return
-    terminal.print_plan(photos, out, chosen, found, _estimate(out, chosen, found.num_pending))
+    budgets = budget_table(found.num_pending, chosen)
+    estimate = _estimate(out, chosen, found.num_pending)
+    if estimate is None and budgets is not None:
+        estimate = budgets.estimate
+    terminal.print_plan(photos, out, chosen, found, estimate, budgets)
 
 
 @app.command(rich_help_panel=PANEL, epilog="[bold]Example[/]\n\nredepth status labels/")

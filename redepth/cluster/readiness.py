@@ -10,6 +10,7 @@ from pathlib import Path
 
 from redepth.config import Recipe
 from redepth.errors import ConfigError
+from redepth.refiners import refiners
 from redepth.weights import require_folder
 
 # Ray's two servers open some 60 files and three more for each worker; Prefect's server, which holds
@@ -20,14 +21,14 @@ TEMPORARY_BYTES = 4 << 20
 
 
 def require_readiness(recipe: Recipe, ray_address: str | None) -> None:
-    """Look for what a run needs on this machine; costs no time.
+    """Look for what a run needs on this machine; costs no time, at most a small file's download.
 
     Args:
         recipe: decides how many actors there are and where their weights lie.
         ray_address: of a cluster, whose machines have limits and folders of their own.
 
     Raises:
-        ConfigError: names the limit, the folder or the space, and what to do.
+        ConfigError: names the limit, the folder, the triage or the space, and what to do.
     """
     require_surroundings()
     actors = recipe.run.actors
@@ -36,6 +37,9 @@ def require_readiness(recipe: Recipe, ray_address: str | None) -> None:
     if ray_address is None:
         for model in recipe.labels.models():
             require_folder(model.own)
+        read_routing = refiners[recipe.labels.refiner.method].routing
+        if read_routing is not None:
+            read_routing(recipe.labels.refiner)
 
 
 def require_surroundings() -> None:

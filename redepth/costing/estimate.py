@@ -50,7 +50,7 @@ def estimate_cost(num_images: int, recipe: Recipe, here: StageSeconds) -> CostEs
     actors = recipe.run.actors
     basis = (
         _by_labels(here, decoders_of_actor(actors, actors.num_actors or 1))
-        or _by_last_run(recipe)
+        or _by_last_run(recipe.labels, recipe.run.cost.device)
         or _by_recipe(recipe.run.cost)
         or _by_flops(recipe.labels, recipe.run.cost.device)
     )
@@ -58,6 +58,25 @@ def estimate_cost(num_images: int, recipe: Recipe, here: StageSeconds) -> CostEs
         return None
     hours = num_images * basis.seconds / 3600.0
     return CostEstimate(hours, cost_of(hours, recipe.run.cost), basis.words)
+
+
+def known_speed(labels: LabelSettings, device: str | None) -> Basis | None:
+    """Return what an image costs with other settings than a run's own: measured, else by FLOPs.
+
+    Args:
+        device: the card that it will run on; None for this machine's.
+    """
+    return _by_last_run(labels, device) or _by_flops(labels, device)
+
+
+def measured_speed(recipe_digest: str, device: str | None) -> Basis | None:
+    """Return what an image cost in the last run of a recipe, given by its digest."""
+    run = last_run(recipe_digest, device)
+    if run is None:
+        return None
+    seconds = run.seconds_per_image
+    where = f"the last run of this recipe, {run.ended:.10}, {run.num_images} images on {run.device}"
+    return Basis(seconds, f"{seconds:.3g} s an image, measured in {where}")
 
 
 def cost_of(actor_hours: float, cost: Cost) -> float | None:
@@ -74,13 +93,8 @@ def _by_labels(here: StageSeconds, decoders: float) -> Basis | None:
     return Basis(seconds, f"{seconds:.3g} s an image, the mean of {number} already there")
 
 
-def _by_last_run(recipe: Recipe) -> Basis | None:
-    run = last_run(recipe.labels.digest(), recipe.run.cost.device)
-    if run is None:
-        return None
-    seconds = run.seconds_per_image
-    where = f"the last run of this recipe, {run.ended:.10}, {run.num_images} images on {run.device}"
-    return Basis(seconds, f"{seconds:.3g} s an image, measured in {where}")
+def _by_last_run(labels: LabelSettings, device: str | None) -> Basis | None:
+    return measured_speed(labels.digest(), device)
 
 
 def _by_recipe(cost: Cost) -> Basis | None:

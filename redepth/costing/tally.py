@@ -37,7 +37,8 @@ class WorkTally:
         if row.device is not None:
             self.devices[row.device] += number
         if row.height_px is not None and row.width_px is not None:
-            self.images[ImageWork(row.height_px, row.width_px, row.num_steps)] += number
+            image = ImageWork(row.height_px, row.width_px, row.num_steps, row.refined_by)
+            self.images[image] += number
 
     def copy(self) -> WorkTally:
         """Return the sums as they are now."""

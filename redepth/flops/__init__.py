@@ -53,11 +53,14 @@ class ImageWork:
     Attributes:
         height_px, width_px: at which it is processed.
         num_steps: an optimisation took; None: as many as the recipe says.
+        refined_by: the method whose maps were taken, where the recipe has several; None: what the
+            recipe expects of a usual image.
     """
 
     height_px: int
     width_px: int
     num_steps: int | None = None
+    refined_by: str | None = None
 
     @property
     def num_px(self) -> int:

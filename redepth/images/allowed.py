@@ -109,14 +109,28 @@ def allowed_for(source: str, allow: Sequence[str] = ()) -> Allowed:
     Raises:
         ConfigError: a root that is none.
     """
+    named = _named(source)
+    if not any(map(is_list, named)):
+        return ANYTHING
+    return Allowed((*roots_of(source), *(_root(text) for text in allow)))
+
+
+def roots_of(source: str) -> tuple[str, ...]:
+    """Return the folders, prefixes or hosts that a collection's photographs lie below.
+
+    Of a list these are what it may name by itself.
+    """
+    own = (_own_root(one) if is_list(one) else _named_root(one) for one in _named(source))
+    return tuple(dict.fromkeys(own))
+
+
+def _named(source: str) -> list[str]:
+    """Return what a source names: itself, or each that its braces stand for."""
     uri = canonical_uri(source)
     named = list(expanded(uri)) if has_braces(uri) else [uri]
     if has_braces(uri) and is_list(uri):
         named.append(uri)  # a list may really be called so
-    if not any(map(is_list, named)):
-        return ANYTHING
-    own = dict.fromkeys(_own_root(one) if is_list(one) else _named_root(one) for one in named)
-    return Allowed((*own, *(_root(text) for text in allow)))
+    return named
 
 
 def allowed_for_labels(labels: str, allow: Sequence[str] = ()) -> Allowed:

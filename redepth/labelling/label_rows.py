@@ -34,10 +34,13 @@ def with_members(row: LabelRow, members: Members, verdict: Verdict) -> LabelRow:
     """Record what became of the members, and what the guard measured."""
     return replace(
         row,
+        caption=row.caption if members.caption is None else members.caption,
         num_members=len(members.maps_ehw),
         members_stopped="; ".join(members.stopped) or None,
         num_steps=members.num_steps,
         steps_ended=members.steps_ended,
+        predicted_gain=None if members.predicted_gain is None else _known(members.predicted_gain),
+        refined_by=members.refined_by,
         drift=_known(verdict.drift),
         rank_correlation=_known(verdict.rank_correlation),
         metric_scale=members.metric.scale if members.metric else None,

@@ -199,7 +199,8 @@ class Labeller:
         except RefinementFailed as error:
             return failed(row, error)
         seed_key = source.sha256 if self.settings.deduplicate else row.id
-        scene = RefinementInput(seed_key, rgb_hw3, coarse.unmasked, caption or "")
+        given = source.caption
+        scene = RefinementInput(seed_key, rgb_hw3, coarse.unmasked, caption or "", given)
         return _Estimated(replace(row, caption=caption), source, coarse, scene)
 
     def _refine(self, estimated: Sequence[_Estimated | Label]) -> list[Inferred | Label]:

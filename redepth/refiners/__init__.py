@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from redepth.refiners import betterdepth, identity, redepth_anything, sharpdepth
+from redepth.refiners import (
+    betterdepth,
+    cascade,
+    distilled,
+    identity,
+    redepth_anything,
+    sharpdepth,
+)
 from redepth.refiners.part import RefinerPart
 from redepth.registry import REFINERS, Registry
 
@@ -10,5 +17,12 @@ refiners: Registry[RefinerPart] = Registry(
     "refiner",
     REFINERS,
     RefinerPart,
-    (identity.PART, redepth_anything.PART, betterdepth.PART, sharpdepth.PART),
+    (
+        identity.PART,
+        redepth_anything.PART,
+        betterdepth.PART,
+        sharpdepth.PART,
+        distilled.PART,
+        cascade.PART,
+    ),
 )

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from redepth.coarse.part import CoarseModel
 from redepth.flops import Flops, ImageWork
+from redepth.refiners.triage import RecordedTriage, Triage
 from redepth.settings import Compute, ModelUse, Settings
 
 if TYPE_CHECKING:
@@ -51,6 +52,31 @@ def fits_any(settings: Any, coarse: CoarseModel) -> None:
     """Say that a refiner takes the maps of any coarse model."""
 
 
+def has_no_inner(settings: Any) -> Sequence[RefinerSettings]:
+    """Say that a refiner is not made of others."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Routing:
+    """How a refiner that is made of a cheap and an expensive one sends images one way or the other.
+
+    Attributes:
+        cheap: refines every image, and predicts what the expensive one would change.
+        expensive: refines the images whose predicted gain is above `threshold`.
+        budget: share of the images that are meant to go to it, of a collection like the one that
+            the triage was fitted to.
+        threshold: as the triage has it for that share.
+        triage: the cheap one's.
+    """
+
+    cheap: RefinerSettings
+    expensive: RefinerSettings
+    budget: float
+    threshold: float
+    triage: Triage
+
+
 @dataclass(frozen=True, slots=True)
 class WorkContext:
     """What the FLOPs of a refiner depend on beside its settings.
@@ -80,6 +106,10 @@ class RefinerPart:
             `compute.batch_size` is refused; None where they may share a forward.
         flops: of one image, all members, by dtype (`redepth.flops`); None where nobody has counted,
             or returned where its models' are not known.
+        triage: reads what its predicted gains are worth (`redepth.refiners.triage`), without
+            loading a model; None where its members have no `predicted_gain`. Raises ConfigError.
+        inner: settings of the refiners that it is made of.
+        routing: which way it sends images; None where it has no inner ones. Raises ConfigError.
     """
 
     name: str
@@ -89,3 +119,6 @@ class RefinerPart:
     check: Callable[[Any, CoarseModel], None] = fits_any
     alone: str | None = None
     flops: Callable[[Any, WorkContext], Flops | None] | None = None
+    triage: Callable[[Any], RecordedTriage] | None = None
+    inner: Callable[[Any], Sequence[RefinerSettings]] = has_no_inner
+    routing: Callable[[Any], Routing] | None = None

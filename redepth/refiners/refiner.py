@@ -16,13 +16,15 @@ class RefinementInput:
         image_id: seeds the random draws, with the recipe's seed.
         rgb_hw3: uint8 [H, W, 3] at the processing size.
         coarse: the map to refine, [H, W], with the estimator's features.
-        caption: the prior's prompt.
+        caption: the prior's prompt, as `Refiner.caption` gave it.
+        own_caption: what the list says of the image.
     """
 
     image_id: str
     rgb_hw3: ByteImage
     coarse: CoarseDepth
     caption: str
+    own_caption: str | None = None
 
 
 class Refiner(Protocol):

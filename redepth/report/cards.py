@@ -175,6 +175,10 @@ def _card_facts(picture: LabelPicture) -> Iterator[Fact]:
         yield Fact("Beyond the far limit", f"{row.far_share:.1%}")
     if row.num_members:
         yield Fact("Members", str(row.num_members))
+    if row.refined_by is not None:
+        yield Fact("Refined by", row.refined_by)
+    if row.predicted_gain is not None:
+        yield Fact("Predicted gain", f"{row.predicted_gain:.1%}", "of the coarse map's range")
     if row.seconds is not None:
         yield Fact("Time", f"{row.seconds:.2f} s", row.device or "")
 

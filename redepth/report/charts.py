@@ -1,29 +1,31 @@
-"""The histograms of a page, with what they show in words."""
+"""The histograms and curves of a page, with what they show in words."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from redepth.refiners.triage import RoutingFacts
 from redepth.report.figures import CatalogueFigures, Histogram
 from redepth.report.pictures import LabelPicture
-from redepth.report.plots import Plot, draw_histogram
+from redepth.report.plots import Plot, ShareCurve, draw_histogram, draw_share_curve
 from redepth.types import DepthKind, FloatMap
 
 MAX_BINS = 32
 # The last half per cent may lie far off and would press all others into one bar.
 _SHARE_SHOWN = 0.995
 _PIXELS_PER_LABEL = 20_000
+_CURVE_POINTS = 101
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A histogram.
+    """A histogram or a curve.
 
     Attributes:
-        svg: trusted markup, made by `plots.draw_histogram`.
+        svg: trusted markup, made by `redepth.report.plots`.
         words: what it shows, for those who cannot see it and for those who doubt it.
     """
 
@@ -46,6 +48,36 @@ def charts_of(
     if sample:
         found.append(_depth_chart(kind, sample, figures.num_labels))
     return tuple(found)
+
+
+def budget_chart(methods: Mapping[str, int], routing: RoutingFacts) -> Chart:
+    """Draw the expected gain of a budget, and mark the share that went to the expensive method.
+
+    Args:
+        methods: labels by the method that made them; at least one.
+    """
+    total, number = sum(methods.values()), methods.get(routing.expensive, 0)
+    share, triage = number / total, routing.triage
+    gain = triage.expected_gain(share)
+    words = (
+        f"{number:,} of {total:,} labels ({share:.1%}) were made by {routing.expensive}, the dot; "
+        f"the budget was {100 * routing.budget:.3g}%, the dashed line. Of the "
+        f"{triage.num_images:,} held-out images of the triage, such a share had {gain:.1%} of what "
+        f"{routing.expensive} changed in all of them. A collection unlike theirs sends another "
+        "share, and has another curve."
+    )
+    shares = np.linspace(0.0, 1.0, _CURVE_POINTS) ** 2
+    curve = ShareCurve(
+        name="budget",
+        across="share of images for the expensive method (%)",
+        up="expected gain (%)",
+        x=shares,
+        y=np.array([triage.expected_gain(float(one)) for one in shares]),
+        marked=(share, gain),
+        meant=routing.budget,
+    )
+    svg = draw_share_curve(curve, f"Curve of the expected gain over the share of images. {words}")
+    return Chart("Expected gain", svg, words)
 
 
 def unit_chart(title: str, quantity: str, whole: Histogram) -> Chart:

@@ -23,6 +23,7 @@ from redepth.types import Outcome
 
 COLUMNS = (
     "id", "uri", "outcome", "reason", "kind", "drift", "rank_correlation", "mean_confidence",
+    "refined_by",
     *catalogue.STAGE_COLUMNS, "device", "shard",
 )  # fmt: skip
 NUM_EACH = 5
@@ -135,6 +136,7 @@ class CatalogueFigures:
         outcomes: images by outcome.
         reasons: images by (outcome, reason without its numbers and paths); without refined ones.
         kinds, devices: labels by kind, images by device.
+        methods: labels by the method that made them; empty of a recipe with one.
         confidence, drift: histograms of `mean_confidence` and `drift`, over labels that have one.
         stages: seconds of the images that have a label, summed by stage.
         chosen: by group the rows (id, uri, outcome, reason, shard) and what they are ordered by.
@@ -144,6 +146,7 @@ class CatalogueFigures:
     reasons: Mapping[tuple[Outcome, str], int]
     kinds: Mapping[str, int]
     devices: Mapping[str, int]
+    methods: Mapping[str, int]
     confidence: Histogram
     drift: Histogram
     stages: StageSeconds
@@ -202,6 +205,7 @@ def _figures_of(table: pa.Table) -> CatalogueFigures:
         _reasons(table),
         Counter(with_label["kind"].drop_null().to_pylist()),
         Counter(table["device"].drop_null().to_pylist()),
+        catalogue.methods_of(table),
         histogram_of(table["mean_confidence"].drop_null().to_numpy(), _CONFIDENCE_EDGES),
         histogram_of(table["drift"].drop_null().to_numpy(), _DRIFT_EDGES),
         catalogue.stages_of(table),
@@ -215,6 +219,7 @@ def _merged(one: CatalogueFigures, other: CatalogueFigures) -> CatalogueFigures:
         _bounded(Counter(one.reasons) + Counter(other.reasons)),
         Counter(one.kinds) + Counter(other.kinds),
         Counter(one.devices) + Counter(other.devices),
+        Counter(one.methods) + Counter(other.methods),
         one.confidence.merged(other.confidence),
         one.drift.merged(other.drift),
         one.stages + other.stages,

@@ -38,6 +38,8 @@ class PageData:
     Attributes:
         title: of the collection's output; `labels` is its URL.
         warnings: what has to be known before anything else is believed.
+        methods: labels by the method that made them, the most frequent first; empty of a recipe
+            with one.
         headline: figures for a first look.
         speed: how busy the models were in the last run, and what waited for what.
         troubles: up to some number of images without a label; `num_troubles` counts all.
@@ -53,6 +55,7 @@ class PageData:
     made: str
     warnings: tuple[str, ...]
     outcomes: Mapping[Outcome, int]
+    methods: Mapping[str, int]
     headline: tuple[Fact, ...]
     speed: tuple[Fact, ...]
     charts: tuple[Chart, ...]

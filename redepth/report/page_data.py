@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +15,7 @@ from redepth.costing.estimate import cost_of
 from redepth.costing.run_speed import RunSpeed
 from redepth.images.locator import Photographs
 from redepth.redaction import shown
+from redepth.refiners.triage import routing_facts
 from redepth.report.cards import (
     Fact,
     Gallery,
@@ -23,7 +24,7 @@ from redepth.report.cards import (
     file_name,
     scales_of,
 )
-from redepth.report.charts import charts_of
+from redepth.report.charts import Chart, budget_chart, charts_of
 from redepth.report.figures import NUM_TROUBLES, CatalogueFigures, Group, read_figures
 from redepth.report.gallery import fetch_picture, unread_words
 from redepth.report.layers import PICTURE_PX
@@ -83,9 +84,13 @@ def read_page(
         made=f"{made:%Y-%m-%d %H:%M} UTC",
         warnings=warnings_of(labels.dataset),
         outcomes=figures.outcomes,
+        methods=dict(Counter(figures.methods).most_common()),
         headline=_headline(figures, cost, run, speed, num_kept_lately(objects)),
         speed=() if speed is None else tuple(_where_time_went(speed)),
-        charts=charts_of(figures, kind, _drawn_at_random(pictures, figures)),
+        charts=(
+            *charts_of(figures, kind, _drawn_at_random(pictures, figures)),
+            *_budget_charts(figures, labels.dataset),
+        ),
         gallery=Gallery(
             cards=tuple(card_of(p, groups.get(p.row.id, ()), prompt) for p in pictures),
             scales=scales_of(kind, pictures),
@@ -106,6 +111,12 @@ def read_page(
         software=labels.dataset.software,
         settings=dict(_flat(labels.dataset.recipe)),
     )
+
+
+def _budget_charts(figures: CatalogueFigures, dataset: Dataset) -> Iterator[Chart]:
+    routing = routing_facts(dataset.models)
+    if routing is not None and figures.methods:
+        yield budget_chart(figures.methods, routing)
 
 
 def _intro(num_shown: int, num_labels: int) -> str:
@@ -153,9 +164,12 @@ def _groups_by_id(figures: CatalogueFigures) -> dict[str, tuple[Group, ...]]:
 
 
 def _usual_prompt(dataset: Dataset) -> str | None:
-    """Return the prompt of images that have no caption of their own."""
-    prompt: str | None = dataset.recipe.get("refiner", {}).get("caption", {}).get("prompt")
-    return prompt
+    """Return the prompt of images that have no caption of their own; of a cascade, its methods'."""
+    refiner = dataset.recipe.get("refiner", {})
+    inner = [values for values in refiner.values() if isinstance(values, Mapping)]
+    captions = [values.get("caption") for values in (refiner, *inner)]
+    prompts = [caption.get("prompt") for caption in captions if isinstance(caption, Mapping)]
+    return next(iter(prompts), None)
 
 
 def _drawn_at_random(

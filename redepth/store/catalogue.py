@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -267,6 +268,20 @@ def count_outcomes(out: str) -> dict[Outcome, int]:
     for fragment in read_fragments(open_objects(out), ("outcome",)):
         add_counts(counts, _numbers(fragment.table["outcome"]))
     return counts
+
+
+def count_methods(out: str) -> dict[str, int]:
+    """Count the labels by `refined_by`, the most frequent first; empty of a recipe with one."""
+    counts: Counter[str] = Counter()
+    for fragment in read_fragments(open_objects(out), ("refined_by",)):
+        counts += methods_of(fragment.table)
+    return dict(counts.most_common())
+
+
+def methods_of(table: pa.Table) -> Counter[str]:
+    """Count a table's rows by `refined_by`, without those that have none."""
+    lines = table["refined_by"].drop_null().value_counts().to_pylist()
+    return Counter({line["values"]: line["counts"] for line in lines})
 
 
 def stage_seconds(out: str) -> StageSeconds:

@@ -213,12 +213,14 @@ def _require_recipe(out: str, recorded: Dataset, recipe: Recipe) -> None:
 
 
 def _require_models(out: str, recorded: Dataset, models: Sequence[ModelCard]) -> None:
-    expected = {model.role: model for model in recorded.models}
-    for model in models:
-        before = expected.get(model.role)
-        if before is not None and before.sha256 != model.sha256:
-            raise IntegrityError(
-                f"{out}: the {model.role} model {model.name} has weights {model.sha256[:12]}..., "
-                f"the labels there were made with {before.name} {before.sha256[:12]}...; load "
-                f"{before.source} at {before.revision}, or use another --out"
-            )
+    """Compare models with those of before, role by role; a recipe may have several of a role."""
+    for role in dict.fromkeys(model.role for model in models):
+        before = [model for model in recorded.models if model.role == role]
+        now = [model for model in models if model.role == role]
+        for model, expected in zip(now, before, strict=False):
+            if expected.sha256 != model.sha256:
+                raise IntegrityError(
+                    f"{out}: the {role} model {model.name} has weights {model.sha256[:12]}..., the "
+                    f"labels there were made with {expected.name} {expected.sha256[:12]}...; load "
+                    f"{expected.source} at {expected.revision}, or use another --out"
+                )

@@ -26,6 +26,7 @@ _OF_THE_LABEL = (
 # Came later: told where they are known, so that labels without them keep their digests.
 _IF_KNOWN = (
     "focal_px", "focal_source", "far_share", "metric_scale", "metric_shift", "agreeing_share",
+    "predicted_gain", "refined_by",
 )  # fmt: skip
 
 

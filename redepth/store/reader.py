@@ -387,6 +387,7 @@ class OutputSummary:
         num_kept: labels that the run of that manifest has kept: their photographs were touched.
         speed: how fast the last run was that has written it down.
         num_ignored: names in labels/ that no fragment has, such as a sync tool's copies.
+        methods: labels by the method that made them; empty of a recipe with one.
     """
 
     dataset: Dataset
@@ -396,6 +397,7 @@ class OutputSummary:
     num_kept: int = 0
     num_ignored: int = 0
     speed: RunSpeed | None = None
+    methods: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def num_done(self) -> int:
@@ -428,7 +430,8 @@ def summarise(out: str) -> OutputSummary:
     notices, num_kept = manifest.latest_notices(objects), num_kept_lately(objects)
     num_ignored = len(catalogue.ignored_names(objects))
     speed = last_speed(objects)
-    return OutputSummary(dataset, outcomes, left, notices, num_kept, num_ignored, speed)
+    methods = catalogue.count_methods(out)
+    return OutputSummary(dataset, outcomes, left, notices, num_kept, num_ignored, speed, methods)
 
 
 def _require_image(group: arrays.GroupFacts, row: LabelRow) -> None:

@@ -40,6 +40,8 @@ SCHEMA = pa.schema(
         pa.field("members_stopped", pa.string()),
         pa.field("num_steps", pa.int32()),
         pa.field("steps_ended", pa.string()),
+        pa.field("predicted_gain", pa.float64()),
+        pa.field("refined_by", pa.string()),
         pa.field("drift", pa.float64()),
         pa.field("rank_correlation", pa.float64()),
         pa.field("metric_scale", pa.float64()),

@@ -13,12 +13,14 @@ import pytest
 from flows import terminal
 from flows.progress_bar import progress_bar
 from redepth.config import Deployment, load_recipe
-from redepth.costing.estimate import CostEstimate
+from redepth.costing.budgets import BudgetLine, BudgetTable
+from redepth.costing.estimate import Basis, CostEstimate
 from redepth.costing.run_speed import RunSpeed
 from redepth.costing.stages import StageSeconds
 from redepth.errors import ConfigError
 from redepth.exports.writing import Exported
 from redepth.images.noticed import Noticed, Notices
+from redepth.refiners.triage import RoutingFacts, Teacher, fit_triage
 from redepth.store.cleaning import Leftover
 from redepth.store.dataset import Dataset, Recorded
 from redepth.store.photographs import PhotographCheck
@@ -38,6 +40,13 @@ RECIPE = load_recipe("mini").model_copy(update={"name": HOSTILE, "description": 
 RECORDED = Recorded.model_validate(RECIPE.labels.model_dump())
 ROW = LabelRow(id=HOSTILE, uri=HOSTILE, outcome=Outcome.FAILED, reason=HOSTILE, caption=HOSTILE)
 SPEED = RunSpeed(2, 4, 10.0, StageSeconds(30, 50.0, 30.0, 6.0, 5.0), HOSTILE, 0.5)
+BUDGETS = BudgetTable(
+    (
+        BudgetLine(0.03, 0.312, 3.5, 12.0, 43.2, is_own=True),
+        BudgetLine(1.0, 1.0, None, None, None, is_own=False),
+    ),
+    HOSTILE, HOSTILE, Basis(0.5, HOSTILE), None, 40,
+)  # fmt: skip
 CARD = ModelCard("coarse", HOSTILE, HOSTILE, None, "0" * 64, HOSTILE, non_commercial=True)
 
 
@@ -53,7 +62,7 @@ def summary() -> OutputSummary:
         recipe_name=HOSTILE, recipe_digest="d", recipe={}, recorded=RECORDED, models=(CARD,),
         software={}, created=HOSTILE,
     )  # fmt: skip
-    return OutputSummary(dataset, OUTCOMES, 0, hostile_notices(), speed=SPEED)
+    return OutputSummary(dataset, OUTCOMES, 0, hostile_notices(), speed=SPEED, methods={HOSTILE: 1})
 
 
 PRINTS: dict[str, Callable[[], None]] = {
@@ -61,6 +70,7 @@ PRINTS: dict[str, Callable[[], None]] = {
     "head": lambda: terminal.print_head(HOSTILE, HOSTILE, RECIPE, PLAN),
     "nothing": lambda: terminal.print_nothing_to_do(HOSTILE, PLAN),
     "plan": lambda: terminal.print_plan(HOSTILE, HOSTILE, RECIPE, PLAN, None),
+    "budgets": lambda: terminal.print_plan(HOSTILE, HOSTILE, RECIPE, PLAN, None, BUDGETS),
     "summary": lambda: terminal.print_summary(
         HOSTILE, OUTCOMES, (CARD,), HOSTILE, HOSTILE, hostile_notices()
     ),
@@ -144,6 +154,44 @@ def test_the_status_says_how_busy_the_models_were_in_the_last_run(printed: Strin
     assert "25% of the time of 2 actors; they waited for photographs 75% of it" in said
     assert "0.167 s in the models, 1 s to read and decode" in said
     assert "the models ran at 10% of what the data sheet promises" in said
+
+
+def test_the_status_says_which_method_made_how_many_labels(printed: StringIO) -> None:
+    methods = {"quick": 97, "thorough": 3}
+    terminal.print_status("labels", replace(summary(), methods=methods), [])
+    assert "\nrefined by quick 97 (97.0%), thorough 3 (3.0%)\n" in printed.getvalue()
+    printed.truncate(0)
+    triage = fit_triage([0.1, 0.2], [0.1, 0.2], Teacher(recipe="thorough", digest="0" * 64))
+    facts = RoutingFacts(expensive="thorough", budget=0.05, threshold=0.1, triage=triage)
+    card = replace(CARD, role="triage", facts=facts.model_dump(mode="json"))
+    cascaded = replace(summary().dataset, models=(card,))
+    terminal.print_status("labels", replace(summary(), dataset=cascaded, methods=methods), [])
+    assert "thorough 3 (3.0%); the budget of thorough is 5%\n" in printed.getvalue()
+    printed.truncate(0)
+    terminal.print_status("labels", replace(summary(), methods={}), [])
+    assert "refined by" not in printed.getvalue()
+
+
+def test_a_plan_shows_cost_against_expected_gain(printed: StringIO) -> None:
+    budgets = replace(BUDGETS, cheap="quick", expensive="thorough")
+    terminal.print_plan("photos", "labels", load_recipe("mini"), PLAN, None, budgets)
+    lines = printed.getvalue().splitlines()
+    (head,) = (n for n, line in enumerate(lines) if line.startswith("budget  expected"))
+    assert lines[head].split() == [
+        "budget",
+        "expected",
+        "gain",
+        "s",
+        "an",
+        "image",
+        "actor",
+        "hours",
+    ]
+    assert lines[head + 1].split() == ["3%", "31.2%", "3.5", "12", "this", "recipe"]
+    assert lines[head + 2].split() == ["100%", "100.0%", "-", "-"]
+    said = printed.getvalue()
+    assert "share of images for thorough beside quick, of a collection like the one" in said
+    assert "seconds unknown: label some images with this method alone" in said
 
 
 def test_a_plan_says_that_the_same_bytes_keep_their_label(printed: StringIO) -> None:

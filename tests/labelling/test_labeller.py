@@ -153,6 +153,19 @@ def test_stopped_members_are_named_in_the_row(labeller: Labeller, photograph: Im
     assert (row.num_members, row.members_stopped) == (1, "member 1: loss is nan at step 3")
 
 
+def test_the_row_says_who_refined_it_and_the_gain_that_was_predicted(
+    labeller: Labeller, photograph: ImageRef
+) -> None:
+    coarse = labeller.label(photograph).arrays
+    assert coarse is not None
+    members = Members(coarse["coarse"][None], predicted_gain=0.04, refined_by="unsharp")
+    row = replace(labeller, refiner=Scripted(members)).label(photograph).row
+    assert (row.predicted_gain, row.refined_by) == (0.04, "unsharp")
+    upside_down = replace(members, maps_ehw=-members.maps_ehw)
+    row = replace(labeller, refiner=Scripted(upside_down)).label(photograph).row
+    assert (row.outcome, row.predicted_gain, row.refined_by) == (Outcome.FELL_BACK, 0.04, "unsharp")
+
+
 def test_label_does_not_depend_on_what_was_labelled_before(
     labeller: Labeller, photograph: ImageRef, tmp_path: Path
 ) -> None:

@@ -26,10 +26,21 @@ CARDS = (
 SIZE_PX = (40, 60)
 
 
-def write_output(folder: Path, number: int = 6, kind: DepthKind | None = None) -> str:
-    """Label `number` photographs and one that is broken; the second fell back."""
+def write_output(
+    folder: Path,
+    number: int = 6,
+    kind: DepthKind | None = None,
+    cards: Sequence[ModelCard] = CARDS,
+    methods: Sequence[str] = (),
+) -> str:
+    """Label `number` photographs and one that is broken; the second fell back.
+
+    Args:
+        methods: that made the labels, in turn, by the photographs' numbers.
+    """
     _write_photographs(folder / "photographs", number)
-    return _label_all(folder, "labels", kind or DepthKind.AFFINE_DISPARITY)
+    kind = kind or DepthKind.AFFINE_DISPARITY
+    return _label_all(folder, "labels", kind, cards, methods)
 
 
 def label_again(folder: Path, kind: DepthKind) -> str:
@@ -47,14 +58,20 @@ def maps(seed: int, size_px: Sequence[int] = SIZE_PX) -> LabelArrays:
     return LabelArrays.of_depth(coarse, coarse + noise, np.abs(noise), confidence)
 
 
-def _label_all(folder: Path, name: str, kind: DepthKind) -> str:
+def _label_all(
+    folder: Path,
+    name: str,
+    kind: DepthKind,
+    cards: Sequence[ModelCard] = CARDS,
+    methods: Sequence[str] = (),
+) -> str:
     recipe = Recipe.model_validate({"name": "own", "run": {"sharding": {"images_per_shard": 4}}})
     out = str(folder / name)
     plan = plan_labels(list_images(str(folder / "photographs")), out, recipe)
-    begin(out, recipe, CARDS)
+    begin(out, recipe, cards)
     assert plan.manifest is not None
     for shard in read_shard_plans(plan.manifest, 0, plan.num_shards):
-        labels = [_label(image, kind) for image in shard.images]
+        labels = [_label(image, kind, methods) for image in shard.images]
         write_shard(out, shard, labels, recipe.labels.storage)
     return out
 
@@ -68,7 +85,7 @@ def _write_photographs(folder: Path, number: int) -> None:
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff")
 
 
-def _label(image: ImageRef, kind: DepthKind) -> Label:
+def _label(image: ImageRef, kind: DepthKind, methods: Sequence[str]) -> Label:
     name = Path(image.uri).stem
     row = LabelRow(id=image.id, uri=image.uri, outcome=Outcome.REFINED, device="cpu", seconds=2.0)
     if name == "broken":
@@ -85,6 +102,7 @@ def _label(image: ImageRef, kind: DepthKind) -> Label:
         image_width_px=120,
         caption=f"a picture {SCRIPT}" if seed == 0 else f"picture number {seed}",
         num_members=3,
+        refined_by=methods[seed % len(methods)] if methods else None,
         drift=0.01 * (seed + 1),
         rank_correlation=0.99,
         mean_confidence=float(arrays["confidence"].mean()) - 0.05 * seed,

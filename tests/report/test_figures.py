@@ -47,6 +47,8 @@ def rows(first: int, number: int) -> pa.Table:
             "drift": pa.array(drifts, mask=~labelled),
             "rank_correlation": pa.array(drifts, mask=~labelled),
             "mean_confidence": pa.array(sure, mask=np.array([o != "refined" for o in outcomes])),
+            "refined_by": [("thorough" if n % 4 == 0 else "quick") if n >= 100 else None
+                           for n in numbers],
             "seconds": np.full(number, 2.0),
             "read_seconds": pa.array(np.full(number, 1.0), mask=numbers % 2 == 0),
             "waited_seconds": np.full(number, 3.0),
@@ -68,6 +70,7 @@ def test_figures_are_those_of_numpy() -> None:
     assert figures.drift.num_values == 980
     assert figures.drift.mean == pytest.approx(drift.mean())
     assert figures.drift.quantile(0.5) == pytest.approx(np.median(drift), abs=0.002)
+    assert figures.methods == {"thorough": 225, "quick": 675}
     assert figures.stages.num_timed == 980
     assert figures.stages.own == 2.0 * 500
     assert figures.stages.model == 0.5 * 500
@@ -97,6 +100,7 @@ def test_figures_do_not_depend_on_how_the_rows_are_cut(cuts: list[int]) -> None:
     cut = sum_up(table.slice(a, b - a) for a, b in pairwise(edges))
     assert cut.outcomes == whole.outcomes
     assert cut.reasons == whole.reasons
+    assert cut.methods == whole.methods
     np.testing.assert_array_equal(cut.drift.counts, whole.drift.counts)
     for group in Group:
         assert cut.chosen[group]["id"].to_pylist() == whole.chosen[group]["id"].to_pylist()

@@ -17,21 +17,22 @@ from redepth.config import Cost
 from redepth.costing.run_speed import RunSpeed
 from redepth.costing.stages import StageSeconds
 from redepth.redaction import shown
+from redepth.refiners.triage import RoutingFacts, Teacher, fit_triage, routing_facts
 from redepth.report import figures
 from redepth.report.cards import confidence_words
 from redepth.report.figures import Group
 from redepth.report.layers import layers_of, reliefs_of
 from redepth.report.page import PageData, Trouble, render_page
-from redepth.report.page_data import RunFacts, read_page, title_of
+from redepth.report.page_data import RunFacts, _usual_prompt, read_page, title_of
 from redepth.report.pictures import LabelPicture
-from redepth.store.dataset import begin
+from redepth.store.dataset import begin, read_dataset
 from redepth.store.objects import open_objects
 from redepth.store.planning import plan_labels
 from redepth.store.reader import open_labels
 from redepth.store.rows import decode_fragment, encode_fragment
 from redepth.store.run_record import put_speed
 from redepth.store.shards import write_shard
-from redepth.types import DepthKind, LabelRow, Outcome
+from redepth.types import DepthKind, LabelRow, ModelCard, Outcome
 from tests.report import report_samples
 from tests.store.store_samples import CARD, images, label_or_keep, recipe, shard_plans, touched
 
@@ -81,6 +82,65 @@ def test_the_headline_counts_and_reckons(page: PageData) -> None:
     assert fact(page, "Seconds a label") == ("2", "mean, one actor, cpu")
     assert fact(page, "Images an hour")[0] == "1,800"
     assert fact(page, "Cost") == ("0.01 EUR", "0.0033 actor hours; 2.00 per 1000 labels")
+
+
+def test_the_page_shows_how_many_labels_each_method_made(page: PageData) -> None:
+    assert page.methods == {}
+    assert "Refined by" not in render_page(page)
+    html = render_page(replace(page, methods={"quick": 1940, "thorough <b>": 60}))
+    assert "Refined by" in html
+    assert re.search(r"quick <strong>1,940</strong> <span[^>]*>97.0%", html)
+    assert re.search(r"thorough &lt;b&gt; <strong>60</strong> <span[^>]*>3.0%", html)
+
+
+def triage_card() -> ModelCard:
+    """Return the card of a triage fitted to 100 images of which the changes are as predicted."""
+    gains = [number / 100 for number in range(1, 101)]
+    triage = fit_triage(gains, gains, Teacher(recipe="thorough", digest="0" * 64))
+    facts = RoutingFacts(
+        expensive="thorough", budget=0.2, threshold=triage.threshold(0.2), triage=triage
+    )
+    dumped = facts.model_dump(mode="json")
+    return ModelCard("triage", "student", "folder", None, "c" * 64, "MIT", facts=dumped)
+
+
+def test_the_page_shows_the_curve_of_a_cascade_with_its_own_share(tmp_path: Path) -> None:
+    out = report_samples.write_output(
+        tmp_path, 10, cards=(triage_card(),), methods=("quick", "quick", "quick", "thorough")
+    )
+    page = read_page(out, PRICED, MADE)
+    assert page.methods == {"quick": 8, "thorough": 2}
+    (chart,) = (chart for chart in page.charts if chart.title == "Expected gain")
+    assert (
+        "2 of 10 labels (20.0%) were made by thorough, the dot; the budget was 20%" in chart.words
+    )
+    gain = routing_facts([triage_card()])
+    assert gain is not None
+    assert f"had {gain.triage.expected_gain(0.2):.1%} of what thorough changed" in chart.words
+    html = render_page(page)
+    assert "share of images for the expensive method (%)" in html
+    assert len(set(re.findall(r'\bid="([^"]+)"', html))) == len(re.findall(r'\bid="([^"]+)"', html))
+
+
+@pytest.mark.parametrize(
+    ("refiner", "prompt"),
+    [
+        ({"caption": {"prompt": "a photograph"}}, "a photograph"),
+        ({"cheap": {"seed": 1}, "expensive": {"caption": {"prompt": "a face"}}}, "a face"),
+        ({"method": "identity"}, None),
+    ],
+)
+def test_the_usual_prompt_is_that_of_the_recipe_or_of_a_cascades_method(
+    out: str, refiner: dict[str, object], prompt: str | None
+) -> None:
+    dataset = replace(read_dataset(out), recipe={"refiner": refiner})
+    assert _usual_prompt(dataset) == prompt
+
+
+def test_a_triage_that_no_redepth_wrote_has_no_curve() -> None:
+    card = replace(triage_card(), facts={"triage": "<script>"})
+    assert routing_facts([card]) is None
+    assert routing_facts([]) is None
 
 
 def test_without_a_price_the_actor_hours_are_told(out: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import duckdb
 import numpy as np
 import pyarrow.dataset as pads
@@ -92,6 +94,21 @@ def test_a_summary_counts_what_is_done_and_left(out: str) -> None:
     }  # fmt: skip
     assert summary.outcomes == expected == count_outcomes(out)
     assert (summary.num_done, summary.num_left) == (10, 15)
+
+
+def test_a_summary_counts_the_labels_of_each_method(out: str) -> None:
+    begin(out, recipe(), [CARD])
+    plan = ShardPlan("0" * 16, "0" * 16, tuple(images(5)))
+    methods = ("quick", "quick", "thorough", "quick", None)
+    made = [label(ref) for ref in plan.images]
+    write_shard(
+        out,
+        plan,
+        [replace(one, row=replace(one.row, refined_by=method))
+         for one, method in zip(made, methods, strict=True)],
+        Storage(),
+    )  # fmt: skip
+    assert summarise(out).methods == {"quick": 3, "thorough": 1}
 
 
 def test_one_map_is_a_partial_read(out: str, monkeypatch: pytest.MonkeyPatch) -> None:

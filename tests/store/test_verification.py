@@ -14,6 +14,7 @@ from redepth.quantities import ALWAYS
 from redepth.store import layout
 from redepth.store.catalogue import fragment_names
 from redepth.store.dataset import begin
+from redepth.store.digests import row_digest
 from redepth.store.objects import open_objects
 from redepth.store.planning import plan_labels
 from redepth.store.rows import decode_fragment, encode_fragment
@@ -58,6 +59,13 @@ def test_the_digest_over_four_quantities_is_that_of_format_version_2(out: str) -
     names = [quantity.name for quantity in ALWAYS]
     assert verify_labels(out, quantities=names).content_digest == before
     assert verify_labels(out, quantities=names[:2]).content_digest != before
+
+
+def test_the_digest_tells_by_which_method_a_label_was_made() -> None:
+    row = LabelRow(id="a", uri="u", outcome=Outcome.REFINED)
+    said = [(None, None), ("quick", 0.1), ("thorough", 0.1), ("quick", 0.2)]
+    made = [replace(row, refined_by=name, predicted_gain=gain) for name, gain in said]
+    assert len({row_digest(one, b"") for one in made}) == 4
 
 
 def test_one_pixel_makes_another_digest(new_output: Callable[[], str]) -> None:

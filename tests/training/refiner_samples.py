@@ -15,6 +15,7 @@ from redepth.datasets.sample import Samples
 from redepth.scenes.collection import write_collection
 from redepth.scenes.scene import Split
 from redepth.training.examples.samples import CoarseMaps
+from redepth.training.examples.teacher_pictures import TeacherPicture, TeacherPictures
 from redepth.types import CoarseDepth, DepthKind
 
 MINI = Path(__file__).resolve().parents[2] / "redepth" / "models" / "mini"
@@ -73,6 +74,33 @@ class Outputs:
     def photographs(self, url: str) -> tuple[Samples, CoarseMaps]:
         data = open_scenes(Path(url))
         return data, blurred_truth(data)
+
+    def teacher(self, urls: Sequence[str]) -> TeacherPictures:
+        return TaughtScenes([open_scenes(Path(url)) for url in urls])
+
+
+class TaughtScenes:
+    """Scenes whose teacher knows the truth; the coarse maps are its blur."""
+
+    recipes = ("the truth 0123456789ab",)
+    models = ("truth: Apache-2.0",)
+    is_non_commercial = False
+    is_metric = False
+
+    def __init__(self, folders: Sequence[Samples]) -> None:
+        self._places = {f"{i}-{n}": (data, n) for i, data in enumerate(folders)
+                        for n in range(len(data.images))}  # fmt: skip
+        self.ids = sorted(self._places)
+
+    def read(self, number: int) -> TeacherPicture:
+        data, at = self._places[self.ids[number]]
+        found = data.read(at)
+        disparity_hw = np.where(found.truth.mask_hw, 1.0 / found.truth.map_hw, 0.0)
+        coarse_hw = blurred_truth(data)(data.images[at]).map_hw
+        return TeacherPicture(
+            self.ids[number], found.rgb_hw3, coarse_hw, disparity_hw.astype(np.float32),
+            found.truth.mask_hw.astype(np.float32),
+        )  # fmt: skip
 
 
 def open_scenes(folder: Path) -> Samples:

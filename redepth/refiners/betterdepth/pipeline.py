@@ -27,7 +27,13 @@ from redepth.refiners.betterdepth.target import Target, TargetKind
 from redepth.refiners.latents.codec import pad_to_multiple
 from redepth.refiners.latents.loading import PipelineParts, read_pipeline_parts
 from redepth.refiners.latents.normalisation import quantile_range
-from redepth.refiners.latents.pipeline import LatentDepthPipeline, batches, by_image, rgb_of
+from redepth.refiners.latents.pipeline import (
+    LatentDepthPipeline,
+    batches,
+    by_image,
+    on_device,
+    rgb_of,
+)
 from redepth.settings import Compute, PublishedWeights, Weights
 from redepth.types import ByteImage, FloatMap, ModelCard
 from redepth.weights import reading
@@ -167,7 +173,7 @@ class BetterDepthPipeline(LatentDepthPipeline):
             ValueError: a picture and its map differ in size, or the pictures do.
         """
         sign = 1.0 if larger_is_nearer else -1.0
-        image_b3hw, coarse_bhw = self._on_device(rgbs_hw3, coarse_maps)
+        image_b3hw, coarse_bhw = on_device(rgbs_hw3, coarse_maps, self.unet.device)
         coarse_bhw = coarse_bhw * sign
         normalisation = quantile_range(coarse_bhw)
         conditions = self.condition(image_b3hw, normalisation.normalise(coarse_bhw))

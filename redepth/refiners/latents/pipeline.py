@@ -68,24 +68,24 @@ class LatentDepthPipeline(DiffusionPipeline):  # type: ignore[misc] # diffusers 
         device = torch.device("cpu") if generator is None else generator.device
         return torch.randn(shape, generator=generator, device=device)
 
-    def _on_device(
-        self, rgbs_hw3: Sequence[ByteImage], maps_hw: Sequence[FloatMap]
-    ) -> tuple[Tensor, Tensor]:
-        """Return pictures in [-1, 1], [B, 3, H, W], and their maps [B, H, W], on the UNet's device.
 
-        Raises:
-            ValueError: a picture and its map differ in size, or the pictures do.
-        """
-        for rgb_hw3, map_hw in zip(rgbs_hw3, maps_hw, strict=True):
-            if rgb_hw3.shape != (*map_hw.shape, 3):
-                raise ValueError(
-                    f"the picture is {rgb_hw3.shape}, expected (H, W, 3) of the map's size "
-                    f"{map_hw.shape}: resize one of them"
-                )
-        device = self.unet.device
-        image_bhw3 = torch.from_numpy(np.stack(rgbs_hw3)).to(device) / 127.5 - 1.0
-        map_bhw = torch.from_numpy(np.stack(maps_hw).astype(np.float32)).to(device)
-        return image_bhw3.permute(0, 3, 1, 2).contiguous(), map_bhw
+def on_device(
+    rgbs_hw3: Sequence[ByteImage], maps_hw: Sequence[FloatMap], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Return pictures in [-1, 1], [B, 3, H, W], and their maps [B, H, W], on a device.
+
+    Raises:
+        ValueError: a picture and its map differ in size, or the pictures do.
+    """
+    for rgb_hw3, map_hw in zip(rgbs_hw3, maps_hw, strict=True):
+        if rgb_hw3.shape != (*map_hw.shape, 3):
+            raise ValueError(
+                f"the picture is {rgb_hw3.shape}, expected (H, W, 3) of the map's size "
+                f"{map_hw.shape}: resize one of them"
+            )
+    image_bhw3 = torch.from_numpy(np.stack(rgbs_hw3)).to(device) / 127.5 - 1.0
+    map_bhw = torch.from_numpy(np.stack(maps_hw).astype(np.float32)).to(device)
+    return image_bhw3.permute(0, 3, 1, 2).contiguous(), map_bhw
 
 
 def rgb_of(image: Image.Image | ByteImage) -> ByteImage:

@@ -25,7 +25,13 @@ from redepth.errors import ConfigError
 from redepth.refiners.latents.codec import pad_to_multiple
 from redepth.refiners.latents.loading import PipelineParts, read_pipeline_parts
 from redepth.refiners.latents.normalisation import minmax
-from redepth.refiners.latents.pipeline import LatentDepthPipeline, batches, by_image, rgb_of
+from redepth.refiners.latents.pipeline import (
+    LatentDepthPipeline,
+    batches,
+    by_image,
+    on_device,
+    rgb_of,
+)
 from redepth.refiners.sharpdepth.gating import GatedNoise, Gating, blend, latent_gate
 from redepth.refiners.sharpdepth.metres import MetricMember, to_metres
 from redepth.refiners.sharpdepth.one_step import NUM_LATENTS, TASK_CHANNELS, OneStepDenoiser
@@ -190,7 +196,7 @@ class SharpDepthPipeline(LatentDepthPipeline):
         Raises:
             ValueError: a picture and its map differ in size, or the pictures do.
         """
-        image_b3hw, metric_bhw = self._on_device(rgbs_hw3, metric_maps)
+        image_b3hw, metric_bhw = on_device(rgbs_hw3, metric_maps, self.unet.device)
         return self.encode_normalised(image_b3hw, minmax(metric_bhw).normalise(metric_bhw))
 
     @torch.no_grad()

@@ -17,13 +17,14 @@ from redepth.training.betterdepth.scenes import MAPS, NUM_SCENES, SHARES, scene_
 from redepth.training.betterdepth.settings import BetterDepthTraining, LabelledDataset, Scenes
 from redepth.training.betterdepth.validation import new_validation
 from redepth.training.engine.cards import CardText, TrainedModel, write_card
-from redepth.training.engine.run import MODEL, SHIPPED, VARIANT, Run
+from redepth.training.engine.run import SHIPPED, Run
 from redepth.training.examples.samples import DataSource
 from redepth.training.examples.scene_examples import (
     ExampleBatch,
     SceneExamples,
     render_examples,
 )
+from redepth.training.folders import MODEL, VARIANT
 from redepth.training.refiner_parts import RefinerParts
 from redepth.training.settings import FirstWeights
 

@@ -16,16 +16,14 @@ from redepth.training.engine.checkpoints import SUFFIX, read_recorded
 from redepth.training.engine.loop import Checkpointing, Stage, require_same, train
 from redepth.training.engine.workers import ALONE, Workers
 from redepth.training.examples.samples import CoarseMaps
+from redepth.training.examples.teacher_pictures import TeacherPictures
+from redepth.training.folders import CHECKPOINTS, VALIDATION
 from redepth.training.settings import TrainingSettings
 from redepth.weights import quieten_libraries
 
-MODEL = "model"
-VARIANT = "fp16"
 SETTINGS_NAME = "settings.yaml"
 # The models that come with redepth: what the small ones start from.
 SHIPPED = Path(__file__).resolve().parents[2] / "models" / "mini"
-_CHECKPOINTS = "checkpoints"
-_VALIDATION = "validation"
 Progress = Callable[[str, int, int, float], None]
 Check = Callable[[int], None]
 S = TypeVar("S", bound=TrainingSettings)
@@ -47,6 +45,14 @@ class LabelOutputs(Protocol):
 
         Raises:
             ConfigError: there are none, or their maps are not metric.
+        """
+        ...
+
+    def teacher(self, urls: Sequence[str]) -> TeacherPictures:
+        """Return photographs with the refined labels of an expensive method.
+
+        Raises:
+            ConfigError: there are none, or they cannot be learned from together.
         """
         ...
 
@@ -79,7 +85,7 @@ class Run(Generic[S]):
     @property
     def validation(self) -> Path:
         """The folder that gets figures and pictures of what is held out."""
-        return self.out / _VALIDATION
+        return self.out / VALIDATION
 
     def prepare(self) -> None:
         """Make the folder, without what an earlier training wrote on its way; record settings.
@@ -92,7 +98,7 @@ class Run(Generic[S]):
             torch.set_num_threads(1)  # sums over several threads differ in their last bits
         self.out.mkdir(parents=True, exist_ok=True)
         if self.resume:
-            for path in sorted((self.out / _CHECKPOINTS).glob(f"*{SUFFIX}")):
+            for path in sorted((self.out / CHECKPOINTS).glob(f"*{SUFFIX}")):
                 require_same(path, read_recorded(path)["settings"], self._decisive())
         if self.workers.rank:
             return
@@ -120,7 +126,7 @@ class Run(Generic[S]):
                 check(step + 1)
 
         checkpointing = Checkpointing(
-            self.out / _CHECKPOINTS / f"{stage.name}{SUFFIX}",
+            self.out / CHECKPOINTS / f"{stage.name}{SUFFIX}",
             self.resume,
             self.settings.run.save_every,
             self._decisive(),

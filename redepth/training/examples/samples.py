@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from redepth.datasets.ground_truth import GroundTruth
 from redepth.datasets.sample import Samples
 from redepth.training.draws import Draws
 from redepth.training.examples.scene_examples import ExampleBatch
+from redepth.training.examples.window import Window
 from redepth.types import CoarseDepth
 
 CoarseMaps = Callable[[str], CoarseDepth]
@@ -81,7 +81,7 @@ class DataSource:
         coarse_hw = torch.from_numpy(coarse.map_hw) * (1.0 if towards else -1.0)
         valid = torch.from_numpy(found.truth.known_hw)
         truth_hw = _growing_towards_camera(found.truth, valid, as_disparity=towards)
-        window = _Window.of(found.truth.size_hw, self._size_hw, place)
+        window = Window.of(found.truth.size_hw, self._size_hw, place)
         return Example(
             window.cut(image, "bilinear"),
             window.cut(truth_hw[None], "nearest-exact")[0],
@@ -95,35 +95,3 @@ def _growing_towards_camera(truth: GroundTruth, valid: Tensor, *, as_disparity: 
     depth_hw = truth.disparity_hw() if as_disparity else truth.depth_hw()
     known = torch.where(valid, torch.from_numpy(depth_hw), 1.0)
     return known if as_disparity else -known
-
-
-@dataclass(frozen=True, slots=True)
-class _Window:
-    """The size that an example is resized to, so that it covers the crop, and the crop in it."""
-
-    resized_hw: tuple[int, int]
-    top: int
-    left: int
-    size_hw: tuple[int, int]
-    mirrored: bool
-
-    @staticmethod
-    def of(own_hw: tuple[int, int], size_hw: tuple[int, int], place: list[float]) -> _Window:
-        scale = max(size_hw[0] / own_hw[0], size_hw[1] / own_hw[1])
-        height = max(size_hw[0], round(own_hw[0] * scale))
-        width = max(size_hw[1], round(own_hw[1] * scale))
-        top = int(place[0] * (height - size_hw[0] + 1))
-        left = int(place[1] * (width - size_hw[1] + 1))
-        return _Window((height, width), top, left, size_hw, place[2] < 0.5)
-
-    def cut(self, map_chw: Tensor, mode: str) -> Tensor:
-        """Resize, crop and mirror [C, H, W]."""
-        if map_chw.shape[-2:] != self.resized_hw:
-            smooth = {"align_corners": False, "antialias": True} if mode == "bilinear" else {}
-            map_chw = functional.interpolate(
-                map_chw[None], size=self.resized_hw, mode=mode, **smooth
-            )[0]
-        rows = slice(self.top, self.top + self.size_hw[0])
-        columns = slice(self.left, self.left + self.size_hw[1])
-        cut = map_chw[..., rows, columns]
-        return cut.flip(-1) if self.mirrored else cut.contiguous()

@@ -15,9 +15,10 @@ from redepth.refiners.redepth_anything.mini_prior import save_prior
 from redepth.scenes.reliefs import LightRange
 from redepth.settings import Compute, Weights
 from redepth.training.engine.cards import TrainedModel, write_card
-from redepth.training.engine.run import VARIANT, Run
+from redepth.training.engine.run import Run
 from redepth.training.examples.scene_examples import SceneExamples, render_families
 from redepth.training.examples.scene_pool import ScenePool, render_pool, target_disparity
+from redepth.training.folders import VARIANT
 from redepth.training.mini_models import depth, dpt, encoder, prior
 from redepth.training.mini_models.cards import DEPTH, DPT, ENCODER, PRIOR
 from redepth.training.mini_models.settings import MiniModel, MiniTraining

@@ -12,7 +12,7 @@ from redepth.refiners.sharpdepth.pipeline import SharpDepthPipeline
 from redepth.scenes.scene import Split
 from redepth.training.draws import Draws
 from redepth.training.engine.cards import CardText, TrainedModel, write_card
-from redepth.training.engine.run import MODEL, SHIPPED, VARIANT, Run
+from redepth.training.engine.run import SHIPPED, Run
 from redepth.training.examples.metric_scenes import (
     MetricBatch,
     MetricScenes,
@@ -22,6 +22,7 @@ from redepth.training.examples.metric_scenes import (
 )
 from redepth.training.examples.samples import DataSource
 from redepth.training.examples.scene_examples import ExampleBatch
+from redepth.training.folders import MODEL, VARIANT
 from redepth.training.mini_models import metric as metric_net
 from redepth.training.refiner_parts import RefinerParts
 from redepth.training.settings import FirstWeights, Optimiser

@@ -1,0 +1,8 @@
+"""The names of what a training writes into its folder."""
+
+from __future__ import annotations
+
+MODEL = "model"
+VARIANT = "fp16"
+CHECKPOINTS = "checkpoints"
+VALIDATION = "validation"
