@@ -2,10 +2,12 @@
 
 A decoder (`redepth.cluster.actor.PhotographDecoder`) takes one core anywhere in the cluster and
 works on one photograph at a time; another one waits there, so that it need not ask for it. So
-whatever happens to a decoder is of the oldest photograph that it has, and no other is touched: a
-death counts against it, and it is decoded once more with a decoder to itself; one that takes too
-long is ended. What it prepared goes to an actor through Ray's object store, and is kept until the
-image has its outcome, so that an image that is tried again is not decoded again.
+whatever happens to a decoder is of the oldest photograph that it has, and those that wait there are
+not touched: a death counts against it, and it is decoded once more with a decoder to itself; one
+that takes too long is ended. (The one before it may be blamed, where its answer was lost with the
+process: alone, it comes through, and the culprit is found at its next turn.) What it prepared goes
+to an actor through Ray's object store, and is kept until the image has its outcome, so that an
+image that is tried again is not decoded again.
 
 Decoders are given nothing while as many pictures wait for an actor as there are decoders: that
 bounds what is decoded and not yet labelled.
