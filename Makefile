@@ -39,7 +39,7 @@ $(STAMP): pyproject.toml constraints.txt
 install: $(STAMP) ## Build .venv with redepth and its tools (a second call does nothing)
 
 # The demo and the tests use models made from a seed; neither may ask the hub for anything.
-demo lab test test-slow test-cluster test-s3 test-chaos test-browser test-ops test-security test-faults test-wheel test-bench: export HF_HUB_OFFLINE := 1
+demo demo-distill lab test test-slow test-cluster test-s3 test-chaos test-browser test-ops test-security test-faults test-wheel test-bench: export HF_HUB_OFFLINE := 1
 
 .PHONY: demo
 demo: install ## Label five photographs and sixteen scenes on this machine, in a minute or two
@@ -47,6 +47,17 @@ demo: install ## Label five photographs and sixteen scenes on this machine, in a
 	@$(BIN)/python -m scripts.demo_collection $(DEMO)
 	@echo "==> redepth label $(DEMO)/list.csv --out $(DEMO)/labels --recipe mini --actors 2"
 	@$(BIN)/redepth label $(DEMO)/list.csv --out $(DEMO)/labels --recipe mini --actors 2
+
+# The student that comes with redepth as mini-distilled is made by these two commands.
+STUDENT := $(DEMO)/student
+FAMILIES := --family faces --family coins --family dunes
+
+.PHONY: demo-distill
+demo-distill: install ## Distil a student from a slow method's labels of 300 scenes, in some minutes
+	@echo "==> 300 rendered scenes into $(DEMO)/student-scenes"
+	@$(BIN)/redepth scenes --out $(DEMO)/student-scenes --split tuning --seed 1000 --count 100 --size 64 $(FAMILIES)
+	@echo "==> redepth distill $(DEMO)/student-scenes/list.csv --out $(STUDENT) --teacher mini-fast --share 100% --config distilled-mini"
+	@$(BIN)/redepth distill $(DEMO)/student-scenes/list.csv --out $(STUDENT) --teacher mini-fast --share 100% --config distilled-mini
 
 .PHONY: test
 test: install ## Run the fast tests, on all cores

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import ceil
+from pathlib import Path
 
 from redepth.config import load_recipe
+from redepth.costing.estimate import USUAL_SHARE, known_speed
+from redepth.distillation.recipes import student_recipe
+from redepth.flops.counted import DISTILLED_UNET
 
 NUM_IMAGES = 100_000_000
 SHARD_SIZES = (32, 128, 512)
@@ -26,6 +30,13 @@ PUT_OR_LIST = 5e-6
 GET_OR_HEAD = 0.4e-6
 GB_MONTH = 0.021
 GPU_HOUR = 2.0
+
+MILLION = 1_000_000
+TEACHER = "redepth-anything-fast"
+DEVICE = "NVIDIA H200"
+FLOPS_A_SECOND = 67e12  # its data sheet's, in float32
+# Forward and backward are three passes, of the steps and the batch that distilled.yaml takes.
+TRAINING_PASSES = 3 * 20_000 * 16
 
 
 def shard_table() -> Iterator[str]:
@@ -63,8 +74,34 @@ def hours_table() -> Iterator[str]:
         )
 
 
+def million_table() -> Iterator[str]:
+    """What a million images take where a student labels them; see docs/distillation.md."""
+    teacher = load_recipe(TEACHER)
+    teacher_s = teacher.run.cost.seconds_per_image or 0.0
+    student = student_recipe(teacher, Path("student/model"))
+    basis = known_speed(student.labels, DEVICE)
+    assert basis is not None, "the FLOPs of the default network are counted"
+    training_s = TRAINING_PASSES * DISTILLED_UNET.at(384 * 512) / (FLOPS_A_SECOND * USUAL_SHARE)
+    yield "| way | images of the teacher | GPU days: teacher | training | student | together |"
+    yield "|---|---:|---:|---:|---:|---:|"
+    yield f"| {TEACHER} | 100% | {days(MILLION * teacher_s)} | | | {days(MILLION * teacher_s)} |"
+    for distilled_from, budget in ((0.01, 0.0), (0.02, 0.0), (0.01, 0.01), (0.02, 0.03)):
+        name = f"cascade, budget {budget:.0%}" if budget else "student"
+        asked = MILLION * (distilled_from + budget) * teacher_s
+        labelled = MILLION * basis.seconds
+        yield (
+            f"| {name} | {distilled_from:.0%}{f' + {budget:.0%}' if budget else ''} | "
+            f"{days(asked)} | {days(training_s)} | {days(labelled)} | "
+            f"{days(asked + training_s + labelled)} |"
+        )
+
+
+def days(seconds: float) -> str:
+    return f"{seconds / 86400:.1f}"
+
+
 def main() -> None:
-    for table in (shard_table, bytes_table, hours_table):
+    for table in (shard_table, bytes_table, hours_table, million_table):
         print("\n" + "\n".join(table()))
 
 

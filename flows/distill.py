@@ -12,11 +12,13 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from prefect import flow, task
 from pydantic import Field, SerializeAsAny
 
+from flows import terminal
 from flows.label_images import Place, label_images
 from flows.progress_bar import progress_bar
 from flows.train import train
@@ -25,8 +27,10 @@ from redepth.distillation import choosing, lists, recipes
 from redepth.distillation.rounds import Round, read_rounds, write_rounds
 from redepth.distillation.teacher_labels import TeacherLabels
 from redepth.errors import ConfigError
+from redepth.evaluation.comparing import compare_labels
 from redepth.images.allowed import roots_of
 from redepth.images.collection import list_images
+from redepth.report.comparison_page import read_comparison, render_comparison
 from redepth.settings import Settings
 from redepth.store.objects import Objects, open_objects
 from redepth.store.reader import Labels, open_labels
@@ -38,7 +42,7 @@ from redepth.types import ImageRef, Outcome
 
 COARSE, TEACHER, CHECK = "coarse", "teacher", "student-labels"
 CANDIDATES, CHOSEN, HELD_OUT = "candidates.parquet", "chosen.parquet", "held-out.parquet"
-SUMMARY = "distilled.json"
+SUMMARY, PAGE = "distilled.json", "index.html"
 
 
 class Choice(Settings):
@@ -63,6 +67,7 @@ class Distilled:
         teacher_seconds, student_seconds: of the models an image, as measured here.
         recipe, cascade: the recipes that use it.
         model: its folder.
+        page: the held-out images, with the teacher's labels and the student's.
     """
 
     num_listed: int
@@ -77,6 +82,7 @@ class Distilled:
     recipe: str
     cascade: str
     model: str
+    page: str
 
 
 @flow(
@@ -111,7 +117,9 @@ def distill(
     objects, allowed = open_objects(out), _allowing(teacher, source)
     num_listed, chosen = _choose(source, out, allowed, choice, ray_address)
     listed = lists.write_list(objects, CHOSEN, chosen)
+    _say(f"2 of 5: {allowed.name} labels {len(chosen)} images")
     label_images(listed, _below(out, TEACHER), allowed, ray_address)
+    _say("3 of 5: the student learns")
     urls = (_below(out, TEACHER), *more_labels)
     trained = train_round(objects, Path(work), training, urls)
     model = _published(objects, Path(work) / trained.folder / MODEL)
@@ -119,7 +127,10 @@ def distill(
     _write_recipes(objects, allowed, student)
     held_out = _held_out(urls, training)
     listed = lists.write_list(objects, HELD_OUT, held_out)
+    _say(f"4 of 5: the student labels the {len(held_out)} images that were kept out")
     label_images(listed, _check(out, trained), _of_round(student, trained), ray_address)
+    _say("5 of 5: the page of both")
+    objects.put(PAGE, _page(_below(out, TEACHER), _check(out, trained)).encode())
     found = _summary(out, num_listed, len(chosen), len(held_out), trained, model)
     objects.put(SUMMARY, json.dumps(asdict(found), indent=2).encode())
     return found
@@ -132,6 +143,7 @@ def _choose(
     num_listed = sum(1 for _ in list_images(source))
     count = choice.count or math.ceil(choice.share * num_listed)
     candidates = choosing.draw_candidates(list_images(source), count * choice.candidates_each)
+    _say(f"1 of 5: coarse maps of {len(candidates)} candidates, of {num_listed} images")
     listed = lists.write_list(open_objects(out), CANDIDATES, candidates)
     label_images(listed, _below(out, COARSE), recipes.coarse_recipe(teacher), ray_address)
     return num_listed, choose_images(_below(out, COARSE), candidates, count)
@@ -236,7 +248,20 @@ def _summary(
         recipe=_below(out, recipes.STUDENT),
         cascade=_below(out, recipes.CASCADE),
         model=str(model),
+        page=_below(out, PAGE),
     )
+
+
+def _page(teacher: str, student: str) -> str:
+    """Draw the held-out images: the teacher's label and the student's, side by side."""
+    first, second = open_labels(teacher), open_labels(student)
+    compared = compare_labels(first, second, None, lambda: None)
+    return render_comparison(read_comparison(compared, first, second, datetime.now(UTC)))
+
+
+def _say(words: str) -> None:
+    """Say at the terminal which part of the work comes now."""
+    terminal.err.print(words, style="bold", markup=False)
 
 
 def _kept_shares(folder: Path) -> dict[str, float | None]:

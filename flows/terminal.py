@@ -351,9 +351,7 @@ def print_finding(finding: Finding) -> None:
 
 def print_distilled(found: Distilled) -> None:
     """Say what a student is worth, what it costs, and the commands that use it."""
-    kept = (
-        f"{found.kept_share:.0%} of its teacher's change, on {found.num_held_out} images kept out"
-    )
+    kept = f"{found.kept_share:.0%} of the teacher's change, on {found.num_held_out} kept out"
     if found.kept_share_before is not None:
         kept += f" (the round before: {found.kept_share_before:.0%})"
     facts = [
@@ -370,7 +368,7 @@ def print_distilled(found: Distilled) -> None:
                 f"({times:.0f} times faster, measured here)",
             )
         )
-    _print_facts([*facts, ("weights", found.model)])
+    _print_facts([*facts, ("weights", found.model), ("look at", found.page)])
     out.print("")
     out.print(f"redepth label PHOTOS --out LABELS --recipe {found.recipe}", markup=False)
     out.print(f"redepth label PHOTOS --out LABELS --recipe {found.cascade}", markup=False)

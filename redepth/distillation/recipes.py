@@ -38,11 +38,14 @@ def student_recipe(teacher: Recipe, model: Path) -> Recipe:
     ensemble = teacher.labels.ensemble.model_copy(update={"confidence_mapping": None})
     refiner = Distilled(model=DistilledModel(weights=weights))
     labels = teacher.labels.model_copy(update={"refiner": refiner, "ensemble": ensemble})
+    # What the teacher's recipe says an image costs is not what the student costs.
+    cost = teacher.run.cost.model_copy(update={"seconds_per_image": None})
     return teacher.model_copy(
         update={
             "name": f"{teacher.name}-student",
             "description": f"A student of {teacher.name}: one pass an image",
             "labels": labels,
+            "run": teacher.run.model_copy(update={"cost": cost}),
         }
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow.dataset as pads
 
 from redepth.errors import ConfigError
+from redepth.refiners.triage import routing_facts
 from redepth.store.reader import Labels, StoredLabel, open_labels
 from redepth.training.examples.teacher_pictures import TeacherPicture
 from redepth.types import DepthKind, FloatMap, LabelRow, Outcome
@@ -16,8 +17,9 @@ from redepth.types import DepthKind, FloatMap, LabelRow, Outcome
 class TeacherLabels:
     """The refined images of some outputs: `TeacherPictures`.
 
-    Images that fell back are left out: there the teacher has nothing to teach. An image that
-    several outputs hold is read from the last of them.
+    Images that fell back are left out: there the teacher has nothing to teach. Of a cascade's
+    output the images that its expensive refiner made count: a student does not learn from itself.
+    An image that several outputs hold is read from the last of them.
 
     Attributes:
         recipes: name and digest of each output's recipe.
@@ -59,7 +61,7 @@ class TeacherLabels:
                 "learn from together: give outputs of one kind"
             )
         datasets = [labels.dataset for labels in outputs]
-        self.recipes = tuple(f"{d.recipe_name} {d.recipe_digest[:12]}" for d in datasets)
+        self.recipes = tuple((d.recipe_name, d.recipe_digest) for d in datasets)
         cards = {card.name: card for d in datasets for card in d.models}
         self.models = tuple(f"{card.name}: {card.licence}" for card in cards.values())
         self.is_non_commercial = any(card.non_commercial for card in cards.values())
@@ -95,7 +97,10 @@ class TeacherLabels:
 
     def _add(self, number: int, labels: Labels) -> None:
         refined = pads.field("outcome") == Outcome.REFINED.value
-        for row in labels.table(["id", "kind"], filter=refined).to_pylist():
+        routing = routing_facts(labels.dataset.models)
+        for row in labels.table(["id", "kind", "refined_by"], filter=refined).to_pylist():
+            if routing is not None and row["refined_by"] != routing.expensive:
+                continue
             self._places[row["id"]] = number
             self._kinds.add(DepthKind(row["kind"]))
 

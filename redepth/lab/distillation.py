@@ -19,6 +19,7 @@ import torch
 
 from redepth.coarse.estimator import load_token_estimator
 from redepth.config import LabelSettings
+from redepth.datasets.sample import Samples
 from redepth.errors import ConfigError, RefinementFailed
 from redepth.lab.scoring import score
 from redepth.labelling.ensemble import reduce_members
@@ -117,7 +118,7 @@ class SceneTeacher:
 class SceneLabels:
     """Taught scenes in place of a collection's labels: `TeacherPictures`."""
 
-    recipes = ("rendered scenes",)
+    recipes = (("rendered scenes", "0" * 64),)
     models = ("redepth: Apache-2.0",)
     is_non_commercial = False
     is_metric = False
@@ -142,7 +143,7 @@ class SceneLabels:
     def coarse_maps(self, url: str, images: Sequence[str]) -> Callable[[str], CoarseDepth]:
         raise ConfigError("a student is distilled here, and nothing else")
 
-    def photographs(self, url: str) -> tuple[object, object]:
+    def photographs(self, url: str) -> tuple[Samples, Callable[[str], CoarseDepth]]:
         raise ConfigError("a student is distilled here, and nothing else")
 
     def teacher(self, urls: Sequence[str]) -> SceneLabels:
@@ -209,14 +210,10 @@ class StudentBench:
         """Refine a scene and score coarse, teacher's and student's map."""
         scene = taught.place.render(len(taught.refined_hw))
         started = time.process_time()
-        gain, map_hw = None, taught.coarse.map_hw
-        try:
-            members = self._refiner.refine(judged(scene, taught.coarse))
-        except RefinementFailed:
-            pass
-        else:
-            gain, map_hw = members.predicted_gain, members.maps_ehw.mean(axis=0)
+        members = self._refiner.refine(judged(scene, taught.coarse))
+        gain = None if members.refused else members.predicted_gain
         seconds = time.process_time() - started
+        map_hw = members.maps_ehw.mean(axis=0)
         return Judged(
             taught.place,
             _figures(taught.coarse.map_hw, scene),

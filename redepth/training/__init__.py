@@ -21,5 +21,5 @@ CONFIGS = ConfigKind(
     "training config",
     "training",
     "docs/training.md",
-    frozenset({"scenes", "dataset", "photographs"}),
+    frozenset({"scenes", "dataset", "photographs", "labels"}),
 )

@@ -161,6 +161,9 @@ def test_the_row_says_who_refined_it_and_the_gain_that_was_predicted(
     members = Members(coarse["coarse"][None], predicted_gain=0.04, refined_by="unsharp")
     row = replace(labeller, refiner=Scripted(members)).label(photograph).row
     assert (row.predicted_gain, row.refined_by) == (0.04, "unsharp")
+    unknown = replace(members, predicted_gain=math.nan)
+    row = replace(labeller, refiner=Scripted(unknown)).label(photograph).row
+    assert (row.predicted_gain, row.refined_by) == (None, "unsharp")
     upside_down = replace(members, maps_ehw=-members.maps_ehw)
     row = replace(labeller, refiner=Scripted(upside_down)).label(photograph).row
     assert (row.outcome, row.predicted_gain, row.refined_by) == (Outcome.FELL_BACK, 0.04, "unsharp")

@@ -25,7 +25,7 @@ from redepth.refiners.part import LoadContext, RefinerPart, RefinerSettings, Wor
 from redepth.refiners.refiner import RefinementInput
 from redepth.refiners.triage import FILE, RecordedTriage, Teacher, fit_triage, read_triage
 from redepth.settings import Licence, ModelUse, Weights
-from redepth.types import ByteImage, CoarseDepth, DepthKind, FloatMap, Members, ModelCard
+from redepth.types import ByteImage, CoarseDepth, DepthKind, Extra, FloatMap, Members, ModelCard
 
 SIZE_HW = (6, 8)
 TEACHER = Teacher(recipe="thorough-alone", digest="7" * 64)
@@ -86,6 +86,7 @@ class ThoroughRefiner:
     strength: float = 0.2
     cards: tuple[ModelCard, ...] = (THOROUGH_CARD,)
     asked: list[RefinementInput] = field(default_factory=list)
+    extra: Extra = field(default_factory=dict)
 
     def caption(self, rgb_hw3: ByteImage, own_caption: str | None) -> str | None:
         return own_caption or "a photograph"
@@ -96,7 +97,7 @@ class ThoroughRefiner:
             raise RefinementFailed("no member came through")
         refused = "a corner of 1" if scene.rgb_hw3[0, 0].tolist() == [1, 1, 1] else None
         map_hw = moved(scene.coarse.map_hw, self.strength)
-        return Members(np.stack([map_hw, map_hw]), num_steps=5, refused=refused)
+        return Members(np.stack([map_hw, map_hw]), num_steps=5, refused=refused, extra=self.extra)
 
 
 def moved(map_hw: FloatMap, strength: float) -> FloatMap:

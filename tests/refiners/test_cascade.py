@@ -22,13 +22,20 @@ from redepth.errors import ConfigError, IntegrityError, RefinementFailed
 from redepth.flops import ImageWork
 from redepth.labelling.labeller import Inferred, label_shard, load_labeller
 from redepth.labelling.preparing import Prepared
+from redepth.quantities import Quantity
 from redepth.refiners import refiners
 from redepth.refiners.batches import BatchRefiner, RefineOutcome, refine_all
 from redepth.refiners.cascade import Cascade
 from redepth.refiners.cascade.refiner import CascadeRefiner
+from redepth.refiners.distilled.familiar import FamiliarImages
+from redepth.refiners.distilled.gain import FILE_NAME as GAIN_FILE
+from redepth.refiners.distilled.gain import Gain, read_gain
+from redepth.refiners.distilled.pipeline import DistilledPipeline
 from redepth.refiners.refiner import RefinementInput
-from redepth.refiners.triage import FILE
+from redepth.refiners.triage import FILE, Budget, Triage, fit_triage
 from redepth.store.dataset import begin, read_dataset
+from redepth.training.distilled.network import new_network
+from redepth.training.distilled.settings import Network
 from redepth.types import ImageRef, Members, ModelCard, Outcome
 from tests.refiners import cascade_samples as samples
 from tests.refiners.cascade_samples import QuickRefiner, ThoroughRefiner, cascade_settings, scene
@@ -124,6 +131,18 @@ def test_an_image_that_fails_both_ways_says_both_reasons() -> None:
         refined(scene("black", 200, blue=0, corner=0))
     refused = refined(scene("black", 200, green=0, corner=0))
     assert refused.refused == "no green", "the label falls back, and says why"
+
+
+@pytest.mark.parametrize("gain", [0.1, 0.9])
+def test_further_maps_are_left_out_whichever_way(gain: float) -> None:
+    """One method alone has them, and all labels of an output are to have the same quantities."""
+    image = scene("plain", 10)
+    slope = Quantity("slope", "of the map", "none")
+    own = {slope: image.coarse.map_hw}
+    quick = QuickRefiner(says=replace(QuickRefiner().refine(image), extra=own, predicted_gain=gain))
+    thorough = ThoroughRefiner(extra=own)
+    assert thorough.refine(image).extra
+    assert cascade(quick, thorough).refine(image).extra == {}
 
 
 def test_a_cheap_refiner_that_predicts_nothing_ends_the_run() -> None:
@@ -328,3 +347,57 @@ def test_the_doctor_looks_for_the_triage(folder: Path) -> None:
     (folder / FILE).unlink()
     assert "triage.json" in check_weights(subject).found
     assert check_weights(subject).verdict is Verdict.BAD
+
+
+def write_student(folder: Path, pictures: list[str]) -> Path:
+    """Write an untrained student that knows the first two pictures, with a triage."""
+    rgbs_hw3 = [np.asarray(Image.open(path)) for path in pictures]
+    coarse_hw = np.linspace(1, 2, 48 * 64, dtype=np.float32).reshape(48, 64)
+    pipeline = DistilledPipeline(new_network(Network(channels=(8, 16)), seed=0).eval())
+    answers = pipeline.answer(rgbs_hw3[:2], [coarse_hw] * 2, num_members=2, larger_is_nearer=True)
+    pipeline.save_pretrained(folder, safe_serialization=True)
+    FamiliarImages.of(answers.features_bd).save(folder)
+    gain = Gain(distance=0.01, constant=0.02, max_distance=1e3)
+    (folder / GAIN_FILE).write_text(gain.model_dump_json())
+    triage = fit_triage(samples.HELD_OUT, samples.HELD_OUT, samples.TEACHER)
+    (folder / FILE).write_text(triage.model_dump_json())
+    return folder
+
+
+def test_a_distilled_student_may_be_the_cheap_one(tmp_path: Path) -> None:
+    pictures = [write_picture(tmp_path, red) for red in (10, 60, 250)]
+    student = write_student(tmp_path / "student", pictures)
+    weights = {"folder": str(student), "licence": "MIT"}
+    labels = LabelSettings.model_validate(
+        {
+            "coarse": {"preset": "mini", "size_px": 64},
+            "compute": {"device": "cpu"},
+            "refiner": {
+                "method": "cascade",
+                "cheap": {"method": "distilled", "model": {"weights": weights}},
+                "expensive": {"method": "redepth_anything", "prior": {"preset": "mini"},
+                              "num_members": 2, "num_steps": 1},
+                "budget": "99%",
+            },
+        }
+    )  # fmt: skip
+    labeller = load_labeller(labels)
+    assert [card.role for card in labeller.cards] == ["coarse", "refiner", "prior", "triage"]
+    refs = [ImageRef(Path(path).stem, path) for path in pictures]
+    rows = [label.row for label in label_shard(labeller, refs)]
+    assert {row.refined_by for row in rows} == {"redepth_anything"}
+    gains = sorted(row.predicted_gain or 0.0 for row in rows)
+    assert gains[0] >= 0.02 and gains[1] < gains[2]
+    found = [(0.0, gains[1], 0.0), (0.99, gains[1], 0.5), (1.0, 0.0, 1.0)]
+    budgets = tuple(Budget(share=s, threshold=t, expected_gain=g) for s, t, g in found)
+    triage = Triage(budgets=budgets, num_images=3, teacher=samples.TEACHER)
+    (student / FILE).write_text(triage.model_dump_json())
+    rows = [label.row for label in label_shard(load_labeller(labels), refs)]
+    assert sorted(row.predicted_gain or 0.0 for row in rows) == gains
+    ways = {row.predicted_gain: row.refined_by for row in rows}
+    assert [ways[gain] for gain in gains] == ["distilled", "distilled", "redepth_anything"]
+    strict = read_gain(student).model_copy(update={"max_distance": 1e-6})
+    (student / GAIN_FILE).write_text(strict.model_dump_json())
+    (row,) = (label.row for label in label_shard(load_labeller(labels), refs[2:]))
+    assert (row.outcome, row.refined_by) == (Outcome.REFINED, "redepth_anything")
+    assert (row.members_stopped or "").startswith("distilled: unlike what the student was")

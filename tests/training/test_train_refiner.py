@@ -106,6 +106,26 @@ def test_what_was_trained_is_a_refiners_weights(whole: Path) -> None:
         assert not json.loads((whole / part / "config.json").read_text())["_name_or_path"]
 
 
+def test_it_learns_from_a_teachers_labels(folder: Path) -> None:
+    """Distilled: labels stand where known depth would; some are kept out, and looked at."""
+    write_scenes(folder / "teacher", 10)
+    chosen = CONFIGS.load(
+        BetterDepthTraining,
+        "betterdepth",
+        (
+            f"data={{kind: labels, labels: [{folder}/teacher], height_px: 32, width_px: 32}}",
+            *(f"init.folder={folder}/init", "data.held_out_share=0.4"),
+            *("optimiser.num_steps=2", "optimiser.batch_size=2", "run.validate_every=2"),
+        ),
+    )
+    model = train_betterdepth(Run(chosen, folder / "distilled", Outputs(), CPU))
+    own = Weights(folder=str(model.folder), variant="fp16")
+    load_betterdepth(own, None, Compute(device="cpu"), CPU)
+    (seen,) = model.scenes.items()
+    assert seen[0] == "labelled images" and 4 <= seen[1] < 20
+    assert (folder / "distilled" / "validation" / "validation-000002.png").exists()
+
+
 def test_it_was_looked_at_on_the_way(whole: Path) -> None:
     lines = (whole.parent / "validation" / "validation.jsonl").read_text().splitlines()
     figures = [json.loads(line) for line in lines]

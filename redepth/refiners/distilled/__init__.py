@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from redepth.flops import FlopCount, Flops, counted
 from redepth.refiners.part import LoadContext, RefinerPart, RefinerSettings, WorkContext
+from redepth.refiners.triage import RecordedTriage, read_triage
 from redepth.settings import (
     ModelUse,
     PublishedWeights,
@@ -73,4 +74,8 @@ def _flops(settings: Distilled, context: WorkContext) -> Flops:
     return {context.compute.dtype: settings.num_members * one_pass.at(context.image.num_px)}
 
 
-PART = RefinerPart("distilled", Distilled, _load, _models, flops=_flops)
+def _triage(settings: Distilled) -> RecordedTriage:
+    return read_triage(settings.model.weights, PRESETS[settings.model.preset])
+
+
+PART = RefinerPart("distilled", Distilled, _load, _models, flops=_flops, triage=_triage)

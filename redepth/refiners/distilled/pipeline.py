@@ -142,23 +142,24 @@ class DistilledPipeline(DiffusionPipeline):  # type: ignore[misc] # diffusers is
 
         Returns:
             float32 [B, H, W]; and [B, D]: mean and deviation over the pixels of each channel of the
-            network's innermost layer.
+            network's first level, which tells kinds of images apart better than deeper ones do
+            (docs/distillation.md).
         """
         height, width = shown_b4hw.shape[-2:]
         factor = self.patch_px * 2 ** (len(self.unet.config.block_out_channels) - 1)
         padded = pad_to_multiple(shown_b4hw, factor).to(self.unet.dtype)
         folded = functional.pixel_unshuffle(padded, self.patch_px)
-        innermost: list[Tensor] = []
-        hook = self.unet.mid_block.register_forward_hook(
-            lambda module, given, found: innermost.append(found)
+        levels: list[Tensor] = []
+        hook = self.unet.down_blocks[0].register_forward_hook(
+            lambda module, given, found: levels.append(found[0])
         )
         try:
             unfolded = functional.pixel_shuffle(self.unet(folded, _NO_TIME).sample, self.patch_px)
         finally:
             hook.remove()
         change = unfolded[:, 0, :height, :width].float()
-        inner = innermost[0].flatten(2).float()
-        return change, torch.cat((inner.mean(dim=2), inner.std(dim=2, correction=0)), dim=1)
+        level = levels[0].flatten(2).float()
+        return change, torch.cat((level.mean(dim=2), level.std(dim=2, correction=0)), dim=1)
 
 
 def show(image_b3hw: Tensor, normalised_bhw: Tensor) -> Tensor:

@@ -40,11 +40,11 @@ class DistilledRefiner:
 
         Returns:
             Members, float32 [E, H, W], in the coarse map's unit, with the gain that the teacher is
-            expected to bring.
+            expected to bring. Of an image unlike those that were distilled from the coarse map is
+            kept: `refused` says so.
 
         Raises:
-            RefinementFailed: the image is unlike those that were distilled from, or the map is not
-                finite.
+            RefinementFailed: the map is not finite.
         """
         return only(self.refine_batch([scene]))
 
@@ -62,9 +62,9 @@ class DistilledRefiner:
             num_members=self._settings.num_members,
             larger_is_nearer=larger_is_nearer,
         )
-        return [self._outcome(answers, number) for number in range(len(scenes))]
+        return [self._outcome(scene, answers, number) for number, scene in enumerate(scenes)]
 
-    def _outcome(self, answers: Answers, number: int) -> RefineOutcome:
+    def _outcome(self, scene: RefinementInput, answers: Answers, number: int) -> RefineOutcome:
         maps_ehw = np.array(answers.maps_behw[number])  # a view would keep the neighbours
         if not np.isfinite(maps_ehw).all():
             return RefinementFailed("the student's map is not finite")
@@ -74,12 +74,14 @@ class DistilledRefiner:
             float(answers.disagreement_b[number]),
             self._student.familiar.distance(answers.features_bd[number]),
         )
-        if cues.distance > gain.max_distance:
-            return RefinementFailed(
-                f"unlike what the student was distilled from: distance {cues.distance:.2f}, and it "
-                f"refines up to {gain.max_distance:.2f}"
-            )
-        return Members(maps_ehw, predicted_gain=gain.predict(cues))
+        predicted = gain.predict(cues)
+        if cues.distance <= gain.max_distance:
+            return Members(maps_ehw, predicted_gain=predicted)
+        words = (
+            f"unlike what the student was distilled from: distance {cues.distance:.2f}, and it "
+            f"refines up to {gain.max_distance:.2f}"
+        )
+        return Members(scene.coarse.map_hw[None], refused=words, predicted_gain=predicted)
 
 
 def load_distilled_refiner(settings: Distilled, context: LoadContext) -> DistilledRefiner:

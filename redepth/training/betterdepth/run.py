@@ -14,8 +14,15 @@ from redepth.scenes.scene import Split
 from redepth.training.betterdepth import cards, map_vae
 from redepth.training.betterdepth.parts import read_parts, refiner_stage, save_betterdepth
 from redepth.training.betterdepth.scenes import MAPS, NUM_SCENES, SHARES, scene_source
-from redepth.training.betterdepth.settings import BetterDepthTraining, LabelledDataset, Scenes
+from redepth.training.betterdepth.settings import (
+    BetterDepthTraining,
+    LabelledDataset,
+    Scenes,
+    TeacherLabels,
+)
 from redepth.training.betterdepth.validation import new_validation
+from redepth.training.distilled.split import split_images
+from redepth.training.draws import Draws, step_draws
 from redepth.training.engine.cards import CardText, TrainedModel, write_card
 from redepth.training.engine.run import SHIPPED, Run
 from redepth.training.examples.samples import DataSource
@@ -24,12 +31,14 @@ from redepth.training.examples.scene_examples import (
     SceneExamples,
     render_examples,
 )
+from redepth.training.examples.teacher import TeacherBatch, TeacherSource
 from redepth.training.folders import MODEL, VARIANT
 from redepth.training.refiner_parts import RefinerParts
 from redepth.training.settings import FirstWeights
 
 _FEWEST_SCENES = 4
 _VALIDATION_SEEDS = 1
+_NUM_SHOWN = 4
 _MINI_PRIOR = FirstWeights(folder=str(SHIPPED / "prior"), variant=VARIANT)
 
 
@@ -42,7 +51,11 @@ def train_betterdepth(run: Run[BetterDepthTraining]) -> TrainedModel:
     """
     run.prepare()
     data = run.settings.data
-    return _train_on_scenes(run, data) if isinstance(data, Scenes) else _train_on_data(run, data)
+    if isinstance(data, Scenes):
+        return _train_on_scenes(run, data)
+    if isinstance(data, TeacherLabels):
+        return _train_on_labels(run, data)
+    return _train_on_data(run, data)
 
 
 def _train_on_scenes(run: Run[BetterDepthTraining], data: Scenes) -> TrainedModel:
@@ -84,6 +97,35 @@ def _train_on_data(run: Run[BetterDepthTraining], data: LabelledDataset) -> Trai
     losses = {stage.name: run.train(stage, check)}
     counts = {f"pictures of {data.format}": len(examples.images)}
     return _write(run, parts, cards.REFINER, losses, counts)
+
+
+def _train_on_labels(run: Run[BetterDepthTraining], data: TeacherLabels) -> TrainedModel:
+    """Distil: learn from an expensive refiner's labels as from known depth."""
+    settings = run.settings
+    pictures = run.outputs.teacher(data.labels)
+    split = split_images(pictures.ids, data.held_out_share)
+    size_hw = (data.height_px, data.width_px)
+
+    def source(numbers: Sequence[int]) -> TeacherSource:
+        return TeacherSource(
+            pictures, numbers, size_hw, run.device, settings.run.num_threads, data.cache_gb
+        )
+
+    def draw(count: int, draws: Draws) -> ExampleBatch:
+        return _as_examples(learned(count, draws))
+
+    learned, held_out = source(split.learned), source(split.held_out)
+    parts = _first_weights(run)
+    stage = refiner_stage(parts, draw, settings, run.device)
+    shown = _as_examples(held_out(_NUM_SHOWN, step_draws(settings.seed, "shown", 0, run.device)))
+    check = new_validation(parts, shown, settings.target, settings.seed, run.validation)
+    losses = {stage.name: run.train(stage, check)}
+    return _write(run, parts, cards.REFINER, losses, {"labelled images": len(split.learned)})
+
+
+def _as_examples(batch: TeacherBatch) -> ExampleBatch:
+    """Return the teacher's maps as the truth, where they say something."""
+    return ExampleBatch(batch.image_b3hw, batch.teacher_bhw, batch.coarse_bhw, batch.weight_bhw > 0)
 
 
 def _first_weights(run: Run[BetterDepthTraining]) -> RefinerParts:

@@ -43,6 +43,19 @@ class LabelledDataset(Settings):
     held_out: int = Field(4, ge=0, description="pictures for the validation alone")
 
 
+class TeacherLabels(Settings):
+    """Labels of an expensive refiner, learned from in the place of known depth."""
+
+    kind: Literal["labels"] = "labels"
+    labels: tuple[str, ...] = Field(min_length=1, description="outputs of redepth label")
+    height_px: int = Field(480, ge=16, description="of the crops")
+    width_px: int = Field(640, ge=16, description="of the crops")
+    held_out_share: float = Field(
+        0.2, gt=0, lt=1, description="of the images, by a hash of the id: never trained on"
+    )
+    cache_gb: float = Field(4.0, ge=0, description="of memory for examples that were read")
+
+
 class Pairing(Settings):
     """How a label and a coarse map are brought together."""
 
@@ -79,7 +92,7 @@ class BetterDepthTraining(TrainingSettings):
     """Train a BetterDepth refiner."""
 
     method: Literal["betterdepth"] = "betterdepth"
-    data: Annotated[Scenes | LabelledDataset, Field(discriminator="kind")] = Field(
+    data: Annotated[Scenes | LabelledDataset | TeacherLabels, Field(discriminator="kind")] = Field(
         description="what is trained on"
     )
     init: FirstWeights | None = Field(
@@ -104,9 +117,9 @@ class BetterDepthTraining(TrainingSettings):
 
     @model_validator(mode="after")
     def _with_first_weights(self) -> BetterDepthTraining:
-        if isinstance(self.data, LabelledDataset) and self.init is None:
+        if not isinstance(self.data, Scenes) and self.init is None:
             raise ValueError(
-                "init.folder is not set: a training on a data set starts from a folder of Stable "
-                "Diffusion, Marigold or a refiner"
+                "init.folder is not set: a training on a data set or on labels starts from a "
+                "folder of Stable Diffusion, Marigold or a refiner"
             )
         return self

@@ -13,13 +13,14 @@ def student_card(
 ) -> CardText:
     """Describe a student by its teacher, what it reproduces, and whose licences count."""
     channels = ", ".join(str(count) for count in settings.network.channels)
+    teachers = "; ".join(f"{name} ({digest[:12]})" for name, digest in pictures.recipes)
     ban = "non-commercial, as " if pictures.is_non_commercial else ""
     return CardText(
         "distilled",
         "diffusers",
         f"A student of {num_weights / 1e6:.1f} million weights (UNet2DModel, {channels} channels): "
         f"picture and coarse map in, refined map out, in one pass. Distilled from labels of "
-        f"{'; '.join(pictures.recipes)}. On {len(judgement.held_out)} labelled images that were "
+        f"{teachers}. On {len(judgement.held_out)} labelled images that were "
         "kept out of the training it reproduces "
         f"{judgement.kept_share:.0%} of its teacher's change.",
         "It knows images like those that it was distilled from. Others it leaves alone when they "

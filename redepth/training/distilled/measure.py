@@ -14,16 +14,17 @@ import torch
 from scipy.optimize import nnls
 from torch import Tensor
 
+from redepth.errors import ConfigError
 from redepth.refiners.distilled.familiar import FamiliarImages
 from redepth.refiners.distilled.gain import Cues, Gain
 from redepth.refiners.distilled.pipeline import DistilledPipeline
+from redepth.refiners.triage import Teacher, Triage, fit_triage
 from redepth.training.distilled.loss import framed
 from redepth.training.examples.teacher import TeacherBatch, as_batch
 from redepth.training.examples.teacher_pictures import TeacherPictures
 
 # Of the images kept out: a farther one is unlike all that the student has seen.
-_FAMILIAR_SHARE = 0.99
-_MARGIN = 1.1
+_FAMILIAR_SHARE = 0.9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +70,15 @@ class Judgement:
         changed = sum(seen.teacher_change for seen in self.held_out)
         return 1.0 - sum(seen.left for seen in self.held_out) / changed if changed else 0.0
 
+    def triage(self, recipe: str, digest: str) -> Triage:
+        """Fit which share of images lies above which predicted gain; see `fit_triage`.
+
+        Args:
+            recipe, digest: of the teacher.
+        """
+        left = [seen.left for seen in self.held_out]
+        return fit_triage(self.predicted, left, Teacher(recipe=recipe, digest=digest))
+
     @property
     def predicted(self) -> list[float]:
         """The gain that each held-out image was expected to have."""
@@ -103,7 +113,15 @@ def judge(learned: Sequence[Seen], held_out: Sequence[Seen]) -> Judgement:
         learned: images that it was trained on: those that are familiar to it.
         held_out: others of the same collection; what is left to the teacher there is fitted by
             non-negative least squares.
+
+    Raises:
+        ConfigError: the teacher changed none of them.
     """
+    if not any(seen.teacher_change for seen in held_out):
+        raise ConfigError(
+            f"the teacher changed none of the {len(held_out)} images that were kept out: there is "
+            "nothing to learn from it. Was its recipe the one that you meant?"
+        )
     images = FamiliarImages.of(torch.stack([seen.features_d for seen in learned]))
     cues = [
         Cues(seen.change, seen.disagreement, images.distance(seen.features_d)) for seen in held_out
@@ -116,7 +134,7 @@ def judge(learned: Sequence[Seen], held_out: Sequence[Seen]) -> Judgement:
         change=change,
         disagreement=disagreement,
         distance=distance,
-        max_distance=_MARGIN * float(np.quantile(rows[:, 3], _FAMILIAR_SHARE)),
+        max_distance=float(np.quantile(rows[:, 3], _FAMILIAR_SHARE)),
     )
     return Judgement(held_out, cues, images, gain)
 

@@ -8,10 +8,12 @@ import torch
 from diffusers import UNet2DModel
 
 from redepth.errors import ConfigError
+from redepth.refiners import triage as triage_file
 from redepth.refiners.distilled.familiar import FamiliarImages
 from redepth.refiners.distilled.gain import FILE_NAME, Gain
 from redepth.refiners.distilled.loading import UNET
 from redepth.refiners.distilled.pipeline import NUM_CHANNELS, DistilledPipeline
+from redepth.refiners.triage import Triage
 from redepth.training.distilled.settings import DistilledTraining, Network
 from redepth.training.refiner_parts import half
 from redepth.weights import reading
@@ -60,10 +62,16 @@ def new_network(how: Network, seed: int) -> UNet2DModel:
 
 
 def save_student(
-    network: UNet2DModel, images: FamiliarImages, gain: Gain, folder: Path, variant: str
+    network: UNet2DModel,
+    images: FamiliarImages,
+    gain: Gain,
+    triage: Triage,
+    folder: Path,
+    variant: str,
 ) -> None:
     """Write a student as a diffusers pipeline folder, its network in half precision."""
     pipeline = DistilledPipeline(half(network))
     pipeline.save_pretrained(folder, safe_serialization=True, variant=variant)
     images.save(folder)
-    (folder / FILE_NAME).write_text(gain.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    for name, values in ((FILE_NAME, gain), (triage_file.FILE, triage)):
+        (folder / name).write_text(values.model_dump_json(indent=2) + "\n", encoding="utf-8")

@@ -53,7 +53,8 @@ def train_distilled(run: Run[DistilledTraining]) -> TrainedModel:
     counts = {"labelled images": len(split.learned)}
     model = TrainedModel(card, folder, settings.seed, counts, losses)
     if run.workers.rank == 0:
-        save_student(network, judgement.images, judgement.gain, folder, VARIANT)
+        triage = judgement.triage(*pictures.recipes[0])
+        save_student(network, judgement.images, judgement.gain, triage, folder, VARIANT)
         write_card(model)
         _write_held_out(run, judgement, before)
     return model

@@ -36,8 +36,8 @@ class TeacherPictures(Protocol):
     """Labelled photographs, read one at a time, by several threads."""
 
     @property
-    def recipes(self) -> Sequence[str]:
-        """Return what made them: name and digest of each output's recipe."""
+    def recipes(self) -> Sequence[tuple[str, str]]:
+        """Return what made them: name and digest of each output's recipe, the teacher's first."""
         ...
 
     @property
