@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 from unittest import mock
 
 import psutil
@@ -24,6 +24,7 @@ import pyarrow as pa
 from benchmarks.scale import listing
 from redepth.cluster.pool import ActorPool
 from redepth.config import Actors, LabelSettings, Recipe, RunSettings
+from redepth.labelling.preparing import Prepared
 from redepth.labelling.work import Work
 from redepth.types import ImageRef, Label, LabelRow, ModelCard, Outcome
 
@@ -45,6 +46,13 @@ class Sleeper:
             time.sleep(1.0)
             reason = f"{os.getpid()} {began} {time.time()}"
         return Label(LabelRow(id=ref.id, uri=ref.uri, outcome=Outcome.REJECTED, reason=reason))
+
+    @property
+    def preparer(self) -> NoReturn:
+        raise NotImplementedError("there is nothing to decode")
+
+    def label_prepared(self, prepared: Prepared | Label, work: Work) -> NoReturn:
+        raise NotImplementedError("there is nothing to decode")
 
 
 def load_sleeper(settings: LabelSettings) -> Sleeper:

@@ -64,6 +64,7 @@ from redepth.types import ByteImage, CoarseDepth, DepthKind, ImageRef, Label, La
 if TYPE_CHECKING:
     from redepth.cluster.actor import LoadLabeller
     from redepth.labelling.labeller import Labeller
+    from redepth.labelling.preparing import Prepared, Preparer
     from redepth.labelling.stages import StagedLabeller
     from redepth.labelling.work import Work
 
@@ -173,7 +174,8 @@ def run_flow(photographs: Path, out: Path, recipe: Recipe) -> RunSpeed:
 
 def run_bare_loop(photographs: Path, recipe: Recipe, num_images: int) -> float:
     """Ask the models about batches that are decoded already; return images a second."""
-    from redepth.labelling.labeller import Prepared, load_labeller
+    from redepth.labelling.labeller import load_labeller
+    from redepth.labelling.preparing import Prepared
 
     labeller = load_labeller(recipe.labels)
     size = recipe.labels.compute.batch_size
@@ -382,6 +384,16 @@ class OneByOne:
         """Read, decode, infer and finish one image."""
         with self._lock:
             return self._labeller.label(ref, before)
+
+    @property
+    def preparer(self) -> Preparer:
+        """What would prepare photographs elsewhere."""
+        return self._labeller.preparer
+
+    def label_prepared(self, prepared: Prepared | Label, work: Work) -> Label:
+        """Infer and finish one image."""
+        with self._lock:
+            return self._labeller.label_prepared(prepared)
 
 
 def sleeping_labeller(settings: LabelSettings) -> Labeller:

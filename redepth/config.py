@@ -233,6 +233,12 @@ class Actors(Settings):
     num_actors: int | None = Field(None, ge=1, description="null: as many as the resources allow")
     num_cpus: float = Field(1.0, ge=0, description="cores an actor reserves")
     num_gpus: float = Field(0.0, ge=0, description="GPUs an actor reserves; fractions share one")
+    num_decoders: int = Field(
+        0,
+        ge=0,
+        description="processes of one core each that read and decode for all actors, wherever Ray "
+        "has cores; 0: each actor does so on its own cores",
+    )
     image_timeout_s: float = Field(3600.0, gt=0, description="a call that takes longer is ended")
     max_crashes: int = Field(
         2, ge=1, description="process deaths after which an image is recorded as failed"

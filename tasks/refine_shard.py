@@ -12,7 +12,8 @@ from prefect.client.schemas.objects import State
 from prefect.states import Cancelled
 from prefect.tasks import exponential_backoff
 
-from redepth.cluster.pool import ActorPool, LabelledImage
+from redepth.cluster.calls import LabelledImage
+from redepth.cluster.pool import ActorPool
 from redepth.config import Recipe
 from redepth.errors import RedepthError, RunStopped
 from redepth.images.signed_addresses import SignedAddresses

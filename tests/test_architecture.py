@@ -42,6 +42,7 @@ LIGHT_ROOMS = {
     "redepth.store": HEAVY,
     "redepth.exports": HEAVY,
     "redepth.report": HEAVY,
+    "redepth.labelling.preparing": HEAVY,  # what a decoder runs
     "redepth.cluster": MODELS,
 }
 

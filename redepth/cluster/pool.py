@@ -15,6 +15,15 @@ end like this:
 - it works for too long, without what it waited for others: the process is killed. If one call was
   overdue its image is recorded as failed; the others are retried alone, and so are several that
   were overdue at once, as the images of a batch are.
+
+Where there are decoders (`redepth.cluster.decoding`), an image comes to an actor decoded. A decoder
+works on one image at a time, so what ends a call there is that image's own doing:
+
+- it raises: as above;
+- it dies: the image is decoded once more, alone; a second death is recorded as its failure;
+- it works for too long: the process is killed, the image recorded as failed; its seconds there
+  count in the actor too;
+- what it prepared is lost with its node: as after a TransientError.
 """
 
 from __future__ import annotations
@@ -25,22 +34,17 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 import ray
 from ray.actor import ActorHandle
-from ray.exceptions import (
-    OutOfMemoryError,
-    RayActorError,
-    RayError,
-    RayTaskError,
-    WorkerCrashedError,
-)
+from ray.exceptions import ObjectLostError, RayError, RayTaskError
 
 from redepth.cluster import metrics
 from redepth.cluster.actor import (
@@ -49,12 +53,25 @@ from redepth.cluster.actor import (
     RemoteShardWriter,
     calls_in_flight,
 )
+from redepth.cluster.calls import (
+    DEATHS,
+    DIED_LOADING,
+    POLL_S,
+    Call,
+    LabelledImage,
+    Slot,
+    cause_of,
+    first_line,
+    is_out_of_memory,
+)
+from redepth.cluster.decoding import Decoders
 from redepth.cluster.session import num_actors_that_fit
 from redepth.config import Recipe, Storage
-from redepth.costing.stages import num_decoders
+from redepth.costing.stages import decoding_threads
 from redepth.errors import ConfigError, MemoryShared, RunStopped, TransientError
 from redepth.images.allowed import ANYTHING, Allowed
 from redepth.images.locator import blank_row
+from redepth.labelling.preparing import Preparer
 from redepth.redaction import recorded
 from redepth.store.manifest import ShardPlan
 from redepth.store.shards import ShardCommit
@@ -62,66 +79,12 @@ from redepth.types import ImageRef, LabelRow, ModelCard, Outcome
 
 logger = logging.getLogger(__name__)
 
-TRANSIENT_DELAYS_S = (1.0, 5.0, 20.0)  # before the second, third and fourth try at one image
 NUM_WRITERS = 2  # while one waits for the storage, another packs
-POLL_S = 0.2
 ANSWER_PATIENCE_S = 1.0  # for an actor to say how long its calls have worked
 COMMIT_PATIENCE_S = 10.0  # for a commit on its way when the run is stopped
-RESTART_PATIENCE_S = 300.0  # for Ray to notice a lost node, and for an actor to load its models
 # Of one actor before the run begins, each after the four processes that Ray itself has tried.
 DEATHS_LOADING = 2
-DIED_LOADING = (
-    "an actor's process died again and again while it loaded the models, perhaps for want of "
-    "memory: {}. Take fewer actors (--actors) or a smaller model"
-)
-DEATHS = (RayActorError, OutOfMemoryError, WorkerCrashedError)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LabelledImage:
-    """A row, and a reference to the arrays where the outcome has any that are not stored yet."""
-
-    row: LabelRow
-    arrays: ray.ObjectRef | None
-
-
-@dataclass(slots=True, eq=False)
-class _Call:
-    """One image on its way, over all its attempts.
-
-    A suspect has an actor to itself: what happens then is its own doing.
-    """
-
-    image: ImageRef
-    future: Future[LabelledImage]
-    before: LabelRow | None = None
-    number: int = 0
-    began: float = 0.0
-    attempts: int = 0
-    crashes: int = 0
-    is_suspect: bool = False
-    delays: list[float] = field(default_factory=lambda: list(TRANSIENT_DELAYS_S))
-    resolved_before: int = 0
-    row: ray.ObjectRef | None = None
-    arrays: ray.ObjectRef | None = None
-
-
-@dataclass(slots=True, eq=False)
-class _Slot:
-    """An actor and the calls it was given, the oldest one first."""
-
-    actor: ActorHandle
-    calls: deque[_Call] = field(default_factory=deque)
-    restarting: ray.ObjectRef | None = None
-    restarting_since: float = 0.0
-    deaths_loading: int = 0
-    asked: ray.ObjectRef | None = None
-    asked_at: float = 0.0
-
-    @property
-    def is_open(self) -> bool:
-        """Whether another call may begin here; a suspect has its actor to itself."""
-        return self.restarting is None and not any(call.is_suspect for call in self.calls)
+TOO_LONG = "took longer than {:g} s (run.actors.image_timeout_s)"
 
 
 class ActorPool:
@@ -144,13 +107,14 @@ class ActorPool:
         self._load = load
         self._allowed = allowed
         self._actors = recipe.run.actors
-        self._slots: list[_Slot] = []
+        self._slots: list[Slot] = []
         self._writers: list[ActorHandle] = []
         self._idle_writers: queue.SimpleQueue[ActorHandle] = queue.SimpleQueue()
-        self._inbox: queue.SimpleQueue[_Call] = queue.SimpleQueue()
-        self._waiting: deque[_Call] = deque()
-        self._suspects: deque[_Call] = deque()
-        self._delayed: list[tuple[float, _Call]] = []
+        self._inbox: queue.SimpleQueue[Call] = queue.SimpleQueue()
+        self._waiting: deque[Call] = deque()
+        self._decoders = Decoders(self._actors.num_decoders)
+        self._suspects: deque[Call] = deque()
+        self._delayed: list[tuple[float, Call]] = []
         self._num_resolved = 0
         self._num_started = 0
         self._calls_in_flight = calls_in_flight(self._actors, recipe.labels)
@@ -165,12 +129,14 @@ class ActorPool:
 
     def __enter__(self) -> Self:
         number = num_actors_that_fit(self._actors)
-        self._slots = [_Slot(self._new_actor()) for _ in range(number)]
+        self._slots = [Slot(self._new_actor()) for _ in range(number)]
         self._writers = [RemoteShardWriter.remote() for _ in range(NUM_WRITERS)]
         for writer in self._writers:
             self._idle_writers.put(writer)
         try:
             self.cards = self._load_models()
+            if self._decoders:
+                self._decoders.start(self._preparer(), self._actors.start_timeout_s)
         except BaseException:
             self._kill_actors()
             raise
@@ -194,8 +160,8 @@ class ActorPool:
 
     @property
     def num_calls(self) -> int:
-        """How many images the actors hold at once."""
-        return len(self._slots) * self._calls_in_flight
+        """How many images the actors and decoders hold at once."""
+        return len(self._slots) * self._calls_in_flight + self._decoders.num_calls
 
     def submit(self, image: ImageRef, before: LabelRow | None = None) -> Future[LabelledImage]:
         """Queue an image; the future ends with its label, whatever its outcome.
@@ -205,7 +171,7 @@ class ActorPool:
         and RunStopped when the pool closes first.
         """
         future: Future[LabelledImage] = Future()
-        self._inbox.put(_Call(image, future, before))
+        self._inbox.put(Call(image, future, before))
         if not self._thread.is_alive():
             self._fail_waiting()
         return future
@@ -228,11 +194,11 @@ class ActorPool:
                 raise self._end
             commit: ShardCommit = ray.get(writer.commit.remote(out, plan, rows, arrays, storage))
         except RayTaskError as error:
-            raise _cause(error) from error
+            raise cause_of(error) from error
         except RayError as error:
             if self._closing.is_set():
                 raise self._end from error
-            raise TransientError(f"shard {plan.shard}: {_first_line(error)}") from error
+            raise TransientError(f"shard {plan.shard}: {first_line(error)}") from error
         finally:
             self._idle_writers.put(writer)
         return commit
@@ -257,14 +223,16 @@ class ActorPool:
             num_gpus=actors.num_gpus,
             max_concurrency=self._calls_in_flight,
         )
-        return placed.remote(self._recipe.labels, self._allowed, self._load, num_decoders(actors))
+        return placed.remote(
+            self._recipe.labels, self._allowed, self._load, decoding_threads(actors)
+        )
 
     def _load_models(self) -> tuple[ModelCard, ...]:
         """Wait until an actor has its models; the others join when they have theirs.
 
         One that dies meanwhile is asked again: on spot machines that is no reason to end the run.
         """
-        loading = {self._load_again(slot): slot for slot in self._slots}
+        loading = {slot.load_again(): slot for slot in self._slots}
         deadline = time.monotonic() + self._actors.start_timeout_s
         while True:
             patience = max(0.0, deadline - time.monotonic())
@@ -277,19 +245,28 @@ class ActorPool:
             except DEATHS as error:
                 slot.deaths_loading += 1
                 if slot.deaths_loading > DEATHS_LOADING:
-                    raise ConfigError(DIED_LOADING.format(_first_line(error))) from None
-                loading[self._load_again(slot)] = slot
+                    raise ConfigError(DIED_LOADING.format(first_line(error))) from None
+                loading[slot.load_again()] = slot
             except RayTaskError as error:
-                raise _cause(error) from None
+                raise cause_of(error) from None
             else:
                 slot.restarting = None
                 return cards
 
-    def _load_again(self, slot: _Slot) -> ray.ObjectRef:
-        """Block a slot until its actor has loaded its models."""
-        slot.restarting_since = time.monotonic()
-        slot.restarting = slot.actor.ready.remote()
-        return slot.restarting
+    def _preparer(self) -> Preparer:
+        """Ask an actor that is ready what decoders prepare photographs with.
+
+        Raises:
+            ConfigError: it cannot be had without the models.
+        """
+        slot = next(slot for slot in self._slots if slot.restarting is None)
+        try:
+            preparer: Preparer = ray.get(slot.actor.preparer.remote())
+        except DEATHS as error:
+            raise ConfigError(DIED_LOADING.format(first_line(error))) from None
+        except RayTaskError as error:
+            raise cause_of(error) from None
+        return preparer
 
     def _no_room(self) -> str:
         asked, there = self._actors, ray.cluster_resources()
@@ -302,7 +279,8 @@ class ActorPool:
         )
 
     def _kill_actors(self) -> None:
-        for actor in (*self._writers, *(slot.actor for slot in self._slots)):
+        slots = (*self._slots, *self._decoders.slots)
+        for actor in (*self._writers, *(slot.actor for slot in slots)):
             ray.kill(actor)
 
     # What follows runs in the pool's own thread.
@@ -318,27 +296,37 @@ class ActorPool:
 
     def _receive(self) -> None:
         """Move what was submitted into the queue; sleep here when there is nothing to do."""
-        idle = not any(slot.calls or slot.restarting for slot in self._slots)
+        slots = (*self._slots, *self._decoders.slots)
+        idle = not any(slot.calls or slot.restarting for slot in slots)
         try:
-            self._waiting.append(
-                self._inbox.get(timeout=POLL_S if idle and not self._queued else 0)
-            )
+            self._queue(self._inbox.get(timeout=POLL_S if idle and not self._queued else 0))
         except queue.Empty:
             return
         while not self._inbox.empty():
-            self._waiting.append(self._inbox.get())
+            self._queue(self._inbox.get())
 
     @property
     def _queued(self) -> bool:
-        return bool(self._waiting or self._suspects)
+        return bool(self._waiting or self._suspects or self._decoders.waiting)
+
+    def _queue(self, call: Call) -> None:
+        """Let a call wait for an actor, or for a decoder first."""
+        needs_decoder = self._decoders and call.prepared is None
+        (self._decoders.waiting if needs_decoder else self._waiting).append(call)
 
     def _requeue_delayed(self) -> None:
         """Queue again what has waited long enough after a transient error."""
         now = time.monotonic()
-        self._waiting.extend(call for due, call in self._delayed if due <= now)
-        self._delayed = [(due, call) for due, call in self._delayed if due > now]
+        due, self._delayed = (
+            [one for one in self._delayed if one[0] <= now],
+            [one for one in self._delayed if one[0] > now],
+        )
+        for _, call in due:
+            self._queue(call)
 
     def _dispatch(self) -> None:
+        for slot, call in self._decoders.assign(len(self._waiting)):
+            self._decode(slot, call)
         for slot in self._slots:
             if self._suspects and not slot.calls and slot.restarting is None:
                 self._start(slot, self._suspects.popleft())
@@ -350,49 +338,91 @@ class ActorPool:
                 if self._waiting and len(slot.calls) == depth and slot.is_open:
                     self._start(slot, self._waiting.popleft())
 
-    def _start(self, slot: _Slot, call: _Call) -> None:
+    def _decode(self, slot: Slot, call: Call) -> None:
+        self._count(call)
+        call.is_counted = True
+        self._decoders.decode(slot, call)
+
+    def _start(self, slot: Slot, call: Call) -> None:
+        self._count(call)
+        call.is_counted = False  # whatever begins next with this image is another attempt
+        actor, number = slot.actor, call.number
+        if call.prepared is None:
+            call.row, call.arrays = actor.label.remote(number, call.image, call.before)
+        else:
+            call.row, call.arrays = actor.label_prepared.remote(
+                number, call.prepared, call.worked_s
+            )
+        slot.calls.append(call)
+
+    def _count(self, call: Call) -> None:
+        """Note that work on a call begins: another attempt, unless its decoding was counted."""
         if call.attempts == 0:
             call.resolved_before = self._num_resolved
-        call.attempts += 1
+        if not call.is_counted:
+            call.attempts += 1
         self._num_started += 1
-        call.number, call.began = self._num_started, time.monotonic()
-        call.row, call.arrays = slot.actor.label.remote(call.number, call.image, call.before)
-        slot.calls.append(call)
+        call.number = self._num_started
+        call.began = time.monotonic() - call.worked_s
 
     def _collect(self) -> None:
         """Wait a little for a call or a restart to end, and deal with each that has."""
-        refs = {call.row: slot for slot in self._slots for call in slot.calls}
-        refs |= {slot.restarting: slot for slot in self._slots if slot.restarting is not None}
-        if not refs:
+        pending = self._pending()
+        if not pending:
             return
-        ended, _ = ray.wait(list(refs), num_returns=1, timeout=POLL_S)
+        ended, _ = ray.wait(list(pending), num_returns=1, timeout=POLL_S)
         for ref in ended:
-            slot = refs[ref]
-            if ref == slot.restarting:
-                self._finish_restart(slot)
-            else:
-                self._finish(slot, next(call for call in slot.calls if call.row == ref))
+            pending[ref]()
 
-    def _finish(self, slot: _Slot, call: _Call) -> None:
+    def _pending(self) -> dict[ray.ObjectRef, Callable[[], None]]:
+        """Return what is waited for, and who deals with it."""
+        found: dict[ray.ObjectRef, Callable[[], None]] = {}
+        for slot in self._slots:
+            found |= {call.row: partial(self._finish, slot, call) for call in slot.calls}
+        for slot, call in self._decoders.at_work():
+            found[call.worked] = partial(self._finish_decoding, slot, call)
+        for slot in (*self._slots, *self._decoders.slots):
+            if slot.restarting is not None:
+                found[slot.restarting] = partial(self._finish_restart, slot)
+        return found
+
+    def _finish_decoding(self, slot: Slot, call: Call) -> None:
+        try:
+            call.worked_s = ray.get(call.worked)
+        except DEATHS as error:
+            self._handle_decoder_death(self._decoders.restart(slot), error)
+        except RayTaskError as error:
+            self._decoders.take(slot).drop_picture()
+            self._resolve_error(call, cause_of(error))
+        else:
+            self._waiting.append(self._decoders.take(slot))
+
+    def _finish(self, slot: Slot, call: Call) -> None:
         try:
             row = ray.get(call.row)
         except DEATHS as error:
             self._handle_actor_death(slot, error)
             return
+        except ObjectLostError as error:
+            slot.calls.remove(call)
+            call.drop_picture()
+            lost = f"the decoded picture was lost with its node: {first_line(error)}"
+            self._retry_later(call, TransientError(lost))
+            return
         except RayTaskError as error:
             slot.calls.remove(call)
-            self._resolve_error(call, _cause(error))
+            self._resolve_error(call, cause_of(error))
             return
         slot.calls.remove(call)
         # What is kept was made with the attempts of its own run.
         self._resolve(call, row if row.is_stored else replace(row, attempts=call.attempts))
 
-    def _resolve(self, call: _Call, row: LabelRow) -> None:
+    def _resolve(self, call: Call, row: LabelRow) -> None:
         self._num_resolved += 1
         arrays = call.arrays if row.outcome.has_label and not row.is_stored else None
         call.future.set_result(LabelledImage(row, arrays))
 
-    def _resolve_error(self, call: _Call, error: BaseException) -> None:
+    def _resolve_error(self, call: Call, error: BaseException) -> None:
         if isinstance(error, TransientError):
             self._retry_later(call, error)
         elif isinstance(error, ConfigError):
@@ -402,7 +432,7 @@ class ActorPool:
         else:
             self._fail(call, f"{type(error).__name__}: {error}")
 
-    def _retry_later(self, call: _Call, error: TransientError) -> None:
+    def _retry_later(self, call: Call, error: TransientError) -> None:
         if call.delays:
             self._delayed.append((time.monotonic() + call.delays.pop(0), call))
         elif self._num_resolved > call.resolved_before:
@@ -410,59 +440,50 @@ class ActorPool:
         else:
             call.future.set_exception(error)
 
-    def _fail(self, call: _Call, said: str) -> None:
+    def _fail(self, call: Call, said: str) -> None:
         reason = recorded(said)
         logger.warning("image %s failed: %s", call.image.id, reason)
         row = replace(blank_row(call.image, Outcome.FAILED), reason=reason, attempts=call.attempts)
         metrics.count(row)  # what an actor returns, it counts itself
         self._resolve(call, row)
 
-    def _handle_actor_death(self, slot: _Slot, error: BaseException) -> None:
+    def _handle_actor_death(self, slot: Slot, error: BaseException) -> None:
         """Suspect every call of an actor whose process is gone."""
-        for call in self._take_calls(slot):
-            self._suspect(call, error)
+        for call in slot.take_calls():
+            call.crashes += 1
+            if not self._is_culprit(call, call.crashes, "", error):
+                self._retry_alone(call)
 
-    def _take_calls(self, slot: _Slot) -> list[_Call]:
-        """Empty a slot, the oldest call first, and wait for its actor to restart."""
-        calls = list(slot.calls)
-        slot.calls.clear()
-        slot.asked = None
-        self._load_again(slot)
-        return calls
+    def _handle_decoder_death(self, call: Call, error: BaseException) -> None:
+        """Decode once more what a decoder was at when it died, before all others."""
+        call.decoder_crashes += 1
+        if not self._is_culprit(call, call.decoder_crashes, "while it was decoded, ", error):
+            self._decoders.waiting.appendleft(call)
 
-    def _suspect(self, call: _Call, error: BaseException) -> None:
-        call.crashes += 1
-        if call.crashes >= self._actors.max_crashes:
-            what = "ran out of memory" if _is_out_of_memory(error) else "its process died"
-            self._fail(call, f"{what}, {call.crashes} times in a row: {_first_line(error)}")
-        else:
-            self._retry_alone(call)
+    def _is_culprit(self, call: Call, crashes: int, when: str, error: BaseException) -> bool:
+        """Record an image as failed if so many deaths are its own doing."""
+        if crashes < self._actors.max_crashes:
+            return False
+        what = "ran out of memory" if is_out_of_memory(error) else "its process died"
+        self._fail(call, f"{when}{what}, {crashes} times in a row: {first_line(error)}")
+        return True
 
-    def _retry_alone(self, call: _Call) -> None:
+    def _retry_alone(self, call: Call) -> None:
         call.is_suspect = True
         self._suspects.append(call)
 
-    def _finish_restart(self, slot: _Slot) -> None:
+    def _finish_restart(self, slot: Slot) -> None:
         try:
-            ray.get(slot.restarting)
-        except DEATHS as error:
-            self._poll_restart(slot, error)
-            return
-        except RayTaskError as error:
-            self._abort(_cause(error))
-        slot.restarting = None
-
-    def _poll_restart(self, slot: _Slot, error: BaseException) -> None:
-        """Ask again: after the loss of a node, Ray says "unavailable" until it has noticed."""
-        if time.monotonic() - slot.restarting_since > RESTART_PATIENCE_S:
-            self._abort(TransientError(DIED_LOADING.format(_first_line(error))))
-            return
-        time.sleep(POLL_S)
-        slot.restarting = slot.actor.ready.remote()
+            slot.finish_restart()
+        except Exception as error:  # whatever its models say when they are loaded
+            self._abort(error)
+            slot.restarting = None
 
     def _end_overdue(self) -> None:
         """End calls that have worked for too long; ask where one has been in flight that long."""
         now, limit = time.monotonic(), self._actors.image_timeout_s
+        for call in self._decoders.end_overdue(limit):
+            self._fail(call, TOO_LONG.format(limit))
         for slot in self._slots:
             old = [call for call in slot.calls if now - call.began > limit]
             if slot.asked is not None:
@@ -470,7 +491,7 @@ class ActorPool:
             elif old:
                 slot.asked, slot.asked_at = slot.actor.worked.remote(), now
 
-    def _hear(self, slot: _Slot, old: list[_Call]) -> None:
+    def _hear(self, slot: Slot, old: list[Call]) -> None:
         """Take an actor's answer; one that gives none in time is stuck with any of its calls."""
         assert slot.asked is not None, "it was asked"
         answered, _ = ray.wait([slot.asked], timeout=0)
@@ -484,15 +505,14 @@ class ActorPool:
             limit = self._actors.image_timeout_s
             self._end_calls(slot, [call for call in old if worked.get(call.number, 0.0) > limit])
 
-    def _end_calls(self, slot: _Slot, overdue: list[_Call]) -> None:
+    def _end_calls(self, slot: Slot, overdue: list[Call]) -> None:
         """Kill what takes too long, and record it at once: Ray may need seconds to say it died."""
         if not overdue:
             return
         ray.kill(slot.actor, no_restart=False)
-        for call in self._take_calls(slot):
+        for call in slot.take_calls():
             if overdue == [call]:
-                limit = self._actors.image_timeout_s
-                self._fail(call, f"took longer than {limit:g} s (run.actors.image_timeout_s)")
+                self._fail(call, TOO_LONG.format(self._actors.image_timeout_s))
             else:
                 self._retry_alone(call)
 
@@ -510,21 +530,9 @@ class ActorPool:
         """End every call that still waits with the reason why nothing more will come."""
         self._receive()
         waiting = [*self._waiting, *self._suspects, *(call for _, call in self._delayed)]
-        waiting += [call for slot in self._slots for call in slot.calls]
+        waiting += self._decoders.waiting
+        slots = (*self._slots, *self._decoders.slots)
+        waiting += [call for slot in slots for call in slot.calls]
         for call in waiting:
             if not call.future.done():
                 call.future.set_exception(self._end)
-
-
-def _cause(error: RayTaskError) -> BaseException:
-    """Return the exception that the actor's code raised."""
-    cause: BaseException | None = error.cause
-    return error if cause is None else cause
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, OutOfMemoryError) or "OOM" in str(error)
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n", 1)[0]

@@ -98,7 +98,7 @@ def _start(actors: Actors, folder: Path) -> None:
 
 
 def _init(actors: Actors, folder: Path) -> None:
-    wanted_cpus = (actors.num_actors or 1) * actors.num_cpus
+    wanted_cpus = (actors.num_actors or 1) * actors.num_cpus + actors.num_decoders
     ray.init(
         address="local",
         num_cpus=max(os.cpu_count() or 1, int(-(-wanted_cpus // 1))),

@@ -31,8 +31,9 @@ def require_readiness(recipe: Recipe, ray_address: str | None) -> None:
         ConfigError: names the limit, the folder, the triage or the space, and what to do.
     """
     require_surroundings()
-    num_actors = recipe.run.actors.num_actors or 1
-    _require_open_files(OPEN_FILES + (OPEN_FILES_PER_ACTOR * num_actors if not ray_address else 0))
+    actors = recipe.run.actors
+    num_processes = 0 if ray_address else (actors.num_actors or 1) + actors.num_decoders
+    _require_open_files(OPEN_FILES + OPEN_FILES_PER_ACTOR * num_processes)
     if ray_address is None:
         for model in recipe.labels.models():
             require_folder(model.own)

@@ -150,13 +150,17 @@ def _first_line(error: BaseException) -> str:
 
 
 def num_actors_that_fit(actors: Actors) -> int:
-    """Return the recipe's number of actors, or as many as Ray has room for, at least 1."""
+    """Return the recipe's number of actors, or as many as Ray has room for, at least 1.
+
+    The cores of the decoders are left to them.
+    """
     if actors.num_actors is not None:
         return actors.num_actors
     free = ray.available_resources()
+    cpus = free.get("CPU", 0.0) - actors.num_decoders
     fits = [
-        free.get(resource, 0.0) // needed
-        for resource, needed in (("CPU", actors.num_cpus), ("GPU", actors.num_gpus))
+        there // needed
+        for there, needed in ((cpus, actors.num_cpus), (free.get("GPU", 0.0), actors.num_gpus))
         if needed > 0
     ]
     return max(1, int(min(fits, default=1)))

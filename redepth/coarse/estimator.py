@@ -11,6 +11,7 @@ from torch import Tensor
 
 from redepth.coarse import coarse_models
 from redepth.coarse.part import Coarse, Rendering
+from redepth.geometry.sizes import TargetSize
 from redepth.types import ByteImage, CoarseDepth, DepthKind, ModelCard
 
 
@@ -67,8 +68,13 @@ class DepthEstimator(Protocol):
     card: ModelCard
     kind: DepthKind
 
-    def processing_size(self, height_px: int, width_px: int) -> tuple[int, int]:
-        """Return (height, width) at which a picture of the given size is to be estimated."""
+    @property
+    def processing_size(self) -> TargetSize:
+        """What gives (height, width) at which a picture of the given size is to be estimated.
+
+        A method will do. Decoders of their own (`run.actors.num_decoders`) are sent a pickle of it,
+        so one that is a method of the network's is refused there: see `UpperBound`.
+        """
 
     def estimate(self, rgb_hw3: ByteImage, focal_px: float | None = None) -> CoarseDepth:
         """Return the coarse map of a picture that is already at its processing size.

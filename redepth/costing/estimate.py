@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from redepth.config import Cost, LabelSettings, Recipe
 from redepth.costing.devices import limits_of, local_card
 from redepth.costing.last_runs import last_run
-from redepth.costing.stages import StageSeconds, num_decoders
+from redepth.costing.stages import StageSeconds, decoders_of_actor
 from redepth.costing.work import recipe_flops, seconds_at_limit, usual_image
 
 # A member-step of Re-Depth Anything on an H200: 3.9 TFLOP in 31.5 ms (docs/benchmarks.md) are 12 %
@@ -47,8 +47,9 @@ def estimate_cost(num_images: int, recipe: Recipe, here: StageSeconds) -> CostEs
     Args:
         here: of the labels in this output.
     """
+    actors = recipe.run.actors
     basis = (
-        _by_labels(here, num_decoders(recipe.run.actors))
+        _by_labels(here, decoders_of_actor(actors, actors.num_actors or 1))
         or _by_last_run(recipe.labels, recipe.run.cost.device)
         or _by_recipe(recipe.run.cost)
         or _by_flops(recipe.labels, recipe.run.cost.device)
@@ -84,7 +85,7 @@ def cost_of(actor_hours: float, cost: Cost) -> float | None:
     return None if hourly is None else actor_hours * hourly
 
 
-def _by_labels(here: StageSeconds, decoders: int) -> Basis | None:
+def _by_labels(here: StageSeconds, decoders: float) -> Basis | None:
     seconds = here.of_actor(decoders)
     if seconds is None:
         return None

@@ -21,7 +21,7 @@ class RunSpeed:
 
     Attributes:
         num_actors: of the run.
-        decoders: photographs that each of them decodes at once.
+        decoders: photographs that are decoded at once for each of them.
         seconds: from when they were ready to when the last image ended.
         stages: seconds of the images that it labelled, summed.
         device: where the models ran, as rows say it; None if they differ or do not say it.
@@ -30,7 +30,7 @@ class RunSpeed:
     """
 
     num_actors: Count
-    decoders: Annotated[Count, Field(ge=1)]
+    decoders: Annotated[float, Field(gt=0, le=1e6)]
     seconds: Seconds
     stages: StageSeconds = field(default_factory=StageSeconds)
     device: Annotated[str, Field(max_length=200)] | None = None
@@ -96,7 +96,8 @@ class RunSpeed:
         if busy < BUSY_SHARE:
             return (
                 f"the models waited for photographs {1 - busy:.0%} of the time: give actors more "
-                "cores (run.actors.num_cpus)"
+                "cores (run.actors.num_cpus), or decoders where other nodes have some "
+                "(run.actors.num_decoders)"
             )
         return (
             "the models are the limit: more GPUs and actors (run.actors), a larger batch "

@@ -6,6 +6,9 @@ image costs an actor is the mean over the labels of the stage that takes longest
 
     max(model_seconds, (seconds - model_seconds) / decoders)
 
+With decoders of their own (`run.actors.num_decoders`) an actor's share of them counts, as if they
+finished images too.
+
 Rows of before there were stages say `seconds` alone: one image was worked on at a time, and those
 seconds are what it cost.
 """
@@ -22,9 +25,19 @@ from redepth.config import Actors
 from redepth.types import LabelRow
 
 
-def num_decoders(actors: Actors) -> int:
-    """Return how many photographs an actor reads and decodes at once: one a core."""
+def decoding_threads(actors: Actors) -> int:
+    """Return how many photographs an actor reads and decodes at once by itself: one a core."""
     return max(1, math.ceil(actors.num_cpus))
+
+
+def decoders_of_actor(actors: Actors, num_actors: int) -> float:
+    """Return how many photographs are decoded at once for each of so many actors.
+
+    One a core of its own; where there are decoders of their own, its share of these.
+    """
+    if actors.num_decoders:
+        return actors.num_decoders / max(1, num_actors)
+    return decoding_threads(actors)
 
 
 # Bounded where they are read back: an output may come from a stranger.
@@ -64,11 +77,11 @@ class StageSeconds:
         """Images that say any seconds."""
         return self.num_staged + self.num_whole
 
-    def of_actor(self, decoders: int) -> float | None:
+    def of_actor(self, decoders: float) -> float | None:
         """Return the seconds that an image costs an actor, on average; None without a label.
 
         Args:
-            decoders: photographs that an actor decodes at once (`num_decoders`).
+            decoders: photographs that are decoded at once for an actor (`decoders_of_actor`).
         """
         if not self.num_timed:
             return None

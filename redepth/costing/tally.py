@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from redepth.config import Recipe
 from redepth.costing.devices import limits_of
 from redepth.costing.run_speed import RunSpeed
-from redepth.costing.stages import StageSeconds, num_decoders, stages_of_row
+from redepth.costing.stages import StageSeconds, decoders_of_actor, stages_of_row
 from redepth.costing.work import flops_of_images, seconds_at_limit
 from redepth.flops import ImageWork
 from redepth.types import LabelRow
@@ -53,7 +53,7 @@ class WorkTally:
         device = next(iter(self.devices)) if len(self.devices) == 1 else None
         return RunSpeed(
             num_actors=num_actors,
-            decoders=num_decoders(recipe.run.actors),
+            decoders=decoders_of_actor(recipe.run.actors, num_actors),
             seconds=seconds,
             stages=self.stages,
             device=device,

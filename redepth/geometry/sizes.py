@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
+# Height and width of the upright photograph -> height and width of the picture that is wanted.
+TargetSize = Callable[[int, int], tuple[int, int]]
 SizeRule = Literal["upper_bound", "lower_bound", "minimal"]
+
+
+@dataclass(frozen=True, slots=True)
+class UpperBound:
+    """The size at which a network sees a picture: aspect kept, neither side above a bound.
+
+    A `TargetSize` that can be sent to another process without the network.
+
+    Attributes:
+        size_px: the bound of both sides.
+        multiple: of which both sides are.
+    """
+
+    size_px: int
+    multiple: int
+
+    def __call__(self, height_px: int, width_px: int) -> tuple[int, int]:
+        """Return (height, width) in pixels for a picture of the given size."""
+        new_width_px, new_height_px = input_size(width_px, height_px, self.size_px, self.multiple)
+        return new_height_px, new_width_px
 
 
 def input_size(

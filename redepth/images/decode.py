@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -31,6 +31,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from redepth.config import Decoding
 from redepth.errors import ImageRejected, PhotographGone, RedepthError
+from redepth.geometry.sizes import TargetSize
 from redepth.images.allowed import ANYTHING, Allowed
 from redepth.images.archives.members import is_in_archive, read_member
 from redepth.images.archives.parquet_images import NamedFile, is_in_parquet, read_from_parquet
@@ -60,9 +61,6 @@ _CUT_SHORT = ("truncated", "end of file")
 # end to the left, and to the top.
 _ON_ITS_SIDE, _ENDS_AT_LEFT, _ENDS_AT_TOP = (5, 6, 7, 8), (2, 3, 6, 7), (3, 4, 7, 8)
 _LEAST_REDUCED = 2  # times the pixels a side that are wanted, at a reduced scale
-
-# Height and width of the upright photograph -> height and width of the picture that is wanted.
-TargetSize = Callable[[int, int], tuple[int, int]]
 
 # Pillow logs what it then raises; with no logging set up that would reach the terminal.
 logging.getLogger("PIL").addHandler(logging.NullHandler())

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 
 from redepth.config import Decoding
 from redepth.errors import PhotographChanged
+from redepth.geometry.sizes import TargetSize
 from redepth.images.allowed import ANYTHING, Allowed
-from redepth.images.decode import TargetSize, decode, read_bytes
+from redepth.images.decode import decode, read_bytes
 from redepth.redaction import shown
 from redepth.types import DecodedImage, ImageRef, LabelRow, Outcome
 

@@ -10,7 +10,6 @@ from redepth.labelling.ensemble import Verdict
 from redepth.labelling.valid_range import MaskedDepth
 from redepth.quantities import CONFIDENCE, SPREAD, VALID
 from redepth.types import (
-    DecodedImage,
     Extra,
     FloatMap,
     FocalSource,
@@ -21,18 +20,6 @@ from redepth.types import (
     Outcome,
     RefinedDepth,
 )
-
-
-def with_file(row: LabelRow, image: DecodedImage) -> LabelRow:
-    """Record what the decoded file is."""
-    return replace(
-        row,
-        sha256=image.sha256,
-        file_format=image.file_format,
-        decode_notes="; ".join(image.notes) or None,
-        image_height_px=image.height_px,
-        image_width_px=image.width_px,
-    )
 
 
 def with_focal(row: LabelRow, coarse: MaskedDepth) -> LabelRow:

@@ -26,23 +26,19 @@ from redepth.config import LabelSettings
 from redepth.costing.devices import device_name
 from redepth.errors import ConfigError, ImageRejected, RefinementFailed
 from redepth.images.allowed import ANYTHING, Allowed
-from redepth.images.camera import known_focal
-from redepth.images.decode import decode, read_bytes
-from redepth.images.locator import blank_row, relocated
+from redepth.images.locator import relocated
 from redepth.labelling.ensemble import guard, reduce_members
-from redepth.labelling.label_rows import fallen_back, label_of, with_file, with_focal, with_members
-from redepth.labelling.unchanged import is_unchanged
+from redepth.labelling.label_rows import fallen_back, label_of, with_focal, with_members
+from redepth.labelling.preparing import Prepared, Preparer, Source, failed, rejected
 from redepth.labelling.valid_range import MaskedDepth, mask_far
 from redepth.labelling.work import Work
 from redepth.quantities import VALID
-from redepth.redaction import recorded
 from redepth.refiners import refiners
 from redepth.refiners.batches import RefineOutcome, refine_all
 from redepth.refiners.part import LoadContext
 from redepth.refiners.refiner import RefinementInput, Refiner
 from redepth.settings import Compute
 from redepth.types import (
-    ByteImage,
     CoarseDepth,
     ImageRef,
     Label,
@@ -52,25 +48,7 @@ from redepth.types import (
     Outcome,
 )
 
-# sha256 of the file, and what the list says of it: caption, focal_px, fov_deg.
-_Source = tuple[str, str | None, float | None, float | None]
 _LABELS_REMEMBERED = 16  # of 518 x 518 px: 70 MB
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
-    """A photograph as the models take it.
-
-    Attributes:
-        row: what is known of it so far.
-        source: what its label depends on, beside the recipe.
-        rgb_hw3: uint8 [H, W, 3] at the processing size.
-    """
-
-    ref: ImageRef
-    row: LabelRow
-    source: _Source
-    rgb_hw3: ByteImage
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +56,7 @@ class _Estimated:
     """A photograph's coarse map, and what the refiner is to see of it."""
 
     row: LabelRow
-    source: _Source
+    source: Source
     coarse: MaskedDepth
     scene: RefinementInput
 
@@ -88,7 +66,7 @@ class Inferred:
     """What the models made of a photograph: a coarse map and its refined members."""
 
     row: LabelRow
-    source: _Source
+    source: Source
     coarse: MaskedDepth
     members: Members
 
@@ -109,7 +87,7 @@ class Labeller:
     refiner: Refiner
     device: str
     allowed: Allowed = ANYTHING
-    _last: OrderedDict[_Source, Label] = field(default_factory=OrderedDict, init=False, repr=False)
+    _last: OrderedDict[Source, Label] = field(default_factory=OrderedDict, init=False, repr=False)
     _last_lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     @property
@@ -134,10 +112,15 @@ class Labeller:
         """
         work = Work()
         try:
-            prepared = self.prepare(ref, before)
+            prepared = self.preparer.prepare(ref, before)
         except ImageRejected as error:
             return self.rejected(ref, error, work)
-        return self._labelled(prepared)
+        return self.label_prepared(prepared)
+
+    @property
+    def preparer(self) -> Preparer:
+        """What prepares photographs for these models, here or elsewhere."""
+        return Preparer(self.settings.decoding, self.estimator.processing_size, self.allowed)
 
     def prepare(self, ref: ImageRef, before: LabelRow | None = None) -> Prepared | Label:
         """Read, decode and resize a photograph; return its label at once where there is one.
@@ -146,50 +129,44 @@ class Labeller:
             ImageRejected: it is not a usable photograph; see `rejected`.
             TransientError, ConfigError: as `label`.
         """
-        started = time.perf_counter()
-        row = self._blank_row(ref)
-        content = read_bytes(ref, self.settings.decoding, self.allowed)
-        if before is not None and is_unchanged(content, ref, before):
-            return Label(relocated(before, row))
-        return self._decoded(ref, content, started)
+        return self.receive(self.preparer.prepare(ref, before))
+
+    def receive(self, prepared: Prepared | Label) -> Prepared | Label:
+        """Take what a preparer made of a photograph; of a copy of the last files return the label.
+
+        A row learns here where it is labelled; one that is kept says so already.
+        """
+        row = prepared.row
+        if row.device is None:
+            untrained = any(card.untrained for card in self.cards)
+            row = replace(row, device=self.device, untrained=untrained)
+        if isinstance(prepared, Label):
+            return replace(prepared, row=row)
+        known = self._remembered(prepared.source)
+        return replace(prepared, row=row) if known is None else _for_another(row, known)
 
     def label_content(self, ref: ImageRef, content: bytes) -> Label:
         """Label a photograph that was read already; `ref` says its id, caption and camera."""
         work = Work()
         try:
-            prepared = self._decoded(ref, content, time.perf_counter())
+            prepared = self.preparer.prepare_content(ref, content)
         except ImageRejected as error:
             return self.rejected(ref, error, work)
-        return self._labelled(prepared)
+        return self.label_prepared(prepared)
 
-    def _labelled(self, prepared: Prepared | Label) -> Label:
-        if isinstance(prepared, Label):
-            return prepared
-        (inferred,) = self.infer([prepared])
+    def label_prepared(self, prepared: Prepared | Label) -> Label:
+        """Label an image that `preparer` has prepared, here or elsewhere."""
+        received = self.receive(prepared)
+        if isinstance(received, Label):
+            return received
+        (inferred,) = self.infer([received])
         return self.finish(inferred)
-
-    def _decoded(self, ref: ImageRef, content: bytes, started: float) -> Prepared | Label:
-        row = self._blank_row(ref)
-        image = decode(content, self.settings.decoding, self.estimator.processing_size)
-        row = with_file(row, image)
-        source = (image.sha256, ref.caption, ref.focal_px, ref.fov_deg)
-        known = self._remembered(source)
-        if known is not None:
-            return _for_another(_read_in(row, started), known)
-        try:
-            focal = known_focal(ref, image)
-        except RefinementFailed as error:
-            return _failed(_read_in(row, started), error)
-        if focal is not None:
-            focal_px = focal.px * image.rgb_hw3.shape[1] / image.width_px
-            row = replace(row, focal_px=focal_px, focal_source=focal.source)
-        return Prepared(ref, _read_in(row, started), source, image.rgb_hw3)
 
     def rejected(self, ref: ImageRef, error: ImageRejected, work: Work) -> Label:
         """Return the label of what is not a usable photograph: a row with the reason."""
-        seconds = work.seconds
-        row = replace(self._blank_row(ref), seconds=seconds, read_seconds=seconds)
-        return Label(replace(row, outcome=Outcome.REJECTED, reason=recorded(str(error))))
+        label = self.receive(rejected(ref, error, work))
+        assert isinstance(label, Label), "it was one"
+        return label
 
     def infer(self, prepared: Sequence[Prepared]) -> list[Inferred | Label]:
         """Ask the models about photographs of one size; return of each what they made of it.
@@ -211,20 +188,20 @@ class Labeller:
 
     def _masked(self, prepared: Prepared, outcome: EstimateOutcome) -> _Estimated | Label:
         """Find out what of a coarse map is to be believed, and what the refiner is to see."""
-        ref, row, rgb_hw3 = prepared.ref, prepared.row, prepared.rgb_hw3
+        row, source, rgb_hw3 = prepared.row, prepared.source, prepared.rgb_hw3
         try:
             coarse = mask_far(_unless_failed(outcome))
             row = with_focal(row, coarse)
             if not coarse.is_known_hw.any():
                 reason = coarse.empty_reason()
                 return Label(replace(row, outcome=Outcome.REJECTED, reason=reason))
-            caption = self.refiner.caption(rgb_hw3, ref.caption)
+            caption = self.refiner.caption(rgb_hw3, source.caption)
         except RefinementFailed as error:
-            return _failed(row, error)
-        sha256 = prepared.source[0]
-        seed_key = sha256 if self.settings.deduplicate else ref.id
-        scene = RefinementInput(seed_key, rgb_hw3, coarse.unmasked, caption or "", ref.caption)
-        return _Estimated(replace(row, caption=caption), prepared.source, coarse, scene)
+            return failed(row, error)
+        seed_key = source.sha256 if self.settings.deduplicate else row.id
+        given = source.caption
+        scene = RefinementInput(seed_key, rgb_hw3, coarse.unmasked, caption or "", given)
+        return _Estimated(replace(row, caption=caption), source, coarse, scene)
 
     def _refine(self, estimated: Sequence[_Estimated | Label]) -> list[Inferred | Label]:
         scenes = [one.scene for one in estimated if isinstance(one, _Estimated)]
@@ -246,13 +223,13 @@ class Labeller:
             self._remember(inferred.source, label)
         return _finished_in(label, started)
 
-    def _remember(self, source: _Source, label: Label) -> None:
+    def _remember(self, source: Source, label: Label) -> None:
         with self._last_lock:
             self._last[source] = label
             if len(self._last) > _LABELS_REMEMBERED:
                 self._last.popitem(last=False)
 
-    def _remembered(self, source: _Source) -> Label | None:
+    def _remembered(self, source: Source) -> Label | None:
         with self._last_lock:
             return self._last.get(source)
 
@@ -275,11 +252,6 @@ class Labeller:
         valid_hw = coarse.validity(refined.map_hw, within.map_hw)
         return label_of(row, coarse, within, {**members.extra, VALID: valid_hw})
 
-    def _blank_row(self, ref: ImageRef) -> LabelRow:
-        """Start a row with what is known before a byte is read; failed until proved otherwise."""
-        untrained = any(card.untrained for card in self.cards)
-        return replace(blank_row(ref, Outcome.FAILED), device=self.device, untrained=untrained)
-
 
 def _unless_failed(outcome: EstimateOutcome) -> CoarseDepth:
     if isinstance(outcome, RefinementFailed):
@@ -289,12 +261,8 @@ def _unless_failed(outcome: EstimateOutcome) -> CoarseDepth:
 
 def _inferred(estimated: _Estimated, outcome: RefineOutcome) -> Inferred | Label:
     if isinstance(outcome, RefinementFailed):
-        return _failed(estimated.row, outcome)
+        return failed(estimated.row, outcome)
     return Inferred(estimated.row, estimated.source, estimated.coarse, outcome)
-
-
-def _failed(row: LabelRow, error: RefinementFailed) -> Label:
-    return Label(replace(row, outcome=Outcome.FAILED, reason=recorded(str(error))))
 
 
 def _for_another(row: LabelRow, label: Label) -> Label:
@@ -304,11 +272,6 @@ def _for_another(row: LabelRow, label: Label) -> Label:
         of_its_own, seconds=row.seconds, read_seconds=row.read_seconds, waited_seconds=None,
         model_seconds=None,
     ))  # fmt: skip
-
-
-def _read_in(row: LabelRow, started: float) -> LabelRow:
-    seconds = time.perf_counter() - started
-    return replace(row, seconds=seconds, read_seconds=seconds)
 
 
 def _finished_in(label: Label, started: float) -> Label:

@@ -2,7 +2,8 @@
 
 Photographs are read and decoded on a few threads, the models run on one thread of their own, and
 what they made is finished on the thread that the image came with. So the models never wait for a
-decoder or for the guard, as long as there are cores for both.
+decoder or for the guard, as long as there are cores for both. A photograph that was prepared
+elsewhere enters at the models.
 
 The models take all waiting images of one size up to the recipe's `labels.compute.batch_size`. What
 a batch is made of shows in no label: see `redepth.labelling.labeller.Labeller.infer`.
@@ -20,8 +21,9 @@ from dataclasses import dataclass, field, replace
 
 from redepth.errors import DeviceLost, ImageRejected, MemoryShared
 from redepth.labelling.device_health import free_device_memory, require_device
-from redepth.labelling.labeller import Inferred, Labeller, Prepared
+from redepth.labelling.labeller import Inferred, Labeller
 from redepth.labelling.memory import is_out_of_memory
+from redepth.labelling.preparing import Prepared, Preparer
 from redepth.labelling.work import Work
 from redepth.types import ImageRef, Label, LabelRow, ModelCard
 
@@ -144,6 +146,11 @@ class StagedLabeller:
         """Every model that was loaded, the coarse one first."""
         return self._labeller.cards
 
+    @property
+    def preparer(self) -> Preparer:
+        """What prepares photographs for `label_prepared`."""
+        return self._labeller.preparer
+
     def label(self, ref: ImageRef, before: LabelRow | None, work: Work) -> Label:
         """Label one image, as `Labeller.label` does.
 
@@ -156,23 +163,36 @@ class StagedLabeller:
             DeviceLost: the GPU takes no more work from this process.
             TransientError, ConfigError: as `Labeller.label`.
         """
+        try:
+            with self._telling_whose_memory():
+                return self._finished(self._prepare(ref, before, work), work)
+        except ImageRejected as error:
+            return self._labeller.rejected(ref, error, work)
+
+    def label_prepared(self, prepared: Prepared | Label, work: Work) -> Label:
+        """Label one image that `preparer` has prepared somewhere; same outcome, same errors."""
+        with self._telling_whose_memory():
+            return self._finished(self._labeller.receive(prepared), work)
+
+    @contextmanager
+    def _telling_whose_memory(self) -> Iterator[None]:
         with self._company.joined() as had_company:
             try:
-                return self._label(ref, before, work)
+                yield
             except Exception as error:
                 if is_out_of_memory(error) and had_company():
                     raise MemoryShared(str(error)) from error
-                if isinstance(error, ImageRejected):
-                    return self._labeller.rejected(ref, error, work)
-                if is_out_of_memory(error):
+                if is_out_of_memory(error) and not isinstance(error, ImageRejected):
                     raise MemoryError(f"{error}; {TAKE_LESS}") from error
                 raise
 
-    def _label(self, ref: ImageRef, before: LabelRow | None, work: Work) -> Label:
+    def _prepare(self, ref: ImageRef, before: LabelRow | None, work: Work) -> Prepared | Label:
         work.wait()
         with self._decoders:
             work.go_on()
-            prepared = self._labeller.prepare(ref, before)
+            return self._labeller.prepare(ref, before)
+
+    def _finished(self, prepared: Prepared | Label, work: Work) -> Label:
         if isinstance(prepared, Label):
             return prepared
         return self._labeller.finish(self._models.infer(prepared, work))

@@ -9,10 +9,13 @@ class Work:
     """A clock of one image: runs while the image is worked on, stands while it waits.
 
     Begun running. Any thread may read it; the threads that move an image along take turns.
+
+    Args:
+        seconds: what the image was worked on before, elsewhere.
     """
 
-    def __init__(self) -> None:
-        self._state: tuple[float, float | None] = (0.0, time.perf_counter())
+    def __init__(self, seconds: float = 0.0) -> None:
+        self._state: tuple[float, float | None] = (seconds, time.perf_counter())
 
     @property
     def seconds(self) -> float:

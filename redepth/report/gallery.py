@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from redepth.errors import ConfigError, ImageRejected, TransientError
-from redepth.images.decode import TargetSize
+from redepth.geometry.sizes import TargetSize
 from redepth.images.locator import Photographs
 from redepth.images.uris import is_local
 from redepth.report.pictures import ALWAYS_DRAWN, LabelPicture, Unread

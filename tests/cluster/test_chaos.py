@@ -11,7 +11,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,10 @@ REDEPTH = Path(sys.executable).with_name("redepth")
 NUM_IMAGES = 2000
 PER_SHARD = 20
 KILL_EVERY_S = 5.0
+LOOK_EVERY_S = 0.5
+BUSY_SHARE = 0.1  # of a core
+AT_WORK_S = 1.5
+PAUSE_S = 5.0  # after the loss of a node: what ran there is tried again on the other one
 DRIVER_KILLED_AT = (20, 45, 70)  # fragments
 NODE_LOST_AT = 30
 MAX_DRIVERS = 12
@@ -103,26 +107,90 @@ def quiet(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Verifi
     return verify_labels(out)
 
 
-@contextmanager
-def killing_workers(mark: str) -> Iterator[list[str]]:
-    """SIGKILL a worker every few seconds: an actor at work, a writer of shards, one that waits.
+class Killer:
+    """SIGKILLs a worker every few seconds, and keeps count: an actor at work, or any other one.
 
-    Not one that loads its models: on a slow machine that takes longer than a worker has to live.
+    Every third victim at least is an actor while it labels: where the share would fall below that,
+    it waits for one. An actor is at work when its title is past loading (`.ready`: on a slow
+    machine that takes longer than a worker has to live) and its process computes, as nothing but
+    models does in there. For a while, too: an image that another death made a suspect is through
+    by then, and a second death in a row would be taken for the image's own doing.
     """
-    draws, ended, killed = random.Random(0), threading.Event(), []
 
-    def kill() -> None:
-        while not ended.wait(KILL_EVERY_S):
-            workers = [p for p in marked(mark, "ray::") if ".ready" not in p.info["cmdline"][0]]
-            if workers:
-                chosen = draws.choice(workers)
-                killed.append(chosen.info["cmdline"][0])
-                chosen.kill()
+    def __init__(self, mark: str) -> None:
+        self._mark = mark
+        self._draws = random.Random(0)
+        self._seen: dict[psutil.Process, float] = {}  # seconds of CPU
+        self._busy_since: dict[psutil.Process, float] = {}
+        self._not_before = 0.0
+        self.actors_at_work = 0
+        self.others: list[str] = []
 
-    thread = threading.Thread(target=kill)
+    @property
+    def num_killed(self) -> int:
+        return self.actors_at_work + len(self.others)
+
+    def pause(self, seconds: float) -> None:
+        """Kill nobody for a while."""
+        self._not_before = time.monotonic() + seconds
+
+    def run(self, ended: threading.Event) -> None:
+        due = time.monotonic() + KILL_EVERY_S
+        while not ended.wait(LOOK_EVERY_S):
+            self._look()
+            if time.monotonic() >= max(due, self._not_before) and self._kill():
+                due = time.monotonic() + KILL_EVERY_S
+
+    def _look(self) -> None:
+        """Learn which actors have computed since the last look."""
+        seen, now = {}, time.monotonic()
+        for process in marked(self._mark, "ray::LabelActor"):
+            with suppress(psutil.Error):
+                seen[process] = process.cpu_times().user
+        self._busy_since = {
+            process: self._busy_since.get(process, now)
+            for process, seconds in seen.items()
+            if not is_loading(process)
+            and seconds - self._seen.get(process, seconds) > BUSY_SHARE * LOOK_EVERY_S
+        }
+        self._seen = seen
+
+    def _kill(self) -> bool:
+        long_ago = time.monotonic() - AT_WORK_S
+        at_work = [process for process, since in self._busy_since.items() if since < long_ago]
+        others = [p for p in marked(self._mark, "ray::") if not is_loading(p) and p not in at_work]
+        is_due = 3 * self.actors_at_work < self.num_killed + 1
+        if at_work and (is_due or self._draws.random() < len(at_work) / len([*at_work, *others])):
+            self.actors_at_work += was_killed(self._draws.choice(at_work))
+        elif others and not is_due:
+            chosen = self._draws.choice(others)
+            self.others += [chosen.info["cmdline"][0]] * was_killed(chosen)
+        else:
+            return False
+        return True
+
+
+def was_killed(process: psutil.Process) -> bool:
+    """Kill a process, if it still is there."""
+    with suppress(psutil.NoSuchProcess):
+        process.kill()
+        return True
+    return False
+
+
+def is_loading(process: psutil.Process) -> bool:
+    """Whether an actor has not come further than its models."""
+    return any(step in process.info["cmdline"][0] for step in (".__init__", ".ready"))
+
+
+@contextmanager
+def killing_workers(mark: str) -> Iterator[Killer]:
+    """Kill workers as long as the block runs."""
+    killer, ended = Killer(mark), threading.Event()
+    thread = threading.Thread(target=killer.run, args=(ended,))
     thread.start()
     try:
-        yield killed
+        yield killer
     finally:
         ended.set()
         thread.join()
@@ -151,7 +219,7 @@ def test_nothing_is_lost_and_nothing_is_there_twice(
     cluster.add_node(num_cpus=1)
     to_kill, node_is_lost = list(DRIVER_KILLED_AT), False
     codes: list[int] = []
-    with killing_workers(ours) as killed:
+    with killing_workers(ours) as killer:
         while codes[-1:] != [0]:
             assert len(codes) < MAX_DRIVERS, (codes, (home / "said").read_text())
             driver = start(photographs, out, cluster, home)
@@ -161,13 +229,18 @@ def test_nothing_is_lost_and_nothing_is_there_twice(
                     to_kill.pop(0)
                     driver.kill()
                 if num_parts >= NODE_LOST_AT and not node_is_lost:
+                    killer.pause(PAUSE_S)
                     cluster.remove_node(lost, allow_graceful=False)
                     cluster.add_node(num_cpus=1)
                     node_is_lost = True
                 time.sleep(0.3)
             codes.append(driver.wait())
-    sys.stdout.write(f"workers killed: {Counter(killed)}; drivers ended with {codes}\n")
-    assert len(killed) >= 5 and node_is_lost and codes.count(-9) == len(DRIVER_KILLED_AT)
+    sys.stdout.write(
+        f"killed: {killer.actors_at_work} actors at work, {Counter(killer.others)}; "
+        f"drivers ended with {codes}\n"
+    )
+    assert killer.num_killed >= 5 and node_is_lost and codes.count(-9) == len(DRIVER_KILLED_AT)
+    assert 3 * killer.actors_at_work >= killer.num_killed
     found = verify_labels(str(out))
     assert found.problems == ()
     uris = sorted(label.row.uri for label in open_labels(str(out)).values())

@@ -18,7 +18,8 @@ import pytest
 from PIL import Image
 from ray import cloudpickle
 
-from redepth.cluster.pool import ActorPool, LabelledImage
+from redepth.cluster.calls import LabelledImage
+from redepth.cluster.pool import ActorPool
 from redepth.cluster.session import ray_session
 from redepth.config import Actors, LabelSettings, Recipe, RunSettings
 from redepth.images.collection import list_images

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import psutil
@@ -17,10 +18,12 @@ import pytest
 import ray
 from ray import cloudpickle
 
-from redepth.cluster.pool import NUM_WRITERS, ActorPool, LabelledImage
+from redepth.cluster.calls import LabelledImage
+from redepth.cluster.pool import NUM_WRITERS, ActorPool
 from redepth.cluster.session import ray_session
 from redepth.config import Actors, LabelSettings, Recipe, RunSettings, Storage
 from redepth.errors import ConfigError, DeviceLost, MemoryShared, RunStopped, TransientError
+from redepth.labelling.preparing import Prepared
 from redepth.labelling.work import Work
 from redepth.store.manifest import ShardPlan
 from redepth.store.shards import ShardCommit
@@ -75,6 +78,13 @@ class ScriptedLabeller:
             kind=DepthKind.AFFINE_DISPARITY,
         )
         return Label(row, LabelArrays.of_depth(maps[0], maps[1], maps[2], maps[3]))
+
+    @property
+    def preparer(self) -> NoReturn:
+        raise ConfigError("photographs cannot be prepared elsewhere")
+
+    def label_prepared(self, prepared: Prepared | Label, work: Work) -> NoReturn:
+        raise NotImplementedError
 
     def _raise(self, action: str, image: ImageRef) -> None:
         if action == "bug":
@@ -268,7 +278,7 @@ def test_bug_in_the_refiner_is_the_images_own_failure(pool: ActorPool) -> None:
 class TestTransientErrors:
     @pytest.fixture(autouse=True)
     def impatience(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("redepth.cluster.pool.TRANSIENT_DELAYS_S", (0.1, 0.2, 0.3))
+        monkeypatch.setattr("redepth.cluster.calls.TRANSIENT_DELAYS_S", (0.1, 0.2, 0.3))
 
     def test_passing_one_is_forgotten(self, pool: ActorPool) -> None:
         assert label(pool, "flaky-1")["flaky-1"].row.attempts == 3

@@ -8,7 +8,7 @@ import pytest
 
 from redepth.config import Actors, load_recipe
 from redepth.costing.run_speed import RunSpeed
-from redepth.costing.stages import StageSeconds, num_decoders, stages_of_row
+from redepth.costing.stages import StageSeconds, decoders_of_actor, stages_of_row
 from redepth.costing.tally import WorkTally
 from redepth.flops import ImageWork
 from redepth.types import LabelRow, Outcome
@@ -45,7 +45,11 @@ def test_rows_without_stages_cost_their_seconds() -> None:
 
 @pytest.mark.parametrize(("num_cpus", "number"), [(0, 1), (0.5, 1), (1, 1), (4, 4), (4.5, 5)])
 def test_an_actor_decodes_a_photograph_a_core(num_cpus: float, number: int) -> None:
-    assert num_decoders(Actors(num_cpus=num_cpus)) == number
+    assert decoders_of_actor(Actors(num_cpus=num_cpus), 3) == number
+
+
+def test_decoders_of_their_own_are_shared_by_the_actors() -> None:
+    assert decoders_of_actor(Actors(num_cpus=4, num_decoders=6), 4) == 1.5
 
 
 def test_a_row_says_its_stages() -> None:

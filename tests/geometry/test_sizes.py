@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redepth.geometry.sizes import SizeRule, input_size
+from redepth.geometry.sizes import SizeRule, UpperBound, input_size
 
 SIDES = st.integers(1, 20_000)
 
@@ -85,3 +85,8 @@ def test_a_sliver_still_fills_one_patch(width: int, height: int) -> None:
 def test_nonsense_is_refused(width: int, height: int, size: int) -> None:
     with pytest.raises(ValueError, match="expected sides"):
         input_size(width, height, size)
+
+
+@given(st.integers(1, 9000), st.integers(1, 9000))
+def test_an_upper_bound_is_the_rule_of_that_name_with_height_first(height: int, width: int) -> None:
+    assert UpperBound(518, 14)(height, width) == input_size(width, height)[::-1]

@@ -14,7 +14,8 @@ from PIL import Image
 
 from redepth.config import Decoding
 from redepth.errors import ImageRejected
-from redepth.images.decode import TargetSize, decode
+from redepth.geometry.sizes import TargetSize
+from redepth.images.decode import decode
 from redepth.types import ByteImage, DecodedImage
 from tests.images.icc_profiles import D65, DISPLAY_P3, rgb_profile, srgb_curve
 

@@ -20,7 +20,8 @@ from redepth.config import Deployment, LabelSettings, Recipe
 from redepth.costing.work import recipe_flops
 from redepth.errors import ConfigError, IntegrityError, RefinementFailed
 from redepth.flops import ImageWork
-from redepth.labelling.labeller import Inferred, Prepared, label_shard, load_labeller
+from redepth.labelling.labeller import Inferred, label_shard, load_labeller
+from redepth.labelling.preparing import Prepared
 from redepth.quantities import Quantity
 from redepth.refiners import refiners
 from redepth.refiners.batches import BatchRefiner, RefineOutcome, refine_all

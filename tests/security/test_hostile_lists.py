@@ -101,8 +101,9 @@ def servers() -> Iterator[tuple[HostileServer, HostileServer]]:
         server.server_close()
 
 
+@pytest.mark.parametrize("num_decoders", [0, 1])
 def test_a_hostile_list_costs_rows_and_nothing_else(
-    tmp_path: Path, servers: tuple[HostileServer, HostileServer]
+    tmp_path: Path, servers: tuple[HostileServer, HostileServer], num_decoders: int
 ) -> None:
     allowed, private = servers
     photos, attic, out = tmp_path / "photos", tmp_path / "attic", tmp_path / "out"
@@ -133,7 +134,8 @@ def test_a_hostile_list_costs_rows_and_nothing_else(
     }
     (photos / "list.txt").write_text("\n".join(reasons), encoding="utf-8")
     command = [REDEPTH, "label", photos / "list.txt", "--out", out, *COARSE, "--allow", host,
-               f"--set=labels.decoding.max_bytes={MAX_BYTES}"]  # fmt: skip
+               f"--set=labels.decoding.max_bytes={MAX_BYTES}",
+               f"--set=run.actors.num_decoders={num_decoders}"]  # fmt: skip
     running = subprocess.Popen(
         list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -162,6 +164,7 @@ def _watch_actors(running: subprocess.Popen[str], largest: list[int]) -> None:
     while running.poll() is None:
         for child in parent.children(recursive=True):
             with suppress(psutil.Error):
-                if "LabelActor" in " ".join(child.cmdline()):
+                line = " ".join(child.cmdline())
+                if any(name in line for name in ("LabelActor", "PhotographDecoder")):
                     largest.append(child.memory_info().rss)
         threading.Event().wait(0.1)

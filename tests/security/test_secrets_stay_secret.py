@@ -137,8 +137,10 @@ def _look_at(path: Path, watched: Watched) -> None:
         watched.mentioned.add(path.name)
 
 
-@pytest.fixture(scope="module")
-def ran(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
+@pytest.fixture(scope="module", params=[0, 1], ids=["actors-decode", "decoders"])
+def ran(
+    request: pytest.FixtureRequest, server: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Ran]:
     folder = tmp_path_factory.mktemp("run")
     photos = folder / "photos"
     photos.mkdir()
@@ -159,6 +161,7 @@ def ran(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
                 [
                     str(REDEPTH), "label", str(listed), "--out", str(out), *SETTINGS,
                     "--allow", server, "--allow", "http://127.0.0.1:9",
+                    f"--set=run.actors.num_decoders={request.param}",
                 ],
                 stdout=stream, stderr=subprocess.STDOUT, text=True, env=environment,
             )  # fmt: skip

@@ -26,7 +26,7 @@ from redepth.coarse.estimator import TokenMaps
 from redepth.coarse.part import Coarse, CoarseModel
 from redepth.coarse.pictures import split_maps, stack_pictures
 from redepth.errors import ConfigError
-from redepth.geometry.sizes import input_size
+from redepth.geometry.sizes import UpperBound
 from redepth.settings import HubWeights
 from redepth.types import ByteImage, CoarseDepth, ModelCard
 from redepth.weights import (
@@ -88,19 +88,14 @@ class DepthAnything:
         if rendering is None:
             raise ValueError(f"{preset.name} states no constants of the render depth")
         self.rendering = rendering
-        self._size_px = size_px
         self._patch_px = int(model.config.patch_size)
+        self.processing_size = UpperBound(size_px, self._patch_px)
         self._device = device
         model = model.to(device=device, dtype=torch.float32).eval().requires_grad_(False)
         self._backbone = model.backbone
         self._decoder = DepthAnythingDecoder(model.neck, model.head)
         self._mean = torch.tensor(IMAGENET_MEAN, device=device).view(3, 1, 1)
         self._std = torch.tensor(IMAGENET_STD, device=device).view(3, 1, 1)
-
-    def processing_size(self, height_px: int, width_px: int) -> tuple[int, int]:
-        """Return (height, width): aspect kept, multiples of the patch, neither above size_px."""
-        new_width_px, new_height_px = input_size(width_px, height_px, self._size_px, self._patch_px)
-        return new_height_px, new_width_px
 
     def estimate(self, rgb_hw3: ByteImage, focal_px: float | None = None) -> CoarseDepth:
         """Return the coarse map and the token maps it was decoded from.

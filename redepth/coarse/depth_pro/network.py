@@ -29,7 +29,7 @@ from redepth.coarse.far_limit import far_limit_m
 from redepth.coarse.part import Coarse, CoarseModel
 from redepth.coarse.pictures import split_maps, stack_pictures
 from redepth.errors import ConfigError, RefinementFailed
-from redepth.geometry.sizes import input_size
+from redepth.geometry.sizes import UpperBound
 from redepth.types import ByteImage, CoarseDepth, DepthKind, FloatMap, ModelCard
 from redepth.weights import reading
 
@@ -58,15 +58,10 @@ class DepthPro:
     ) -> None:
         self.card = card
         self._far_limit_m = far_limit_m(settings, preset)
-        self._size_px = settings.size_px
+        self.processing_size = UpperBound(settings.size_px, _MULTIPLE_PX)
         self._side_px = side_px
         self._device = device
         self._model = model.to(device=device, dtype=torch.float32).eval().requires_grad_(False)
-
-    def processing_size(self, height_px: int, width_px: int) -> tuple[int, int]:
-        """Return (height, width): aspect kept, neither above size_px."""
-        new_width_px, new_height_px = input_size(width_px, height_px, self._size_px, _MULTIPLE_PX)
-        return new_height_px, new_width_px
 
     def estimate(self, rgb_hw3: ByteImage, focal_px: float | None = None) -> CoarseDepth:
         """Return the coarse map in metres, and the focal length that was seen if none was given.

@@ -19,7 +19,7 @@ from redepth.coarse.batches import EstimateOutcome, only
 from redepth.coarse.checkpoint import PROCESSOR_FILE, read_checkpoint
 from redepth.coarse.part import Coarse, CoarseModel
 from redepth.coarse.pictures import split_maps, stack_pictures
-from redepth.geometry.sizes import input_size
+from redepth.geometry.sizes import UpperBound
 from redepth.types import ByteImage, CoarseDepth, DepthKind, ModelCard
 from redepth.weights import reading
 
@@ -51,21 +51,16 @@ class Dpt:
     ) -> None:
         self.card = card
         self.kind = kind
-        self._size_px = size_px
         self._device = device
         # The stages halve the patches' grid; another side would come back rounded up.
-        self._multiple = round(model.config.patch_size / min(model.config.reassemble_factors))
-        self._side_px = max(size_px // self._multiple, 1) * self._multiple
+        multiple = round(model.config.patch_size / min(model.config.reassemble_factors))
+        self._side_px = max(size_px // multiple, 1) * multiple
+        self.processing_size = UpperBound(self._side_px, multiple)
         self._model = model.to(device=device, dtype=torch.float32).eval().requires_grad_(False)
         self._mean, self._std = (
             torch.tensor(values, device=device).view(3, 1, 1)
             for values in (picture.mean, picture.std)
         )
-
-    def processing_size(self, height_px: int, width_px: int) -> tuple[int, int]:
-        """Return (height, width): aspect kept, multiples of a cell, neither above the square's."""
-        new_width_px, new_height_px = input_size(width_px, height_px, self._side_px, self._multiple)
-        return new_height_px, new_width_px
 
     def estimate(self, rgb_hw3: ByteImage, focal_px: float | None = None) -> CoarseDepth:
         """Return the coarse map, float32 [H, W].

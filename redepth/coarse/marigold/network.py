@@ -14,7 +14,7 @@ from diffusers import MarigoldDepthPipeline
 from redepth.coarse.batches import EstimateOutcome, only
 from redepth.coarse.part import Coarse, CoarseModel
 from redepth.errors import ConfigError
-from redepth.geometry.sizes import input_size
+from redepth.geometry.sizes import UpperBound
 from redepth.types import ByteImage, CoarseDepth, DepthKind, ModelCard
 from redepth.weights import (
     DIFFUSERS_STEM,
@@ -43,14 +43,8 @@ class Marigold:
     ) -> None:
         self.card = card
         self.kind = kind
-        self._size_px = size_px
-        self._multiple = int(pipeline.vae_scale_factor)
+        self.processing_size = UpperBound(size_px, int(pipeline.vae_scale_factor))
         self._pipeline = pipeline
-
-    def processing_size(self, height_px: int, width_px: int) -> tuple[int, int]:
-        """Return (height, width): aspect kept, multiples of a latent's width."""
-        new_width_px, new_height_px = input_size(width_px, height_px, self._size_px, self._multiple)
-        return new_height_px, new_width_px
 
     def estimate(self, rgb_hw3: ByteImage, focal_px: float | None = None) -> CoarseDepth:
         """Return the coarse map, float32 [H, W] in [0, 1], larger is farther.

@@ -19,7 +19,7 @@ from redepth.coarse.depth_anything.network import IMAGENET_MEAN, IMAGENET_STD, r
 from redepth.coarse.far_limit import far_limit_m
 from redepth.coarse.part import Coarse, CoarseModel
 from redepth.coarse.pictures import split_maps, stack_pictures
-from redepth.geometry.sizes import input_size
+from redepth.geometry.sizes import UpperBound
 from redepth.settings import HubWeights
 from redepth.types import ByteImage, CoarseDepth, DepthKind, ModelCard
 from redepth.weights import seeded_card, seeds_are_for_mini
@@ -45,19 +45,13 @@ class MetricDepthAnything:
         """
         self.card = card
         self._far_limit_m = far_limit_m(settings, preset, float(model.config.max_depth))
-        self._size_px = settings.size_px
-        self._patch_px = int(model.config.patch_size)
+        self.processing_size = UpperBound(settings.size_px, int(model.config.patch_size))
         self._device = device
         self._model = model.to(device=device, dtype=torch.float32).eval().requires_grad_(False)
         self._mean, self._std = (
             torch.tensor(values, device=device).view(3, 1, 1)
             for values in (IMAGENET_MEAN, IMAGENET_STD)
         )
-
-    def processing_size(self, height_px: int, width_px: int) -> tuple[int, int]:
-        """Return (height, width): aspect kept, multiples of the patch, neither above size_px."""
-        new_width_px, new_height_px = input_size(width_px, height_px, self._size_px, self._patch_px)
-        return new_height_px, new_width_px
 
     def estimate(self, rgb_hw3: ByteImage, focal_px: float | None = None) -> CoarseDepth:
         """Return the coarse map in metres; `focal_px` changes nothing in it.

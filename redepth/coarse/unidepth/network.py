@@ -19,7 +19,7 @@ import torch
 from redepth.coarse.far_limit import far_limit_m
 from redepth.coarse.part import Coarse, CoarseModel
 from redepth.errors import ConfigError
-from redepth.geometry.sizes import input_size
+from redepth.geometry.sizes import UpperBound
 from redepth.types import ByteImage, CoarseDepth, DepthKind, ModelCard
 from redepth.weights import reading, resolve_weights, seeds_are_for_mini, variant_of, weight_files
 
@@ -46,13 +46,8 @@ class UniDepth:
         """Take a model with the package's `infer(rgb_3hw, camera_33)`."""
         self.card = card
         self._far_limit_m = far_limit_m(settings, preset)
-        self._size_px = settings.size_px
+        self.processing_size = UpperBound(settings.size_px, _MULTIPLE_PX)
         self._model = model.to(device).eval()
-
-    def processing_size(self, height_px: int, width_px: int) -> tuple[int, int]:
-        """Return (height, width): aspect kept, neither above size_px."""
-        new_width_px, new_height_px = input_size(width_px, height_px, self._size_px, _MULTIPLE_PX)
-        return new_height_px, new_width_px
 
     @torch.no_grad()
     def estimate(self, rgb_hw3: ByteImage, focal_px: float | None = None) -> CoarseDepth:

@@ -25,7 +25,7 @@ from redepth.coarse.checkpoint import PROCESSOR_FILE, read_checkpoint
 from redepth.coarse.far_limit import far_limit_m
 from redepth.coarse.part import Coarse, CoarseModel
 from redepth.coarse.pictures import split_maps, stack_pictures
-from redepth.geometry.sizes import input_size
+from redepth.geometry.sizes import UpperBound
 from redepth.types import ByteImage, CoarseDepth, DepthKind, ModelCard
 from redepth.weights import reading
 
@@ -116,6 +116,7 @@ class ZoeDepth:
             ConfigError: the recipe's far limit lies beyond the farthest head's end.
         """
         self.card = card
+        self.processing_size = UpperBound(settings.size_px, _MULTIPLE_PX)
         self._settings = settings
         self._preset = preset
         self._ends_m = [float(head["max_depth"]) for head in model.config.bin_configurations]
@@ -128,12 +129,6 @@ class ZoeDepth:
             torch.tensor(values, device=device).view(3, 1, 1)
             for values in (picture.mean, picture.std)
         )
-
-    def processing_size(self, height_px: int, width_px: int) -> tuple[int, int]:
-        """Return (height, width): aspect kept, multiples of 8, neither above size_px."""
-        size_px = self._settings.size_px
-        new_width_px, new_height_px = input_size(width_px, height_px, size_px, _MULTIPLE_PX)
-        return new_height_px, new_width_px
 
     def estimate(self, rgb_hw3: ByteImage, focal_px: float | None = None) -> CoarseDepth:
         """Return the coarse map in metres; `focal_px` changes nothing in it.
