@@ -526,6 +526,21 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
     return found
 
 
+def label_differences(
+    old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
+) -> list[str]:
+    """Name what differs between two recipes' dumped `labels`, as `differences`.
+
+    Of another refiner or coarse model its name alone: nothing of the one is a setting of the other.
+    """
+    for part, name in (("refiner", "method"), ("coarse", "preset")):
+        before, after = old.get(part, {}), new.get(part, {})
+        if before.get(name) != after.get(name):
+            old = {**old, part: {name: before.get(name)}}
+            new = {**new, part: {name: after.get(name)}}
+    return differences(old, new, prefix)
+
+
 def _in_short(value: Any) -> str:
     if value is None:
         return "not set"

@@ -85,9 +85,9 @@ class Registry(Generic[P]):
         point = self._entry_points().get(name)
         if point is None:
             raise ValueError(
-                f"no {self.kind} is called {name!r}{did_you_mean(name, self.names())}; known: "
-                f"{', '.join(self.names())}. If another package brings it, "
-                f"install that package here (entry points {self.group})"
+                f"no {self.kind} is called {name!r}; known: {', '.join(self.names())}"
+                f"{did_you_mean(name, self.names())}. If another package brings it, install that "
+                f"package here (entry points {self.group})"
             )
         try:
             part: P = point.load()

@@ -14,7 +14,6 @@ from PIL import Image
 
 from redepth.config import LabelSettings, Storage, load_recipe
 from redepth.errors import ConfigError
-from redepth.exports import exporters
 from redepth.exports.reading import open_export
 from redepth.exports.request import ExportRequest
 from redepth.exports.writing import export_labels
@@ -42,6 +41,7 @@ from redepth.types import (
     ModelCard,
     Outcome,
 )
+from tests.exports.export_samples import HOLDING_NUMBERS
 from tests.store.store_samples import shard_plans
 
 # One entry each, as a package of one's own has them; no list of redepth's is changed.
@@ -145,7 +145,7 @@ def test_a_value_beyond_the_stated_range_is_a_problem(labels: Labels, tmp_path: 
     assert all("faces is not within its range, 0 to 1" in problem for problem in problems)
 
 
-@pytest.mark.parametrize("format", exporters.own)
+@pytest.mark.parametrize("format", HOLDING_NUMBERS)
 def test_every_export_takes_it(format: str, labels: Labels, tmp_path: Path) -> None:
     names = ("normals", "faces", "valid")
     assert export_labels(labels, str(tmp_path), ExportRequest(format, names)).num_lost == 0

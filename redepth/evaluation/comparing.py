@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from redepth.config import differences
+from redepth.config import label_differences
 from redepth.errors import ConfigError
 from redepth.evaluation.evaluate import ImageScores, LabelScores
 from redepth.evaluation.scores import TITLES, Doubles, resize_map
@@ -146,7 +146,7 @@ def compare_labels(
     return LabelComparison(
         first=_compared_set(first, shared),
         second=_compared_set(second, shared),
-        settings=tuple(differences(first.dataset.recipe, second.dataset.recipe)),
+        settings=tuple(label_differences(first.dataset.recipe, second.dataset.recipe)),
         images=tuple(images),
         only_first=tuple(image_id for image_id in first if image_id not in known),
         only_second=tuple(image_id for image_id in second if image_id not in known),

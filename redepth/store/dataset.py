@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from redepth.config import Decoding, Ensemble, Guard, Recipe, Storage, differences
+from redepth.config import Decoding, Ensemble, Guard, Recipe, Storage, label_differences
 from redepth.errors import ConfigError, IntegrityError
 from redepth.settings import Compute
 from redepth.store.layout import DATASET, FORMAT_VERSION
@@ -214,15 +214,8 @@ def _require_recipe(out: str, recorded: Dataset, recipe: Recipe) -> None:
 
 
 def _shown_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Name what differs; of another refiner or coarse model its name, not all of its settings."""
-    for part, name in (("refiner", "method"), ("coarse", "preset")):
-        before, after = old.get(part, {}), new.get(part, {})
-        if before.get(name) != after.get(name):
-            old, new = (
-                {**old, part: {name: before.get(name)}},
-                {**new, part: {name: after.get(name)}},
-            )
-    changed = differences(old, new, "labels.")
+    """Name what differs, not more than can be read at once."""
+    changed = label_differences(old, new, "labels.")
     more = len(changed) - MOST_DIFFERENCES
     return changed if more <= 0 else [*changed[:MOST_DIFFERENCES], f"... and {more} more"]
 

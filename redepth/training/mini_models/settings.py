@@ -46,10 +46,7 @@ class DptOptimiser(Optimiser):
 class EncoderOptimiser(Optimiser):
     """AdamW for the small encoder that stands in for the prior's."""
 
-    num_steps: int = Field(800, ge=1, description="of this stage")
-    schedule_steps: int | None = Field(
-        1000, ge=1, description="over which the learning rate falls; null takes num_steps"
-    )
+    num_steps: int = Field(1000, ge=1, description="of the whole schedule")
     batch_size: int = Field(8, ge=1, description="pictures of one draw")
     learning_rate: float = Field(2e-3, gt=0, description="at its peak")
 

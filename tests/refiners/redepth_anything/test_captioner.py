@@ -245,5 +245,7 @@ def test_a_captioner_of_another_name_is_refused(kind_and_folder: tuple[str, Path
 
 
 def test_an_unknown_captioner_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ValidationError, match=r"no captioner is called 'blib'; known: blip, .*"):
+    with pytest.raises(
+        ValidationError, match=r"called 'blib'; known: blip, .*; did you mean 'blip'\?"
+    ):
         Caption(captioner="blib")
