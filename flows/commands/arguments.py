@@ -38,7 +38,7 @@ def values_of(settings: Sequence[str] | None) -> dict[str, str]:
     return values
 
 
-def _checked_url(url: str) -> str:
+def checked_url(url: str) -> str:
     """Refuse secrets before anything is printed, or given to Prefect, which stores parameters."""
     refuse_secrets(url)
     return url
@@ -77,7 +77,7 @@ Photos = Annotated[
     str,
     typer.Argument(
         metavar="PHOTOS",
-        callback=_checked_url,
+        callback=checked_url,
         help="A folder, a glob in quotes, an s3:// prefix, one image, or a list (.txt, .csv, .tsv, "
         ".json, .jsonl, .parquet with a column 'uri', optionally 'caption', 'id', and 'focal_px' "
         "or 'fov_deg'), or a tar, zip or Parquet file that holds the images; several by a glob or "
@@ -87,7 +87,7 @@ Photos = Annotated[
 Out = Annotated[
     str,
     typer.Option(
-        "--out", "-o", callback=_checked_url, help="Where labels go: a folder or any fsspec URL."
+        "--out", "-o", callback=checked_url, help="Where labels go: a folder or any fsspec URL."
     ),
 ]
 RecipeName = Annotated[
@@ -123,18 +123,18 @@ RetryOption = Annotated[
 ]
 LabelsUrl = Annotated[
     str,
-    typer.Argument(metavar="LABELS", callback=_checked_url, help="An output of redepth label."),
+    typer.Argument(metavar="LABELS", callback=checked_url, help="An output of redepth label."),
 ]
 FirstLabelsUrl = Annotated[
-    str, typer.Argument(metavar="A", callback=_checked_url, help="An output of redepth label.")
+    str, typer.Argument(metavar="A", callback=checked_url, help="An output of redepth label.")
 ]
 OtherLabelsUrl = Annotated[
     str,
-    typer.Argument(metavar="B", callback=_checked_url, help="Another one, of the same images."),
+    typer.Argument(metavar="B", callback=checked_url, help="Another one, of the same images."),
 ]
 ExportOut = Annotated[
     str,
-    typer.Option("--out", "-o", callback=_checked_url, help="A folder or any fsspec URL."),
+    typer.Option("--out", "-o", callback=checked_url, help="A folder or any fsspec URL."),
 ]
 
 GroundTruthPath = Annotated[

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from flows import terminal
-from flows.commands.arguments import DEFAULT_RECIPE, Overrides, Photos
+from flows.commands.arguments import DEFAULT_RECIPE, Overrides, Photos, checked_url
 from flows.commands.labelling import EXIT_INTERRUPTED, PANEL
 from flows.embedded_server import quieten_prefect, start_prefect_server
 from redepth.config import load_recipe
@@ -30,7 +30,10 @@ app = typer.Typer()
 def distill(
     photos: Photos,
     out: Annotated[
-        str, typer.Option("--out", "-o", help="The student's folder, or any fsspec URL.")
+        str,
+        typer.Option(
+            "--out", "-o", callback=checked_url, help="The student's folder, or any fsspec URL."
+        ),
     ],
     teacher: Annotated[
         str, typer.Option("--teacher", "-t", help="The recipe that is learned from.")
@@ -70,9 +73,12 @@ def distill(
     """
     from redepth.images.collection import canonical_uri
 
+    for labels in add or ():
+        checked_url(labels)
     recipe = load_recipe(teacher, settings or ())
     place = canonical_uri(out)
     training = CONFIGS.load(DistilledTraining, config, train_settings or ())
+    part, folder = _share(share), _work_folder(place, work)
     quieten_prefect()
     from flows.distill import Choice
     from flows.distill import distill as distill_flow
@@ -82,10 +88,10 @@ def distill(
         found = distill_flow(
             canonical_uri(photos),
             place,
-            str(_work_folder(place, work)),
+            str(folder),
             recipe,
             training,
-            Choice(count=count, share=_share(share)),
+            Choice(count=count, share=part),
             tuple(canonical_uri(labels) for labels in add or ()),
             ray,
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import SecretStr
 
 from redepth.distillation import lists
 from redepth.distillation.teacher_labels import TeacherLabels
@@ -53,6 +54,13 @@ def test_a_list_names_the_same_images_again(tmp_path: Path) -> None:
     assert (again[0].focal_px, again[1].fov_deg) == (500.0, 60.0)
     lists.write_list(open_objects(str(tmp_path)), "chosen.parquet", refs)
     assert (tmp_path / "chosen.parquet").read_bytes() == first
+
+
+def test_an_image_behind_a_signed_url_is_refused(tmp_path: Path) -> None:
+    ref = ImageRef("a", "https://host/a.png", opens=SecretStr("https://host/a.png?sig=secret"))
+    with pytest.raises(ConfigError, match=r"https://host/a\.png is opened by a signed URL") as told:
+        lists.write_list(open_objects(str(tmp_path)), "chosen.parquet", [ref])
+    assert "secret" not in str(told.value)
 
 
 def test_a_rows_focal_length_is_named_where_a_list_said_it() -> None:
