@@ -83,18 +83,22 @@ def _presets() -> str:
         *(("coarse", name, model.weights) for name, model in coarse_models.own.items()),
         *(("prior", name, preset.weights) for name, preset in redepth_anything.PRIORS.items()),
         *(("encoder", name, preset.weights) for name, preset in redepth_anything.ENCODERS.items()),
-        *(("refiner", name, weights) for name, weights in betterdepth.PRESETS.items()),
-        *(("refiner", name, weights) for name, weights in sharpdepth.PRESETS.items()),
+        *(
+            ("refiner", name, weights)
+            for trained in (betterdepth, sharpdepth, distilled)
+            for name, weights in trained.PRESETS.items()
+        ),
         *(("captioner", name, preset.weights) for name, preset in captioners.own.items()),
     ]
-    cells = [(role, f"`{name}`", *_origin(weights)) for role, name, weights in rows]
+    cells = [(role, f"`{name}`", *_origin(name, weights)) for role, name, weights in rows]
     head = ("role", "preset", "repository on the hub", "revision", "licence")
     return f"## Presets\n\n{table(head, cells)}"
 
 
-def _origin(weights: PublishedWeights | None) -> tuple[str, str, str]:
+def _origin(name: str, weights: PublishedWeights | None) -> tuple[str, str, str]:
     if weights is None:
-        return "none published: train them ([betterdepth.md](betterdepth.md))", "", ""
+        page = "distillation.md" if name == "distilled" else f"{name}.md"
+        return f"none published: train them ([{page}]({page}))", "", ""
     if isinstance(weights, PackagedWeights):
         return f"comes with redepth: `redepth/{weights.folder}`", "", weights.licence.words
     licence = weights.licence.words
