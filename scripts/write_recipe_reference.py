@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 
 from redepth.coarse import coarse_models
 from redepth.config import Deployment, Recipe, shipped_recipes
-from redepth.refiners import betterdepth, redepth_anything, refiners, sharpdepth
+from redepth.refiners import betterdepth, distilled, redepth_anything, refiners, sharpdepth
 from redepth.refiners.part import RefinerSettings
 from redepth.refiners.redepth_anything.captioners import captioners
 from redepth.settings import PackagedWeights, PublishedWeights, Settings, Weights
