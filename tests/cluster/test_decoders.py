@@ -44,7 +44,9 @@ if TYPE_CHECKING:
     from redepth.labelling.work import Work
     from redepth.refiners.refiner import RefinementInput
 
-pytestmark = pytest.mark.slow
+# The others take minutes of waiting: `make test-cluster` has them.
+FIRST = pytest.mark.slow
+OTHER = pytest.mark.cluster
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 TIMEOUT_S = 8.0
@@ -194,12 +196,16 @@ def tries(folder: Path, image_id: str) -> int:
 @pytest.mark.parametrize(
     ("action", "reason", "attempts"),
     [
-        ("segfault", "while it was decoded, its process died, 2 times in a row", 2),
-        ("exit", "while it was decoded, its process died, 2 times in a row", 2),
-        ("hang", "took longer than 8 s (run.actors.image_timeout_s)", 1),
-        ("stuck", "took longer than 8 s (run.actors.image_timeout_s)", 1),
-        ("memory", "MemoryError", 1),
-        ("torch", "models here: []", 1),
+        pytest.param(
+            "segfault", "while it was decoded, its process died, 2 times in a row", 2, marks=FIRST
+        ),
+        pytest.param(
+            "exit", "while it was decoded, its process died, 2 times in a row", 2, marks=OTHER
+        ),
+        pytest.param("hang", "took longer than 8 s (run.actors.image_timeout_s)", 1, marks=OTHER),
+        pytest.param("stuck", "took longer than 8 s (run.actors.image_timeout_s)", 1, marks=OTHER),
+        pytest.param("memory", "MemoryError", 1, marks=OTHER),
+        pytest.param("torch", "models here: []", 1, marks=OTHER),
     ],
 )
 def test_poison_in_a_decoder_is_its_own_images_failure(
@@ -217,6 +223,7 @@ def test_poison_in_a_decoder_is_its_own_images_failure(
     assert sum(tries(folder, name) for name in good) <= len(good) + 2, "no other is touched"
 
 
+@OTHER
 @pytest.mark.parametrize("action", ["crashonce", "flaky"])
 def test_what_fails_once_is_decoded_again(
     pool: ActorPool, photograph: Path, folder: Path, action: str
@@ -226,11 +233,13 @@ def test_what_fails_once_is_decoded_again(
     assert tries(folder, f"{action}-1") == 2
 
 
+@OTHER
 def test_a_fault_of_the_run_in_a_decoder_ends_the_run(pool: ActorPool, photograph: Path) -> None:
     with pytest.raises(ConfigError, match="ask for them"):
         label(pool, photograph, "config-1")
 
 
+@OTHER
 def test_seconds_in_the_decoder_count_against_the_limit(pool: ActorPool, tmp_path: Path) -> None:
     black = tmp_path / "black.png"
     Image.new("RGB", (SIDE_PX, SIDE_PX)).save(black)
@@ -239,6 +248,7 @@ def test_seconds_in_the_decoder_count_against_the_limit(pool: ActorPool, tmp_pat
     assert label(pool, black, "good-black")["good-black"].row.outcome is Outcome.FELL_BACK
 
 
+@OTHER
 def test_a_decoder_killed_from_outside_costs_nothing(pool: ActorPool, photograph: Path) -> None:
     futures = [pool.submit(ImageRef(f"many-{i}", str(photograph))) for i in range(60)]
     futures[5].result(timeout=PATIENCE_S)
@@ -250,6 +260,7 @@ def test_a_decoder_killed_from_outside_costs_nothing(pool: ActorPool, photograph
     assert sum(row.attempts for row in rows) <= len(rows) + 1, "it was at one photograph"
 
 
+@OTHER
 def test_an_actor_killed_from_outside_has_no_image_decoded_again(
     pool: ActorPool, photograph: Path, folder: Path
 ) -> None:
@@ -266,6 +277,7 @@ def test_an_actor_killed_from_outside_has_no_image_decoded_again(
     assert {tries(folder, image_id) for image_id in ids} == {1}
 
 
+@OTHER
 def test_what_is_decoded_and_not_yet_labelled_is_bounded(
     pool: ActorPool, photograph: Path, folder: Path
 ) -> None:
@@ -292,6 +304,7 @@ def wait_until(condition: object) -> None:
         time.sleep(0.01)
 
 
+@OTHER
 def test_no_room_for_a_decoder_is_said(tmp_path: Path) -> None:
     cores = ray.available_resources()["CPU"]
     full = actors(num_cpus=cores, num_decoders=1, start_timeout_s=15.0)
@@ -303,6 +316,7 @@ def test_no_room_for_a_decoder_is_said(tmp_path: Path) -> None:
         pass
 
 
+@FIRST
 def test_labels_are_equal_bytes_with_any_number_of_decoders(tmp_path: Path) -> None:
     """With real models; what may not be read is rejected in the same words."""
     photos, secret = tmp_path / "photos", tmp_path / "secret"
