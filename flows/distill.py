@@ -19,14 +19,14 @@ from prefect import flow, task
 from pydantic import Field, SerializeAsAny
 
 from flows import terminal
-from flows.label_images import Place, label_images
+from flows.label_images import SKIPPED, Place, label_images
 from flows.progress_bar import progress_bar
 from flows.train import train
 from redepth.config import Recipe
 from redepth.distillation import choosing, lists, recipes
 from redepth.distillation.rounds import Round, read_rounds, write_rounds
 from redepth.distillation.teacher_labels import TeacherLabels
-from redepth.errors import ConfigError
+from redepth.errors import ConfigError, OutputBusy, RunStopped
 from redepth.evaluation.comparing import compare_labels
 from redepth.images.allowed import roots_of
 from redepth.images.collection import list_images
@@ -118,22 +118,40 @@ def distill(
     num_listed, chosen = _choose(source, out, allowed, choice, ray_address)
     listed = lists.write_list(objects, CHOSEN, chosen)
     _say(f"2 of 5: {allowed.name} labels {len(chosen)} images")
-    label_images(listed, _below(out, TEACHER), allowed, ray_address)
+    _label(listed, _below(out, TEACHER), allowed, ray_address)
     _say("3 of 5: the student learns")
     urls = (_below(out, TEACHER), *more_labels)
-    trained = train_round(objects, Path(work), training, urls)
+    roots = allowed.run.sources.allow
+    data = training.data.model_copy(update={"labels": urls, "allow": roots})
+    training = training.model_copy(update={"data": data})
+    trained = train_round(objects, Path(work), training)
     model = _published(objects, Path(work) / trained.folder / MODEL)
     student = recipes.student_recipe(allowed, model)
     _write_recipes(objects, allowed, student)
-    held_out = _held_out(urls, training)
+    held_out = _held_out(training)
     listed = lists.write_list(objects, HELD_OUT, held_out)
     _say(f"4 of 5: the student labels the {len(held_out)} images that were kept out")
-    label_images(listed, _check(out, trained), _of_round(student, trained), ray_address)
+    _label(listed, _check(out, trained), _of_round(student, trained), ray_address)
     _say("5 of 5: the page of both")
-    objects.put(PAGE, _page(_below(out, TEACHER), _check(out, trained)).encode())
+    objects.put(PAGE, _page(_below(out, TEACHER), _check(out, trained), roots).encode())
     found = _summary(out, num_listed, len(chosen), len(held_out), trained, model)
     objects.put(SUMMARY, json.dumps(asdict(found), indent=2).encode())
     return found
+
+
+def _label(listed: str, out: str, recipe: Recipe, ray_address: str | None) -> None:
+    """Label a list, and go on only where that came to its end.
+
+    Raises:
+        OutputBusy: another run is at work on it, and the recipe says not to wait.
+        RunStopped: it was cancelled.
+    """
+    state = label_images(listed, out, recipe, ray_address, return_state=True)
+    if state.name == SKIPPED:
+        raise OutputBusy(state.message or f"another run is at work on {out}")
+    if state.is_cancelled():
+        raise RunStopped("the run was cancelled. What is done stays; the same command resumes")
+    state.result()
 
 
 def _choose(
@@ -145,7 +163,7 @@ def _choose(
     candidates = choosing.draw_candidates(list_images(source), count * choice.candidates_each)
     _say(f"1 of 5: coarse maps of {len(candidates)} candidates, of {num_listed} images")
     listed = lists.write_list(open_objects(out), CANDIDATES, candidates)
-    label_images(listed, _below(out, COARSE), recipes.coarse_recipe(teacher), ray_address)
+    _label(listed, _below(out, COARSE), recipes.coarse_recipe(teacher), ray_address)
     return num_listed, choose_images(_below(out, COARSE), candidates, count)
 
 
@@ -168,32 +186,30 @@ def choose_images(coarse: str, candidates: Sequence[ImageRef], count: int) -> li
     return [mapped[number] for number in choosing.choose(described, count)]
 
 
-def train_round(
-    objects: Objects, work: Path, training: DistilledTraining, urls: tuple[str, ...]
-) -> Round:
+def train_round(objects: Objects, work: Path, training: DistilledTraining) -> Round:
     """Train on the labels: anew, on from a checkpoint, or on from the round before.
 
     Raises:
         ConfigError: too few labels, or a checkpoint of other settings.
     """
-    rounds, ids = read_rounds(objects), TeacherLabels(urls).ids
-    current = rounds.current(urls, ids)
+    rounds, urls = read_rounds(objects), training.data.labels
+    current = rounds.current(urls, TeacherLabels(urls).ids)
     write_rounds(objects, rounds.with_round(current))
     before = rounds.before(current.number)
     first = training.init
     if before is not None:
         first = FirstWeights(folder=str(work / before.folder / MODEL), variant=VARIANT)
-    data = training.data.model_copy(update={"labels": urls})
-    settings = training.model_copy(update={"data": data, "init": first})
     folder = work / current.folder
-    train(settings, str(folder), resume=(folder / CHECKPOINTS).is_dir())
+    # A round that was begun with other labels has checkpoints, too.
+    resume = current in rounds.rounds and (folder / CHECKPOINTS).is_dir()
+    train(training.model_copy(update={"init": first}), str(folder), resume)
     ended = current.model_copy(update=_kept_shares(folder))
     write_rounds(objects, rounds.with_round(ended))
     return ended
 
 
-def _held_out(urls: tuple[str, ...], training: DistilledTraining) -> list[ImageRef]:
-    labels = TeacherLabels(urls)
+def _held_out(training: DistilledTraining) -> list[ImageRef]:
+    labels = TeacherLabels(training.data.labels)
     numbers = split_images(labels.ids, training.data.held_out_share).held_out
     return [lists.listed_again(labels.row(number)) for number in numbers]
 
@@ -252,11 +268,11 @@ def _summary(
     )
 
 
-def _page(teacher: str, student: str) -> str:
+def _page(teacher: str, student: str, roots: Sequence[str]) -> str:
     """Draw the held-out images: the teacher's label and the student's, side by side."""
     first, second = open_labels(teacher), open_labels(student)
-    compared = compare_labels(first, second, None, lambda: None)
-    return render_comparison(read_comparison(compared, first, second, datetime.now(UTC)))
+    compared = compare_labels(first, second)
+    return render_comparison(read_comparison(compared, first, second, datetime.now(UTC), roots))
 
 
 def _say(words: str) -> None:

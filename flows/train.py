@@ -102,7 +102,7 @@ class _LabelOutputs:
         pictures = LabelledPictures(labels, labels.photographs())
         return pictures, pictures.coarse_map
 
-    def teacher(self, urls: Sequence[str]) -> TeacherPictures:
+    def teacher(self, urls: Sequence[str], allow: Sequence[str]) -> TeacherPictures:
         from redepth.distillation.teacher_labels import TeacherLabels
 
-        return TeacherLabels(urls)
+        return TeacherLabels(urls, allow)

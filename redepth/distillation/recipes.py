@@ -11,9 +11,9 @@ from redepth.config import Recipe
 from redepth.refiners.distilled import Distilled, DistilledModel
 from redepth.refiners.identity import Identity
 from redepth.settings import Weights
+from redepth.training.folders import VARIANT
 
 STUDENT, CASCADE = "student.yaml", "cascade.yaml"
-VARIANT = "fp16"
 CASCADE_BUDGET = "3%"
 
 

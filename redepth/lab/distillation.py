@@ -146,7 +146,7 @@ class SceneLabels:
     def photographs(self, url: str) -> tuple[Samples, Callable[[str], CoarseDepth]]:
         raise ConfigError("a student is distilled here, and nothing else")
 
-    def teacher(self, urls: Sequence[str]) -> SceneLabels:
+    def teacher(self, urls: Sequence[str], allow: Sequence[str]) -> SceneLabels:
         """Return the labels, whatever they are called."""
         return self
 

@@ -25,7 +25,7 @@ REDEPTH = Path(sys.executable).with_name("redepth")
 
 @pytest.fixture(scope="module")
 def bucket(new_bucket: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return a bucket with 24 scenes below scenes/."""
+    """Return a bucket with 24 scenes below scenes/; the student lies in another one."""
     folder = tmp_path_factory.mktemp("scenes")
     write_collection(folder, ("faces", "dunes"), 12, 64, Split.TRAIN)
     name, client = new_bucket(), boto3.client("s3")
@@ -35,8 +35,14 @@ def bucket(new_bucket: Callable[[], str], tmp_path_factory: pytest.TempPathFacto
     return name
 
 
-def distil(bucket: str, home: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    out = f"s3://{bucket}/student"
+@pytest.fixture(scope="module")
+def other(new_bucket: Callable[[], str]) -> str:
+    """Return the bucket of the student."""
+    return new_bucket()
+
+
+def distil(bucket: str, other: str, home: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    out = f"s3://{other}/student"
     command = [REDEPTH, "distill", f"s3://{bucket}/scenes", "--out", out, *TEACHER, *TRAINING]
     environment = {**os.environ, "PREFECT_HOME": str(home), "COLUMNS": "200"}
     return subprocess.run(
@@ -45,19 +51,23 @@ def distil(bucket: str, home: Path, *more: str) -> subprocess.CompletedProcess[s
     )  # fmt: skip
 
 
-def test_a_bucket_needs_a_local_folder_for_the_training(bucket: str, tmp_path: Path) -> None:
-    done = distil(bucket, tmp_path)
+def test_a_bucket_needs_a_local_folder_for_the_training(
+    bucket: str, other: str, tmp_path: Path
+) -> None:
+    done = distil(bucket, other, tmp_path)
     assert done.returncode == 2
     assert "name one with --work" in done.stderr
 
 
-def test_a_student_of_a_bucket_lies_in_the_bucket(bucket: str, tmp_path: Path) -> None:
-    done = distil(bucket, tmp_path, f"--work={tmp_path}/training")
+def test_a_student_lies_in_another_bucket_than_its_images(
+    bucket: str, other: str, tmp_path: Path
+) -> None:
+    done = distil(bucket, other, tmp_path, f"--work={tmp_path}/training")
     assert done.returncode == 0, done.stdout + done.stderr
-    out = open_objects(f"s3://{bucket}/student")
+    out = open_objects(f"s3://{other}/student")
     found = json.loads(out.read("distilled.json"))
     assert found["num_chosen"] == COUNT
-    assert len(open_labels(f"s3://{bucket}/student/teacher")) == COUNT
+    assert len(open_labels(f"s3://{other}/student/teacher")) == COUNT
     assert b"Content-Security-Policy" in out.read("index.html")
     model = Path(found["model"])
     for path in model.rglob("*.*"):

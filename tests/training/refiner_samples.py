@@ -75,7 +75,7 @@ class Outputs:
         data = open_scenes(Path(url))
         return data, blurred_truth(data)
 
-    def teacher(self, urls: Sequence[str]) -> TeacherPictures:
+    def teacher(self, urls: Sequence[str], allow: Sequence[str]) -> TeacherPictures:
         return TaughtScenes([open_scenes(Path(url)) for url in urls])
 
 

@@ -102,7 +102,7 @@ def _train_on_data(run: Run[BetterDepthTraining], data: LabelledDataset) -> Trai
 def _train_on_labels(run: Run[BetterDepthTraining], data: TeacherLabels) -> TrainedModel:
     """Distil: learn from an expensive refiner's labels as from known depth."""
     settings = run.settings
-    pictures = run.outputs.teacher(data.labels)
+    pictures = run.outputs.teacher(data.labels, data.allow)
     split = split_images(pictures.ids, data.held_out_share)
     size_hw = (data.height_px, data.width_px)
 

@@ -48,6 +48,9 @@ class TeacherLabels(Settings):
 
     kind: Literal["labels"] = "labels"
     labels: tuple[str, ...] = Field(min_length=1, description="outputs of redepth label")
+    allow: tuple[str, ...] = Field(
+        (), description="where photographs may lie beside this machine and the labels' own bucket"
+    )
     height_px: int = Field(480, ge=16, description="of the crops")
     width_px: int = Field(640, ge=16, description="of the crops")
     held_out_share: float = Field(

@@ -33,7 +33,7 @@ def train_distilled(run: Run[DistilledTraining]) -> TrainedModel:
     """
     run.prepare()
     settings, data = run.settings, run.settings.data
-    pictures = run.outputs.teacher(data.labels)
+    pictures = run.outputs.teacher(data.labels, data.allow)
     split = split_images(pictures.ids, data.held_out_share)
     network = first_network(settings).to(run.device)
     source = TeacherSource(

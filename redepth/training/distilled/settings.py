@@ -14,6 +14,9 @@ class TeacherLabels(Settings):
     """Outputs of `redepth label` with the teacher's recipe."""
 
     labels: tuple[str, ...] = Field((), description="outputs of redepth label; one at the least")
+    allow: tuple[str, ...] = Field(
+        (), description="where photographs may lie beside this machine and the labels' own bucket"
+    )
     height_px: int = Field(384, ge=16, description="of the crops")
     width_px: int = Field(512, ge=16, description="of the crops")
     held_out_share: float = Field(

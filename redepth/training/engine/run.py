@@ -48,8 +48,11 @@ class LabelOutputs(Protocol):
         """
         ...
 
-    def teacher(self, urls: Sequence[str]) -> TeacherPictures:
+    def teacher(self, urls: Sequence[str], allow: Sequence[str]) -> TeacherPictures:
         """Return photographs with the refined labels of an expensive method.
+
+        Args:
+            allow: where photographs may lie, as `Labels.photographs` takes it.
 
         Raises:
             ConfigError: there are none, or they cannot be learned from together.
