@@ -45,8 +45,11 @@ demo demo-distill lab test test-slow test-cluster test-s3 test-chaos test-browse
 demo: install ## Label five photographs and sixteen scenes on this machine, in a minute or two
 	@echo "==> five photographs and sixteen rendered scenes into $(DEMO)"
 	@$(BIN)/python -m scripts.demo_collection $(DEMO)
-	@echo "==> redepth label $(DEMO)/list.csv --out $(DEMO)/labels --recipe mini --actors 2"
-	@$(BIN)/redepth label $(DEMO)/list.csv --out $(DEMO)/labels --recipe mini --actors 2
+	@echo "==> redepth label $(DEMO)/photographs --out $(DEMO)/photograph-labels --recipe mini-photo"
+	@$(BIN)/redepth label $(DEMO)/photographs --out $(DEMO)/photograph-labels --recipe mini-photo
+	@echo "==> redepth label $(DEMO)/scenes/list.csv --out $(DEMO)/labels --recipe mini --actors 2"
+	@$(BIN)/redepth label $(DEMO)/scenes/list.csv --out $(DEMO)/labels --recipe mini --actors 2
+	@$(BIN)/python -m scripts.show_demo $(DEMO)
 
 # The student that comes with redepth as mini-distilled is made by these two commands.
 STUDENT := $(DEMO)/student

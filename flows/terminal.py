@@ -16,7 +16,7 @@ from redepth.printable import one_line
 from redepth.redaction import shown
 from redepth.refiners.triage import RoutingFacts, routing_facts
 from redepth.store.layout import FRAGMENT_GLOB
-from redepth.types import LabelRow, ModelCard, Outcome
+from redepth.types import COARSE_ONLY, LabelRow, ModelCard, Outcome
 from tasks.console import RunConsole
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ err = RunConsole(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 UNTRAINED = (
     "[bold red]untrained[/]: this recipe's models have weights from a seed; labels are meaningless"
 )
-COARSE_ONLY = "coarse map, not refined"  # as the recipe says
 SCALES = (1, 8, 64)
 MAX_LEFTOVERS = 20
 MAX_IGNORED = 20
@@ -132,9 +131,12 @@ def print_summary(
     page: str | None,
     notices: Notices,
     num_kept: int = 0,
+    refines: bool = True,
 ) -> None:
     """Say at the end of a run how the output stands and where things are."""
     out.print(_outcome_table(outcomes))
+    if not refines:
+        out.print(f"{COARSE_ONLY}: the recipe asks for nothing more")
     if num_kept:
         out.print(f"{_kept(num_kept)}.")
     for line in fault_lines(notices, MAX_FAULTS_SHOWN):
@@ -202,8 +204,7 @@ def print_refined(row: LabelRow, files: Sequence[Path]) -> None:
     """Say what became of a photograph, and where its maps lie."""
     colour = _COLOURS[row.outcome]
     why = f" ({_plain(row.reason)})" if row.reason else ""
-    words = COARSE_ONLY if row.drift == 0 else row.outcome.words
-    out.print(f"[{colour}]{words}[/]  {_plain(row.id)}, {row.kind}{why}")
+    out.print(f"[{colour}]{row.outcome_words}[/]  {_plain(row.id)}, {row.kind}{why}")
     if row.untrained:
         out.print(UNTRAINED)
     for path in files:

@@ -348,6 +348,11 @@ class Recipe(Settings):
     run: RunSettings = RunSettings()
 
     @property
+    def refines(self) -> bool:
+        """Whether the refiner may change a map: one keeps the coarse map as it is."""
+        return refiners[self.labels.refiner.method].refines
+
+    @property
     def is_untrained(self) -> bool:
         """Whether any model of this recipe has weights made from a seed."""
         return any(model.own.seed is not None for model in self.labels.models())

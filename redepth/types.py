@@ -61,6 +61,9 @@ class FocalSource(StrEnum):
     MODEL = "model"
 
 
+COARSE_ONLY = "coarse map, not refined"
+
+
 class Outcome(StrEnum):
     """How an image ended. Every planned image ends in exactly one of these."""
 
@@ -291,6 +294,12 @@ class LabelRow:
     shard: str | None = None
     array_group: str | None = None
     array_index: int | None = None
+
+    @property
+    def outcome_words(self) -> str:
+        """The outcome as a person reads it; of a recipe that refines nothing, just that."""
+        unchanged = self.outcome is Outcome.REFINED and self.drift == 0.0
+        return COARSE_ONLY if unchanged else self.outcome.words
 
     @property
     def is_stored(self) -> bool:

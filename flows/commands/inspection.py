@@ -83,7 +83,7 @@ def show(
 ) -> None:
     """Draw one label: photograph, coarse, refined, confidence. Metric ones as points too."""
     from redepth.report.gallery import fetch_picture
-    from redepth.report.pictures import draw_label
+    from redepth.report.pictures import LABEL_PHOTOGRAPH_PX, draw_label
     from redepth.store.reader import open_labels
 
     opened = open_labels(labels)
@@ -93,7 +93,7 @@ def show(
         raise ConfigError(f"{row.id} has no label to draw: {row.outcome.words}, {row.reason}")
     names = tuple(name.strip() for name in also.split(",") if name.strip())
     opened.require_quantities(names or ("refined",))
-    picture = fetch_picture(found, opened.photographs(allow or ()), also=names)
+    picture = fetch_picture(found, opened.photographs(allow or ()), LABEL_PHOTOGRAPH_PX, also=names)
     if points is not None or view is not None:
         from redepth.exports.ply import write_ply
         from redepth.report.clouds import cloud_of, draw_cloud

@@ -211,7 +211,7 @@ def _label(
     models = read_dataset(out).models
     sheet, page = report.contact_sheet, report.page
     terminal.print_summary(
-        out, report.outcomes, models, sheet, page, found.notices, report.num_kept
+        out, report.outcomes, models, sheet, page, found.notices, report.num_kept, chosen.refines
     )
     settled = {o: 0 if o in retry else number for o, number in found.outcomes.items()}
     outcomes = {outcome: settled[outcome] + report.new.get(outcome, 0) for outcome in Outcome}

@@ -18,7 +18,7 @@ from redepth.exports.part import MapFacts, MapFormat
 from redepth.geometry.points import PointCloud
 from redepth.quantities import REFINED, Quantity
 from redepth.report.clouds import cloud_of
-from redepth.report.pictures import LabelPicture, draw_label
+from redepth.report.pictures import LABEL_PHOTOGRAPH_PX, LabelPicture, draw_label
 from redepth.types import ByteImage, DepthKind, FloatMap, LabelArrays, LabelRow
 
 if TYPE_CHECKING:
@@ -140,9 +140,9 @@ class Refined:
         return next(one for one in self.maps.quantities if one.name == name)
 
     def picture(self) -> LabelPicture:
-        """Return what the reports draw of it, the photograph at the maps' size."""
-        height_px, width_px = self.refined.shape
-        seen = Image.fromarray(self.photograph_hw3).resize((width_px, height_px))
+        """Return what the reports draw of it, the photograph no larger than is drawn."""
+        seen = Image.fromarray(self.photograph_hw3)
+        seen.thumbnail((LABEL_PHOTOGRAPH_PX, LABEL_PHOTOGRAPH_PX))
         return LabelPicture(self.row, np.asarray(seen), self.coarse, self.refined, self.confidence)
 
     def _repr_html_(self) -> str:

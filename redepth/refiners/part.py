@@ -110,6 +110,7 @@ class RefinerPart:
             loading a model; None where its members have no `predicted_gain`. Raises ConfigError.
         inner: settings of the refiners that it is made of.
         routing: which way it sends images; None where it has no inner ones. Raises ConfigError.
+        refines: whether it may change a map.
     """
 
     name: str
@@ -122,3 +123,4 @@ class RefinerPart:
     triage: Callable[[Any], RecordedTriage] | None = None
     inner: Callable[[Any], Sequence[RefinerSettings]] = has_no_inner
     routing: Callable[[Any], Routing] | None = None
+    refines: bool = True

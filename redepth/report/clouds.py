@@ -6,6 +6,7 @@ from io import BytesIO
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from redepth.errors import ConfigError
 from redepth.geometry.camera import Pinhole
@@ -44,12 +45,20 @@ def cloud_of(
             "are. A point cloud takes a label in metres (docs/metric-depth.md)"
         )
     depth_hw = picture.refined_hw if quantity == "refined" else picture.coarse_hw
-    colours = picture.photograph_hw3
-    if colours is None:
-        colours = np.full((*depth_hw.shape, 3), _GREY, dtype=np.uint8)
     return point_cloud(
-        depth_hw, colours, _camera_of(row, photograph_focal_px), keep_edges=keep_edges
+        depth_hw,
+        _colours(picture, depth_hw.shape),
+        _camera_of(row, photograph_focal_px),
+        keep_edges=keep_edges,
     )
+
+
+def _colours(picture: LabelPicture, size_hw: tuple[int, ...]) -> ByteImage:
+    """Return the photograph at the map's size, grey where it cannot be read."""
+    if picture.photograph_hw3 is None:
+        return np.full((*size_hw, 3), _GREY, dtype=np.uint8)
+    photograph = Image.fromarray(picture.photograph_hw3)
+    return np.asarray(photograph.resize((size_hw[1], size_hw[0]), Image.Resampling.BOX))
 
 
 def _camera_of(row: LabelRow, photograph_focal_px: float | None) -> Pinhole:

@@ -149,6 +149,12 @@ def test_kept_labels_are_said_at_the_end_and_in_the_status(
     assert ("kept" in said) == bool(number)
 
 
+@pytest.mark.parametrize("refines", [True, False])
+def test_a_run_that_refines_nothing_says_so(printed: StringIO, refines: bool) -> None:
+    terminal.print_summary("labels", OUTCOMES, (), None, None, Notices(), refines=refines)
+    assert ("coarse map, not refined" in printed.getvalue()) != refines
+
+
 def test_the_status_says_how_busy_the_models_were_in_the_last_run(printed: StringIO) -> None:
     terminal.print_status("labels", summary(), [])
     said = printed.getvalue()
