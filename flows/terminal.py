@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
+from redepth.costing.weights import download_words, gpu_memory_words
 from redepth.images.noticed import Notices, as_lines, fault_lines
 from redepth.printable import one_line
 from redepth.redaction import shown
@@ -113,6 +114,8 @@ def print_plan(
         ("shards", f"{plan.num_shards} of up to {recipe.run.sharding.images_per_shard} images"),
         ("cost", _cost_words(recipe, estimate, at_most=plan.num_if_changed > 0)),
         *(("time", line) for line in _time_lines(recipe, estimate)),
+        ("download", download_words(recipe)),
+        ("GPU memory", gpu_memory_words(recipe)),
         *(("licence", line) for line in recipe.licence_lines()),
     ]
     _print_facts(facts)

@@ -133,11 +133,19 @@ NOT_STATED = Licence("not stated", LicenceSource.NOT_STATED)
 
 @dataclass(frozen=True, slots=True)
 class HubWeights:
-    """A repository on the Hugging Face hub, pinned, with the licence its authors state."""
+    """A repository on the Hugging Face hub, pinned, with the licence its authors state.
+
+    Attributes:
+        num_parameters: of the networks that are read, counted on the architecture; None where
+            nobody has counted.
+        parameter_bytes: of one parameter in its files.
+    """
 
     repo: str
     revision: str
     licence: Licence
+    num_parameters: int | None = None
+    parameter_bytes: int = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +188,21 @@ class ModelUse:
         """Whether nothing here knows where the weights are: a plug-in does."""
         named = self.own.repo is not None or self.own.folder is not None
         return self.published is None and self.licence is not None and not named
+
+    @property
+    def is_fetched(self) -> bool:
+        """Whether the weights come from the hub."""
+        if self.own.folder is not None or self.own.seed is not None:
+            return False
+        return self.own.repo is not None or isinstance(self.published, HubWeights)
+
+    @property
+    def counted(self) -> HubWeights | None:
+        """The published weights that are read, where their parameters were counted."""
+        has_own = (self.own.repo, self.own.folder, self.own.seed) != (None, None, None)
+        if has_own or not isinstance(self.published, HubWeights):
+            return None
+        return None if self.published.num_parameters is None else self.published
 
     @property
     def terms(self) -> Licence | None:
