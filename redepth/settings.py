@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -17,10 +17,16 @@ UnitInterval = Annotated[float, Field(ge=0.0, le=1.0)]
 UNVERIFIED = "main"
 
 
+def _numbered(schema: dict[str, Any]) -> None:
+    """Number the fields: a server may store a schema in another order, and Prefect's form sorts."""
+    for position, field in enumerate(schema.get("properties", {}).values()):
+        field["position"] = position
+
+
 class Settings(BaseModel):
     """Frozen; an unknown key is an error, since a misspelt setting must not be a silent default."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=_numbered)
 
 
 class Weights(Settings):
