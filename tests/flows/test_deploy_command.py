@@ -10,6 +10,7 @@ from prefect.client.schemas.schedules import CronSchedule
 from redepth.config import Cost, Deployment, Recipe, RunSettings, load_deployment, load_recipe
 from redepth.errors import ConfigError
 from redepth.redaction import refuse_secrets
+from redepth.settings import Settings
 from tests.flows.test_cli import run
 
 FILE = """\
@@ -69,7 +70,9 @@ def test_the_form_keeps_the_order_of_the_settings_whatever_order_a_server_stores
 
     wanted = Deployment(photos="/data/photos", out="/data/labels")
     schema = describe("x", load_recipe("mini"), wanted)._parameter_openapi_schema
-    for name, model in {"Recipe": Recipe, "RunSettings": RunSettings, "Cost": Cost}.items():
+    models: tuple[type[Settings], ...] = (Recipe, RunSettings, Cost)
+    for model in models:
+        name = model.__name__
         fields = schema.definitions[name]["properties"]
         places = {field: value["position"] for field, value in fields.items()}
         assert sorted(places, key=lambda field: places[field]) == list(model.model_fields)
