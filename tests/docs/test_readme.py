@@ -65,14 +65,14 @@ def spoken(text: str, program: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Stand in a folder that holds `demo/labels` as `make demo` leaves it, made without an engine.
+    """Stand in a folder that holds labels as `make demo` leaves it, made without an engine.
 
     One file is no photograph, so that a query for what went wrong finds something.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("clone"))
         write_photographs(Path("demo/photographs"))
-        label_without_engines("demo/photographs", "demo/labels")
+        label_without_engines("demo/photographs", "demo/photograph-labels")
         yield
 
 
