@@ -54,28 +54,22 @@ class EncoderOptimiser(Optimiser):
 class PhotoOptimiser(Optimiser):
     """AdamW for the coarse model that reads photographs, on small pictures."""
 
-    num_steps: int = Field(2800, ge=1, description="of this stage")
-    schedule_steps: int | None = Field(
-        3700, ge=1, description="over which the learning rate falls; null takes num_steps"
-    )
+    num_steps: int = Field(7000, ge=1, description="of this stage")
     batch_size: int = Field(16, ge=1, description="scenes of one draw")
     learning_rate: float = Field(2e-3, gt=0, description="at its peak")
     warm_up_steps: int = Field(200, ge=1, description="over which the learning rate rises")
     ema_decay: float | None = Field(
         0.996, gt=0, lt=1, description="of the running mean of the weights, which is what is kept"
     )
-    num_chunks: int = Field(100, ge=1, description="of 64 scenes each that are rendered")
+    num_chunks: int = Field(240, ge=1, description="of 64 scenes each that are rendered")
     first_chunks: int = Field(60, ge=1, description="of them that the first step draws from")
-    steps_a_chunk: int = Field(10, ge=1, description="steps after which one more chunk joins")
+    steps_a_chunk: int = Field(25, ge=1, description="steps after which one more chunk joins")
 
 
 class LargePhotoOptimiser(Optimiser):
     """AdamW for the same model after that, on pictures of the size it is used at."""
 
-    num_steps: int = Field(800, ge=1, description="of this stage")
-    schedule_steps: int | None = Field(
-        1000, ge=1, description="over which the learning rate falls; null takes num_steps"
-    )
+    num_steps: int = Field(2000, ge=1, description="of this stage")
     batch_size: int = Field(8, ge=1, description="scenes of one draw")
     learning_rate: float = Field(1.2e-3, gt=0, description="at its peak")
     warm_up_steps: int = Field(30, ge=1, description="over which the learning rate rises")
