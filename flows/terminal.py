@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
+from redepth.costing.estimate import USUAL_SHARE
 from redepth.costing.weights import download_words, gpu_memory_words
 from redepth.images.noticed import Notices, as_lines, fault_lines
 from redepth.printable import one_line
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from flows.doctor import Finding
     from redepth.config import Deployment, Recipe
     from redepth.costing.budgets import BudgetTable
+    from redepth.costing.coarse_table import CoarseLine
     from redepth.costing.estimate import CostEstimate
     from redepth.exports.writing import Exported
     from redepth.geometry.points import PointCloud
@@ -393,6 +395,30 @@ def print_recipes(recipes: Mapping[str, str], default: str) -> None:
     """List the shipped recipes with what each is for."""
     marked = {f"{name} (default)" if name == default else name: recipes[name] for name in recipes}
     _print_facts(list(marked.items()))
+
+
+def print_models(lines: Iterable[CoarseLine], device: str | None) -> None:
+    """List coarse models in a table, and what its figures rest on."""
+    table = Table(box=None, pad_edge=False)
+    for head in ("model", "gives", "parameters", "TFLOP", "s an image", "licence"):
+        table.add_column(head, overflow="fold", no_wrap=head == "model")
+    for line in lines:
+        name = f"{line.name} *" if line.refined_by_tokens else line.name
+        count = "not counted" if line.tera_flops is None else f"{line.tera_flops:.2g}"
+        cells = (name, line.gives, line.parameters, count, _seconds(line), line.licence)
+        table.add_row(*(_plain(cell) for cell in cells))
+    out.print(table)
+    out.print("* Re-Depth Anything can optimise it; the other refiners take the map of any model.")
+    out.print("TFLOP: operations of one image of usual shape, both sides at most 518 px.")
+    where = "this machine's GPU" if device is None else _plain(device)
+    share = f"{USUAL_SHARE:.0%} of what its data sheet promises"
+    out.print(f"s an image: on {where}; measured in a run, or ~ estimated at {share}.")
+
+
+def _seconds(line: CoarseLine) -> str:
+    if line.seconds is None:
+        return "-"
+    return f"{'' if line.is_measured else '~ '}{line.seconds:.2g}"
 
 
 def _method_words(methods: Mapping[str, int], routing: RoutingFacts | None) -> str:

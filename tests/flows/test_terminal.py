@@ -14,6 +14,7 @@ from flows import terminal
 from flows.progress_bar import progress_bar
 from redepth.config import Deployment, load_recipe
 from redepth.costing.budgets import BudgetLine, BudgetTable
+from redepth.costing.coarse_table import CoarseLine
 from redepth.costing.estimate import Basis, CostEstimate
 from redepth.costing.run_speed import RunSpeed
 from redepth.costing.stages import StageSeconds
@@ -92,6 +93,9 @@ PRINTS: dict[str, Callable[[], None]] = {
     "removed": lambda: terminal.print_leftovers(HOSTILE, [], removed=True),
     "none left": lambda: terminal.print_leftovers(HOSTILE, [], removed=False),
     "deployed": lambda: terminal.print_deployed(HOSTILE, Deployment(photos=HOSTILE, out=HOSTILE)),
+    "models": lambda: terminal.print_models(
+        [CoarseLine(HOSTILE, HOSTILE, HOSTILE, 1.0, 2.0, False, HOSTILE, True)], HOSTILE
+    ),
     "recipes": lambda: terminal.print_recipes({HOSTILE: HOSTILE}, HOSTILE),
 }
 
