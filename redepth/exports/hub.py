@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 # What licences say of what a model puts out, by how their names begin. A summary, no advice.
-# CreativeML Open RAIL-M of 2022-08-22 and RAIL++-M: section 6, and "derivatives" in section 1, which
+# CreativeML Open RAIL-M (2022-08-22) and RAIL++-M: section 6, and "derivatives" in section 1, which
 # names training on generated data. Apple's: "exclusively for Research Purposes", not commercial.
 _OPEN_RAIL = (
     "claims no rights in outputs, but its use restrictions hold for them, and for a model that is "
