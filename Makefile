@@ -70,8 +70,8 @@ test: install ## Run the fast tests, on all cores
 # time, for engines that start.
 .PHONY: test-slow
 test-slow: install ## Run the tests that start Ray or Prefect or walk the main path
-	@$(BIN)/pytest -m slow tests/cluster tests/faults
-	@$(BIN)/pytest -m slow -n 2 --dist worksteal --ignore tests/cluster --ignore tests/faults
+	@$(BIN)/pytest -m slow --durations=10 tests/cluster tests/faults
+	@$(BIN)/pytest -m slow -n 2 --dist worksteal --durations=25 --ignore tests/cluster --ignore tests/faults
 
 .PHONY: test-cluster
 test-cluster: install ## Run the tests on several Ray nodes of this machine
