@@ -136,10 +136,11 @@ format: install ## Format the code and fix what ruff can fix
 .PHONY: docs
 docs: install ## Write what of the docs is made from the code
 	@$(BIN)/python scripts/write_recipe_reference.py docs/recipes.md
-	@$(BIN)/python -m scripts.write_training_reference docs/training.md
-	@$(BIN)/python scripts/write_export_formats.py docs/using-labels.md
-	@$(BIN)/python scripts/write_quantities.py docs/conventions.md
-	@$(BIN)/python scripts/write_dataset_table.py docs/evaluation.md
+	@$(BIN)/python -m scripts.write_presets docs/presets.md
+	@$(BIN)/python -m scripts.write_training_reference docs
+	@$(BIN)/python scripts/write_export_formats.py docs/exporting.md
+	@$(BIN)/python scripts/write_quantities.py docs/catalogue.md
+	@$(BIN)/python scripts/write_dataset_table.py docs/datasets.md
 	@HF_HUB_OFFLINE=1 $(BIN)/python -m scripts.count_flops redepth/flops/counted.py
 
 # Where `make lab` writes; git ignores it.

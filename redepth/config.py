@@ -116,7 +116,7 @@ class ConfidenceMapping(Settings):
 
 
 class Ensemble(Settings):
-    """How members become one map, and spread becomes confidence (docs/conventions.md)."""
+    """How members become one map, and spread becomes confidence (docs/formulas.md)."""
 
     align_before_mean: bool = Field(
         False, description="the paper averages the members as they are; spread is always aligned"

@@ -142,7 +142,7 @@ class HubWeights:
 
 @dataclass(frozen=True, slots=True)
 class PackagedWeights:
-    """A folder that comes with redepth, relative to the package; trained here (docs/lab.md).
+    """A folder that comes with redepth, relative to the package (docs/mini-models.md).
 
     Attributes:
         variant: of the files, as in model.fp16.safetensors.

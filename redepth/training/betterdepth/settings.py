@@ -36,7 +36,7 @@ class LabelledDataset(Settings):
 
     kind: Literal["dataset"] = "dataset"
     folder: str = Field(description="of the data set, unpacked as published")
-    format: str = Field(description="how its files lie (docs/evaluation.md)")
+    format: str = Field(description="how its files lie (docs/datasets.md)")
     labels: str = Field(description="output of redepth label on that folder")
     height_px: int = Field(480, ge=16, description="of the crops")
     width_px: int = Field(640, ge=16, description="of the crops")
