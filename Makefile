@@ -143,6 +143,12 @@ docs: install ## Write what of the docs is made from the code
 	@$(BIN)/python scripts/write_dataset_table.py docs/datasets.md
 	@HF_HUB_OFFLINE=1 $(BIN)/python -m scripts.count_flops redepth/flops/counted.py
 
+# Strict: a link or an anchor that leads nowhere fails. The variable silences an advertisement of the theme.
+.PHONY: site
+site: install ## Build the docs as a web site into site/, which opens from a disk
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "open site/index.html"
+
 # Where `make lab` writes; git ignores it.
 LAB := lab
 
@@ -157,5 +163,5 @@ bench: install ## Run every benchmark and print its figures
 
 .PHONY: clean
 clean: ## Remove .venv, the demo's output and all caches
-	rm -rf $(VENV) $(DEMO) $(LAB) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(DEMO) $(LAB) site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
