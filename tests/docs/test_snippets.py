@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
-from tests.docs.markdown_pages import PAGES, blocks
+from tests.docs.markdown_pages import PAGES, blocks, command_lines
 from tests.docs.page_samples import write_collection, write_labels, write_truth
 
 # What each page must at least print when all of it was run, as a pattern.
@@ -26,23 +25,23 @@ PRINTED = {
     "docs/evaluation.md": r"(?s)abs_rel \d.*refiner\.num_steps",
 }
 SQL = [pytest.param(query, id=page) for page in PRINTED for query in blocks(PAGES[page], "sql")]
-LINES = [
-    (page, words)
-    for page in PRINTED
-    for block in blocks(PAGES[page], "bash")
-    for line in block.replace("\\\n", " ").splitlines()
-    if (words := shlex.split(line, comments=True))[:1] == ["redepth"]
-]
-
-# `evaluate` starts Prefect's server; the others need no engine.
-EVALUATIONS = [
+# Commands of these pages that run on the small output. `evaluate` starts Prefect's server, the
+# others need no engine.
+RUN = {
+    "docs/evaluation.md": {"evaluate", "calibrate", "compare"},
+    "docs/exporting.md": {"export", "report", "push"},
+    "docs/reports.md": {"report"},
+    "docs/resuming.md": {"clean"},
+}
+RUNS = [
     pytest.param(
         words[1:],
-        id=" ".join(words),
+        id=f"{page}: {' '.join(words)}",
         marks=pytest.mark.slow if words[1] == "evaluate" else (),
     )
-    for page, words in LINES
-    if page == "docs/evaluation.md"
+    for page, names in RUN.items()
+    for words in command_lines(PAGES[page])
+    if words[0] == "redepth" and words[1] in names
 ]
 
 
@@ -81,7 +80,7 @@ def test_the_sql_runs(query: str) -> None:
 
 
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("arguments", EVALUATIONS)
-def test_a_command_of_the_page_on_evaluation_runs(arguments: list[str]) -> None:
+@pytest.mark.parametrize("arguments", RUNS)
+def test_a_command_of_these_pages_runs(arguments: list[str]) -> None:
     found = CliRunner().invoke(app, arguments)
     assert found.exit_code == 0, found.output or found.exception
