@@ -66,7 +66,7 @@ def refuse_seed(weights: Weights) -> None:
 
 
 class Compute(Settings):
-    """What of the machine shows in the bytes: hence part of the recipe."""
+    """Settings of the machine that change the bytes of a label, and so belong to the recipe."""
 
     device: Device = Field("auto", description="auto is a GPU where the actor sees one")
     dtype: Literal["float32", "float16", "bfloat16"] = Field(

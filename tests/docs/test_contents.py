@@ -16,7 +16,7 @@ QUESTIONS = [name for name in DOCS if name.startswith("docs/")]
 TEN_QUESTIONS = {
     "Which recipe gives metres?": ("models.md", "need metres"),
     "How much GPU memory do I need?": ("cost.md#how-much-gpu-memory", "GB"),
-    "How do I go on after a crash?": ("resuming.md", "Run the same command again"),
+    "How do I resume after a crash?": ("resuming.md", "Run the same command again"),
     "How do I label photographs in S3?": ("s3.md", "redepth[s3]"),
     "What does `fell_back` mean?": ("labels.md#the-four-outcomes", "`fell_back`"),
     "How do I train on labels in PyTorch?": ("torch.md", "DataLoader"),
