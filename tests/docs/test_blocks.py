@@ -72,6 +72,8 @@ MARKED = {
     ("docs/evaluation.md", "python scripts/motorcycle_truth.py"): (
         "starts Ray and Prefect; run by hand"
     ),
+    ("docs/keeping.md", "cp -r labels/"): "test_keeping_page.py does the same",
+    ("docs/keeping.md", "find labels/labels"): "test_keeping_page.py does the same",
     ("docs/monitoring.md", "(umask"): "starts a server for good; make test-ops starts one like it",
     ("docs/monitoring.md", "prefect automation"): "needs that server; make test-ops does it",
     ("docs/operations.md", "make install"): (
