@@ -67,6 +67,7 @@ NOT_HELD = {
 
 # page, first line -> why the block below `<!-- not run -->` is not run.
 MARKED = {
+    ("docs/clusters.md", "docker build"): "needs an engine; held to the files in infra/ below",
     ("docs/clusters.md", "group=$(aws ec2"): "changes an account of AWS",
     ("docs/s3.md", "aws s3api"): "changes an account of AWS",
     ("docs/evaluation.md", "python scripts/motorcycle_truth.py"): (
@@ -125,3 +126,13 @@ def test_no_entry_is_left_of_a_block_that_is_gone() -> None:
 def test_other_programs_in_blocks_are_known() -> None:
     programs = {words[0] for text in PAGES.values() for words in command_lines(text)}
     assert programs - {"redepth"} == set(OTHER_PROGRAMS)
+
+
+def test_commands_for_containers_and_clusters_are_those_of_the_files() -> None:
+    (block,) = re.findall(
+        r"^```bash\n(docker build.*?)^```", PAGES["docs/clusters.md"], re.M | re.S
+    )
+    infra = (path for path in (ROOT / "infra").rglob("*") if path.is_file())
+    heads = "\n".join(path.read_text(encoding="utf-8", errors="ignore") for path in infra)
+    said = {line.lstrip("# ").strip() for line in heads.splitlines() if line.startswith("#")}
+    assert [line for line in block.splitlines() if line.strip() and line.strip() not in said] == []
