@@ -17,7 +17,7 @@ TEN_QUESTIONS = {
     "Which recipe gives metres?": ("models.md", "need metres"),
     "How much GPU memory do I need?": ("cost.md#how-much-gpu-memory", "GB"),
     "How do I resume after a crash?": ("resuming.md", "Run the same command again"),
-    "How do I label photographs in S3?": ("s3.md", "redepth[s3]"),
+    "How do I label photographs in S3?": ("s3.md", "redepth label s3://"),
     "What does `fell_back` mean?": ("labels.md#the-four-outcomes", "`fell_back`"),
     "How do I train on labels in PyTorch?": ("torch.md", "DataLoader"),
     "How do I read the confidence?": ("labels.md#how-to-read-the-confidence", "not a probability"),
