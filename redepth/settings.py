@@ -72,7 +72,7 @@ def refuse_seed(weights: Weights) -> None:
 
 
 class Compute(Settings):
-    """What of the machine shows in the bytes: hence part of the recipe."""
+    """Settings of the machine that change the bytes of a label, and so belong to the recipe."""
 
     device: Device = Field("auto", description="auto is a GPU where the actor sees one")
     dtype: Literal["float32", "float16", "bfloat16"] = Field(
@@ -156,7 +156,7 @@ class HubWeights:
 
 @dataclass(frozen=True, slots=True)
 class PackagedWeights:
-    """A folder that comes with redepth, relative to the package; trained here (docs/lab.md).
+    """A folder that comes with redepth, relative to the package (docs/mini-models.md).
 
     Attributes:
         variant: of the files, as in model.fp16.safetensors.

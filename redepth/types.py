@@ -249,7 +249,7 @@ class LabelRow:
     """One line of the catalogue: everything about an image but its pixels.
 
     `shard`, `array_group` and `array_index` are given by the store when it commits; the rest by
-    the pipeline. Fields that an outcome does not have are None. docs/conventions.md lists units.
+    the pipeline. Fields that an outcome does not have are None. docs/catalogue.md lists units.
     """
 
     id: str

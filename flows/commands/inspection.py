@@ -64,7 +64,7 @@ def show(
         typer.Option(metavar="PNG", help="Metric labels: draw the cloud from three sides."),
     ] = None,
     quantity: Annotated[
-        CloudQuantity, typer.Option(help="Of --points and --view.")
+        CloudQuantity, typer.Option(help="The map for --points and --view.")
     ] = CloudQuantity.REFINED,
     focal: Annotated[
         float | None,
@@ -81,7 +81,7 @@ def show(
     ] = "",
     allow: AllowPhotographs = None,
 ) -> None:
-    """Draw one label: photograph, coarse, refined, confidence. Metric ones as points too."""
+    """Draw one label: photograph, coarse, refined, confidence. Metric labels also as points."""
     from redepth.report.gallery import fetch_picture
     from redepth.report.pictures import LABEL_PHOTOGRAPH_PX, draw_label
     from redepth.store.reader import open_labels
@@ -140,12 +140,14 @@ def report(
     ),
     recipe: Annotated[
         str | None,
-        typer.Option("--recipe", "-r", help="Whose prices; default: the one of the labels."),
+        typer.Option(
+            "--recipe", "-r", help="Use this recipe's prices; default: those of the labels' recipe."
+        ),
     ] = None,
     settings: Overrides = None,
     allow: AllowPhotographs = None,
 ) -> None:
-    """Write a page of the labels: figures, gallery, provenance. One file, opened by any browser."""
+    """Write a page about the labels: figures, gallery, models. One file, for any browser."""
     from datetime import UTC, datetime
 
     from redepth.report.page import render_page
@@ -181,23 +183,26 @@ def export(
     ],
     out: ExportOut,
     quantity: Annotated[
-        str, typer.Option(help=f"{', '.join(QUANTITIES)}, or what else is stored; with commas.")
+        str,
+        typer.Option(help=f"{', '.join(QUANTITIES)}, or another stored map; separated by commas."),
     ] = "refined,confidence",
     where: Annotated[
         str | None, typer.Option(metavar="SQL", help="A condition on the catalogue's columns.")
     ] = None,
     with_images: Annotated[
-        bool, typer.Option("--with-images", help="The photographs too, at the label's size.")
+        bool, typer.Option("--with-images", help="Export the photographs too, at the label's size.")
     ] = False,
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help=f"Of the format, may be given again: {_settings()}."
+            "--set",
+            metavar="KEY=VALUE",
+            help=f"A setting of the format, can be repeated: {_settings()}.",
         ),
     ] = None,
     allow: AllowPhotographs = None,
 ) -> None:
-    """Write labels in another format. Run it again to go on: what is there is left alone."""
+    """Write labels in another format. Run it again to continue: finished files are kept."""
     from redepth.store.conditions import check_condition
     from redepth.store.reader import open_labels
 

@@ -34,7 +34,7 @@ class Refined:
     """The maps of one photograph, all at the size that the models saw.
 
     Attributes:
-        row: what the catalogue of an output would say of it (docs/conventions.md).
+        row: what the catalogue of an output would say of it (docs/catalogue.md).
         maps: of every quantity, by name.
         photograph_hw3: uint8 [h, w, 3], upright, at its own size.
     """

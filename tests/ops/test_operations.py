@@ -1,4 +1,4 @@
-"""What docs/operations.md promises, on a real server: schedules, cancels, kills, two at once."""
+"""What docs/failures.md promises, on a real server: schedules, cancels, kills, two at once."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from redepth.training.engine.cards import CardText
 
-_PAGE = "docs/lab.md"
+_PAGE = "docs/mini-models.md"
 
 DEPTH = CardText(
     "mini depth",
@@ -46,7 +46,7 @@ DPT = CardText(
     "ask whether a refiner helps a coarse model that it was not trained with.",
     "A toy for tests and experiments. It has never seen a photograph.",
     command="redepth train mini --config mini-dpt",
-    page="docs/betterdepth.md",
+    page="docs/results/betterdepth.md",
 )
 
 ENCODER = CardText(
