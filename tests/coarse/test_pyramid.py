@@ -30,7 +30,7 @@ from redepth.scenes.scene import Split
 from redepth.types import DepthKind, ImageRef, Outcome
 
 CPU = torch.device("cpu")
-DIGEST = "ae8e2c86714c0d975c0c09137c8832054a92233c5c59f38054c3a2461cb3a562"
+DIGEST = "b3aec03c236e9d6e0e0e2cd1ae812051875900fe318ce43718a6345d9e8d233d"
 BOUND = 0.6
 SCENES_OF_EACH = 4
 SHOWN_HW = (144, 192)
