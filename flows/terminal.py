@@ -243,6 +243,7 @@ def print_export(where: str, exported: Exported) -> None:
         words = f"{_images(number)}, the photograph {reason}: {root}/left-out; run again to retry"
         facts.append(("left out", words))
     facts += [("left out", why) for why in exported.absent.values()]
+    facts += [(what, _plain(said)) for what, said in exported.remarks.items()]
     if exported.num_lost:
         words = (
             f"{_count(exported.num_lost, 'pixel')} beyond what the format can say; another --set or"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from redepth.exports import exporters
 from redepth.exports.part import ExportFormat
@@ -30,11 +31,16 @@ def with_table(page: str) -> str:
 def _row(exporter: ExportFormat) -> str:
     numbers = exporter.describe(REFINED)
     settings = "; ".join(
-        f"`{name}` ({field.default:g}): {field.description}"
+        f"`{name}`{_default(field.default)}: {field.description}"
         for name, field in exporter.settings.model_fields.items()
     )
     said = (numbers["type"], numbers["invalid"], numbers["precision"])
     return f"| `{exporter.name}` | {exporter.files} | {' | '.join(map(str, said))} | {settings} |\n"
+
+
+def _default(value: Any) -> str:
+    """Say a default as `--set` takes it; nothing of a setting that has none."""
+    return "" if value is None else f" ({str(value).lower().removesuffix('.0')})"
 
 
 def main() -> None:

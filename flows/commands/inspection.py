@@ -30,11 +30,11 @@ app = typer.Typer()
 
 def _settings() -> str:
     """Name what may be chosen of redepth's own export formats."""
-    return ", ".join(
-        f"{setting} ({name})"
-        for name, exporter in exporters.own.items()
-        for setting in exporter.settings.model_fields
-    )
+    formats: dict[str, list[str]] = {}
+    for name, exporter in exporters.own.items():
+        for setting in exporter.settings.model_fields:
+            formats.setdefault(setting, []).append(name)
+    return ", ".join(f"{setting} ({', '.join(names)})" for setting, names in formats.items())
 
 
 class CloudQuantity(StrEnum):
@@ -166,7 +166,8 @@ def report(
     epilog="[bold]Examples[/]\n\nredepth export labels/ --format png16 --out depth/\n\n"
     "redepth export labels/ --format webdataset --out shards/ --with-images "
     "--where \"mean_confidence > 0.8 and outcome = 'refined'\"\n\n"
-    "redepth export labels/ --format png16 --out kitti/ --set metric_scale=256",
+    "redepth export labels/ --format png16 --out kitti/ --set metric_scale=256\n\n"
+    "redepth export labels/ --format nerfstudio --colmap scene/sparse/0 --out scene/nerfstudio/",
 )
 def export(
     labels: LabelsUrl,
@@ -195,6 +196,14 @@ def export(
             "--set", metavar="KEY=VALUE", help=f"Of the format, may be given again: {_settings()}."
         ),
     ] = None,
+    colmap: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="A COLMAP model: poses, and sparse points that depth is aligned to; of the "
+            "formats that take one (docs/3d.md).",
+        ),
+    ] = None,
     allow: AllowPhotographs = None,
 ) -> None:
     """Write labels in another format. Run it again to go on: what is there is left alone."""
@@ -202,7 +211,7 @@ def export(
     from redepth.store.reader import open_labels
 
     quantities = tuple(name.strip() for name in quantity.split(","))
-    values = values_of(settings)
+    values = values_of(settings) | ({} if colmap is None else {"colmap": str(colmap)})
     ExportRequest(format, quantities, where, with_images, values).exporter.check()
     open_labels(labels).require_quantities(quantities)
     if where is not None:

@@ -61,6 +61,26 @@ def point_cloud(
     )
 
 
+def surface_normals(depth_hw: FloatMap, camera: Pinhole) -> Points:
+    """Return unit normals that face the camera, float32 [H, W, 3], camera frame; NaN without depth.
+
+    By central differences of the points. Beside a hole, where there are none, a normal points at
+    the camera.
+    """
+    points_hw3 = camera.unproject(depth_hw)
+    along = [np.gradient(points_hw3, axis=axis) if depth_hw.shape[axis] > 1
+             else np.full_like(points_hw3, np.nan) for axis in (0, 1)]  # fmt: skip
+    towards_hw3 = -points_hw3 / np.linalg.norm(points_hw3, axis=2, keepdims=True)
+    normals_hw3 = np.cross(along[1], along[0])
+    lengths_hw1 = np.linalg.norm(normals_hw3, axis=2, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        normals_hw3 /= lengths_hw1
+        facing_hw1 = np.sign((normals_hw3 * towards_hw3).sum(axis=2, keepdims=True))
+    known_hw1 = np.isfinite(facing_hw1) & (facing_hw1 != 0)
+    found_hw3 = np.where(known_hw1, normals_hw3 * facing_hw1, towards_hw3)
+    return np.asarray(found_hw3, dtype=np.float32)
+
+
 def flying_pixels(depth_hw: FloatMap, camera: Pinhole) -> BoolMap:
     """Return the pixels that lie between two surfaces and on neither.
 
