@@ -61,8 +61,18 @@ class SampleModel:
             lines += [" ".join(f"{x!r} {y!r} {p}" for x, y, p in image.features)]
         (folder / "images.txt").write_text("\n".join(lines) + "\n")
         (folder / "points3D.txt").write_text("".join(
-            f"{n} {_words(xyz)} 10 20 30 0.5 1 0\n" for n, xyz in self.points.items()
+            f"{n} {_words(xyz)} 10 20 30 0.5 {' '.join(f'{i} {at}' for i, at in self._track(n))}\n"
+            for n, xyz in self.points.items()
         ))  # fmt: skip
+
+    def _track(self, point: int) -> list[tuple[int, int]]:
+        """Return (picture, feature) of all that see a point."""
+        return [
+            (number, place)
+            for number, image in enumerate(self.images, 1)
+            for place, (_, _, seen) in enumerate(image.features)
+            if seen == point
+        ]
 
     def write_binary(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -79,9 +89,9 @@ class SampleModel:
             for n, image in enumerate(self.images, 1)
         ]  # fmt: skip
         (folder / "images.bin").write_bytes(_counted(images))
-        track = _counted([struct.pack("<II", 1, 0)] * 3)
         points = [
-            struct.pack("<Q3d3Bd", n, *xyz, 10, 20, 30, 0.5) + track
+            struct.pack("<Q3d3Bd", n, *xyz, 10, 20, 30, 0.5)
+            + _counted([struct.pack("<II", i, at) for i, at in self._track(n)])
             for n, xyz in self.points.items()
         ]
         (folder / "points3D.bin").write_bytes(_counted(points))
