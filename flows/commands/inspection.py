@@ -63,8 +63,12 @@ def show(
         Path | None,
         typer.Option(metavar="PNG", help="Metric labels: draw the cloud from three sides."),
     ] = None,
+    mesh: Annotated[
+        Path | None,
+        typer.Option(metavar="GLB", help="Write a coloured surface here, with holes at edges."),
+    ] = None,
     quantity: Annotated[
-        CloudQuantity, typer.Option(help="Of --points and --view.")
+        CloudQuantity, typer.Option(help="Of --points, --view and --mesh.")
     ] = CloudQuantity.REFINED,
     focal: Annotated[
         float | None,
@@ -76,6 +80,15 @@ def show(
     keep_edges: Annotated[
         bool, typer.Option("--keep-edges", help="Keep points that hang between two surfaces.")
     ] = False,
+    far_ratio: Annotated[
+        float | None,
+        typer.Option(
+            min=1.01,
+            max=1e6,
+            help="Labels without a unit, to look at: their nearest point is put at 1, their "
+            "farthest here.",
+        ),
+    ] = None,
     also: Annotated[
         str, typer.Option(metavar="NAMES", help="Further maps to draw, e.g. spread,valid.")
     ] = "",
@@ -94,17 +107,21 @@ def show(
     names = tuple(name.strip() for name in also.split(",") if name.strip())
     opened.require_quantities(names or ("refined",))
     picture = fetch_picture(found, opened.photographs(allow or ()), also=names)
-    if points is not None or view is not None:
+    if points is not None or view is not None or mesh is not None:
+        from redepth.exports.glb import glb_of
         from redepth.exports.ply import write_ply
-        from redepth.report.clouds import cloud_of, draw_cloud
+        from redepth.report.clouds import draw_cloud, shape_of
 
         focal_px = _chosen_focal(focal, fov, row.image_width_px or 0)
-        cloud = cloud_of(picture, quantity.value, focal_px, keep_edges=keep_edges)
+        shape = shape_of(picture, quantity.value, focal_px, far_ratio)
+        cloud = shape.cloud(keep_edges=keep_edges)
         if view is not None:
             view.write_bytes(draw_cloud(cloud, row))
         if points is not None:
             write_ply(points, cloud)
-        terminal.print_cloud(cloud, points, view)
+        if mesh is not None:
+            mesh.write_bytes(glb_of(shape.mesh(), shape.unit))
+        terminal.print_cloud(cloud, points, view, mesh)
     png.write_bytes(draw_label(picture))
     terminal.print_row(row, png, None if picture.unread is None else picture.unread.reason)
 

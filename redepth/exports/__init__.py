@@ -5,6 +5,7 @@ from __future__ import annotations
 from redepth.exports import (
     colmap_depth,
     colour_png,
+    controlnet_depth,
     exr,
     gaussian_splatting,
     hf_parquet,
@@ -27,6 +28,7 @@ exporters: Registry[ExportFormat] = Registry(
         webdataset.FORMAT,
         hf_parquet.FORMAT,
         colour_png.FORMAT,
+        controlnet_depth.FORMAT,
         colmap_depth.FORMAT,
         nerfstudio.FORMAT,
         gaussian_splatting.FORMAT,

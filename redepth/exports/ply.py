@@ -19,9 +19,13 @@ def write_ply(path: Path, cloud: PointCloud) -> None:
 
     Little-endian binary. Camera frame: x to the right, y down, z ahead; a comment says the unit.
     """
-    path.write_bytes(
-        ply_of(cloud.xyz_n3, cloud.rgb_n3, ("camera frame: x right, y down, z ahead",))
-    )
+    path.write_bytes(cloud_ply(cloud))
+
+
+def cloud_ply(cloud: PointCloud) -> bytes:
+    """Return the bytes of a cloud in the camera frame, with its unit in a comment."""
+    comments = ("camera frame: x right, y down, z ahead", f"unit: {cloud.unit}")
+    return ply_of(cloud.xyz_n3, cloud.rgb_n3, comments)
 
 
 def ply_of(
@@ -48,4 +52,5 @@ def ply_of(
 
 
 def _ascii(comment: str) -> str:
+    comment = comment.replace("end_header", "end-header")  # some readers look for nothing else
     return one_line(comment, _MAX_COMMENT_CHARS).encode("ascii", "replace").decode()

@@ -1,6 +1,6 @@
 """From a z-depth map and a camera to coloured points, without the ones that hang between surfaces.
 
-Points are in the camera frame of `geometry.camera`, in metres.
+Points are in the camera frame of `geometry.camera`, in the depth's unit.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from redepth.geometry.camera import Pinhole
+from redepth.geometry.relative_depth import METRES
 from redepth.types import ByteImage, FloatMap
 
 BoolMap = npt.NDArray[np.bool_]
@@ -26,29 +27,37 @@ class PointCloud:
     """Coloured points.
 
     Attributes:
-        xyz_n3: float32 [N, 3], metres, camera frame.
+        xyz_n3: float32 [N, 3], camera frame.
         rgb_n3: uint8 [N, 3].
         num_flying: points that were left out because they hung between surfaces.
         num_unknown: pixels that had no depth.
+        unit: of xyz, in words.
     """
 
     xyz_n3: Points
     rgb_n3: ByteImage
     num_flying: int
     num_unknown: int
+    unit: str = METRES
 
     def __len__(self) -> int:
         return len(self.xyz_n3)
 
 
 def point_cloud(
-    depth_hw: FloatMap, rgb_hw3: ByteImage, camera: Pinhole, *, keep_edges: bool = False
+    depth_hw: FloatMap,
+    rgb_hw3: ByteImage,
+    camera: Pinhole,
+    *,
+    keep_edges: bool = False,
+    unit: str = METRES,
 ) -> PointCloud:
     """Return one point a pixel, but for pixels without depth and (unless kept) flying ones.
 
     Args:
-        depth_hw: z-depth in metres, NaN where unknown.
+        depth_hw: z-depth, NaN where unknown.
         rgb_hw3: uint8 [H, W, 3], pixel on pixel.
+        unit: of the depth, in words.
     """
     known_hw = np.isfinite(depth_hw)
     flying_hw = np.zeros_like(known_hw) if keep_edges else flying_pixels(depth_hw, camera)
@@ -58,6 +67,7 @@ def point_cloud(
         rgb_hw3[kept_hw],
         num_flying=int((known_hw & flying_hw).sum()),
         num_unknown=int((~known_hw).sum()),
+        unit=unit,
     )
 
 

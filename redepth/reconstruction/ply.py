@@ -25,7 +25,7 @@ _TYPES = {
     "float": "f4", "float32": "f4", "double": "f8", "float64": "f8",
 }  # fmt: skip
 _ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">"}
-_END = b"end_header"
+_END = b"\nend_header"
 _PLACE, _COLOUR = ("x", "y", "z"), ("red", "green", "blue")
 
 
@@ -70,7 +70,7 @@ def points_of(content: bytes) -> PlyPoints:
     if not content.startswith(b"ply") or end < 0:
         raise ConfigError("it does not begin with the header of a PLY file")
     header = _header(content[:end].decode("ascii", "replace"))
-    start = content.index(b"\n", end) + 1
+    start = content.index(b"\n", end + 1) + 1
     table = (
         _ascii(content, start, header)
         if header.layout == "ascii"
