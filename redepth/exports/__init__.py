@@ -7,11 +7,13 @@ from redepth.exports import (
     colour_png,
     controlnet_depth,
     exr,
+    fused_cloud,
     gaussian_splatting,
     hf_parquet,
     nerfstudio,
     npy,
     png16,
+    tsdf_mesh,
     webdataset,
 )
 from redepth.exports.part import ExportFormat
@@ -32,5 +34,7 @@ exporters: Registry[ExportFormat] = Registry(
         colmap_depth.FORMAT,
         nerfstudio.FORMAT,
         gaussian_splatting.FORMAT,
+        fused_cloud.FORMAT,
+        tsdf_mesh.FORMAT,
     ),
 )

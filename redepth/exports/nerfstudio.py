@@ -155,4 +155,5 @@ FORMAT = PosedFormat(
         BY_NAME[name] for name in ("SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV")
     ),
     takes_images=True,
+    names_photographs=True,
 )

@@ -371,7 +371,7 @@ def files(out: Path) -> dict[str, bytes]:
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in found}
 
 
-@pytest.mark.parametrize("format", POSED)
+@pytest.mark.parametrize("format", [*POSED, "fused-cloud"])
 @pytest.mark.parametrize("images_before", [0, 1, 3])
 def test_a_killed_export_goes_on_and_comes_to_the_same(
     format: str, images_before: int, disparity: PosedSample, tmp_path: Path

@@ -95,10 +95,12 @@ class Views:
     """What the files of a whole scene are made of.
 
     Attributes:
+        root: where the files of each label are.
         labelled: by name.
         unlabelled: pictures of the reconstruction without a label in this export.
     """
 
+    root: Objects
     scene: Scene
     labelled: Sequence[AlignedView]
     unlabelled: Sequence[PosedImage]
@@ -115,6 +117,7 @@ class PosedFormat(ExportFormat):
         scene_names: their names, for the check that none of them is somebody else's.
         cameras: models that its reader takes; others are refused.
         takes_images: whether it has a place for photographs.
+        names_photographs: whether it says where photographs lie that are not exported.
     """
 
     view_files: tuple[ViewFile, ...]
@@ -122,6 +125,7 @@ class PosedFormat(ExportFormat):
     scene_names: tuple[str, ...] = ()
     cameras: tuple[CameraModel, ...]
     takes_images: bool = False
+    names_photographs: bool = False
     settings: type[ExportSettings] = PosedSettings
     holds_numbers: bool = field(default=False, init=False)
 
@@ -170,7 +174,7 @@ class PosedFormat(ExportFormat):
         """Return the names of the pictures that labels are of."""
         matching = match(dict(zip(ids, uris, strict=True)), list(_scene(export).images))
         names = [matching.names.get(image_id) for image_id in ids]
-        if self.takes_images and not export.contents.with_images:
+        if self.names_photographs and not export.contents.with_images:
             _require_files([uri for uri, name in zip(uris, names, strict=True) if name])
         return names
 
@@ -223,7 +227,8 @@ class PosedFormat(ExportFormat):
                 f"{'; '.join(sorted(reasons)[:_TOLD])}"
             )
         unlabelled = [image for name, image in scene.images.items() if name not in written]
-        for name, content in self.scene_files(Views(scene, labelled, unlabelled, export)).items():
+        views = Views(root, scene, labelled, unlabelled, export)
+        for name, content in self.scene_files(views).items():
             root.put(name, content)
         root.put(TABLE, _table(labelled))
         return _finished(labelled, unlabelled)
