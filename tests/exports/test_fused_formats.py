@@ -118,7 +118,7 @@ def test_voxels_on_both_sides_of_the_origin_are_two() -> None:
 def test_a_surface_takes_open3d(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sample = write_posed(tmp_path)
     monkeypatch.setitem(sys.modules, "open3d", None)
-    with pytest.raises(ConfigError, match="cannot be imported .*pip install open3d"):
+    with pytest.raises(ConfigError, match=r"cannot be imported .*pip install open3d"):
         export(sample, "tsdf-mesh", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
