@@ -105,15 +105,24 @@ def label_of(number: int, photograph: Path, depth_hw: FloatMap, kind: DepthKind)
     return Label(row, made.arrays)
 
 
-def model_of(views: Sequence[PosedView], points_a_view: int = 60) -> SampleModel:
-    """Sample points of the true surfaces; each is a feature of every view that sees it."""
+def model_of(
+    views: Sequence[PosedView], points_a_view: int = 60, scale: float = 1.0
+) -> SampleModel:
+    """Sample points of the true surfaces; each is a feature of every view that sees it.
+
+    Args:
+        scale: of the reconstruction: its units a metre.
+    """
     rng = np.random.default_rng(0)
     world_n3 = np.concatenate([_sampled(view, points_a_view, rng) for view in views])
     points = {
-        number: (float(x), float(y), float(z)) for number, (x, y, z) in enumerate(world_n3, 1)
+        number: (float(x), float(y), float(z))
+        for number, (x, y, z) in enumerate(scale * world_n3, 1)
     }
     images = [
-        SampleImage(name, 1, view.rotation_33, view.translation_3, _features(view, world_n3))
+        SampleImage(
+            name, 1, view.rotation_33, scale * view.translation_3, _features(view, world_n3)
+        )
         for name, view in zip(NAMES, views, strict=True)
     ]
     return SampleModel({1: camera_of(views[0])}, images, points)

@@ -219,7 +219,7 @@ class PosedFormat(ExportFormat):
             ConfigError: not one label could be aligned.
         """
         scene, written = _scene(export), set(names)
-        labelled = [_aligned_view(root, scene.images[name]) for name in sorted(written)]
+        labelled = _aligned_views(root, [scene.images[name] for name in sorted(written)])
         if not any(view.is_aligned for view in labelled):
             reasons = {str(view.record["reason"]) for view in labelled}
             raise ConfigError(
@@ -308,9 +308,14 @@ def zero_where_invalid(depth_hw: FloatMap) -> FloatMap:
     return np.nan_to_num(depth_hw, nan=0.0)
 
 
-def _aligned_view(root: Objects, image: PosedImage) -> AlignedView:
-    record = json.loads(root.read(f"{ALIGNMENTS}/{image.name}.json", _RECORD_BYTES))
-    return AlignedView(image, (record["height_px"], record["width_px"]), record)
+def _aligned_views(root: Objects, images: Sequence[PosedImage]) -> list[AlignedView]:
+    names = [f"{ALIGNMENTS}/{image.name}.json" for image in images]
+    contents = dict(root.read_many(names, _RECORD_BYTES))
+    records = [json.loads(contents[name]) for name in names]
+    return [
+        AlignedView(image, (record["height_px"], record["width_px"]), record)
+        for image, record in zip(images, records, strict=True)
+    ]
 
 
 def _table(labelled: Sequence[AlignedView]) -> bytes:
