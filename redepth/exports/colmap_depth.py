@@ -14,7 +14,6 @@ after channel. `colmap stereo_fusion --workspace_path OUT --input_type geometric
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -23,12 +22,13 @@ from redepth.exports.posed.part import (
     PosedFormat,
     ViewFile,
     Views,
+    describing,
     png,
     zero_where_invalid,
 )
 from redepth.exports.posed.scene import View
 from redepth.geometry.points import surface_normals
-from redepth.quantities import AnyMap, Quantity
+from redepth.quantities import AnyMap
 from redepth.reconstruction.cameras import BY_NAME
 
 _FUSION = "stereo/fusion.cfg"
@@ -63,21 +63,19 @@ def scene_files(views: Views) -> Mapping[str, bytes]:
     return {_FUSION: "".join(names).encode()}
 
 
-def describe(quantity: Quantity) -> dict[str, Any]:
-    """Say what the numbers are."""
-    return {
-        "type": "float32",
-        "value": "z-depth in the model's unit",
-        "scale": 1.0,
-        "invalid": 0,
-        "precision": "float32",
-    }
+_DEPTH = {
+    "kind": "z-depth",
+    "type": "float32",
+    "scale": 1.0,
+    "invalid": 0,
+    "precision": "float32",
+}
 
 
 FORMAT = PosedFormat(
     name="colmap-depth",
     files="`stereo/depth_maps/NAME.geometric.bin`, normals, masks, `stereo/fusion.cfg`",
-    describe=describe,
+    describe=describing(_DEPTH),
     view_files=(
         ViewFile("masks/{name}.png", encode_mask),
         ViewFile("stereo/normal_maps/{name}.geometric.bin", encode_normals),

@@ -9,11 +9,9 @@ Colours take `--with-images`; without it the cloud is grey.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from pydantic import Field
 
-from redepth.exports.part import exact
 from redepth.exports.ply import ply_of
 from redepth.exports.posed.fused import (
     CAMERAS,
@@ -22,8 +20,7 @@ from redepth.exports.posed.fused import (
     aligned_views,
     voxel_side,
 )
-from redepth.exports.posed.part import PosedFormat, Views
-from redepth.quantities import Quantity
+from redepth.exports.posed.part import PosedFormat, Views, describing
 from redepth.reconstruction.fusing import Fusion
 
 _CLOUD = "fused.ply"
@@ -46,17 +43,21 @@ def scene_files(views: Views) -> Mapping[str, bytes]:
     return {_CLOUD: ply_of(cloud.xyz_n3, cloud.rgb_n3, comments)}
 
 
-def describe(quantity: Quantity) -> dict[str, Any]:
-    """Say what the numbers are."""
-    said = {"value": "z-depth in the scene's unit, and one cloud of all", "invalid": 0}
-    return {**exact(quantity), **said}
+_DEPTH = {
+    "kind": "z-depth",
+    "type": "float32",
+    "value": "of each label, and one cloud of all",
+    "scale": 1.0,
+    "invalid": 0,
+    "precision": "float32",
+}
 
 
 FORMAT = PosedFormat(
     name="fused-cloud",
     files="`fused.ply`, and `depths/NAME.npy`",
     settings=FusedCloudSettings,
-    describe=describe,
+    describe=describing(_DEPTH),
     view_files=VIEW_FILES,
     scene_files=scene_files,
     scene_names=(_CLOUD,),

@@ -17,14 +17,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from redepth.exports.part import ExportFacts
-from redepth.exports.posed.part import PosedFormat, ViewFile, Views, png
+from redepth.exports.posed.part import PosedFormat, ViewFile, Views, describing, png
 from redepth.exports.posed.scene import View
-from redepth.quantities import Quantity
 from redepth.reconstruction.cameras import BY_NAME
 
 CODES = 65536
@@ -53,21 +51,20 @@ def scene_files(views: Views) -> Mapping[str, bytes]:
     return {**files, _PARAMS: (json.dumps(params, indent=2) + "\n").encode()}
 
 
-def describe(quantity: Quantity) -> dict[str, Any]:
-    """Say what the codes mean."""
-    return {
-        "type": "uint16",
-        "value": "inverse depth = code / 65536 * scale + offset",
-        "scale": f"in {_PARAMS}, offset too",
-        "invalid": 0,
-        "precision": "scale / 131072",
-    }
+_DEPTH = {
+    "kind": "inverse z-depth",
+    "type": "uint16",
+    "value": "code / 65536 * scale + offset",
+    "scale": f"in {_PARAMS}, offset too",
+    "invalid": 0,
+    "precision": "scale / 131072",
+}
 
 
 FORMAT = PosedFormat(
     name="gaussian-splatting",
     files="`depths/NAME.png`, inverse depth, and `sparse/0/depth_params.json`",
-    describe=describe,
+    describe=describing(_DEPTH),
     view_files=(ViewFile("depths/{stem}.png", encode),),
     scene_files=scene_files,
     scene_names=(_PARAMS,),

@@ -30,12 +30,12 @@ from redepth.exports.posed.part import (
     PosedFormat,
     ViewFile,
     Views,
+    describing,
     zero_where_invalid,
 )
 from redepth.exports.posed.part import png as png_of
 from redepth.exports.posed.scene import View
 from redepth.exports.posed.settings import PosedSettings
-from redepth.quantities import Quantity
 from redepth.reconstruction.cameras import BY_NAME
 
 _PER_UNIT = 1000
@@ -107,15 +107,14 @@ def _frame(view: AlignedView, export: ExportFacts) -> dict[str, Any]:
     return {**frame, "mask_path": f"masks/{image.stem}.png"} if export.settings.masks else frame
 
 
-def describe(quantity: Quantity) -> dict[str, Any]:
-    """Say what the numbers are."""
-    return {
-        "type": "float32, or uint16 as png",
-        "value": "z-depth in thousandths of the scene's unit",
-        "scale": _PER_UNIT,
-        "invalid": 0,
-        "precision": "float32, or 0.0005 units as png",
-    }
+_DEPTH = {
+    "kind": "z-depth",
+    "type": "float32, or uint16 as png",
+    "value": "thousandths of the unit",
+    "scale": _PER_UNIT,
+    "invalid": 0,
+    "precision": "float32, or 0.0005 units as png",
+}
 
 
 def _is_npy(export: ExportFacts) -> bool:
@@ -144,7 +143,7 @@ FORMAT = PosedFormat(
     name="nerfstudio",
     files="`transforms.json`, `depths/NAME.npy` or `.png`, perhaps `masks/NAME.png`",
     settings=NerfstudioSettings,
-    describe=describe,
+    describe=describing(_DEPTH),
     view_files=(
         ViewFile("masks/{stem}.png", encode_mask, _has_masks),
         *_DEPTHS,

@@ -20,7 +20,6 @@ from pydantic import Field
 
 from redepth.errors import ConfigError
 from redepth.exports.glb import glb_of
-from redepth.exports.part import exact
 from redepth.exports.posed.fused import (
     CAMERAS,
     VIEW_FILES,
@@ -29,10 +28,9 @@ from redepth.exports.posed.fused import (
     aligned_views,
     voxel_side,
 )
-from redepth.exports.posed.part import PosedFormat, Views
+from redepth.exports.posed.part import PosedFormat, Views, describing
 from redepth.geometry.camera import Doubles, Pinhole
 from redepth.geometry.meshes import Mesh
-from redepth.quantities import Quantity
 
 _MESH = "mesh.glb"
 _UNIT = "that of the reconstruction"
@@ -128,17 +126,21 @@ def _check() -> None:
     _open3d()
 
 
-def describe(quantity: Quantity) -> dict[str, Any]:
-    """Say what the numbers are."""
-    said = {"value": "z-depth in the scene's unit, and one surface of all", "invalid": 0}
-    return {**exact(quantity), **said}
+_DEPTH = {
+    "kind": "z-depth",
+    "type": "float32",
+    "value": "of each label, and one surface of all",
+    "scale": 1.0,
+    "invalid": 0,
+    "precision": "float32",
+}
 
 
 FORMAT = PosedFormat(
     name="tsdf-mesh",
     files="`mesh.glb`, and `depths/NAME.npy`; takes Open3D",
     settings=TsdfSettings,
-    describe=describe,
+    describe=describing(_DEPTH),
     check=_check,
     view_files=VIEW_FILES,
     scene_files=scene_files,

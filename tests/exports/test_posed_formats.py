@@ -183,6 +183,9 @@ def test_how_labels_were_aligned_is_written_beside(
         record = json.loads((tmp_path / "out" / "alignment" / f"{row['image']}.json").read_text())
         assert record["id"] == row["id"]
     facts = open_export(str(tmp_path / "out")).facts
+    refined, confidence = facts["quantities"]["refined"], facts["quantities"]["confidence"]
+    assert refined["kind"].endswith("z-depth") and "reconstruction" in refined["unit"]
+    assert confidence["value"] == "code / 65535" and confidence["unit"] == "share, 0 to 1"
     assert facts["complete"] and facts["scene"]["aligned"] == 5 and not facts["scene"]["unaligned"]
     assert exported.remarks["aligned"].startswith("5 of 5, median inlier share 1")
 

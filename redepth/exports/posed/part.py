@@ -37,7 +37,7 @@ from redepth.exports.posed.scene import Scene, View, depth_quantity, open_scene,
 from redepth.exports.posed.settings import PosedSettings
 from redepth.images.uris import is_local
 from redepth.printable import one_line
-from redepth.quantities import CONFIDENCE, AnyMap
+from redepth.quantities import CONFIDENCE, AnyMap, Quantity
 from redepth.reconstruction.cameras import CameraModel
 from redepth.reconstruction.model import PosedImage
 from redepth.redaction import shown
@@ -50,6 +50,25 @@ WEIGHTS = "confidence"
 _MOST_NAMED = 1000  # in export.json; a person is told of fewer
 _TOLD = 3
 _RECORD_BYTES = 1 << 16
+
+
+_WEIGHT = {
+    "type": "uint16",
+    "value": "code / 65535",
+    "scale": 65535,
+    "invalid": "0, as a confidence of 0",
+    "precision": "1 / 131070",
+}
+IN_SCENE = {"unit": "that of the reconstruction", "offset": 0.0}
+
+
+def describing(depth: Mapping[str, Any]) -> Callable[[Quantity], dict[str, Any]]:
+    """Return what says of a format's depth what it is, and of its weights what all formats say."""
+
+    def describe(quantity: Quantity) -> dict[str, Any]:
+        return dict({**IN_SCENE, **depth} if quantity.is_depth else _WEIGHT)
+
+    return describe
 
 
 def always(export: ExportFacts) -> bool:
