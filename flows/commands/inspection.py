@@ -34,7 +34,10 @@ def _settings() -> str:
     for name, exporter in exporters.own.items():
         for setting in exporter.settings.model_fields:
             formats.setdefault(setting, []).append(name)
-    return ", ".join(f"{setting} ({', '.join(names)})" for setting, names in formats.items())
+    together: dict[str, list[str]] = {}
+    for setting, names in formats.items():
+        together.setdefault(", ".join(names), []).append(setting)
+    return "; ".join(f"{', '.join(settings)} ({names})" for names, settings in together.items())
 
 
 class CloudQuantity(StrEnum):

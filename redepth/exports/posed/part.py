@@ -364,7 +364,9 @@ def _finished(labelled: Sequence[AlignedView], unlabelled: Sequence[PosedImage])
     }
     if unlabelled:
         first = one_line(", ".join(image.name for image in unlabelled[:_TOLD]), 200)
-        remarks["no label"] = f"{len(unlabelled)} pictures of the reconstruction: {first}"
+        number = len(unlabelled)
+        pictures = "picture" if number == 1 else "pictures"
+        remarks["no label"] = f"{number} {pictures} of the reconstruction: {first}"
     if reasons:
         remarks["unaligned"] = "; ".join(f"{number}: {why}" for why, number in reasons.items())
     return Finished({"scene": facts}, remarks)
