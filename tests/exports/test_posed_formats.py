@@ -29,7 +29,14 @@ from redepth.store.manifest import ShardPlan
 from redepth.store.reader import open_labels
 from redepth.store.shards import write_shard
 from redepth.types import DepthKind, FloatMap, ImageRef
-from tests.exports.posed_samples import NAMES, SIZE_PX, PosedSample, label_of, write_posed
+from tests.exports.posed_samples import (
+    NAMES,
+    SIZE_PX,
+    PosedSample,
+    label_of,
+    write_labels,
+    write_posed,
+)
 from tests.reconstruction.colmap_samples import Doubles, SampleCamera, SampleModel, two_views
 
 KINDS = tuple(DepthKind)
@@ -219,6 +226,24 @@ def test_what_hangs_between_two_surfaces_has_no_depth_unless_kept(
         for name in NAMES
     ]
     assert 0 < np.mean(shares) < 0.1
+
+
+def test_a_sky_has_no_depth(tmp_path: Path) -> None:
+    """A disparity goes on to 0: what lies far behind all points is not known to be anywhere."""
+    sample = write_posed(tmp_path)
+    sky_hw = sample.depth(NAMES[0]).copy()
+    sky_hw[:8] = 200.0
+    made = label_of(0, tmp_path / "images" / NAMES[0], sky_hw, DepthKind.AFFINE_DISPARITY)
+    labels = write_labels(tmp_path / "sky", [made])
+    skies = replace(sample, labels=labels)
+    export(skies, "colmap-depth", tmp_path / "out", **KEPT)
+    export(skies, "colmap-depth", tmp_path / "kept", max_depth_ratio="1e9", **KEPT)
+    depth_hw, kept_hw = (
+        read_colmap_array(tmp_path / out / "stereo/depth_maps" / f"{NAMES[0]}.geometric.bin")
+        for out in ("out", "kept")
+    )
+    assert (depth_hw[:8] == 0).all() and (depth_hw[8:] > 0).all()
+    assert (kept_hw[:8] > 80).all()
 
 
 @pytest.mark.parametrize("format", POSED)

@@ -13,7 +13,7 @@ from redepth.errors import ConfigError
 from redepth.exports.items import Item
 from redepth.exports.posed.settings import PosedSettings
 from redepth.geometry.camera import Pinhole
-from redepth.geometry.points import flying_pixels
+from redepth.geometry.points import BoolMap, flying_pixels
 from redepth.printable import one_line
 from redepth.quantities import CONFIDENCE, Quantity
 from redepth.reconstruction.aligning import (
@@ -24,7 +24,7 @@ from redepth.reconstruction.aligning import (
     unaligned,
 )
 from redepth.reconstruction.colmap import read_colmap
-from redepth.reconstruction.model import PosedImage, Reconstruction
+from redepth.reconstruction.model import PosedImage, Reconstruction, SeenPoints
 from redepth.reconstruction.ply import read_ply
 from redepth.reconstruction.transforms import read_transforms
 from redepth.types import FloatMap
@@ -32,6 +32,7 @@ from redepth.types import FloatMap
 # What inverse depth files reach to: so many times that of the nearest points.
 _NEARER_THAN_POINTS = 4.0
 _NEAREST_POINTS = 0.999
+_FARTHEST_POINTS = 0.99
 
 
 @dataclass(frozen=True)
@@ -110,40 +111,51 @@ class View:
 def view_of(item: Item, scene: Scene, settings: PosedSettings) -> View:
     """Align a label to the points of its picture."""
     image = scene.images[item.name]
-    label_hw = item.maps[depth_quantity(list(item.maps))]
-    height_px, width_px = label_hw.shape
-    camera = image.camera.pinhole((height_px, width_px))
-    alignment = _alignment(item, image, label_hw, scene)
-    if not alignment.is_aligned:
-        return View(item, image, alignment, np.full_like(label_hw, np.nan), camera)
-    kind = item.row.kind
+    label_hw, kind = item.maps[depth_quantity(list(item.maps))], item.row.kind
     assert kind is not None, "a label has a kind"
-    depth_hw = aligned_depth(label_hw, kind, alignment)
+    camera = image.camera.pinhole((label_hw.shape[0], label_hw.shape[1]))
+    seen = scene.reconstruction.seen(image)
+    refusal = _another_picture(item, image)
+    alignment = (
+        unaligned(refusal) if refusal else align_to_points(label_hw, kind, seen, scene.rules)
+    )
+    depth_hw = np.full_like(label_hw, np.nan)
+    if alignment.is_aligned:
+        depth_hw = aligned_depth(label_hw, kind, alignment)
+        left_out_hw = _left_out(item, depth_hw, camera, seen, settings)
+        depth_hw = np.where(left_out_hw, np.float32(np.nan), depth_hw)
+    return View(item, image, alignment, depth_hw, camera)
+
+
+def _another_picture(item: Item, image: PosedImage) -> str | None:
+    """Say why a photograph cannot be what its camera saw, None if it can."""
+    width_px, height_px = item.row.image_width_px, item.row.image_height_px
+    camera = image.camera
+    if not width_px or not height_px or camera.fits(width_px, height_px):
+        return None
+    return (
+        f"the photograph is {width_px} x {height_px}, and its camera "
+        f"{camera.width_px} x {camera.height_px}: it was turned or cropped since"
+    )
+
+
+def _left_out(
+    item: Item, depth_hw: FloatMap, camera: Pinhole, seen: SeenPoints, settings: PosedSettings
+) -> BoolMap:
+    """Return the pixels that are to have no depth although the label has a value there."""
+    farthest = settings.max_depth_ratio * float(np.quantile(seen.depth_n, _FARTHEST_POINTS))
+    left_out_hw: BoolMap = depth_hw > farthest
     if not settings.keep_edges:
-        depth_hw = np.where(flying_pixels(depth_hw, camera), np.float32(np.nan), depth_hw)
+        left_out_hw |= flying_pixels(depth_hw, camera)
     if settings.min_confidence is not None:
         confidence_hw = _named(item, CONFIDENCE.name)
         assert confidence_hw is not None, "it was asked for"
-        sure_hw = confidence_hw >= settings.min_confidence
-        depth_hw = np.where(sure_hw, depth_hw, np.float32(np.nan))
-    return View(item, image, alignment, depth_hw, camera)
+        left_out_hw |= ~(confidence_hw >= settings.min_confidence)
+    return left_out_hw
 
 
 def _named(item: Item, quantity: str) -> FloatMap | None:
     return next((map_hw for one, map_hw in item.maps.items() if one.name == quantity), None)
-
-
-def _alignment(item: Item, image: PosedImage, label_hw: FloatMap, scene: Scene) -> SparseAlignment:
-    width_px, height_px = item.row.image_width_px, item.row.image_height_px
-    camera = image.camera
-    if width_px and height_px and not camera.fits(width_px, height_px):
-        return unaligned(
-            f"the photograph is {width_px} x {height_px}, and its camera "
-            f"{camera.width_px} x {camera.height_px}: it was turned or cropped since"
-        )
-    assert item.row.kind is not None, "a label has a kind"
-    seen = scene.reconstruction.seen(image)
-    return align_to_points(label_hw, item.row.kind, seen, scene.rules)
 
 
 def depth_quantity(quantities: Sequence[Quantity]) -> Quantity:

@@ -40,6 +40,12 @@ class PosedSettings(ExportSettings):
     min_confidence: UnitInterval | None = Field(
         None, description="pixels of a smaller confidence, or of none, have no depth"
     )
+    max_depth_ratio: float = Field(
+        10.0,
+        ge=1,
+        description="pixels farther than so many times the farthest points of their picture (99 % "
+        "quantile) have no depth",
+    )
     keep_edges: bool = Field(
         False, description="whether pixels that hang between two surfaces keep their depth"
     )
