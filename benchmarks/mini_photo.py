@@ -73,7 +73,7 @@ def measured(estimator: DepthEstimator, folder: Path, line: dict[str, str]) -> S
     map_hw = resized_map(estimator, photograph, depth_hw.shape)
     known_hw = depth_hw > 0
     depth_n, map_n = depth_hw[known_hw], map_hw[known_hw].astype(np.float64)
-    row_n, column_n = (places[known_hw].astype(np.float64) for places in np.indices(depth_hw.shape))
+    row_n, column_n = (places_n.astype(np.float64) for places_n in np.nonzero(known_hw))
     return Seen(
         Path(line["photograph"]).stem,
         float(spearmanr(map_n, 1 / depth_n)[0]),

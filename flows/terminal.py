@@ -228,12 +228,16 @@ def print_row(row: LabelRow, png: Path, unread: str | None = None) -> None:
     _print_facts([*facts, ("picture", str(png)), *left_out])
 
 
-def print_cloud(cloud: PointCloud, points: Path | None, view: Path | None) -> None:
+def print_cloud(
+    cloud: PointCloud, points: Path | None, view: Path | None, mesh: Path | None = None
+) -> None:
     """Say where a point cloud is, and which pixels are not in it."""
     left_out = f"{cloud.num_flying:,} between surfaces, {cloud.num_unknown:,} without depth"
     facts = [("points", f"{len(cloud):,}"), ("pixels left out", left_out)]
     facts += [("point cloud", str(points))] if points is not None else []
     facts += [("seen from three sides", str(view))] if view is not None else []
+    facts += [("surface", str(mesh))] if mesh is not None else []
+    facts += [("unit", cloud.unit)]
     _print_facts(facts)
 
 
@@ -249,6 +253,7 @@ def print_export(where: str, exported: Exported) -> None:
         words = f"{_images(number)}, the photograph {reason}: {root}/left-out; run again to retry"
         facts.append(("left out", words))
     facts += [("left out", why) for why in exported.absent.values()]
+    facts += [(what, _plain(said)) for what, said in exported.remarks.items()]
     if exported.num_lost:
         words = (
             f"{_count(exported.num_lost, 'pixel')} beyond what the format can say; another --set or"

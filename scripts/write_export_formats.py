@@ -6,7 +6,9 @@ python scripts/write_export_formats.py docs/exporting.md
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from redepth.exports import exporters
 from redepth.exports.part import ExportFormat
@@ -23,18 +25,39 @@ def with_table(page: str) -> str:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"expected {BEGIN!r} and {END!r}")
-    rows = "".join(_row(exporter) for exporter in exporters.own.values())
+    first = _first_with()
+    rows = "".join(_row(exporter, first) for exporter in exporters.own.values())
     return f"{before}{BEGIN}\n{HEAD}{rows}\n{END}{after}"
 
 
-def _row(exporter: ExportFormat) -> str:
+def _row(exporter: ExportFormat, first: Mapping[str, str]) -> str:
+    """Return a format's row; a setting is explained in the row of the first format that has it."""
     numbers = exporter.describe(REFINED)
-    settings = "; ".join(
-        f"`{name}` ({field.default:g}): {field.description}"
-        for name, field in exporter.settings.model_fields.items()
-    )
+    settings: list[str] = []
+    elsewhere: dict[str, list[str]] = {}
+    for name, field in exporter.settings.model_fields.items():
+        if first[name] == exporter.name:
+            settings.append(f"`{name}`{_default(field.default)}: {field.description}")
+        else:
+            elsewhere.setdefault(first[name], []).append(f"`{name}`")
+    settings += [f"{', '.join(names)}: see `{other}`" for other, names in elsewhere.items()]
     said = (numbers["type"], numbers["invalid"], numbers["precision"])
-    return f"| `{exporter.name}` | {exporter.files} | {' | '.join(map(str, said))} | {settings} |\n"
+    cells = (f"`{exporter.name}`", exporter.files, *map(str, said), "; ".join(settings))
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _first_with() -> dict[str, str]:
+    """Return of each setting the first format that has it."""
+    first: dict[str, str] = {}
+    for exporter in exporters.own.values():
+        for name in exporter.settings.model_fields:
+            first.setdefault(name, exporter.name)
+    return first
+
+
+def _default(value: Any) -> str:
+    """Say a default as `--set` takes it; nothing of a setting that has none."""
+    return "" if value is None else f" ({str(value).lower().removesuffix('.0')})"
 
 
 def main() -> None:

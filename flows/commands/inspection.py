@@ -30,11 +30,14 @@ app = typer.Typer()
 
 def _settings() -> str:
     """Name what may be chosen of redepth's own export formats."""
-    return ", ".join(
-        f"{setting} ({name})"
-        for name, exporter in exporters.own.items()
-        for setting in exporter.settings.model_fields
-    )
+    formats: dict[str, list[str]] = {}
+    for name, exporter in exporters.own.items():
+        for setting in exporter.settings.model_fields:
+            formats.setdefault(setting, []).append(name)
+    together: dict[str, list[str]] = {}
+    for setting, names in formats.items():
+        together.setdefault(", ".join(names), []).append(setting)
+    return "; ".join(f"{', '.join(settings)} ({names})" for names, settings in together.items())
 
 
 class CloudQuantity(StrEnum):
@@ -63,8 +66,12 @@ def show(
         Path | None,
         typer.Option(metavar="PNG", help="Metric labels: draw the cloud from three sides."),
     ] = None,
+    mesh: Annotated[
+        Path | None,
+        typer.Option(metavar="GLB", help="Write a coloured surface here, with holes at edges."),
+    ] = None,
     quantity: Annotated[
-        CloudQuantity, typer.Option(help="The map for --points and --view.")
+        CloudQuantity, typer.Option(help="The map for --points, --view and --mesh.")
     ] = CloudQuantity.REFINED,
     focal: Annotated[
         float | None,
@@ -76,6 +83,15 @@ def show(
     keep_edges: Annotated[
         bool, typer.Option("--keep-edges", help="Keep points that hang between two surfaces.")
     ] = False,
+    far_ratio: Annotated[
+        float | None,
+        typer.Option(
+            min=1.01,
+            max=1e6,
+            help="Labels without a unit, to look at: their nearest point is put at 1, their "
+            "farthest here.",
+        ),
+    ] = None,
     also: Annotated[
         str, typer.Option(metavar="NAMES", help="Further maps to draw, e.g. spread,valid.")
     ] = "",
@@ -94,17 +110,21 @@ def show(
     names = tuple(name.strip() for name in also.split(",") if name.strip())
     opened.require_quantities(names or ("refined",))
     picture = fetch_picture(found, opened.photographs(allow or ()), LABEL_PHOTOGRAPH_PX, also=names)
-    if points is not None or view is not None:
+    if points is not None or view is not None or mesh is not None:
+        from redepth.exports.glb import glb_of
         from redepth.exports.ply import write_ply
-        from redepth.report.clouds import cloud_of, draw_cloud
+        from redepth.report.clouds import draw_cloud, shape_of
 
         focal_px = _chosen_focal(focal, fov, row.image_width_px or 0)
-        cloud = cloud_of(picture, quantity.value, focal_px, keep_edges=keep_edges)
+        shape = shape_of(picture, quantity.value, focal_px, far_ratio)
+        cloud = shape.cloud(keep_edges=keep_edges)
         if view is not None:
             view.write_bytes(draw_cloud(cloud, row))
         if points is not None:
             write_ply(points, cloud)
-        terminal.print_cloud(cloud, points, view)
+        if mesh is not None:
+            mesh.write_bytes(glb_of(shape.mesh(), shape.unit))
+        terminal.print_cloud(cloud, points, view, mesh)
     png.write_bytes(draw_label(picture))
     terminal.print_row(row, png, None if picture.unread is None else picture.unread.reason)
 
@@ -168,7 +188,8 @@ def report(
     epilog="[bold]Examples[/]\n\nredepth export labels/ --format png16 --out depth/\n\n"
     "redepth export labels/ --format webdataset --out shards/ --with-images "
     "--where \"mean_confidence > 0.8 and outcome = 'refined'\"\n\n"
-    "redepth export labels/ --format png16 --out kitti/ --set metric_scale=256",
+    "redepth export labels/ --format png16 --out kitti/ --set metric_scale=256\n\n"
+    "redepth export labels/ --format nerfstudio --colmap scene/sparse/0 --out scene/nerfstudio/",
 )
 def export(
     labels: LabelsUrl,
@@ -200,6 +221,14 @@ def export(
             help=f"A setting of the format, can be repeated: {_settings()}.",
         ),
     ] = None,
+    colmap: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="A COLMAP model: poses, and sparse points that depth is aligned to; of the "
+            "formats that take one (docs/3d.md).",
+        ),
+    ] = None,
     allow: AllowPhotographs = None,
 ) -> None:
     """Write labels in another format. Run it again to continue: finished files are kept."""
@@ -207,7 +236,7 @@ def export(
     from redepth.store.reader import open_labels
 
     quantities = tuple(name.strip() for name in quantity.split(","))
-    values = values_of(settings)
+    values = values_of(settings) | ({} if colmap is None else {"colmap": str(colmap)})
     ExportRequest(format, quantities, where, with_images, values).exporter.check()
     open_labels(labels).require_quantities(quantities)
     if where is not None:

@@ -39,7 +39,8 @@ def predict(
         str,
         typer.Option(
             help="What to write, by commas: colour-png (a picture at the photograph's size), png16 "
-            "(16 bits, with a scale beside it), npy, exr; of metric recipes also ply, glb."
+            "(16 bits, with a scale beside it), npy, exr; of metric recipes also ply (points) and "
+            "glb (a surface)."
         ),
     ] = FORMATS,
     focal: Annotated[

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from redepth.exports import colour_png, exr, hf_parquet, npy, png16, webdataset
+from redepth.exports import (
+    colmap_depth,
+    colour_png,
+    controlnet_depth,
+    exr,
+    fused_cloud,
+    gaussian_splatting,
+    hf_parquet,
+    nerfstudio,
+    npy,
+    png16,
+    tsdf_mesh,
+    webdataset,
+)
 from redepth.exports.part import ExportFormat
 from redepth.registry import EXPORTERS, Registry
 
@@ -10,5 +23,18 @@ exporters: Registry[ExportFormat] = Registry(
     "export format",
     EXPORTERS,
     ExportFormat,
-    (png16.FORMAT, npy.FORMAT, exr.FORMAT, webdataset.FORMAT, hf_parquet.FORMAT, colour_png.FORMAT),
+    (
+        png16.FORMAT,
+        npy.FORMAT,
+        exr.FORMAT,
+        webdataset.FORMAT,
+        hf_parquet.FORMAT,
+        colour_png.FORMAT,
+        controlnet_depth.FORMAT,
+        colmap_depth.FORMAT,
+        nerfstudio.FORMAT,
+        gaussian_splatting.FORMAT,
+        fused_cloud.FORMAT,
+        tsdf_mesh.FORMAT,
+    ),
 )

@@ -85,11 +85,26 @@ class ExportFacts:
         contents: what it holds of each.
         settings: the format's, of the format's own type.
         described: what export.json says, by quantity.
+        opened: what the format opened beside the labels; see `ExportFormat.open`.
     """
 
     contents: Contents
     settings: Any
     described: Mapping[str, Mapping[str, Any]]
+    opened: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a format says of an export as a whole, when every image is written.
+
+    Attributes:
+        facts: for export.json, by name.
+        remarks: for a person, by what they are about.
+    """
+
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    remarks: Mapping[str, str] = field(default_factory=dict)
 
 
 def exact(quantity: Quantity) -> dict[str, Any]:
@@ -123,7 +138,8 @@ class ExportFormat(ABC):
             no reader of the format.
         features: the columns of these files, where `datasets` would guess their types.
         names: names the files of images, by their ids and uris.
-        holds_numbers: whether maps can be read back; pictures to look at cannot.
+        holds_numbers: whether maps come back as the labels have them; pictures to look at do not,
+            nor does depth in a scene's unit.
     """
 
     name: str
@@ -141,8 +157,42 @@ class ExportFormat(ABC):
         """Name the piece an image belongs to, by its name and shard: what is written together."""
 
     @abstractmethod
-    def objects(self, piece: str, contents: Contents) -> list[str]:
+    def objects(self, piece: str, export: ExportFacts) -> list[str]:
         """Name a piece's objects below the export's root; it is whole when all are there."""
+
+    def folders(self, export: ExportFacts) -> Sequence[str]:
+        """Name the folders that pieces lie in."""
+        return (SHARDS, IMAGES, *(quantity.name for quantity in export.contents.quantities))
+
+    def open(self, export: ExportFacts) -> Any:
+        """Open what the settings name beside the labels; None where they name nothing.
+
+        Raises:
+            ConfigError: it cannot be read, or the contents are not what the format takes.
+        """
+        return None
+
+    def sources(self, export: ExportFacts) -> Mapping[str, str]:
+        """Return digests of what was opened: an export goes on with the same alone."""
+        return {}
+
+    def named(
+        self, ids: Sequence[str], uris: Sequence[str], export: ExportFacts
+    ) -> Sequence[str | None]:
+        """Name the files of images; None leaves an image out of the export."""
+        return self.names(ids, uris)
+
+    def require_free(self, root: Objects, export: ExportFacts) -> None:
+        """Refuse to begin where other files have the names of this export's.
+
+        Raises:
+            ConfigError: names them.
+        """
+        return
+
+    def finish(self, root: Objects, names: Sequence[str], export: ExportFacts) -> Finished:
+        """Write what speaks of all images, by the names of those that are written."""
+        return Finished()
 
     @abstractmethod
     def write(
@@ -178,11 +228,11 @@ class MapFormat(ExportFormat):
         """Name an image: each is a piece of its own."""
         return name
 
-    def objects(self, piece: str, contents: Contents) -> list[str]:
+    def objects(self, piece: str, export: ExportFacts) -> list[str]:
         """Name the files of every map, and the photograph."""
-        folders = [quantity.name for quantity in contents.quantities]
+        folders = [quantity.name for quantity in export.contents.quantities]
         names = [f"{folder}/{piece}.{suffix}" for folder in folders for suffix in self.suffixes]
-        return [*names, f"{IMAGES}/{piece}.png"] if contents.with_images else names
+        return [*names, f"{IMAGES}/{piece}.png"] if export.contents.with_images else names
 
     def write(
         self,
@@ -230,7 +280,7 @@ class ShardFormat(ExportFormat):
         """Name the shard: its images are written together."""
         return shard
 
-    def objects(self, piece: str, contents: Contents) -> list[str]:
+    def objects(self, piece: str, export: ExportFacts) -> list[str]:
         """Name the shard's file."""
         return [f"{SHARDS}/{piece}.{self.suffix}"]
 
@@ -247,7 +297,7 @@ class ShardFormat(ExportFormat):
             path = Path(folder, "shard")
             counted = _counted(items, on_image)
             self.write_shard(path, counted, export.contents, export.settings)
-            (name,) = self.objects(shard, export.contents)
+            (name,) = self.objects(shard, export)
             root.put_file(name, path)
         return 0
 

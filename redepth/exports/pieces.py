@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
-from redepth.exports.part import IMAGES, SHARDS, ExportFormat
-from redepth.exports.request import ExportRequest
+from redepth.exports.part import ExportFacts, ExportFormat
 from redepth.store.objects import Objects
 
 # Of every piece the columns of PLACE of each of its images.
@@ -20,10 +19,9 @@ Places = Mapping[str, Sequence[tuple[object, ...]]]
 PLACE = ("id", "name", "array_group", "array_index")
 
 
-def written(root: Objects, request: ExportRequest) -> set[str]:
+def written(root: Objects, exporter: ExportFormat, export: ExportFacts) -> set[str]:
     """List every object of every piece that is there."""
-    folders = (SHARDS, IMAGES, *request.quantities)
-    return {name for folder in folders for name in below(root, folder)}
+    return {name for folder in exporter.folders(export) for name in below(root, folder)}
 
 
 def below(root: Objects, folder: str) -> list[str]:

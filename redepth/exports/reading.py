@@ -43,11 +43,17 @@ class Export:
         """Read one map, float32 with NaN where invalid, within the format's precision.
 
         Raises:
+            ConfigError: the format is for a trainer, or to look at.
             KeyError: no such image.
             LookupError: the export does not hold this quantity; says why, where it was asked for.
             IntegrityError: its shard or its files have names that redepth does not give.
             FileNotFoundError: it is not written yet.
         """
+        if not self._exporter.holds_numbers:
+            raise ConfigError(
+                f"an export as {self._exporter.name} holds no numbers: export again as png16, npy "
+                "or exr"
+            )
         place = self._places[image_id]
         require_name("shard", place.shard)
         require_file_name(place.name)

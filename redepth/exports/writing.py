@@ -13,7 +13,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from itertools import groupby
 from typing import Any
@@ -32,6 +32,7 @@ from redepth.exports.source import read_items
 from redepth.images.allowed import Allowed
 from redepth.images.locator import Photographs
 from redepth.quantities import CONFIDENCE, confidence_words
+from redepth.redaction import shown
 from redepth.store.objects import Objects, open_objects
 from redepth.store.reader import Labels
 from redepth.types import DepthKind, LabelRow
@@ -39,6 +40,8 @@ from redepth.types import DepthKind, LabelRow
 FACTS = card.FACTS_NAME
 LAYOUT = 2  # which files hold what; another one's exports are neither read nor gone on with
 LEFT_OUT = "left-out"
+_MOST_NAMED = 1000  # unmatched labels in export.json; a person is told of fewer
+_TOLD = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,8 @@ class ExportPlan:
         facts: what holds for every image of it.
         absent: why by quantity, of those that are asked for and that no label has.
         names: of the files of each image, by id.
+        unmatched: ids of labels that the format has no name for, such as those of no picture of a
+            reconstruction; they are not exported.
         pending: rows of the images whose pieces are not written yet, shard by shard.
     """
 
@@ -61,6 +66,7 @@ class ExportPlan:
     facts: ExportFacts
     absent: Mapping[str, str]
     names: Mapping[str, str]
+    unmatched: tuple[str, ...]
     pending: tuple[LabelRow, ...]
 
     @property
@@ -76,12 +82,14 @@ class Exported:
         num_lost: pixels of the pieces written now that the format cannot say.
         left_out: images whose photographs could not be read, by reason.
         absent: why by quantity, of those that are asked for and that no label has.
+        remarks: what else the format says of it, for a person, by what it is about.
     """
 
     num_images: int
     num_lost: int
     left_out: Mapping[str, int]
     absent: Mapping[str, str] = field(default_factory=dict)
+    remarks: Mapping[str, str] = field(default_factory=dict)
 
 
 def export_labels(
@@ -114,10 +122,13 @@ def begin_export(
     held = [name for name in request.quantities if name not in absent]
     meanings = {CONFIDENCE.name: confidence_words(labels.dataset.recorded.confidence_within)}
     facts = request.facts(kind, [chosen.quantities[name] for name in held], meanings)
+    facts = replace(facts, opened=request.exporter.open(facts))
     root = open_objects(url)
+    chosen, table, unmatched = _named(chosen, request, facts)
     said = _said(chosen, request, facts, absent)
     before = _require_same(root, said)
-    table = _named(chosen.table(), request.exporter)
+    if before is None:
+        request.exporter.require_free(root, facts)
     photographs = labels.photographs(allow)
     if request.with_images:
         _require_allowed(photographs.allowed, table)
@@ -129,11 +140,11 @@ def begin_export(
     root.put(CATALOGUE, _parquet(table))
     pieces = pieces_of(table, request.exporter)
     objects = request.exporter.objects
-    missing = {p for p in set(pieces) if not there.issuperset(objects(p, facts.contents))}
+    missing = {p for p in set(pieces) if not there.issuperset(objects(p, facts))}
     pending = [position for position, piece in enumerate(pieces) if piece in missing]
     rows = tuple(chosen.rows(pending))
     names = dict(zip(table["id"].to_pylist(), table["name"].to_pylist(), strict=True))
-    return ExportPlan(url, request, chosen, photographs, facts, absent, names, rows)
+    return ExportPlan(url, request, chosen, photographs, facts, absent, names, unmatched, rows)
 
 
 def write_pending(plan: ExportPlan, on_image: OnImage) -> Exported:
@@ -155,15 +166,34 @@ def write_pending(plan: ExportPlan, on_image: OnImage) -> Exported:
         num_lost += plan.request.exporter.write(root, str(shard), items, plan.facts, on_image)
     counts = dict(Counter(left_out.values()))
     num_images = len(plan.labels) - len(left_out)
-    _complete(root, plan, left_out, {"num_images": num_images, "left_out": counts})
-    return Exported(num_images, num_lost, counts, plan.absent)
+    names = [name for image_id, name in plan.names.items() if image_id not in left_out]
+    finished = plan.request.exporter.finish(root, names, plan.facts)
+    held = {"num_images": num_images, "left_out": counts, **finished.facts, **_unmatched(plan)}
+    _complete(root, plan, left_out, held)
+    remarks = {**finished.remarks, **_remark_of_unmatched(plan)}
+    return Exported(num_images, num_lost, counts, plan.absent, remarks)
+
+
+def _unmatched(plan: ExportPlan) -> dict[str, object]:
+    if not plan.unmatched:
+        return {}
+    return {"num_unmatched": len(plan.unmatched), "unmatched": list(plan.unmatched[:_MOST_NAMED])}
+
+
+def _remark_of_unmatched(plan: ExportPlan) -> dict[str, str]:
+    if not plan.unmatched:
+        return {}
+    first = ", ".join(plan.unmatched[:_TOLD])
+    return {"no picture": f"{len(plan.unmatched)} labels are not exported: {first}"}
 
 
 def _complete(
     root: Objects, plan: ExportPlan, left_out: Mapping[str, str], held: Mapping[str, object]
 ) -> None:
     if left_out:
-        table = _named(plan.labels.table(), plan.request.exporter)
+        table = plan.labels.table()
+        names = [plan.names[image_id] for image_id in table["id"].to_pylist()]
+        table = table.append_column("name", pa.array(names, pa.string()))
         is_out = pc.is_in(table["id"], value_set=pa.array(left_out, pa.string()))
         root.put(CATALOGUE, _parquet(table.filter(pc.invert(is_out))))
     said = _said(plan.labels, plan.request, plan.facts, plan.absent)
@@ -193,7 +223,7 @@ def _remove_outdated(
     Args:
         all_pieces: the earlier export held other quantities, so that none of its pieces is right.
     """
-    before, there = _catalogue(root), written(root, request)
+    before, there = _catalogue(root), written(root, request.exporter, facts)
     exporter, marks = (
         request.exporter,
         [name for name in below(root, LEFT_OUT) if name.endswith(".json")],
@@ -203,7 +233,7 @@ def _remove_outdated(
         now = {} if all_pieces else places(table, exporter)
         again |= set(outdated(places(before, exporter), now))
     for piece in again:
-        for name in there.intersection(exporter.objects(piece, facts.contents)):
+        for name in there.intersection(exporter.objects(piece, facts)):
             root.delete(name)
             there.remove(name)
     for mark in marks:  # once what it speaks of is gone
@@ -220,10 +250,33 @@ def _left_out_before(exporter: ExportFormat, table: pa.Table, marks: Iterable[st
     return {piece for name, piece in pieces if name in names}
 
 
-def _named(table: pa.Table, exporter: ExportFormat) -> pa.Table:
-    """Append the name of each image's files to the catalogue's rows."""
-    names = exporter.names(table["id"].to_pylist(), table["uri"].to_pylist())
-    return table.append_column("name", pa.array(names, pa.string()))
+def _named(
+    labels: Labels, request: ExportRequest, facts: ExportFacts
+) -> tuple[Labels, pa.Table, tuple[str, ...]]:
+    """Return the labels that the format has a name for, their rows with that name, other ids.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    table = labels.table()
+    ids, uris = table["id"].to_pylist(), table["uri"].to_pylist()
+    names = pa.array(request.exporter.named(ids, uris, facts), pa.string())
+    if names.null_count == len(names):
+        raise ConfigError(_no_name(uris, request))
+    table = table.append_column("name", names)
+    if not names.null_count:
+        return labels, table, ()
+    kept = names.is_valid()
+    unmatched = table.filter(names.is_null())["id"].to_pylist()
+    return labels.subset(kept), table.filter(kept), tuple(unmatched)
+
+
+def _no_name(uris: Sequence[str], request: ExportRequest) -> str:
+    first = shown(uris[0]) if uris else "none"
+    return (
+        f"no label is of a picture that the format {request.format} was given: the first of "
+        f"{len(uris)} is {first}"
+    )
 
 
 def _absent(labels: Labels, request: ExportRequest) -> dict[str, str]:
@@ -263,7 +316,13 @@ def _said(
         "absent": dict(absent),
         "image": image if request.with_images else None,
         "num_images": len(labels),
+        **_sources(request, facts),
     }
+
+
+def _sources(request: ExportRequest, facts: ExportFacts) -> dict[str, Any]:
+    digests = dict(request.exporter.sources(facts))
+    return {"sources": digests} if digests else {}
 
 
 def _not_one_kind(labels: Labels, request: ExportRequest, kinds: Sequence[str]) -> str:
@@ -281,9 +340,9 @@ def _require_same(root: Objects, facts: dict[str, Any]) -> dict[str, Any] | None
         return None
     except ValueError as error:
         raise ConfigError(f"{root.url}/{FACTS} is not readable: use another --out") from error
-    held = ("layout", "labels", "recipe_digest", "request")
+    held = ("layout", "labels", "recipe_digest", "request", "sources")
     changed = differences(
-        {key: recorded.get(key) for key in held}, {key: facts[key] for key in held}
+        {key: recorded.get(key) for key in held}, {key: facts.get(key) for key in held}
     )
     if changed:
         raise ConfigError(

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from redepth.errors import ConfigError
 from redepth.exports import colour_png, exporters
+from redepth.exports.glb import glb_of
 from redepth.exports.part import MapFacts, MapFormat
+from redepth.exports.ply import cloud_ply
+from redepth.geometry.meshes import Mesh
 from redepth.geometry.points import PointCloud
 from redepth.quantities import REFINED, Quantity
-from redepth.report.clouds import cloud_of
+from redepth.report.clouds import shape_of
 from redepth.report.pictures import LABEL_PHOTOGRAPH_PX, LabelPicture, draw_label
 from redepth.types import ByteImage, DepthKind, FloatMap, LabelArrays, LabelRow
 
-if TYPE_CHECKING:
-    from trimesh import PointCloud as TrimeshCloud
-
 COLOURS = colour_png.FORMAT.name
-CLOUDS = ("ply", "glb")
 DEFAULT_FORMATS = (COLOURS, next(iter(exporters.own)))  # 16-bit PNG
 
 
@@ -79,16 +77,23 @@ class Refined:
         """Return photograph, coarse, refined and confidence side by side."""
         return Image.open(io.BytesIO(draw_label(self.picture())))
 
-    def points(self, focal_px: float | None = None) -> PointCloud:
-        """Return the refined map as coloured points in metres.
+    def points(self, focal_px: float | None = None, far_ratio: float | None = None) -> PointCloud:
+        """Return the refined map as coloured points, in metres if the map is.
 
         Args:
             focal_px: in pixels of the upright photograph; None takes what EXIF or the model says.
+            far_ratio: of a map without a unit, to look at it: its nearest point is put at 1, its
+                farthest here.
 
         Raises:
-            ConfigError: the map is not in metres, or nobody says the focal length.
+            ConfigError: the map is not in metres and no `far_ratio` is given, or nobody says the
+                focal length.
         """
-        return cloud_of(self.picture(), REFINED.name, focal_px)
+        return shape_of(self.picture(), REFINED.name, focal_px, far_ratio).cloud()
+
+    def mesh(self, focal_px: float | None = None, far_ratio: float | None = None) -> Mesh:
+        """Return the refined map as a coloured surface with holes at depth edges; see `points`."""
+        return shape_of(self.picture(), REFINED.name, focal_px, far_ratio).mesh()
 
     def save(
         self, folder: str | Path, formats: Sequence[str] = DEFAULT_FORMATS
@@ -97,7 +102,8 @@ class Refined:
 
         Args:
             formats: "colour-png" (a picture at the photograph's size), those of `redepth export`
-                that write a file a map, and "ply" and "glb" (points; metric maps alone).
+                that write a file a map, and "ply" (points) and "glb" (a surface), of metric maps
+                alone.
 
         Raises:
             ConfigError: no such format, one that takes a package which is not installed, points
@@ -119,9 +125,8 @@ class Refined:
     def _files(self, stem: Path, name: str) -> list[tuple[Path, bytes]]:
         if name == COLOURS:
             return [(stem.with_name(f"{stem.name}-colours.png"), _png(self.colours()))]
-        if name in CLOUDS:
-            exported: bytes = self._trimesh().export(file_type=name)
-            return [(stem.with_name(f"{stem.name}.{name}"), exported)]
+        if name in SHAPES:
+            return [(stem.with_name(f"{stem.name}.{name}"), SHAPES[name](self))]
         format_ = _map_format(name)
         facts = MapFacts(self.row.id, REFINED, self.kind, format_.describe(REFINED))
         encoded = format_.encode(self.refined, facts, format_.settings())
@@ -129,12 +134,6 @@ class Refined:
             (stem.with_name(f"{stem.name}.{suffix}"), encoded.files[suffix])
             for suffix in format_.suffixes
         ]
-
-    def _trimesh(self) -> TrimeshCloud:
-        import trimesh
-
-        cloud = self.points()
-        return trimesh.PointCloud(cloud.xyz_n3, colors=cloud.rgb_n3)
 
     def _quantity(self, name: str) -> Quantity:
         return next(one for one in self.maps.quantities if one.name == name)
@@ -156,6 +155,13 @@ class Refined:
         return f"Refined({self.row.id!r}, {self.row.outcome}, {self.kind}, {size})"
 
 
+# Of metric maps, beside the export formats.
+SHAPES: Mapping[str, Callable[[Refined], bytes]] = {
+    "ply": lambda refined: cloud_ply(refined.points()),
+    "glb": lambda refined: glb_of(refined.mesh()),
+}
+
+
 def require_formats(formats: Sequence[str]) -> None:
     """Refuse formats that `Refined.save` does not know, or cannot write here.
 
@@ -163,7 +169,7 @@ def require_formats(formats: Sequence[str]) -> None:
         ConfigError: names it, and those that there are.
     """
     for name in formats:
-        if name != COLOURS and name not in CLOUDS:
+        if name != COLOURS and name not in SHAPES:
             _map_format(name)
 
 
@@ -171,7 +177,7 @@ def _map_format(name: str) -> MapFormat:
     try:
         found = exporters[name]
     except ValueError as error:
-        raise ConfigError(f"{error}; also {', '.join(CLOUDS)}") from error
+        raise ConfigError(f"{error}; also {', '.join(SHAPES)}") from error
     if not isinstance(found, MapFormat):
         raise ConfigError(f"the format {name} takes many labels: label into an output, then export")
     found.check()

@@ -1,7 +1,8 @@
-"""A metric label as a cloud of points: made, and drawn from three sides for people to look at."""
+"""A label as points or a surface: made, and drawn from three sides for people to look at."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
@@ -10,7 +11,9 @@ from PIL import Image
 
 from redepth.errors import ConfigError
 from redepth.geometry.camera import Pinhole
+from redepth.geometry.meshes import Mesh, surface_mesh
 from redepth.geometry.points import PointCloud, point_cloud
+from redepth.geometry.relative_depth import METRES, relative_depth, unit_words
 from redepth.printable import one_line
 from redepth.report.pictures import DOTS_PER_INCH, UNTRAINED_WARNING, LabelPicture
 from redepth.types import ByteImage, FloatMap, LabelRow
@@ -22,34 +25,73 @@ _MOST_POINTS = 300_000
 _SHOWN = (0.002, 0.998)
 
 
-def cloud_of(
+@dataclass(frozen=True, slots=True, eq=False)
+class Shape:
+    """What points and surfaces of a label are made of.
+
+    Attributes:
+        depth_hw: float32 [H, W], z-depth in `unit`.
+        rgb_hw3: uint8 [H, W, 3], grey where the photograph can no longer be read.
+        unit: in words.
+    """
+
+    depth_hw: FloatMap
+    rgb_hw3: ByteImage
+    camera: Pinhole
+    unit: str
+
+    def cloud(self, *, keep_edges: bool = False) -> PointCloud:
+        """Return a point a pixel, but for those between two surfaces, unless they are kept."""
+        return point_cloud(
+            self.depth_hw, self.rgb_hw3, self.camera, keep_edges=keep_edges, unit=self.unit
+        )
+
+    def mesh(self) -> Mesh:
+        """Return the surface, with holes at depth edges.
+
+        Raises:
+            ConfigError: no two neighbours have a depth, and there is no triangle.
+        """
+        mesh = surface_mesh(self.depth_hw, self.rgb_hw3, self.camera)
+        if not len(mesh.faces_m3):
+            raise ConfigError("there is no surface: no neighbouring pixels of the label are on one")
+        return mesh
+
+
+def shape_of(
     picture: LabelPicture,
     quantity: str,
     photograph_focal_px: float | None,
-    *,
-    keep_edges: bool = False,
-) -> PointCloud:
-    """Return a label's points, grey where the photograph can no longer be read.
+    far_ratio: float | None = None,
+) -> Shape:
+    """Return a label as depth with a camera.
 
     Args:
         quantity: "refined" or "coarse".
         photograph_focal_px: in pixels of the upright photograph; None takes the row's.
+        far_ratio: of a label without a unit: its nearest point is put at 1, its farthest there
+            (`geometry.relative_depth`); None refuses such labels.
 
     Raises:
         ConfigError: the label is not in metres, or nobody says its focal length.
     """
     row = picture.row
-    if row.kind is None or not row.kind.is_metric:
-        raise ConfigError(
-            f"{row.id} is {row.kind}: its scale and shift are unknown, and so is where its points "
-            "are. A point cloud takes a label in metres (docs/metric-depth.md)"
-        )
-    depth_hw = picture.refined_hw if quantity == "refined" else picture.coarse_hw
-    return point_cloud(
-        depth_hw,
-        _colours(picture, depth_hw.shape),
-        _camera_of(row, photograph_focal_px),
-        keep_edges=keep_edges,
+    label_hw = picture.refined_hw if quantity == "refined" else picture.coarse_hw
+    depth_hw, unit = _depth_of(row, label_hw, far_ratio)
+    return Shape(
+        depth_hw, _colours(picture, label_hw.shape), _camera_of(row, photograph_focal_px), unit
+    )
+
+
+def _depth_of(row: LabelRow, label_hw: FloatMap, far_ratio: float | None) -> tuple[FloatMap, str]:
+    if row.kind is not None and row.kind.is_metric:
+        return label_hw, METRES
+    if row.kind is not None and far_ratio is not None:
+        return relative_depth(label_hw, row.kind, far_ratio), unit_words(far_ratio)
+    raise ConfigError(
+        f"{row.id} is {row.kind}: its scale and shift are unknown, and so is where its points "
+        "are. A point cloud takes a label in metres (docs/metric-depth.md); --far-ratio makes one "
+        "to look at (docs/3d.md)"
     )
 
 
@@ -79,7 +121,7 @@ def _camera_of(row: LabelRow, photograph_focal_px: float | None) -> Pinhole:
 
 
 def draw_cloud(cloud: PointCloud, row: LabelRow) -> bytes:
-    """Return a PNG of a cloud from the front, the right side and above, in metres."""
+    """Return a PNG of a cloud from the front, the right side and above, in its unit."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -87,12 +129,13 @@ def draw_cloud(cloud: PointCloud, row: LabelRow) -> bytes:
     FigureCanvasAgg(figure)
     xyz_n3, rgb_n3 = _shown(cloud)
     x, y, z = xyz_n3.T
+    unit = " (m)" if cloud.unit == METRES else ""
     for axis, (title, across, up, towards, labels) in zip(
         figure.subplots(1, 3),
         (
-            ("from the front", x, -y, -z, ("x (m)", "-y (m)")),
-            ("from the right side", z, -y, x, ("z (m)", "-y (m)")),
-            ("from above", x, z, -y, ("x (m)", "z (m)")),
+            ("from the front", x, -y, -z, (f"x{unit}", f"-y{unit}")),
+            ("from the right side", z, -y, x, (f"z{unit}", f"-y{unit}")),
+            ("from above", x, z, -y, (f"x{unit}", f"z{unit}")),
         ),
         strict=True,
     ):

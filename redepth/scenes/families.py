@@ -31,7 +31,7 @@ from redepth.scenes.reliefs import (
     draw_relief_lighting,
     render_relief,
 )
-from redepth.scenes.scene import Scene, SceneKind, Split
+from redepth.scenes.scene import Lighting, Scene, SceneKind, Split
 from redepth.scenes.stages import Stage, draw_fences, draw_plants, draw_solids, draw_wires
 
 MIN_SIZE_PX = 16
@@ -64,10 +64,14 @@ class Objects:
     kind: SceneKind = SceneKind.OBJECTS
 
     def render(self, family: str, seed: int, size_px: int, split: Split) -> Scene:
-        """Draw stage and lights, in this order, and render them."""
+        """Render what was drawn."""
+        return render_objects(family, seed, split, size_px, *self.drawn(family, seed, split))
+
+    def drawn(self, family: str, seed: int, split: Split) -> tuple[Stage, Lighting]:
+        """Draw stage and lights, in this order."""
         rng = scene_generator(family, seed, split)
         stage = self.draw(rng)
-        return render_objects(family, seed, split, size_px, stage, draw_objects_lighting(rng))
+        return stage, draw_objects_lighting(rng)
 
 
 FAMILIES: dict[str, Reliefs | Objects] = {

@@ -163,6 +163,10 @@ class Labels(Mapping[str, StoredLabel]):
         rows = self._rows()
         return Labels(self._objects, self.dataset, rows.filter(rows["array_group"].is_valid()))
 
+    def subset(self, kept: pa.BooleanArray) -> Labels:
+        """Return some of the labels: a flag for each, in the order of `table`."""
+        return Labels(self._objects, self.dataset, self._rows().filter(kept))
+
     def rows(self, positions: Sequence[int]) -> list[LabelRow]:
         """Return rows by their positions, in the order in which the labels are iterated over."""
         if self._selected is not None:

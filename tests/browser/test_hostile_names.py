@@ -24,7 +24,6 @@ from PIL import Image
 from flows import terminal
 from redepth.config import Recipe, load_recipe
 from redepth.evaluation.comparing import compare_labels, comparison_markdown
-from redepth.exports import exporters
 from redepth.exports.request import ExportRequest
 from redepth.exports.writing import export_labels
 from redepth.images.collection import list_images
@@ -45,6 +44,7 @@ from tasks.progress import RunProgress
 from tasks.publish_report import _named
 from tasks.run_page import LABELLING, RunPlace, page_markdown
 from tests.browser.opened_page import Open
+from tests.exports.export_samples import NEEDING_NOTHING
 
 pytestmark = [
     pytest.mark.security,
@@ -225,7 +225,7 @@ def test_every_label_is_drawn(hostile: Labels) -> None:
     assert draw_contact_sheet(pictures, RECIPE.name).startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("form", exporters.own)
+@pytest.mark.parametrize("form", NEEDING_NOTHING)
 def test_an_export_stays_in_its_folder(form: str, hostile: Labels, tmp_path: Path) -> None:
     out = tmp_path / "deep" / "export"
     export_labels(hostile, str(out), ExportRequest(form, with_images=True))

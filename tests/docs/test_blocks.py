@@ -29,6 +29,7 @@ HELD = {
     ("docs/evaluation.md", "python"): (
         "test_snippets.py::test_the_python_snippets_run_one_after_the_other"
     ),
+    ("docs/3d.md", "python"): "test_3d_page.py::test_the_commands_and_the_snippets_run",
     ("docs/using-labels.md", "sql"): "test_snippets.py::test_the_sql_runs",
     ("docs/betterdepth.md", "python"): (
         "test_refiner_pages.py::test_the_snippet_refines_a_photograph"

@@ -11,6 +11,7 @@ from PIL import Image
 
 from redepth.config import Storage, load_recipe
 from redepth.exports import exporters
+from redepth.exports.posed.part import PosedFormat
 from redepth.store.dataset import begin
 from redepth.store.manifest import ShardPlan
 from redepth.store.reader import Labels, open_labels
@@ -25,8 +26,12 @@ from redepth.types import (
     Outcome,
 )
 
-# The formats whose maps are read back; the others are pictures to look at.
+# The formats whose maps are read back; the others are pictures to look at, or a trainer's.
 HOLDING_NUMBERS = [name for name, format in exporters.own.items() if format.holds_numbers]
+# The formats that need nothing beside the labels; test_posed_formats.py has the others.
+NEEDING_NOTHING = [
+    name for name, format in exporters.own.items() if not isinstance(format, PosedFormat)
+]
 
 # What an id from somebody's list may look like.
 IDS = ("kitchen-1", "attic.0001", "a/b", "..", "grün~ %", "f", "last")

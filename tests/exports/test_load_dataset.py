@@ -16,7 +16,7 @@ from redepth.exports.request import ExportRequest
 from redepth.exports.writing import export_labels
 from redepth.store.reader import Labels
 from redepth.types import DepthKind
-from tests.exports.export_samples import some_maps, write_labels, write_photographs
+from tests.exports.export_samples import NEEDING_NOTHING, some_maps, write_labels, write_photographs
 
 # `datasets` takes these words in a file's name for splits; the last ids alone have a caption.
 IDS = ("train", "test-1", "val/2", "b", "c", "d", "e", "f", "g")
@@ -48,7 +48,7 @@ def ids_of(data: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("with_images", [False, True])
-@pytest.mark.parametrize("format", exporters.own)
+@pytest.mark.parametrize("format", NEEDING_NOTHING)
 def test_the_folder_of_every_format_loads(
     format: str, with_images: bool, labels: Labels, tmp_path: Path
 ) -> None:

@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 
 from redepth.errors import ConfigError
-from redepth.exports import exporters
 from redepth.exports.reading import open_export
 from redepth.exports.request import ExportRequest
 from redepth.exports.writing import begin_export, export_labels, write_pending
@@ -22,6 +21,7 @@ from redepth.types import DepthKind
 from tests.exports.export_samples import (
     HOLDING_NUMBERS,
     IDS,
+    NEEDING_NOTHING,
     some_maps,
     write_labels,
     write_photographs,
@@ -65,7 +65,7 @@ def test_a_photograph_that_was_not_labelled_is_in_no_export(
     assert red == [] and len(_pictures(out)) == len(IDS) - 2
 
 
-@pytest.mark.parametrize("format", exporters.own)
+@pytest.mark.parametrize("format", NEEDING_NOTHING)
 def test_what_was_left_out_comes_in_once_the_photograph_is_back(
     format: str, labels: Labels, tmp_path: Path
 ) -> None:
@@ -80,7 +80,7 @@ def test_what_was_left_out_comes_in_once_the_photograph_is_back(
     assert len(_pictures(tmp_path / "out")) == len(IDS)
 
 
-@pytest.mark.parametrize("format", exporters.own)
+@pytest.mark.parametrize("format", NEEDING_NOTHING)
 def test_a_kill_after_something_was_left_out_hides_nothing(
     format: str, labels: Labels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,6 @@ import pytest
 
 from redepth.config import Storage
 from redepth.errors import ConfigError
-from redepth.exports import exporters
 from redepth.exports.reading import open_export
 from redepth.exports.request import ExportRequest
 from redepth.exports.writing import begin_export, write_pending
@@ -23,7 +22,14 @@ from redepth.store.objects import Objects, open_objects
 from redepth.store.reader import Labels, open_labels
 from redepth.store.shards import write_shard
 from redepth.types import DepthKind, ImageRef
-from tests.exports.export_samples import HOLDING_NUMBERS, IDS, label, some_maps, write_labels
+from tests.exports.export_samples import (
+    HOLDING_NUMBERS,
+    IDS,
+    NEEDING_NOTHING,
+    label,
+    some_maps,
+    write_labels,
+)
 
 KIND = DepthKind.AFFINE_DISPARITY
 
@@ -59,7 +65,7 @@ def files(out: Path) -> dict[str, bytes]:
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in found}
 
 
-@pytest.mark.parametrize("format", exporters.own)
+@pytest.mark.parametrize("format", NEEDING_NOTHING)
 @pytest.mark.parametrize("images_before", [0, 1, 4])
 def test_a_killed_export_goes_on_and_comes_to_the_same(
     format: str, images_before: int, labels: Labels, tmp_path: Path, puts: list[str]

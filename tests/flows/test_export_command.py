@@ -51,6 +51,8 @@ def label(ref: ImageRef, depth_m: float) -> Label:
         (("--set", "metric_scale=0", "--format", "png16"), "greater than 0"),
         (("--set", "metric_scale=256"), "settings of the format npy (it has: none)"),
         (("--set", "metric_scale"), "KEY=VALUE"),
+        (("--colmap", "sparse"), "there is no such setting (got 'sparse')"),
+        (("--format", "gaussian-splatting"), "give --colmap DIR"),
         (("--format", "jpeg"), "known: png16, npy, exr, webdataset, hf-parquet"),
     ],
 )

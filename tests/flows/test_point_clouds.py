@@ -135,6 +135,32 @@ def test_a_label_of_unknown_scale_has_no_cloud(
     assert not (tmp_path / "a.ply").exists()
 
 
+def test_a_label_of_unknown_scale_is_shown_at_a_ratio(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_output(tmp_path, DepthKind.AFFINE_DEPTH)
+    files = ("--points", "a.ply", "--mesh", "a.glb", "--view", "view.png", "--keep-edges")
+    code, said = run(capsys, monkeypatch, "show", "labels", "a", *files, "--far-ratio", "5")
+    assert code == 0
+    words = "none: scale and shift are unknown; the nearest point is put at 1, the farthest at 5"
+    assert words in " ".join(said.split())
+    assert f"comment unit: {words}\n".encode() in (tmp_path / "a.ply").read_bytes()
+    z = trimesh.load(tmp_path / "a.ply").vertices[:, 2]
+    assert (z.min(), z.max()) == pytest.approx((1.0, 5.0))
+
+
+def test_a_surface_is_written_beside_the_cloud(show: Show, tmp_path: Path) -> None:
+    code, said = show("a", "--mesh", "a.glb")
+    assert code == 0 and "a.glb" in said
+    (surface,) = trimesh.load(tmp_path / "a.glb").geometry.values()
+    assert 0 < len(surface.faces) < 2 * 8 * 15, "the floor is steep far away"
+    z_m = np.linspace(70, 1, 12)
+    steep_m = np.tan(np.radians(85)) / 20 * z_m[1:]
+    nearest_m = z_m[1:][np.abs(np.diff(z_m)) <= steep_m].min()
+    assert surface.bounds[1, 2] == pytest.approx(-nearest_m)
+
+
 def test_labels_with_holes_are_verified_read_and_exported(tmp_path: Path) -> None:
     """The sky takes whole rows: padding and holes are told from each other."""
     labels = open_labels(str(write_output(tmp_path)))

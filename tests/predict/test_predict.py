@@ -121,12 +121,16 @@ def test_metric_maps_are_points(metric: Refined, tmp_path: Path) -> None:
     assert 0 < len(metric.points()) <= known
     ply, glb = metric.save(tmp_path, ("ply", "glb"))
     assert ply.read_bytes().startswith(b"ply") and glb.read_bytes().startswith(b"glTF")
+    assert b"comment unit: metres\n" in ply.read_bytes()
+    assert len(metric.mesh().faces_m3) > 0
 
 
 def test_points_take_metres_and_many_labels_an_output(refiner: Refiner, tmp_path: Path) -> None:
     refined = refiner(PIXELS)
     with pytest.raises(ConfigError, match="takes a label in metres"):
         refined.save(tmp_path, ("ply",))
+    z = refined.points(focal_px=50.0, far_ratio=4.0).xyz_n3[:, 2]
+    assert z.min() >= 1 and z.max() <= 4.001
     with pytest.raises(ConfigError, match="webdataset takes many labels"):
         refined.save(tmp_path, ("npy", "webdataset"))
     with pytest.raises(ConfigError, match="jpeg"):
