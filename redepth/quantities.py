@@ -130,6 +130,22 @@ CONFIDENCE = Quantity(
     dtype="float16",
     range=(0.0, 1.0),
 )
+LOWER = Quantity(
+    "lower",
+    "least value of the interval in which the true depth lies, in refined's own numbers: of a "
+    "disparity the far end",
+    is_depth=True,
+    colour_map="magma",
+    drawn=False,
+)
+UPPER = Quantity(
+    "upper",
+    "largest value of the interval in which the true depth lies, in refined's own numbers: of a "
+    "disparity the near end",
+    is_depth=True,
+    colour_map="magma",
+    drawn=False,
+)
 VALID = Quantity(
     "valid",
     "why refined has a value or none: "
@@ -142,7 +158,7 @@ VALID = Quantity(
 )
 
 # Their order is that of digests, columns and pictures; others follow by name.
-QUANTITIES = {one.name: one for one in (COARSE, REFINED, SPREAD, CONFIDENCE, VALID)}
+QUANTITIES = {one.name: one for one in (COARSE, REFINED, SPREAD, CONFIDENCE, LOWER, UPPER, VALID)}
 # What every label has: rows tell means of them, and reports compare the first two.
 ALWAYS = (COARSE, REFINED, SPREAD, CONFIDENCE)
 

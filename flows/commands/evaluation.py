@@ -19,8 +19,8 @@ from flows.commands.arguments import (
     Partial,
 )
 from flows.embedded_server import quieten_prefect, start_prefect_server
+from redepth.confidence.mapping import Guarantee
 from redepth.evaluation.formats import TableFormat
-from redepth.labelling.confidence import Cue
 
 PANEL = "Evaluate labels"
 EXIT_FAILED = 1
@@ -95,20 +95,30 @@ def calibrate(
         typer.Option(min=1.001, help="A pixel is right within this factor of the ground truth."),
     ] = 1.25,
     cue: Annotated[
-        list[Cue] | None,
+        list[str] | None,
         typer.Option(
-            "--cue", help="What the mapping looks at; may be given again. Default: spread."
+            "--cue",
+            help="What the mapping looks at; may be given again (docs/confidence.md lists them). "
+            "Default: those of record that the labels have.",
         ),
     ] = None,
+    products: Annotated[
+        bool, typer.Option(help="Products of every two cues as well, squares included.")
+    ] = True,
+    coverage: Annotated[
+        float, typer.Option(min=0.01, max=0.999, help="Share of the pixels inside the intervals.")
+    ] = 0.9,
+    guarantee: Annotated[
+        Guarantee, typer.Option(help="What the coverage holds for (docs/confidence.md).")
+    ] = "deciles",
     align: AlignOption = None,
     partial: Partial = False,
 ) -> None:
-    """Fit what a spread means: the probability that a pixel is near the true depth."""
-    from flows.calibrate_labels import calibrate_labels
+    """Fit a confidence and intervals: how probably, and how far, a pixel is off the true depth."""
+    from flows.calibrate_labels import Fit, calibrate_labels
 
-    calibrate_labels(
-        labels, ground_truth, dataset_format, out, within, cue or (Cue.SPREAD,), align, partial
-    )
+    fit = Fit(within, tuple(cue or ()), products, coverage, guarantee)
+    calibrate_labels(labels, ground_truth, dataset_format, out, fit, align, partial)
 
 
 @app.command(

@@ -10,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.dataset as pads
 
+from redepth.confidence.cues import cues_of, positive_range, range_of
 from redepth.datasets.depth_file import DepthFile
 from redepth.datasets.finding import find_ground_truth
 from redepth.datasets.ground_truth import BoolMap, GroundTruth, GroundTruthKind
 from redepth.datasets.pairing import Pairing, pair, reasons
 from redepth.errors import ConfigError
+from redepth.evaluation.own_numbers import error_in_own_numbers, truth_in_own_numbers
 from redepth.evaluation.scores import (
     Doubles,
     Scores,
@@ -23,10 +25,10 @@ from redepth.evaluation.scores import (
     resize_map,
     score_depth,
 )
-from redepth.labelling.confidence import Cue, cues_of, range_of
 from redepth.metrics.alignments import Alignment
 from redepth.metrics.depth import error_factor, relative_error
 from redepth.metrics.sparsification import NUM_STEPS, Sparsification, sparsify
+from redepth.quantities import LOWER, UPPER
 from redepth.store.dataset import Dataset
 from redepth.store.reader import Labels, StoredLabel, open_labels
 from redepth.types import DepthKind, Outcome
@@ -43,14 +45,37 @@ class PixelSample:
     """Up to 2000 scored pixels of a refined map at even distances.
 
     Attributes:
-        confidence_n: float32 [N] in [0, 1], as stored.
-        cues: float32 [N] >= 0 each; see `redepth.labelling.confidence`.
+        confidence_n: float32 [N] in [0, 1], as stored; NaN where there is none.
+        cues: float32 [N] >= 0 each, those that were asked for; see `redepth.confidence.cues`.
         factor_n: float32 [N] >= 1, max(d / t, t / d) of the aligned map.
+        error_n: float32 [N] >= 0, in the map's own numbers: see `error_in_own_numbers`. Infinite
+            where the map runs against the truth.
+        depth_n: float32 [N], the ground truth.
+        bounds: of labels that store an interval.
     """
 
     confidence_n: Floats
-    cues: Mapping[Cue, Floats]
+    cues: Mapping[str, Floats]
     factor_n: Floats
+    error_n: Floats
+    depth_n: Floats
+    bounds: BoundsSample | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BoundsSample:
+    """The stored intervals of a sample's pixels.
+
+    Attributes:
+        is_known_n: bool [N], whether there is an interval.
+        is_inside_n: bool [N], whether the truth, in the map's own numbers, lies inside.
+        width_n: float32 [N], upper - lower over the map's 5 % to 95 % range; of metric depth over
+            the depth itself.
+    """
+
+    is_known_n: BoolMap
+    is_inside_n: BoolMap
+    width_n: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +94,13 @@ class ImageScores:
     Attributes:
         ground_truth: the file that it was measured against.
         alignment: how both maps were aligned to it.
+        map_kind: of the label's maps.
+        kind, unit: of the ground truth.
         num_pixels: how many the protocol asks for.
         coarse, refined: scores of both maps; equal for an image that fell back.
         sparsification: of the refined map's AbsRel by the stored confidence; None without one.
-        pixels: for reliability; None without confidence.
+        pixels: for reliability and coverage; None of a label that fell back, or of which nothing
+            is known.
     """
 
     id: str
@@ -80,6 +108,7 @@ class ImageScores:
     outcome: Outcome
     ground_truth: str
     alignment: Alignment
+    map_kind: DepthKind
     kind: GroundTruthKind
     unit: str
     depth_range: DepthRange
@@ -205,6 +234,7 @@ def score_labels(
     on_scored: Callable[[], object] = lambda: None,
     *,
     partial: bool = False,
+    cues: Sequence[str] = (),
 ) -> LabelScores:
     """Measure every image that has ground truth, one after the other.
 
@@ -213,9 +243,11 @@ def score_labels(
         on_scored: called after each image, for a progress bar.
         partial: whether ground truth that cannot be read is left out, and named in the result,
             instead of refused.
+        cues: that the pixels' samples are to have, by name.
 
     Raises:
         ConfigError: ground truth that cannot be read, or an alignment that has no meaning here.
+        LookupError: labels without the map that a cue is taken from.
     """
     images: list[ImageScores] = []
     unmeasured: dict[str, str] = {}
@@ -225,7 +257,7 @@ def score_labels(
         truth = _read_if_possible(label, file, unreadable if partial else None)
         if truth is not None:
             try:
-                images.append(score_image(label, file, truth, alignment))
+                images.append(score_image(label, file, truth, alignment, cues))
             except ValueError as error:
                 unmeasured[image_id] = str(error)
         on_scored()
@@ -273,7 +305,11 @@ def _read_if_possible(
 
 
 def score_image(
-    label: StoredLabel, file: DepthFile, truth: GroundTruth, asked: Alignment | None
+    label: StoredLabel,
+    file: DepthFile,
+    truth: GroundTruth,
+    asked: Alignment | None,
+    cues: Sequence[str] = (),
 ) -> ImageScores:
     """Measure one image's maps against its ground truth, which was read from a file.
 
@@ -289,21 +325,21 @@ def score_image(
     alignment = alignment_for(asked, row.kind, truth)
     coarse_hw = align_map(label.coarse, row.kind, truth, alignment)
     refined_hw = align_map(label.refined, row.kind, truth, alignment)
-    sparsification, pixels = _confidence_scores(label, refined_hw, truth)
     return ImageScores(
         id=row.id,
         uri=row.uri,
         outcome=row.outcome,
         ground_truth=str(file.path),
         alignment=alignment,
+        map_kind=row.kind,
         kind=truth.kind,
         unit=truth.unit,
         depth_range=_depth_range(truth),
         num_pixels=int(truth.mask_hw.sum()),
         coarse=score_depth(coarse_hw, truth),
         refined=score_depth(refined_hw, truth),
-        sparsification=sparsification,
-        pixels=pixels,
+        sparsification=_sparsification(label, refined_hw, truth),
+        pixels=_sample(label, refined_hw, truth, cues),
     )
 
 
@@ -318,41 +354,67 @@ def _depth_range(truth: GroundTruth) -> DepthRange:
     return DepthRange(float(low), float(middle), float(high))
 
 
-def _confidence_scores(
+def _sparsification(
     label: StoredLabel, refined_hw: Doubles, truth: GroundTruth
-) -> tuple[Sparsification | None, PixelSample | None]:
+) -> Sparsification | None:
     """Compare the stored confidence with the error, where there is one."""
     if not np.isfinite(label.confidence).any():
-        return None, None
+        return None
     confidence_hw = resize_map(label.confidence, truth.size_hw)
     scored_hw = truth.mask_hw & np.isfinite(refined_hw) & np.isfinite(confidence_hw)
     error_n = relative_error(refined_hw[scored_hw], truth.map_hw[scored_hw])
-    curves = None
-    if error_n.size >= NUM_STEPS and error_n.any():
-        curves = sparsify(error_n, -confidence_hw[scored_hw])
-    return curves, _sample(label, refined_hw, truth, scored_hw)
+    if error_n.size < NUM_STEPS or not error_n.any():
+        return None
+    return sparsify(error_n, -confidence_hw[scored_hw])
 
 
 def _sample(
-    label: StoredLabel,
-    refined_hw: Doubles,
-    truth: GroundTruth,
-    scored_hw: BoolMap,
+    label: StoredLabel, refined_hw: Doubles, truth: GroundTruth, cues: Sequence[str]
 ) -> PixelSample | None:
-    if not scored_hw.any() or not range_of(label.refined) > 0.0:
+    """Take pixels of a refined map at even distances; None of a map without range."""
+    if label.row.outcome is not Outcome.REFINED:
+        return None
+    own_hw = resize_map(label.refined, truth.size_hw)
+    scored_hw = truth.mask_hw & np.isfinite(refined_hw) & np.isfinite(own_hw)
+    if not scored_hw.any() or not range_of(label.refined) > 0.0 or label.row.kind is None:
         return None
     step = -(-int(scored_hw.sum()) // SAMPLE_PIXELS)
+    kind = label.row.kind
 
     def sampled(map_hw: npt.NDArray[np.floating]) -> Floats:
         return resize_map(map_hw.astype(np.float32), truth.size_hw)[scored_hw][::step]
 
-    is_metric = label.row.kind is DepthKind.METRIC_DEPTH
-    cues = cues_of(label.spread, label.refined, label.coarse, is_metric=is_metric)
+    own_truth_hw = truth_in_own_numbers(own_hw, kind, truth)
+    error_hw = error_in_own_numbers(own_hw, own_truth_hw, kind)
+    found = cues_of(label.maps_for(cues), cues)
     depth_n, true_n = refined_hw[scored_hw][::step], truth.map_hw[scored_hw][::step]
     return PixelSample(
         confidence_n=np.clip(sampled(label.confidence), 0.0, 1.0),
-        cues={cue: sampled(cues[cue]) for cue in Cue},
+        cues={cue: sampled(found[cue]) for cue in cues},
         factor_n=error_factor(depth_n, true_n).astype(np.float32),
+        error_n=np.nan_to_num(error_hw[scored_hw][::step], nan=np.inf).astype(np.float32),
+        depth_n=true_n.astype(np.float32),
+        bounds=_bounds_sample(label, own_truth_hw, sampled, scored_hw, step),
+    )
+
+
+def _bounds_sample(
+    label: StoredLabel,
+    own_truth_hw: Doubles,
+    sampled: Callable[[npt.NDArray[np.floating]], Floats],
+    scored_hw: BoolMap,
+    step: int,
+) -> BoundsSample | None:
+    if not {LOWER.name, UPPER.name} <= label.quantities.keys():
+        return None
+    lower_n, upper_n = sampled(label[LOWER.name]), sampled(label[UPPER.name])
+    truth_n = own_truth_hw[scored_hw][::step]
+    is_metric = label.row.kind is not None and label.row.kind.is_metric
+    unit = sampled(label.refined) if is_metric else positive_range(label.refined)
+    return BoundsSample(
+        is_known_n=np.isfinite(lower_n) & np.isfinite(upper_n),
+        is_inside_n=(lower_n <= truth_n) & (truth_n <= upper_n),
+        width_n=((upper_n - lower_n) / unit).astype(np.float32),
     )
 
 

@@ -50,6 +50,7 @@ class Recorded(BaseModel):
     decoding: Decoding
     coarse: dict[str, Any]
     refiner: dict[str, Any]
+    probes: dict[str, Any] = Field(default_factory=dict)
     ensemble: Ensemble
     guard: Guard
     compute: Compute

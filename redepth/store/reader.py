@@ -13,12 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
+from redepth.confidence.cues import CUES, LabelMaps
 from redepth.costing.run_speed import RunSpeed
 from redepth.errors import ConfigError, IntegrityError
 from redepth.images.allowed import allowed_for_labels
 from redepth.images.locator import Photographs
 from redepth.images.noticed import Notices
-from redepth.quantities import QUANTITIES, AnyMap, Quantity
+from redepth.quantities import COARSE, QUANTITIES, REFINED, AnyMap, Quantity
 from redepth.store import arrays, catalogue, manifest
 from redepth.store.chunks import Chunks
 from redepth.store.conditions import rows_where
@@ -60,6 +61,19 @@ class StoredLabel:
         if quantity not in self._read:
             self._read[quantity] = self._labels.read(self.row, quantity)
         return self._read[quantity]
+
+    def maps_for(self, cues: Sequence[str]) -> LabelMaps:
+        """Return the maps that some cues are taken from, those of them that are stored.
+
+        Raises:
+            LookupError: the image has no label.
+        """
+        if self.row.kind is None:
+            raise LookupError(f"{self.row.id} has no maps: it {self.row.outcome}")
+        needed = dict.fromkeys((COARSE.name, REFINED.name))
+        needed |= dict.fromkeys(name for cue in cues for name in CUES[cue].needs)
+        held = self.quantities
+        return LabelMaps({name: self[name] for name in needed if name in held}, self.row.kind)
 
     @property
     def coarse(self) -> FloatMap:
