@@ -125,7 +125,7 @@ SPREAD = Quantity(
 )
 CONFIDENCE = Quantity(
     "confidence",
-    "agreement of the members, larger is surer",
+    "how sure the map is: agreement of the members or a fitted probability, larger is surer",
     unit="share, 0 to 1",
     dtype="float16",
     range=(0.0, 1.0),

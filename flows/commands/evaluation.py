@@ -15,6 +15,7 @@ from flows.commands.arguments import (
     FirstLabelsUrl,
     GroundTruthPath,
     LabelsUrl,
+    MappingFile,
     OtherLabelsUrl,
     Partial,
 )
@@ -53,6 +54,7 @@ def evaluate(
     where: Annotated[
         str | None, typer.Option(metavar="SQL", help="A condition on the catalogue's columns.")
     ] = None,
+    mapping: MappingFile = None,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Exit with 1 if an image with ground truth was left out."),
@@ -62,12 +64,14 @@ def evaluate(
     from redepth.evaluation.evaluate import EvaluationInput
 
     # A look takes no engine: what is wrong with the arguments is said before one is started.
-    EvaluationInput(labels, ground_truth, dataset_format, partial, where).open()
+    EvaluationInput(labels, ground_truth, dataset_format, partial, where, mapping).open()
     quieten_prefect()
     from flows.evaluate_labels import evaluate_labels
 
     start_prefect_server()
-    report = evaluate_labels(labels, ground_truth, dataset_format, align, out, form, partial, where)
+    report = evaluate_labels(
+        labels, ground_truth, dataset_format, align, out, form, partial, where, mapping
+    )
     terminal.out.print(report.table, markup=False)
     for path in report.files:
         terminal.err.print(f"written: {path}", markup=False)

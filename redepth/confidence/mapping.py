@@ -64,7 +64,7 @@ class Intervals(Settings):
     coverage: float = Field(0.9, gt=0, lt=1, description="share of pixels that lie inside")
     guarantee: Guarantee = Field(
         description="what the coverage holds for: a pixel of a new image (pixels), the same at "
-        "every tenth of the confidence (deciles), or nine of ten images each (images)"
+        "every tenth of the confidence, for many images (deciles), or in nine of ten (images)"
     )
     is_metric: bool = Field(description="of metric depth: bounds are ratios")
     error: Terms = Field(description="ln of the expected error")

@@ -57,7 +57,7 @@ def sum_of_terms(cues: Mapping[str, DoubleMap], terms: Terms) -> DoubleMap:
     """Return intercept + sum_term weight_term x_term, of cues of one shape."""
     logs = {name: log_of(cues[name]) for name in terms.cues()}
     counting = [(term, weight) for term, weight in terms.weights().items() if weight]
-    total: DoubleMap = np.zeros(())
+    total: DoubleMap = np.zeros(next((cue.shape for cue in cues.values()), ()))
     for term, weight in counting:
         total = total + weight * term_value(logs, term)
     return np.asarray(terms.intercept + total)

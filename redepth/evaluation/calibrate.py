@@ -15,24 +15,23 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
 
 from redepth.confidence.bounds import factors_at
 from redepth.confidence.cues import cues_in
+from redepth.confidence.files import FittedConfidence
 from redepth.confidence.mapping import (
     ConfidenceMapping,
     Guarantee,
     Intervals,
     Terms,
-    dump,
     terms_of,
 )
 from redepth.confidence.probability import confidence_by_cues, log_of, sum_of_terms, term_value
+from redepth.confidence.shift import mean_log_cues
 from redepth.errors import ConfigError
 from redepth.evaluation.evaluate import ImageScores, PixelSample
 from redepth.evaluation.summary import Reliability, reliability
@@ -50,7 +49,6 @@ BOUNDS_FORMULA = (
     "half = factor(confidence) * exp(intercept + sum_t weight_t * x_t); affine: refined -+ half * "
     "(95 % - 5 % quantile of refined); metric: refined * exp(-+ half)"
 )
-MAPPING, INTERVALS = "confidence_mapping", "intervals"
 COVERAGE = 0.9
 NUM_GROUPS = 10
 NUM_QUANTILES = 21
@@ -59,7 +57,8 @@ _FLOOR_SHARE = 0.2
 _LEAST_ERROR = 1e-9
 
 Doubles = npt.NDArray[np.float64]
-Quantile = Callable[[Sequence[npt.NDArray[np.floating]], float], float]
+Scores = Sequence[npt.NDArray[np.floating]]
+Quantile = Callable[[Scores, float, Sequence[float]], float]
 
 
 # Chosen on tuning scenes (docs/results/confidence.md); those that labels have are taken.
@@ -132,6 +131,11 @@ class Calibration:
     after: Reliability
     intervals: Intervals | None
     coverage: float | None
+
+    @property
+    def fitted(self) -> FittedConfidence:
+        """What labels are read with."""
+        return FittedConfidence(self.mapping, self.intervals)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -251,14 +255,8 @@ def fit_intervals(
     probability_n = np.concatenate([confidence_by_cues(one.cues, mapping) for one in fitted])
     inner = np.arange(1, grouping.num_groups) / grouping.num_groups
     edges = tuple(float(edge) for edge in np.quantile(probability_n, inner)) if len(inner) else ()
-    groups: list[list[npt.NDArray[np.floating]]] = [[] for _ in range(grouping.num_groups)]
-    for image in held_out:
-        scores_n = image.error_n / np.exp(sum_of_terms(image.cues, error))
-        group_n = np.searchsorted(edges, confidence_by_cues(image.cues, mapping), side="right")
-        for number, group in enumerate(groups):
-            if (group_n == number).any():
-                group.append(scores_n[group_n == number])
-    factors = [grouping.quantile(group, own.coverage) for group in groups]
+    groups = _groups_of(held_out, mapping, error, edges)
+    factors = [grouping.quantile(group, own.coverage, _shares(group, held_out)) for group in groups]
     if not all(map(math.isfinite, factors)):
         return None
     return Intervals(
@@ -273,13 +271,22 @@ def fit_intervals(
     )
 
 
-def mean_log_cues(cues: Mapping[str, npt.NDArray[np.floating]]) -> dict[str, float]:
-    """Return an image's mean ln(cue) over its pixels, of each cue that is known anywhere."""
-    return {
-        name: float(np.nanmean(log_of(values)))
-        for name, values in cues.items()
-        if np.isfinite(values).any()
-    }
+def _groups_of(
+    images: Sequence[CuedPixels], mapping: ConfidenceMapping, error: Terms, edges: Sequence[float]
+) -> list[list[npt.NDArray[np.floating]]]:
+    """Return every image's scores, error over expected error, in each group of confidence."""
+    groups: list[list[npt.NDArray[np.floating]]] = [[] for _ in range(len(edges) + 1)]
+    for image in images:
+        scores_n = image.error_n / np.exp(sum_of_terms(image.cues, error))
+        group_n = np.searchsorted(edges, confidence_by_cues(image.cues, mapping), side="right")
+        for number, group in enumerate(groups):
+            group.append(scores_n[group_n == number])
+    return groups
+
+
+def _shares(group: Scores, images: Sequence[CuedPixels]) -> list[float]:
+    """Return what share of each image's pixels is in a group."""
+    return [len(own) / len(image.error_n) for own, image in zip(group, images, strict=True)]
 
 
 def _fit_error(images: Sequence[CuedPixels], own: CalibrationSettings) -> Terms:
@@ -341,24 +348,12 @@ def _is_metric(images: Sequence[ImageScores]) -> bool:
 def calibrated_values(dataset: Dataset, found: Calibration) -> dict[str, Any]:
     """Return the recipe of an output with this confidence and these intervals, as values."""
     labels = copy.deepcopy(dict(dataset.recipe))
-    intervals = found.intervals
-    labels["ensemble"] |= {
-        MAPPING: dump(found.mapping),
-        INTERVALS: None if intervals is None else intervals.model_dump(mode="json"),
-    }
+    labels["ensemble"] |= found.fitted.as_json()
     return {
         "name": f"{dataset.recipe_name}-calibrated",
         "description": f"{dataset.recipe_name} with a fitted confidence",
         "labels": labels,
     }
-
-
-@dataclass(frozen=True, slots=True)
-class MappingFile:
-    """What `redepth calibrate` wrote."""
-
-    mapping: ConfidenceMapping
-    intervals: Intervals | None
 
 
 def mapping_json(
@@ -370,10 +365,8 @@ def mapping_json(
         recipe, recipe_digest: of the labels.
         alignments: how the labels were aligned to their ground truth, for the probability.
     """
-    intervals = found.intervals
     content = {
-        MAPPING: dump(found.mapping),
-        INTERVALS: None if intervals is None else intervals.model_dump(mode="json"),
+        **found.fitted.as_json(),
         "formula": FORMULA,
         "bounds": BOUNDS_FORMULA,
         "fitted_on": {
@@ -385,22 +378,3 @@ def mapping_json(
         },
     }
     return json.dumps(content, indent=2) + "\n"
-
-
-def read_mapping(path: Path) -> MappingFile:
-    """Read what `redepth calibrate` wrote.
-
-    Raises:
-        ConfigError: not there, or something else.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        intervals = content.get(INTERVALS)
-        return MappingFile(
-            ConfidenceMapping.model_validate(content[MAPPING]),
-            None if intervals is None else Intervals.model_validate(intervals),
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
-        raise ConfigError(
-            f"{path} is no mapping ({error}); redepth calibrate writes one"
-        ) from error

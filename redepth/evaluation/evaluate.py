@@ -11,6 +11,8 @@ import numpy.typing as npt
 import pyarrow.dataset as pads
 
 from redepth.confidence.cues import cues_of, positive_range, range_of
+from redepth.confidence.files import read_mapping
+from redepth.confidence.shift import mean_log_cues, shift_words, shifts_of
 from redepth.datasets.depth_file import DepthFile
 from redepth.datasets.finding import find_ground_truth
 from redepth.datasets.ground_truth import BoolMap, GroundTruth, GroundTruthKind
@@ -48,6 +50,7 @@ class PixelSample:
         confidence_n: float32 [N] in [0, 1], as stored; NaN where there is none.
         cues: float32 [N] >= 0 each, those that were asked for; see `redepth.confidence.cues`.
         factor_n: float32 [N] >= 1, max(d / t, t / d) of the aligned map.
+        abs_rel_n: float32 [N] >= 0, |d - t| / t of the aligned map.
         error_n: float32 [N] >= 0, in the map's own numbers: see `error_in_own_numbers`. Infinite
             where the map runs against the truth.
         depth_n: float32 [N], the ground truth.
@@ -57,6 +60,7 @@ class PixelSample:
     confidence_n: Floats
     cues: Mapping[str, Floats]
     factor_n: Floats
+    abs_rel_n: Floats
     error_n: Floats
     depth_n: Floats
     bounds: BoundsSample | None = None
@@ -137,6 +141,8 @@ class LabelScores:
         within: the factor that the stored confidence speaks of, where it is a fitted probability;
             else 1.25.
         images: those that could be measured, in the output's order.
+        promised: share of the pixels that the labels' intervals promise; None without them.
+        shift: a warning where the images are unlike those that the intervals were calibrated on.
         unmeasured: reason by id of those that have ground truth and could not be measured.
         unreadable: reason by id of those whose file of ground truth cannot be read.
         unmatched: ids of labelled images without ground truth.
@@ -155,6 +161,8 @@ class LabelScores:
     unmeasured: Mapping[str, str]
     unmatched: tuple[str, ...]
     num_without_label: int
+    promised: float | None = None
+    shift: str | None = None
     unreadable: Mapping[str, str] = field(default_factory=dict)
     ambiguous: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     contradicting: Mapping[str, str] = field(default_factory=dict)
@@ -184,6 +192,7 @@ class EvaluationInput:
         partial: whether labels without ground truth that can be read are left out instead of
             refused.
         where: a condition in SQL on the catalogue; the rest is as if it were not there.
+        mapping: a file of `redepth calibrate` to read the labels with; None as they are stored.
     """
 
     labels: str
@@ -191,6 +200,7 @@ class EvaluationInput:
     dataset_format: str
     partial: bool = False
     where: str | None = None
+    mapping: Path | None = None
 
     @property
     def summary(self) -> str:
@@ -204,6 +214,8 @@ class EvaluationInput:
         """
         opened = open_labels(self.labels)
         chosen = opened if self.where is None else opened.where(self.where)
+        if self.mapping is not None:
+            chosen = chosen.calibrated(read_mapping(self.mapping))
         files = find_ground_truth(self.ground_truth, self.dataset_format, self.partial)
         return chosen, pair_labels(chosen, files, self.partial)
 
@@ -249,6 +261,7 @@ def score_labels(
         ConfigError: ground truth that cannot be read, or an alignment that has no meaning here.
         LookupError: labels without the map that a cue is taken from.
     """
+    cues = (*cues, *_calibration_cues(labels.dataset))
     images: list[ImageScores] = []
     unmeasured: dict[str, str] = {}
     unreadable: dict[str, str] = {}
@@ -265,6 +278,8 @@ def score_labels(
         first = next(iter(unreadable.values()))
         raise ConfigError(f"none of {len(pairing.pairs)} files of ground truth is usable: {first}")
     outcomes = labels.count_outcomes()
+    own = labels.dataset.recorded.ensemble.intervals
+    means = [mean_log_cues(one.pixels.cues) for one in images if one.pixels is not None]
     return LabelScores(
         labels=labels.url,
         recipe=labels.dataset.recipe_name,
@@ -272,6 +287,8 @@ def score_labels(
         dataset_format=dataset_format,
         alignment=alignment,
         within=_within(labels.dataset),
+        promised=labels.dataset.recorded.promised_coverage,
+        shift=None if own is None else shift_words(shifts_of(own, means), len(means)),
         images=tuple(images),
         unmeasured=unmeasured,
         unmatched=pairing.unmatched,
@@ -349,6 +366,12 @@ def _within(dataset: Dataset) -> float:
     return WITHIN if within is None else within
 
 
+def _calibration_cues(dataset: Dataset) -> tuple[str, ...]:
+    """Return the cues that an output's images are compared with the calibration's by."""
+    own = dataset.recorded.ensemble.intervals
+    return () if own is None else tuple(own.calibration_cues)
+
+
 def _depth_range(truth: GroundTruth) -> DepthRange:
     low, middle, high = np.quantile(truth.map_hw[truth.mask_hw], (0.0, 0.5, 1.0))
     return DepthRange(float(low), float(middle), float(high))
@@ -390,8 +413,9 @@ def _sample(
     depth_n, true_n = refined_hw[scored_hw][::step], truth.map_hw[scored_hw][::step]
     return PixelSample(
         confidence_n=np.clip(sampled(label.confidence), 0.0, 1.0),
-        cues={cue: sampled(found[cue]) for cue in cues},
+        cues={cue: sampled(values_hw) for cue, values_hw in found.items()},
         factor_n=error_factor(depth_n, true_n).astype(np.float32),
+        abs_rel_n=relative_error(depth_n, true_n).astype(np.float32),
         error_n=np.nan_to_num(error_hw[scored_hw][::step], nan=np.inf).astype(np.float32),
         depth_n=true_n.astype(np.float32),
         bounds=_bounds_sample(label, own_truth_hw, sampled, scored_hw, step),

@@ -31,14 +31,14 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
 
 
-def write_collection(photographs: Path, out: Path) -> None:
-    """Write eight photographs and, without a model, an output of two shards that labels them.
+def write_collection(photographs: Path, out: Path, count: int = 8) -> None:
+    """Write some photographs and, without a model, an output of two shards that labels them.
 
-    Six are refined, one fell back, one was rejected. The maps follow the photographs' brightness,
-    so that there is something to learn from them.
+    All but two are refined, one fell back, one was rejected. The maps follow the photographs'
+    brightness, so that there is something to learn from them.
     """
     photographs.mkdir(parents=True)
-    for i in range(8):
+    for i in range(count):
         write_photograph(photographs / f"{i:04}.png", seed=i)
     write_labels(photographs, out)
 

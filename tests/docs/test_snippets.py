@@ -22,6 +22,7 @@ from tests.docs.page_samples import blocks, write_collection, write_labels, writ
 PAGES = {
     "docs/using-labels.md": r"(?sm)loss \d.*^True$",
     "docs/evaluation.md": r"(?s)abs_rel \d.*refiner\.num_steps",
+    "docs/confidence.md": r"(?s)holds for images like.*70% of the pixels are kept.*loss \d",
 }
 SQL = [pytest.param(query, id=page) for page in PAGES for query in blocks(page, "sql")]
 LINES = [
@@ -33,21 +34,25 @@ LINES = [
 ]
 
 COMMANDS = [pytest.param(words[1:], id=f"{page}: {' '.join(words)}") for page, words in LINES]
-# `evaluate` starts Prefect's server; the others need no engine.
+# `evaluate` and `export` start Prefect's server; the others need no engine.
+RUN = ("docs/evaluation.md", "docs/confidence.md")
 EVALUATIONS = [
     pytest.param(
         words[1:],
         id=" ".join(words),
-        marks=pytest.mark.slow if words[1] == "evaluate" else (),
+        marks=pytest.mark.slow if words[1] in ("evaluate", "export") else (),
     )
     for page, words in LINES
-    if page == "docs/evaluation.md"
+    if page in RUN
 ]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Stand in a folder that holds `photographs/`, `labels/`, `labels-b/` and `truth/`."""
+    """Stand in a folder that holds `photographs/`, `labels/`, `labels-b/` and `truth/`.
+
+    And 40 labels with ground truth to calibrate on, with what `redepth calibrate` makes of them.
+    """
     folder = tmp_path_factory.mktemp("reader")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -55,6 +60,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         write_collection(Path("photographs"), Path("labels"))
         write_labels(Path("photographs"), Path("labels-b"), ("labels.refiner.num_steps=5",))
         write_truth(Path("photographs"), Path("truth"))
+        write_collection(Path("calibration"), Path("calibration-labels"), 40)
+        write_truth(Path("calibration"), Path("calibration-truth"))
+        first = next(words for page, words in LINES if page == "docs/confidence.md")
+        assert CliRunner().invoke(app, first[1:]).exit_code == 0
         yield folder
 
 
@@ -88,6 +97,6 @@ def test_a_redepth_command_parses(arguments: list[str]) -> None:
 
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("arguments", EVALUATIONS)
-def test_a_command_of_the_page_on_evaluation_runs(arguments: list[str]) -> None:
+def test_a_command_of_a_page_runs(arguments: list[str]) -> None:
     found = CliRunner().invoke(app, arguments)
     assert found.exit_code == 0, found.output or found.exception

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from redepth.confidence.files import read_mapping
 from redepth.confidence.mapping import ConfidenceMapping, Guarantee
 from redepth.confidence.probability import confidence_by_cues
 from redepth.config import load_recipe
@@ -20,7 +21,6 @@ from redepth.evaluation.calibrate import (
     calibrate,
     calibrated_values,
     mapping_json,
-    read_mapping,
 )
 from redepth.evaluation.evaluate import EvaluationInput, ImageScores, PixelSample, score_labels
 from redepth.metrics.alignments import Alignment
@@ -36,7 +36,9 @@ def cues_like(spread: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def sample_of(confidence: np.ndarray, spread: np.ndarray, ratio: np.ndarray) -> PixelSample:
-    return PixelSample(confidence, cues_like(spread), ratio, np.log(ratio), np.ones_like(ratio))
+    return PixelSample(
+        confidence, cues_like(spread), ratio, ratio - 1, np.log(ratio), np.ones_like(ratio)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +172,13 @@ def test_the_expected_error_follows_the_cue(images: tuple[ImageScores, ...]) -> 
     found = calibrate(planted(images, 60), SPREAD).intervals
     assert found is not None
     assert found.error.weights()["spread"] == pytest.approx(0.8, abs=0.2)
+
+
+def test_a_cue_that_says_nothing_gives_every_pixel_the_same(
+    images: tuple[ImageScores, ...],
+) -> None:
+    found = calibrate(planted(images, 40), replace(SPREAD, cues=("drift",)))
+    assert len(found.after.bins) == 1
 
 
 def test_too_few_images_promise_nothing(images: tuple[ImageScores, ...]) -> None:

@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 from flows.calibrate_labels import Fit, calibrate_labels
 from flows.cli import app
 from flows.compare_labels import compare_label_sets
+from redepth.confidence.files import read_mapping
 from redepth.config import load_recipe
 from redepth.datasets import datasets
 from redepth.errors import ConfigError
-from redepth.evaluation.calibrate import read_mapping
 from redepth.metrics.alignments import Alignment
 from scripts.motorcycle_truth import write_motorcycle
 from tests.evaluation.evaluation_samples import planted_label, write_output, write_truth

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -25,9 +25,18 @@ def test_an_image_with_many_pixels_weighs_no_more() -> None:
     assert pixels_quantile([*few[:-1], np.full(10_000, 19.0)], 0.9) == 18.0
 
 
+def test_in_a_group_an_image_weighs_what_it_has_in_it() -> None:
+    # Nine of ten pixels of the group are of images with small scores: the others hardly count.
+    small, large = [np.full(90, 1.0)] * 10, [np.full(1, 9.0)] * 10
+    shares = [0.9] * 10 + [0.01] * 10
+    assert pixels_quantile([*small, *large], 0.9, shares) == 1.0
+    assert pixels_quantile([*small, *large], 0.9) == 9.0
+    assert pixels_quantile([*small, *large, np.zeros(0)], 0.9, [*shares, 0.0]) == 1.0
+
+
 @pytest.mark.parametrize("quantile", [pixels_quantile, images_quantile])
 def test_too_few_images_promise_nothing(
-    quantile: Callable[[Sequence[np.ndarray], float], float],
+    quantile: Callable[..., float],
 ) -> None:
     assert math.isinf(quantile([np.arange(100.0)] * 8, 0.9))
     assert math.isfinite(quantile([np.arange(100.0)] * 9, 0.9))
