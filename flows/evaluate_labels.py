@@ -31,6 +31,7 @@ def evaluate_labels(
     form: TableFormat = TableFormat.MARKDOWN,
     partial: bool = False,
     where: str | None = None,
+    mapping: Path | None = None,
 ) -> EvaluationReport:
     """Measure the labels of an output; see `redepth evaluate --help`.
 
@@ -43,11 +44,12 @@ def evaluate_labels(
         form: of the table that is returned.
         partial: leave out images without ground truth that can be read instead of refusing.
         where: a condition in SQL on the catalogue.
+        mapping: a file of redepth calibrate to read the labels with.
 
     Raises:
         ConfigError: something to fix before anything can be measured.
     """
-    selection = EvaluationInput(labels, ground_truth, dataset_format, partial, where)
+    selection = EvaluationInput(labels, ground_truth, dataset_format, partial, where, mapping)
     _, pairing = selection.open()
     with progress_bar("measuring", len(pairing.pairs)) as on_scored:
         return evaluate_selection(selection, alignment, out, form, on_scored)

@@ -6,15 +6,18 @@ choose -> write what is missing -> say that it is complete
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from prefect import flow
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from flows import terminal
+from redepth.confidence.files import read_mapping
 from redepth.exports.request import ExportRequest
 from redepth.exports.writing import Exported
 from redepth.images.collection import canonical_uri
+from redepth.settings import parse_share
 from tasks.write_export import write_export
 
 
@@ -32,6 +35,8 @@ def export_labels(
     where: str | None = None,
     with_images: bool = False,
     settings: Mapping[str, Any] | None = None,
+    keep: str | None = None,
+    mapping: Path | None = None,
     allow: Sequence[str] = (),
 ) -> Exported:
     """Export what `out` does not hold yet; see `redepth export --help`.
@@ -40,9 +45,19 @@ def export_labels(
         labels: an output of label-images.
         out: where the export goes; any fsspec URL.
         format, quantities, where, with_images, settings: see `ExportRequest`.
+        keep: share of each image's pixels, the surest, such as "70%".
+        mapping: a file of redepth calibrate to read the labels with.
         allow: roots of photographs, as `Labels.photographs` takes them.
     """
-    request = ExportRequest(format, tuple(quantities), where, with_images, settings or {})
+    request = ExportRequest(
+        format,
+        tuple(quantities),
+        where,
+        with_images,
+        settings or {},
+        None if keep is None else parse_share(keep),
+        None if mapping is None else read_mapping(mapping),
+    )
     columns = (
         TextColumn("[bold]exporting"),
         BarColumn(),

@@ -24,17 +24,18 @@ from pydantic import (
     BaseModel,
     Field,
     GetCoreSchemaHandler,
-    ModelWrapValidatorHandler,
     SerializeAsAny,
     ValidationError,
     ValidatorFunctionWrapHandler,
-    WrapValidator,
     model_validator,
 )
 from pydantic_core import CoreSchema, core_schema
 
 from redepth.coarse import coarse_models
 from redepth.coarse.part import Coarse, CoarseModel
+from redepth.confidence.cues import CUES
+from redepth.confidence.mapping import ConfidenceMapping, Intervals
+from redepth.confidence.probes import PROBES, AnyCoarse, Probes
 from redepth.errors import ConfigError
 from redepth.refiners import refiners
 from redepth.refiners.identity import Identity
@@ -66,14 +67,6 @@ class Decoding(Settings):
     )
 
 
-def _coarse_settings(value: Any, validate: ModelWrapValidatorHandler[Coarse]) -> Coarse:
-    """Validate against the settings of the coarse model that is named."""
-    preset = value.get("preset") if isinstance(value, Mapping) else None
-    if isinstance(preset, str):
-        return coarse_models[preset].settings.model_validate(value)
-    return validate(value)
-
-
 class _ByMethod:
     """Validate a refiner's settings by its `method`: redepth's own, or those of a plug-in."""
 
@@ -95,24 +88,6 @@ def _refiner_settings(value: Any, validate: ValidatorFunctionWrapHandler) -> Ref
     return settings
 
 
-class ConfidenceMapping(Settings):
-    """A fitted confidence: the probability that a pixel's depth is within a factor of the truth.
-
-    P = 1 / (1 + exp(-(intercept + sum_c weight_c ln(cue_c)))); `redepth lab` fits it on scenes,
-    `redepth.labelling.confidence` says what the cues are.
-    """
-
-    within: float = Field(gt=1, description="the factor w of max(d/t, t/d) < w after alignment")
-    intercept: float = Field(description="the logit where every cue is 1")
-    spread: float = Field(0.0, description="weight of ln(spread / range of the map)")
-    slope: float = Field(0.0, description="weight of ln(gradient a pixel / range of the map)")
-    drift: float = Field(0.0, description="weight of ln(|refined - coarse| / range of coarse)")
-
-    def weights(self) -> dict[str, float]:
-        """Return the weight of each cue by its name."""
-        return {"spread": self.spread, "slope": self.slope, "drift": self.drift}
-
-
 class Ensemble(Settings):
     """How members become one map, and spread becomes confidence (docs/formulas.md)."""
 
@@ -127,6 +102,9 @@ class Ensemble(Settings):
     )
     confidence_mapping: ConfidenceMapping | None = Field(
         None, description="a fitted probability in place of exp(-spread / (tau range))"
+    )
+    intervals: Intervals | None = Field(
+        None, description="stores `lower` and `upper`; made by `redepth calibrate`"
     )
 
 
@@ -165,8 +143,9 @@ class LabelSettings(Settings):
         "its own id; true: they share one label, with random numbers of their sha256",
     )
     decoding: Decoding = Decoding()
-    coarse: Annotated[Coarse, WrapValidator(_coarse_settings), SerializeAsAny()] = Coarse()
+    coarse: AnyCoarse = Coarse()
     refiner: Annotated[RefinerSettings, _ByMethod(), SerializeAsAny()] = Identity()
+    probes: Probes = Probes()
     ensemble: Ensemble = Ensemble()
     guard: Guard = Guard()
     compute: Compute = Compute()
@@ -185,6 +164,7 @@ class LabelSettings(Settings):
                 f"ensemble.align_before_mean gives members another scale and shift, and those of "
                 f"coarse.preset {coarse.name!r} are metres: leave it false"
             )
+        require_fitting_confidence(self.probes, self.ensemble, coarse)
         refiner = refiners[self.refiner.method]
         refiner.check(self.refiner, coarse)
         if self.compute.batch_size > 1 and refiner.alone is not None:
@@ -202,13 +182,21 @@ class LabelSettings(Settings):
     def models(self) -> tuple[ModelUse, ...]:
         """Return every model that the recipe loads, the coarse one first."""
         refiner = refiners[self.refiner.method]
-        return (self.coarse_model.use(self.coarse), *refiner.models(self.refiner))
+        further = () if self.probes.model is None else (self.probes.model,)
+        return (
+            self.coarse_model.use(self.coarse),
+            *(coarse_models[other.preset].use(other) for other in further),
+            *refiner.models(self.refiner),
+        )
 
     def plug_ins(self) -> tuple[str, ...]:
         """Name the packages other than redepth that bring parts of this recipe."""
         inner = refiners[self.refiner.method].inner(self.refiner)
         names = (
-            coarse_models.package(self.coarse.preset),
+            *(
+                coarse_models.package(one.preset)
+                for one in (self.coarse, *self.probes.further(self.coarse))
+            ),
             *(refiners.package(refiner.method) for refiner in (self.refiner, *inner)),
         )
         return tuple(sorted({name for name in names if name is not None}))
@@ -217,6 +205,33 @@ class LabelSettings(Settings):
         """Return sha256 (hex) over the canonical JSON of every setting: the output's identity."""
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def require_fitting_confidence(probes: Probes, ensemble: Ensemble, coarse: CoarseModel) -> None:
+    """Refuse a confidence or intervals that labels of these settings cannot have.
+
+    Raises:
+        ValueError: says the setting to change.
+    """
+    mapping, intervals = ensemble.confidence_mapping, ensemble.intervals
+    cues = {*(mapping.cues() if mapping else ()), *(intervals.error.cues() if intervals else ())}
+    needed = {name for cue in cues for name in CUES[cue].needs}
+    for probe in PROBES:
+        if probe.quantity.name in needed and probe not in probes.asked():
+            raise ValueError(f"the confidence looks at {probe.name}: set probes.{probe.setting}")
+    if intervals is not None and mapping is None:
+        raise ValueError("ensemble.intervals go with the ensemble.confidence_mapping of their fit")
+    if intervals is not None and intervals.is_metric != coarse.kind.is_metric:
+        raise ValueError(
+            f"ensemble.intervals have is_metric {intervals.is_metric}, and the maps of "
+            f"coarse.preset {coarse.name!r} are {coarse.kind}: calibrate on labels of this recipe"
+        )
+    other = None if probes.model is None else coarse_models[probes.model.preset]
+    if other is not None and other.kind is not coarse.kind:
+        raise ValueError(
+            f"probes.model {other.name!r} gives {other.kind}, and coarse.preset {coarse.name!r} "
+            f"{coarse.kind}: they cannot be compared"
+        )
 
 
 def _number_or_share(text: str | None) -> str | None:

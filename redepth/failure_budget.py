@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from redepth.errors import ConfigError, TooManyFailures
+from redepth.settings import parse_share
 
 # A share of few images means little: the first failure of a run would already be 100 %.
 _IMAGES_BEFORE_JUDGING = 100
@@ -31,12 +32,10 @@ class FailureBudget:
         """
         try:
             if text.strip().endswith("%"):
-                share = float(text.strip()[:-1]) / 100
-                if 0 <= share <= 1:
-                    return cls(share=share)
-            elif int(text) >= 0:
+                return cls(share=parse_share(text))
+            if int(text) >= 0:
                 return cls(number=int(text))
-        except ValueError:
+        except (ValueError, ConfigError):
             pass
         raise ConfigError(
             f'max_failures: expected a number of images or a share such as "2%", got {text!r}'

@@ -125,10 +125,26 @@ SPREAD = Quantity(
 )
 CONFIDENCE = Quantity(
     "confidence",
-    "agreement of the members, larger is surer",
+    "how sure the map is: agreement of the members or a fitted probability, larger is surer",
     unit="share, 0 to 1",
     dtype="float16",
     range=(0.0, 1.0),
+)
+LOWER = Quantity(
+    "lower",
+    "least value of the interval in which the true depth lies, in refined's own numbers: of a "
+    "disparity the far end",
+    is_depth=True,
+    colour_map="magma",
+    drawn=False,
+)
+UPPER = Quantity(
+    "upper",
+    "largest value of the interval in which the true depth lies, in refined's own numbers: of a "
+    "disparity the near end",
+    is_depth=True,
+    colour_map="magma",
+    drawn=False,
 )
 VALID = Quantity(
     "valid",
@@ -142,7 +158,7 @@ VALID = Quantity(
 )
 
 # Their order is that of digests, columns and pictures; others follow by name.
-QUANTITIES = {one.name: one for one in (COARSE, REFINED, SPREAD, CONFIDENCE, VALID)}
+QUANTITIES = {one.name: one for one in (COARSE, REFINED, SPREAD, CONFIDENCE, LOWER, UPPER, VALID)}
 # What every label has: rows tell means of them, and reports compare the first two.
 ALWAYS = (COARSE, REFINED, SPREAD, CONFIDENCE)
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from redepth.errors import ConfigError
 
 Device = Literal["auto", "cpu", "cuda"]
 UnitInterval = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -27,6 +30,35 @@ class Settings(BaseModel):
     """Frozen; an unknown key is an error, since a misspelt setting must not be a silent default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=_numbered)
+
+
+def parse_share(value: str | float) -> float:
+    """Read a share as people write it: "70%", "0.7" or 0.7, in [0, 1].
+
+    Raises:
+        ConfigError: it is none.
+    """
+    words = str(value).strip()
+    try:
+        share = float(Decimal(words[:-1]) / 100 if words.endswith("%") else Decimal(words))
+    except InvalidOperation:
+        share = -1.0
+    if not 0.0 <= share <= 1.0:
+        raise ConfigError(f'expected a share such as "3%" or 0.03, got {value!r}')
+    return share
+
+
+def _share(value: Any) -> Any:
+    """Read text as a share; numbers are left to the field. Raises ValueError."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return parse_share(value)
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+
+
+Share = Annotated[float, BeforeValidator(_share)]
 
 
 class Weights(Settings):

@@ -227,14 +227,17 @@ class RefinedDepth:
         map_hw: float32 [H, W], the reduced ensemble, of the coarse map's kind.
         spread_hw: float32 [H, W] >= 0, standard deviation over the aligned members in the map's
             unit; NaN everywhere for an ensemble of 1.
-        confidence_hw: float32 [H, W] in [0, 1], larger is surer; NaN for an ensemble of 1.
+        confidence_hw: float32 [H, W] in [0, 1], larger is surer; NaN for an ensemble of 1, unless
+            it was fitted to other cues than the spread.
         num_members: members that went into the map.
+        extra: the bounds of a recipe with intervals.
     """
 
     map_hw: FloatMap
     spread_hw: FloatMap
     confidence_hw: FloatMap
     num_members: int
+    extra: Extra = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _require_map(self.map_hw, "refined map")
@@ -242,6 +245,7 @@ class RefinedDepth:
             _require_map(getattr(self, name), name)
             if getattr(self, name).shape != self.map_hw.shape:
                 raise ValueError(f"{name} is {getattr(self, name).shape}, map {self.map_hw.shape}")
+        _require_size(self.extra, self.map_hw.shape)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,8 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from redepth.coarse.part import Coarse
+from redepth.confidence.cues import CUES, Cue
 from redepth.config import Deployment, Recipe, shipped_recipes
 from redepth.refiners import refiners
 from redepth.refiners.part import RefinerSettings
@@ -68,7 +70,21 @@ def recipe_reference() -> str:
     """Return docs/recipes.md as Markdown."""
     weights = _section("weights", Weights, "`weights`, of every model")
     deploy = _section("deploy", Deployment, "`deploy`, beside the recipe in its file")
-    return "\n".join([HEAD, _shipped(), *sections("", Recipe), weights, deploy])
+    return "\n".join([HEAD, _shipped(), *sections("", Recipe), weights, deploy, _cues()])
+
+
+def _cues() -> str:
+    head = ("cue", "what it is", "from", "what an image costs for it")
+    rows = [(f"`{c.name}`", c.formula.replace("|", "\\|"), _maps(c), c.cost) for c in CUES.values()]
+    return (
+        "## Cues\n\nThe terms of `labels.ensemble.confidence_mapping` and of "
+        "`labels.ensemble.intervals.error` are\nof these; larger is less sure "
+        f"([confidence.md](confidence.md)).\n\n{table(head, rows)}"
+    )
+
+
+def _maps(cue: Cue) -> str:
+    return ", ".join(f"`{name}`" for name in cue.needs)
 
 
 def _shipped() -> str:
@@ -146,8 +162,8 @@ def _allowed(name: str, field: FieldInfo) -> str:
     if name in ("preset", "captioner", "encoder"):
         return "a [preset](presets.md)" + (" or null" if field.default is None else "")
     choices = _choices(annotation)
-    if choices:
-        return ", ".join(f"`{value}`" for value in choices)
+    if words := _nested(annotation) or ", ".join(f"`{value}`" for value in choices):
+        return words
     if get_origin(annotation) is tuple and Ellipsis in get_args(annotation):
         (one, _) = get_args(annotation)
         return f"a list of {_allowed_one(one)}"
@@ -157,6 +173,13 @@ def _allowed(name: str, field: FieldInfo) -> str:
     if NoneType in get_args(annotation):
         return f"{TYPES[get_args(annotation)[0]]}{limits}, or null"
     return f"{TYPES[annotation]}{limits}"
+
+
+def _nested(annotation: Any) -> str:
+    """Say what a setting holds that is no plain value; empty for one that is."""
+    if any(Coarse in get_args(option) for option in get_args(annotation)):
+        return "settings as of `labels.coarse`, or null"
+    return "numbers by name" if get_origin(annotation) is dict else ""
 
 
 def _allowed_one(annotation: Any) -> str:

@@ -18,7 +18,7 @@ from redepth.exports.reading import open_export
 from redepth.exports.request import ExportRequest
 from redepth.exports.writing import export_labels
 from redepth.labelling.labeller import Labeller
-from redepth.quantities import ALWAYS, QUANTITIES, VALID, Quantity, Validity
+from redepth.quantities import ALWAYS, VALID, Quantity, Validity
 from redepth.refiners.identity import IdentityRefiner
 from redepth.refiners.refiner import RefinementInput
 from redepth.report.gallery import fetch_picture
@@ -103,7 +103,7 @@ def expected_normals(labels: Labels) -> np.ndarray:
 
 def test_the_store_says_what_it_holds_and_gives_it_back(labels: Labels) -> None:
     stored = labels.quantities
-    assert list(stored) == [*QUANTITIES, "faces", "normals"]
+    assert list(stored) == [*(one.name for one in ALWAYS), "valid", "faces", "normals"]
     assert stored["normals"] == NORMALS and stored["faces"] == FACES
     np.testing.assert_array_equal(labels["a"]["normals"], expected_normals(labels))
     faces_hw = labels["a"]["faces"]

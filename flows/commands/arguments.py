@@ -162,6 +162,22 @@ AlignOption = Annotated[
         show_default=False,
     ),
 ]
+MappingFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--mapping",
+        metavar="FILE",
+        help="Read the labels with the confidence, and intervals, that redepth calibrate fitted.",
+    ),
+]
+Keep = Annotated[
+    str | None,
+    typer.Option(
+        "--keep",
+        metavar="SHARE",
+        help="Of each image the surest pixels alone, such as 70%; the others have no value.",
+    ),
+]
 Partial = Annotated[
     bool,
     typer.Option(

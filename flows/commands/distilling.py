@@ -13,6 +13,7 @@ from flows.commands.labelling import EXIT_INTERRUPTED, PANEL
 from flows.embedded_server import quieten_prefect, start_prefect_server
 from redepth.config import load_recipe
 from redepth.errors import ConfigError
+from redepth.settings import parse_share
 from redepth.training import CONFIGS
 from redepth.training.distilled import METHOD
 from redepth.training.distilled.settings import DistilledTraining
@@ -104,12 +105,11 @@ def distill(
 
 def _share(text: str) -> float:
     """Return a share in (0, 1] of "2%" or "0.02"."""
-    number = text.strip().removesuffix("%")
     try:
-        share = float(number) / (100.0 if text.strip().endswith("%") else 1.0)
-    except ValueError:
+        share = parse_share(text)
+    except ConfigError:
         share = 0.0
-    if not 0.0 < share <= 1.0:
+    if not share:
         raise ConfigError(f"--share takes a share of the collection such as 2%, got {text!r}")
     return share
 

@@ -15,12 +15,13 @@ from flows.commands.arguments import (
     FirstLabelsUrl,
     GroundTruthPath,
     LabelsUrl,
+    MappingFile,
     OtherLabelsUrl,
     Partial,
 )
 from flows.embedded_server import quieten_prefect, start_prefect_server
+from redepth.confidence.mapping import Guarantee
 from redepth.evaluation.formats import TableFormat
-from redepth.labelling.confidence import Cue
 
 PANEL = "Evaluate labels"
 EXIT_FAILED = 1
@@ -53,6 +54,7 @@ def evaluate(
     where: Annotated[
         str | None, typer.Option(metavar="SQL", help="A condition on the catalogue's columns.")
     ] = None,
+    mapping: MappingFile = None,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Exit with 1 if an image with ground truth was left out."),
@@ -62,12 +64,14 @@ def evaluate(
     from redepth.evaluation.evaluate import EvaluationInput
 
     # A look takes no engine: what is wrong with the arguments is said before one is started.
-    EvaluationInput(labels, ground_truth, dataset_format, partial, where).open()
+    EvaluationInput(labels, ground_truth, dataset_format, partial, where, mapping).open()
     quieten_prefect()
     from flows.evaluate_labels import evaluate_labels
 
     start_prefect_server()
-    report = evaluate_labels(labels, ground_truth, dataset_format, align, out, form, partial, where)
+    report = evaluate_labels(
+        labels, ground_truth, dataset_format, align, out, form, partial, where, mapping
+    )
     terminal.out.print(report.table, markup=False)
     for path in report.files:
         terminal.err.print(f"written: {path}", markup=False)
@@ -95,20 +99,30 @@ def calibrate(
         typer.Option(min=1.001, help="A pixel is right within this factor of the ground truth."),
     ] = 1.25,
     cue: Annotated[
-        list[Cue] | None,
+        list[str] | None,
         typer.Option(
-            "--cue", help="A cue that the mapping uses; can be repeated. Default: spread."
+            "--cue",
+            help="A cue that the mapping uses; can be repeated (docs/confidence.md lists them). "
+            "Default: those of record that the labels have.",
         ),
     ] = None,
+    products: Annotated[
+        bool, typer.Option(help="Products of every two cues as well, squares included.")
+    ] = True,
+    coverage: Annotated[
+        float, typer.Option(min=0.01, max=0.999, help="Share of the pixels inside the intervals.")
+    ] = 0.9,
+    guarantee: Annotated[
+        Guarantee, typer.Option(help="What the coverage holds for (docs/confidence.md).")
+    ] = "deciles",
     align: AlignOption = None,
     partial: Partial = False,
 ) -> None:
-    """Fit the probability that a pixel is near the true depth, from the spread and other cues."""
-    from flows.calibrate_labels import calibrate_labels
+    """Fit a confidence and intervals: how probably, and how far, a pixel is off the true depth."""
+    from flows.calibrate_labels import Fit, calibrate_labels
 
-    calibrate_labels(
-        labels, ground_truth, dataset_format, out, within, cue or (Cue.SPREAD,), align, partial
-    )
+    fit = Fit(within, tuple(cue or ()), products, coverage, guarantee)
+    calibrate_labels(labels, ground_truth, dataset_format, out, fit, align, partial)
 
 
 @app.command(

@@ -9,7 +9,15 @@ from typing import Annotated
 import typer
 
 from flows import terminal
-from flows.commands.arguments import AllowPhotographs, ExportOut, LabelsUrl, Overrides, values_of
+from flows.commands.arguments import (
+    AllowPhotographs,
+    ExportOut,
+    Keep,
+    LabelsUrl,
+    MappingFile,
+    Overrides,
+    values_of,
+)
 from flows.embedded_server import quieten_prefect, start_prefect_server
 from redepth.config import Cost, load_recipe, shipped_recipes
 from redepth.errors import ConfigError
@@ -229,16 +237,29 @@ def export(
             "formats that take one (docs/3d.md).",
         ),
     ] = None,
+    keep: Keep = None,
+    mapping: MappingFile = None,
     allow: AllowPhotographs = None,
 ) -> None:
     """Write labels in another format. Run it again to continue: finished files are kept."""
+    from redepth.confidence.files import read_mapping
+    from redepth.settings import parse_share
     from redepth.store.conditions import check_condition
     from redepth.store.reader import open_labels
 
     quantities = tuple(name.strip() for name in quantity.split(","))
     values = values_of(settings) | ({} if colmap is None else {"colmap": str(colmap)})
-    ExportRequest(format, quantities, where, with_images, values).exporter.check()
-    open_labels(labels).require_quantities(quantities)
+    request = ExportRequest(
+        format,
+        quantities,
+        where,
+        with_images,
+        values,
+        None if keep is None else parse_share(keep),
+        None if mapping is None else read_mapping(mapping),
+    )
+    request.exporter.check()
+    request.seen(open_labels(labels)).require_quantities(quantities)
     if where is not None:
         check_condition(where)
     quieten_prefect()
@@ -246,7 +267,7 @@ def export(
 
     start_prefect_server()
     exported = export_labels(
-        labels, out, format, quantities, where, with_images, values, allow or ()
+        labels, out, format, quantities, where, with_images, values, keep, mapping, allow or ()
     )
     terminal.print_export(out, exported)
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
+from redepth.coarse import coarse_models
+from redepth.coarse.part import Coarse
 from redepth.config import LabelSettings
 from redepth.costing.devices import Limits
 from redepth.flops import Flops, ImageWork, add_flops
@@ -26,12 +29,22 @@ def recipe_flops(labels: LabelSettings, image: ImageWork) -> Flops | None:
     They are of the presets' architectures: weights of one's own may be of another.
     """
     coarse, refiner = labels.coarse_model, refiners[labels.refiner.method]
+    probed = [_probe_flops(labels, other, image) for other in labels.probes.forwards(labels.coarse)]
     if coarse.flops is None or refiner.flops is None:
         return None
     refined = refiner.flops(labels.refiner, WorkContext(coarse, labels.compute, image))
-    if refined is None:
+    known = [flops for flops in probed if flops is not None]
+    if refined is None or len(known) < len(probed):
         return None
-    return add_flops((coarse.flops(labels.coarse, image), refined))
+    return add_flops((coarse.flops(labels.coarse, image), *known, refined))
+
+
+def _probe_flops(labels: LabelSettings, other: Coarse, image: ImageWork) -> Flops | None:
+    """Return the FLOPs of a probe's forward, at its own size."""
+    model, scale = coarse_models[other.preset], other.size_px / labels.coarse.size_px
+    height_px, width_px = round(image.height_px * scale), round(image.width_px * scale)
+    own = replace(image, height_px=height_px, width_px=width_px)
+    return None if model.flops is None else model.flops(other, own)
 
 
 def seconds_at_limit(flops: Flops, limits: Limits) -> float | None:

@@ -35,7 +35,9 @@ def student_recipe(teacher: Recipe, model: Path) -> Recipe:
         model: the student's folder, on every machine that labels.
     """
     weights = Weights(folder=str(model), variant=VARIANT)
-    ensemble = teacher.labels.ensemble.model_copy(update={"confidence_mapping": None})
+    ensemble = teacher.labels.ensemble.model_copy(
+        update={"confidence_mapping": None, "intervals": None}
+    )
     refiner = Distilled(model=DistilledModel(weights=weights))
     labels = teacher.labels.model_copy(update={"refiner": refiner, "ensemble": ensemble})
     # What the teacher's recipe says an image costs is not what the student costs.

@@ -10,11 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.dataset as pads
 
+from redepth.confidence.cues import cues_of, positive_range, range_of
+from redepth.confidence.files import read_mapping
+from redepth.confidence.shift import mean_log_cues, shift_words, shifts_of
 from redepth.datasets.depth_file import DepthFile
 from redepth.datasets.finding import find_ground_truth
 from redepth.datasets.ground_truth import BoolMap, GroundTruth, GroundTruthKind
 from redepth.datasets.pairing import Pairing, pair, reasons
 from redepth.errors import ConfigError
+from redepth.evaluation.own_numbers import error_in_own_numbers, truth_in_own_numbers
 from redepth.evaluation.scores import (
     Doubles,
     Scores,
@@ -23,10 +27,10 @@ from redepth.evaluation.scores import (
     resize_map,
     score_depth,
 )
-from redepth.labelling.confidence import Cue, cues_of, range_of
 from redepth.metrics.alignments import Alignment
 from redepth.metrics.depth import error_factor, relative_error
 from redepth.metrics.sparsification import NUM_STEPS, Sparsification, sparsify
+from redepth.quantities import LOWER, UPPER
 from redepth.store.dataset import Dataset
 from redepth.store.reader import Labels, StoredLabel, open_labels
 from redepth.types import DepthKind, Outcome
@@ -43,14 +47,39 @@ class PixelSample:
     """Up to 2000 scored pixels of a refined map at even distances.
 
     Attributes:
-        confidence_n: float32 [N] in [0, 1], as stored.
-        cues: float32 [N] >= 0 each; see `redepth.labelling.confidence`.
+        confidence_n: float32 [N] in [0, 1], as stored; NaN where there is none.
+        cues: float32 [N] >= 0 each, those that were asked for; see `redepth.confidence.cues`.
         factor_n: float32 [N] >= 1, max(d / t, t / d) of the aligned map.
+        abs_rel_n: float32 [N] >= 0, |d - t| / t of the aligned map.
+        error_n: float32 [N] >= 0, in the map's own numbers: see `error_in_own_numbers`. Infinite
+            where the map runs against the truth.
+        depth_n: float32 [N], the ground truth.
+        bounds: of labels that store an interval.
     """
 
     confidence_n: Floats
-    cues: Mapping[Cue, Floats]
+    cues: Mapping[str, Floats]
     factor_n: Floats
+    abs_rel_n: Floats
+    error_n: Floats
+    depth_n: Floats
+    bounds: BoundsSample | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BoundsSample:
+    """The stored intervals of a sample's pixels.
+
+    Attributes:
+        is_known_n: bool [N], whether there is an interval.
+        is_inside_n: bool [N], whether the truth, in the map's own numbers, lies inside.
+        width_n: float32 [N], upper - lower over the map's 5 % to 95 % range; of metric depth over
+            the depth itself.
+    """
+
+    is_known_n: BoolMap
+    is_inside_n: BoolMap
+    width_n: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +98,13 @@ class ImageScores:
     Attributes:
         ground_truth: the file that it was measured against.
         alignment: how both maps were aligned to it.
+        map_kind: of the label's maps.
+        kind, unit: of the ground truth.
         num_pixels: how many the protocol asks for.
         coarse, refined: scores of both maps; equal for an image that fell back.
         sparsification: of the refined map's AbsRel by the stored confidence; None without one.
-        pixels: for reliability; None without confidence.
+        pixels: for reliability and coverage; None of a label that fell back, or of which nothing
+            is known.
     """
 
     id: str
@@ -80,6 +112,7 @@ class ImageScores:
     outcome: Outcome
     ground_truth: str
     alignment: Alignment
+    map_kind: DepthKind
     kind: GroundTruthKind
     unit: str
     depth_range: DepthRange
@@ -108,6 +141,8 @@ class LabelScores:
         within: the factor that the stored confidence speaks of, where it is a fitted probability;
             else 1.25.
         images: those that could be measured, in the output's order.
+        promised: share of the pixels that the labels' intervals promise; None without them.
+        shift: a warning where the images are unlike those that the intervals were calibrated on.
         unmeasured: reason by id of those that have ground truth and could not be measured.
         unreadable: reason by id of those whose file of ground truth cannot be read.
         unmatched: ids of labelled images without ground truth.
@@ -126,6 +161,8 @@ class LabelScores:
     unmeasured: Mapping[str, str]
     unmatched: tuple[str, ...]
     num_without_label: int
+    promised: float | None = None
+    shift: str | None = None
     unreadable: Mapping[str, str] = field(default_factory=dict)
     ambiguous: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     contradicting: Mapping[str, str] = field(default_factory=dict)
@@ -155,6 +192,7 @@ class EvaluationInput:
         partial: whether labels without ground truth that can be read are left out instead of
             refused.
         where: a condition in SQL on the catalogue; the rest is as if it were not there.
+        mapping: a file of `redepth calibrate` to read the labels with; None as they are stored.
     """
 
     labels: str
@@ -162,6 +200,7 @@ class EvaluationInput:
     dataset_format: str
     partial: bool = False
     where: str | None = None
+    mapping: Path | None = None
 
     @property
     def summary(self) -> str:
@@ -175,6 +214,8 @@ class EvaluationInput:
         """
         opened = open_labels(self.labels)
         chosen = opened if self.where is None else opened.where(self.where)
+        if self.mapping is not None:
+            chosen = chosen.calibrated(read_mapping(self.mapping))
         files = find_ground_truth(self.ground_truth, self.dataset_format, self.partial)
         return chosen, pair_labels(chosen, files, self.partial)
 
@@ -205,6 +246,7 @@ def score_labels(
     on_scored: Callable[[], object] = lambda: None,
     *,
     partial: bool = False,
+    cues: Sequence[str] = (),
 ) -> LabelScores:
     """Measure every image that has ground truth, one after the other.
 
@@ -213,10 +255,13 @@ def score_labels(
         on_scored: called after each image, for a progress bar.
         partial: whether ground truth that cannot be read is left out, and named in the result,
             instead of refused.
+        cues: that the pixels' samples are to have, by name.
 
     Raises:
         ConfigError: ground truth that cannot be read, or an alignment that has no meaning here.
+        LookupError: labels without the map that a cue is taken from.
     """
+    cues = (*cues, *_calibration_cues(labels.dataset))
     images: list[ImageScores] = []
     unmeasured: dict[str, str] = {}
     unreadable: dict[str, str] = {}
@@ -225,7 +270,7 @@ def score_labels(
         truth = _read_if_possible(label, file, unreadable if partial else None)
         if truth is not None:
             try:
-                images.append(score_image(label, file, truth, alignment))
+                images.append(score_image(label, file, truth, alignment, cues))
             except ValueError as error:
                 unmeasured[image_id] = str(error)
         on_scored()
@@ -233,6 +278,8 @@ def score_labels(
         first = next(iter(unreadable.values()))
         raise ConfigError(f"none of {len(pairing.pairs)} files of ground truth is usable: {first}")
     outcomes = labels.count_outcomes()
+    own = labels.dataset.recorded.ensemble.intervals
+    means = [mean_log_cues(one.pixels.cues) for one in images if one.pixels is not None]
     return LabelScores(
         labels=labels.url,
         recipe=labels.dataset.recipe_name,
@@ -240,6 +287,8 @@ def score_labels(
         dataset_format=dataset_format,
         alignment=alignment,
         within=_within(labels.dataset),
+        promised=labels.dataset.recorded.promised_coverage,
+        shift=None if own is None else shift_words(shifts_of(own, means), len(means)),
         images=tuple(images),
         unmeasured=unmeasured,
         unmatched=pairing.unmatched,
@@ -273,7 +322,11 @@ def _read_if_possible(
 
 
 def score_image(
-    label: StoredLabel, file: DepthFile, truth: GroundTruth, asked: Alignment | None
+    label: StoredLabel,
+    file: DepthFile,
+    truth: GroundTruth,
+    asked: Alignment | None,
+    cues: Sequence[str] = (),
 ) -> ImageScores:
     """Measure one image's maps against its ground truth, which was read from a file.
 
@@ -289,21 +342,21 @@ def score_image(
     alignment = alignment_for(asked, row.kind, truth)
     coarse_hw = align_map(label.coarse, row.kind, truth, alignment)
     refined_hw = align_map(label.refined, row.kind, truth, alignment)
-    sparsification, pixels = _confidence_scores(label, refined_hw, truth)
     return ImageScores(
         id=row.id,
         uri=row.uri,
         outcome=row.outcome,
         ground_truth=str(file.path),
         alignment=alignment,
+        map_kind=row.kind,
         kind=truth.kind,
         unit=truth.unit,
         depth_range=_depth_range(truth),
         num_pixels=int(truth.mask_hw.sum()),
         coarse=score_depth(coarse_hw, truth),
         refined=score_depth(refined_hw, truth),
-        sparsification=sparsification,
-        pixels=pixels,
+        sparsification=_sparsification(label, refined_hw, truth),
+        pixels=_sample(label, refined_hw, truth, cues),
     )
 
 
@@ -313,46 +366,79 @@ def _within(dataset: Dataset) -> float:
     return WITHIN if within is None else within
 
 
+def _calibration_cues(dataset: Dataset) -> tuple[str, ...]:
+    """Return the cues that an output's images are compared with the calibration's by."""
+    own = dataset.recorded.ensemble.intervals
+    return () if own is None else tuple(own.calibration_cues)
+
+
 def _depth_range(truth: GroundTruth) -> DepthRange:
     low, middle, high = np.quantile(truth.map_hw[truth.mask_hw], (0.0, 0.5, 1.0))
     return DepthRange(float(low), float(middle), float(high))
 
 
-def _confidence_scores(
+def _sparsification(
     label: StoredLabel, refined_hw: Doubles, truth: GroundTruth
-) -> tuple[Sparsification | None, PixelSample | None]:
+) -> Sparsification | None:
     """Compare the stored confidence with the error, where there is one."""
     if not np.isfinite(label.confidence).any():
-        return None, None
+        return None
     confidence_hw = resize_map(label.confidence, truth.size_hw)
     scored_hw = truth.mask_hw & np.isfinite(refined_hw) & np.isfinite(confidence_hw)
     error_n = relative_error(refined_hw[scored_hw], truth.map_hw[scored_hw])
-    curves = None
-    if error_n.size >= NUM_STEPS and error_n.any():
-        curves = sparsify(error_n, -confidence_hw[scored_hw])
-    return curves, _sample(label, refined_hw, truth, scored_hw)
+    if error_n.size < NUM_STEPS or not error_n.any():
+        return None
+    return sparsify(error_n, -confidence_hw[scored_hw])
 
 
 def _sample(
-    label: StoredLabel,
-    refined_hw: Doubles,
-    truth: GroundTruth,
-    scored_hw: BoolMap,
+    label: StoredLabel, refined_hw: Doubles, truth: GroundTruth, cues: Sequence[str]
 ) -> PixelSample | None:
-    if not scored_hw.any() or not range_of(label.refined) > 0.0:
+    """Take pixels of a refined map at even distances; None of a map without range."""
+    if label.row.outcome is not Outcome.REFINED:
+        return None
+    own_hw = resize_map(label.refined, truth.size_hw)
+    scored_hw = truth.mask_hw & np.isfinite(refined_hw) & np.isfinite(own_hw)
+    if not scored_hw.any() or not range_of(label.refined) > 0.0 or label.row.kind is None:
         return None
     step = -(-int(scored_hw.sum()) // SAMPLE_PIXELS)
+    kind = label.row.kind
 
     def sampled(map_hw: npt.NDArray[np.floating]) -> Floats:
         return resize_map(map_hw.astype(np.float32), truth.size_hw)[scored_hw][::step]
 
-    is_metric = label.row.kind is DepthKind.METRIC_DEPTH
-    cues = cues_of(label.spread, label.refined, label.coarse, is_metric=is_metric)
+    own_truth_hw = truth_in_own_numbers(own_hw, kind, truth)
+    error_hw = error_in_own_numbers(own_hw, own_truth_hw, kind)
+    found = cues_of(label.maps_for(cues), cues)
     depth_n, true_n = refined_hw[scored_hw][::step], truth.map_hw[scored_hw][::step]
     return PixelSample(
         confidence_n=np.clip(sampled(label.confidence), 0.0, 1.0),
-        cues={cue: sampled(cues[cue]) for cue in Cue},
+        cues={cue: sampled(values_hw) for cue, values_hw in found.items()},
         factor_n=error_factor(depth_n, true_n).astype(np.float32),
+        abs_rel_n=relative_error(depth_n, true_n).astype(np.float32),
+        error_n=np.nan_to_num(error_hw[scored_hw][::step], nan=np.inf).astype(np.float32),
+        depth_n=true_n.astype(np.float32),
+        bounds=_bounds_sample(label, own_truth_hw, sampled, scored_hw, step),
+    )
+
+
+def _bounds_sample(
+    label: StoredLabel,
+    own_truth_hw: Doubles,
+    sampled: Callable[[npt.NDArray[np.floating]], Floats],
+    scored_hw: BoolMap,
+    step: int,
+) -> BoundsSample | None:
+    if not {LOWER.name, UPPER.name} <= label.quantities.keys():
+        return None
+    lower_n, upper_n = sampled(label[LOWER.name]), sampled(label[UPPER.name])
+    truth_n = own_truth_hw[scored_hw][::step]
+    is_metric = label.row.kind is not None and label.row.kind.is_metric
+    unit = sampled(label.refined) if is_metric else positive_range(label.refined)
+    return BoundsSample(
+        is_known_n=np.isfinite(lower_n) & np.isfinite(upper_n),
+        is_inside_n=(lower_n <= truth_n) & (truth_n <= upper_n),
+        width_n=((upper_n - lower_n) / unit).astype(np.float32),
     )
 
 

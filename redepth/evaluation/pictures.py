@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from redepth.evaluation.coverage import Coverage, KeptRow
 from redepth.evaluation.evaluate import ImageScores
 from redepth.evaluation.summary import Curves, Reliability
 
@@ -66,6 +67,40 @@ def draw_reliability(
         fontsize=9,
     )
     axis.legend(fontsize=8)
+    return _png(figure)
+
+
+def draw_risk(rows: Sequence[KeptRow], images: Sequence[ImageScores]) -> bytes:
+    """Return a PNG: the AbsRel of the surest pixels of each image against their share."""
+    figure, axis = _new_figure()
+    share = [100 * row.share for row in rows]
+    whole = rows[0].abs_rel
+    axis.plot(share, [row.abs_rel for row in rows], marker="o", markersize=4, label="surest")
+    axis.plot(
+        share, [whole * row.oracle for row in rows], color="black", linestyle="--", label="oracle"
+    )
+    axis.axhline(whole, color="grey", linestyle=":", label="random")
+    axis.set_xlim(100, 0)
+    axis.set_ylim(0, None)
+    axis.set_xlabel("share of each image's pixels that is kept, in per cent")
+    axis.set_ylabel("AbsRel of what is kept")
+    axis.set_title(f"risk and coverage; {_alignment_words(images)}", fontsize=9)
+    axis.legend(fontsize=8)
+    return _png(figure)
+
+
+def draw_coverage(found: Coverage) -> bytes:
+    """Return a PNG: the share of pixels inside their interval by tenth of the confidence."""
+    figure, axis = _new_figure()
+    shares = [100 * row.coverage for row in found.by_confidence]
+    axis.bar(range(1, len(shares) + 1), shares, color="C0", alpha=0.7)
+    axis.axhline(100 * found.promised, color="black", linestyle="--", label="promised")
+    axis.axhline(100 * found.whole.coverage, color="C1", label="all pixels")
+    axis.set_ylim(min(60.0, *shares), 100)
+    axis.set_xticks(range(1, len(shares) + 1))
+    axis.set_xlabel("tenth of the confidence, the least sure first")
+    axis.set_ylabel("pixels inside their interval, in per cent")
+    axis.legend(fontsize=8, loc="lower right")
     return _png(figure)
 
 

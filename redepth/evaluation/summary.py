@@ -105,7 +105,8 @@ def stored_reliability(images: Sequence[ImageScores], within: float) -> Reliabil
         return None
     confidence_n = np.concatenate([sample.confidence_n for sample in samples])
     factor_n = np.concatenate([sample.factor_n for sample in samples])
-    return reliability(confidence_n, factor_n, within)
+    known_n = np.isfinite(confidence_n)
+    return reliability(confidence_n[known_n], factor_n[known_n], within) if known_n.any() else None
 
 
 def reliability(

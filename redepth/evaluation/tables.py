@@ -9,8 +9,16 @@ from dataclasses import asdict
 from typing import Any
 
 from redepth.datasets.ground_truth import GroundTruthKind
+from redepth.evaluation.coverage import (
+    Coverage,
+    KeptRow,
+    coverage_of,
+    coverage_words,
+    kept_rows,
+)
 from redepth.evaluation.evaluate import ImageScores, LabelScores
 from redepth.evaluation.formats import TableFormat
+from redepth.evaluation.own_numbers import WORDS
 from redepth.evaluation.scores import TITLES
 from redepth.evaluation.summary import (
     Reliability,
@@ -55,6 +63,7 @@ def as_markdown(scores: LabelScores) -> str:
     parts.append(bullets(conditions(scores, code_span)))
     parts += ["## The set", _set_table(score_rows(scores.images))]
     parts.append(bullets(confidence_lines(scores)))
+    parts += _confidence_parts(scores)
     parts += ["## The images", _image_table(scores.images[:MAX_IMAGES_SHOWN])]
     if len(scores.images) > MAX_IMAGES_SHOWN:
         parts.append(f"... and {len(scores.images) - MAX_IMAGES_SHOWN} more in the JSON table")
@@ -86,6 +95,7 @@ def as_latex(scores: LabelScores) -> str:
 def as_json(scores: LabelScores) -> str:
     """Return everything, images and paths of their ground truth included; NaN is null."""
     reliability = stored_reliability(scores.images, scores.within)
+    covered = coverage_of(scores.images, scores.promised)
     content = {
         "labels": scores.labels,
         "recipe": scores.recipe,
@@ -96,6 +106,9 @@ def as_json(scores: LabelScores) -> str:
         "conditions": conditions(scores),
         "scores": [_row_record(row) for row in score_rows(scores.images)],
         "ause": asdict(mean_ause(scores.images)),
+        "kept": [asdict(row) for row in kept_rows(scores.images)],
+        "coverage": None if covered is None else asdict(covered),
+        "shift": scores.shift,
         "reliability": None if reliability is None else asdict(reliability),
         "images": [_image_record(image) for image in scores.images],
         "unmeasured": dict(scores.unmeasured),
@@ -164,8 +177,13 @@ def confidence_lines(scores: LabelScores) -> list[str]:
     found = stored_reliability(scores.images, scores.within)
     if found is None:
         return ["no confidence: an ensemble of one member, or maps that fell back"]
-    return [f"AUSE {interval_words(mean_ause(scores.images))}: 0 is an oracle, 1 a random order",
-            reliability_words(found)]  # fmt: skip
+    covered = coverage_of(scores.images, scores.promised)
+    return [
+        f"AUSE {interval_words(mean_ause(scores.images))}: 0 is an oracle, 1 a random order",
+        reliability_words(found),
+        *([] if covered is None else [coverage_words(covered)]),
+        *([] if scores.shift is None else [scores.shift]),
+    ]
 
 
 def reliability_words(found: Reliability) -> str:
@@ -220,6 +238,43 @@ def finite_json(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite_json(entry) for entry in value]
     return value
+
+
+def _confidence_parts(scores: LabelScores) -> list[str]:
+    """Return what the confidence is good for, as far as there is one: kept shares, and coverage."""
+    kept = kept_rows(scores.images)
+    if not kept:
+        return []
+    parts = ["## What is left of the surest pixels", _kept_table(kept)]
+    covered = coverage_of(scores.images, scores.promised)
+    if covered is not None:
+        parts += [
+            "## Intervals",
+            f"{coverage_words(covered)}. Truth and interval are compared {WORDS}.",
+            _coverage_table(covered),
+        ]
+    return parts
+
+
+def _kept_table(rows: Sequence[KeptRow]) -> str:
+    head = ("surest pixels of each image", "AbsRel", "of that of all", "the best possible")
+    return markdown_table(
+        head,
+        [
+            (f"{r.share:.0%}", number(r.abs_rel), f"{r.relative:.0%}", f"{r.oracle:.0%}")
+            for r in rows
+        ],
+    )
+
+
+def _coverage_table(found: Coverage) -> str:
+    return markdown_table(
+        ("pixels", "images", "inside", "mean width"),
+        [
+            (one_line(row.group), str(row.num_images), f"{row.coverage:.1%}", number(row.width))
+            for row in found.rows
+        ],
+    )
 
 
 def _set_table(rows: Sequence[ScoreRow]) -> str:

@@ -17,7 +17,6 @@ from redepth.errors import ConfigError, TransientError
 from redepth.exports import card
 from redepth.exports.writing import ExportPlan
 from redepth.printable import code_span, one_line
-from redepth.quantities import confidence_words
 from redepth.redaction import shown
 from redepth.store.reader import Labels
 from redepth.types import ModelCard
@@ -104,8 +103,9 @@ def _quantities(plan: ExportPlan) -> str:
         (f"`{name}`", str(said["kind"]), str(said["unit"]), str(said["invalid"]))
         for name, said in plan.facts.described.items()
     ]
-    within = plan.labels.dataset.recorded.confidence_within
-    calibration = f"Confidence, from 0 to 1: {confidence_words(within)}."
+    meanings = plan.labels.dataset.recorded.meanings
+    lines = [f"{name.capitalize()}: {one.line}." for name, one in meanings.items()]
+    calibration = "\n\n".join(lines)
     table = _table(("quantity", "kind", "unit", "invalid"), rows)
     return f"## What the numbers are\n\n{table}\n\n{calibration}"
 

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from redepth.confidence.files import FittedConfidence
+from redepth.confidence.words import Meaning
 from redepth.errors import ConfigError
 from redepth.exports import exporters
 from redepth.exports.part import Contents, ExportFacts, ExportFormat, ExportSettings
-from redepth.quantities import QUANTITIES, Quantity
+from redepth.quantities import CONFIDENCE, QUANTITIES, Quantity
 from redepth.registry import did_you_mean
 from redepth.types import DepthKind
+
+if TYPE_CHECKING:
+    from redepth.store.reader import Labels
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,8 @@ class ExportRequest:
         where: a condition in SQL over the catalogue, None for every label.
         with_images: the photographs too: upright 8-bit PNG at the label's size, pixel on pixel.
         settings: of the format, by name; see `exporters[format].settings`.
+        keep: share of each image's pixels, the surest, that keep their values; None: all do.
+        fitted: the confidence, and intervals, that the labels are read with; None: as stored.
 
     Raises:
         ConfigError: an unknown format or setting, no quantity, or a setting that does not
@@ -39,6 +46,8 @@ class ExportRequest:
     where: str | None = None
     with_images: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
+    keep: float | None = None
+    fitted: FittedConfidence | None = None
 
     def __post_init__(self) -> None:
         if not self.quantities:
@@ -65,18 +74,30 @@ class ExportRequest:
         self,
         kind: DepthKind,
         held: Sequence[Quantity],
-        meanings: Mapping[str, str] | None = None,
+        meanings: Mapping[str, Meaning] | None = None,
     ) -> ExportFacts:
         """Return what holds for every image of an export.
 
         Args:
             kind: of the labels.
             held: those of `quantities` that any of them has.
-            meanings: by name, of quantities that mean something else in these labels.
+            meanings: by name, of quantities whose meaning depends on how the labels were made.
         """
         described = {one.name: describe_quantity(one, kind, self, meanings or {}) for one in held}
         contents = Contents(tuple(held), self.with_images)
         return ExportFacts(contents, self.format_settings, described)
+
+    def seen(self, labels: Labels) -> Labels:
+        """Return labels as they are exported: with another confidence, without unsure pixels.
+
+        Raises:
+            ConfigError: the labels do not have what the confidence looks at, or none to keep by.
+        """
+        seen = labels if self.fitted is None else labels.calibrated(self.fitted)
+        if self.keep is None:
+            return seen
+        seen.require_values([CONFIDENCE.name])
+        return seen.keep(self.keep)
 
     def as_json(self) -> dict[str, Any]:
         """Return the request as export.json holds it, with every setting of the format."""
@@ -86,15 +107,23 @@ class ExportRequest:
             "where": self.where,
             "with_images": self.with_images,
             "settings": self.format_settings.model_dump(mode="json"),
+            "keep": self.keep,
+            "calibration": None if self.fitted is None else self.fitted.as_json(),
         }
 
 
 def describe_quantity(
-    quantity: Quantity, kind: DepthKind, request: ExportRequest, meanings: Mapping[str, str]
+    quantity: Quantity, kind: DepthKind, request: ExportRequest, meanings: Mapping[str, Meaning]
 ) -> dict[str, Any]:
-    """Return what the sidecar says of one quantity: kind, unit, type, scale, invalid, precision."""
+    """Return what the sidecar says of one quantity: kind, unit, type, scale, invalid, precision.
+
+    Of confidence and bounds also their sense, range and validity domain.
+    """
+    meaning = meanings.get(quantity.name)
+    words = quantity.meaning if meaning is None else meaning.sense
     return {
-        "kind": str(kind) if quantity.is_depth else meanings.get(quantity.name, quantity.meaning),
+        **({} if meaning is None else {"meaning": meaning.as_json()}),
+        "kind": str(kind) if quantity.is_depth else words,
         "unit": _unit(kind) if quantity.unit is None else quantity.unit,
         "channels": quantity.channels,
         **request.exporter.describe(quantity),

@@ -31,7 +31,6 @@ from redepth.exports.request import ExportRequest
 from redepth.exports.source import read_items
 from redepth.images.allowed import Allowed
 from redepth.images.locator import Photographs
-from redepth.quantities import CONFIDENCE, confidence_words
 from redepth.redaction import shown
 from redepth.store.objects import Objects, open_objects
 from redepth.store.reader import Labels
@@ -115,12 +114,13 @@ def begin_export(
             that the format takes is not installed, or photographs are wanted and none of them may
             be read.
     """
-    chosen = (labels if request.where is None else labels.where(request.where)).with_maps()
+    narrowed = labels if request.where is None else labels.where(request.where)
     request.exporter.check()
+    chosen = request.seen(narrowed.with_maps())
     kind = _kind(chosen, request)
     absent = _absent(chosen, request)
     held = [name for name in request.quantities if name not in absent]
-    meanings = {CONFIDENCE.name: confidence_words(labels.dataset.recorded.confidence_within)}
+    meanings = chosen.dataset.recorded.meanings
     facts = request.facts(kind, [chosen.quantities[name] for name in held], meanings)
     facts = replace(facts, opened=request.exporter.open(facts))
     root = open_objects(url)

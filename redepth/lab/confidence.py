@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from redepth.config import ConfidenceMapping
-from redepth.evaluation.calibrate import fit_mapping
+from redepth.confidence.mapping import ConfidenceMapping
+from redepth.confidence.probability import confidence_by_cues
+from redepth.evaluation.calibrate import CalibrationSettings, CuedPixels, fit_mapping
 from redepth.evaluation.summary import Reliability, mean_curves, reliability
-from redepth.lab.measurement import Floats, PixelCues
-from redepth.labelling.confidence import Cue, confidence_by_cues
+from redepth.lab.measurement import LAB_CUES, Floats, PixelCues
 from redepth.metrics.paired import PairedChange, paired_change
 from redepth.metrics.sparsification import Sparsification, sparsify
 
@@ -49,7 +49,7 @@ class Ranking:
 class FittedCues:
     """A mapping from some cues to a probability, and what it is worth on held-out pixels."""
 
-    cues: tuple[Cue, ...]
+    cues: tuple[str, ...]
     mapping: ConfidenceMapping
     reliability: Reliability
 
@@ -74,7 +74,8 @@ class ConfidenceReport:
     rankings: tuple[Ranking, ...]
 
 
-CUE_SETS = ((Cue.SPREAD,), (Cue.SLOPE,), (Cue.SPREAD, Cue.SLOPE, Cue.DRIFT))
+CUE_SETS = (("spread",), ("slope",), LAB_CUES)
+SLOPE = "slope"
 
 
 def report_confidence(
@@ -85,7 +86,7 @@ def report_confidence(
         return None
     fits = [_fit(tuning, held_out, cues, within) for within in WITHINS for cues in CUE_SETS]
     orders: dict[str, Sequence[npt.NDArray[np.floating]]] = {}
-    orders |= {cue.value: [image.cues[cue] for image in held_out] for cue in Cue}
+    orders |= {cue: [image.cues[cue] for image in held_out] for cue in LAB_CUES}
     for fit in fits:
         if fit.mapping.within == WITHINS[-1] and len(fit.cues) > 1:
             orders[fit.name] = [-probability(image, fit.mapping) for image in held_out]
@@ -98,11 +99,19 @@ def report_confidence(
 
 
 def fit_confidence(
-    images: Sequence[PixelCues], cues: tuple[Cue, ...], within: float
+    images: Sequence[PixelCues], cues: tuple[str, ...], within: float
 ) -> ConfidenceMapping:
     """Return the probability of "within" from some cues, fitted to all pixels alike."""
-    joined = {cue: np.concatenate([image.cues[cue] for image in images]) for cue in cues}
-    return fit_mapping(joined, _factors(images), within, cues)
+    pixels = [
+        CuedPixels(
+            {cue: image.cues[cue].astype(np.float64) for cue in cues},
+            np.full(len(image.factor_n), np.nan),
+            image.factor_n,
+            image.error_n,
+        )
+        for image in images
+    ]
+    return fit_mapping(pixels, CalibrationSettings(within, cues, products=False))
 
 
 def probability(image: PixelCues, mapping: ConfidenceMapping) -> Doubles:
@@ -114,7 +123,7 @@ def probability(image: PixelCues, mapping: ConfidenceMapping) -> Doubles:
 def _fit(
     tuning: Sequence[PixelCues],
     held_out: Sequence[PixelCues],
-    cues: tuple[Cue, ...],
+    cues: tuple[str, ...],
     within: float,
 ) -> FittedCues:
     mapping = fit_confidence(tuning, cues, within)
@@ -129,7 +138,7 @@ def _rank(
         name: [sparsify(i.error_n, u) for i, u in zip(images, uncertainties, strict=True)]
         for name, uncertainties in orders.items()
     }
-    slope = [image.ause for image in found[Cue.SLOPE.value]]
+    slope = [image.ause for image in found[SLOPE]]
     return tuple(_ranking(name, curves, slope) for name, curves in found.items())
 
 
@@ -142,7 +151,7 @@ def _ranking(name: str, images: Sequence[Sparsification], slope: Sequence[float]
         ause=float(np.nanmean(values)),
         curve_k=curves.curve_k,
         oracle_k=curves.oracle_k,
-        against_slope=None if name == Cue.SLOPE else paired_change(slope, values),
+        against_slope=None if name == SLOPE else paired_change(slope, values),
     )
 
 

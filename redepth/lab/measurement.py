@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from redepth.confidence.cues import LabelMaps, cues_of
 from redepth.evaluation.scores import Scores
 from redepth.lab.experiments import Condition, Subject
 from redepth.lab.scoring import Region
-from redepth.labelling.confidence import Cue, cues_of
 from redepth.metrics.depth import error_factor, relative_error
-from redepth.types import FloatMap, RefinedDepth
+from redepth.types import DepthKind, FloatMap, RefinedDepth
 
 Floats = npt.NDArray[np.float32]
+LAB_CUES = ("spread", "slope", "drift")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,7 +28,7 @@ class PixelCues:
         factor_n: float32 [N] >= 1, max(d / t, t / d); infinite where d is not positive.
     """
 
-    cues: dict[Cue, Floats]
+    cues: dict[str, Floats]
     error_n: Floats
     factor_n: Floats
 
@@ -64,7 +65,8 @@ def pixel_cues(
     Args:
         depth_hw: what the refined map means in the scene's unit, after alignment.
     """
-    cues = cues_of(refined.spread_hw, refined.map_hw, coarse_hw)
+    maps = {"spread": refined.spread_hw, "refined": refined.map_hw, "coarse": coarse_hw}
+    cues = cues_of(LabelMaps(maps, DepthKind.AFFINE_DISPARITY), LAB_CUES)
     return PixelCues(
         cues={cue: _flat(values_hw) for cue, values_hw in cues.items()},
         error_n=_flat(relative_error(depth_hw, truth_hw)),

@@ -1,29 +1,39 @@
-"""From members to a label: align, reduce, spread, confidence, and the guard that may refuse it.
+"""From members to a label: align, reduce, spread, confidence, bounds, and the guard.
 
 Every formula here is stated in docs/formulas.md.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 
+from redepth.confidence.bounds import bounds_of
+from redepth.confidence.cues import LabelMaps
+from redepth.confidence.probability import confidence_by_spread, confidence_of
 from redepth.config import Ensemble, Guard
 from redepth.geometry.alignment import align_all, fit_affine
-from redepth.labelling.confidence import confidence_by_cues, confidence_by_spread, cues_of
-from redepth.labelling.quantiles import range_between, range_of_sorted, values_where
+from redepth.geometry.quantiles import range_between, range_of_sorted, values_where
 from redepth.labelling.ranks import rank_correlation, ranked
-from redepth.types import FloatMap, Members, RefinedDepth
+from redepth.quantities import COARSE, LOWER, REFINED, SPREAD, UPPER
+from redepth.types import DepthKind, FloatMap, Members, RefinedDepth
 
 DoubleMap = npt.NDArray[np.float64]
 
 
 def reduce_members(
-    members: Members, coarse_hw: FloatMap, settings: Ensemble, *, is_metric: bool = False
+    members: Members,
+    coarse_hw: FloatMap,
+    settings: Ensemble,
+    *,
+    kind: DepthKind = DepthKind.AFFINE_DISPARITY,
+    probed: Mapping[str, npt.NDArray[np.floating]] = MappingProxyType({}),
 ) -> RefinedDepth:
-    """Average the members; the spread of the aligned members gives the confidence.
+    """Average the members; their spread, or a fitted mapping of cues, gives the confidence.
 
     The map is the plain mean of the members as they are (the paper's rule), or of the aligned ones
     with `align_before_mean`; or their median, pixel by pixel. The spread is always taken after each
@@ -32,26 +42,41 @@ def reduce_members(
 
     Args:
         coarse_hw: the map the members were refined from; a fitted confidence looks at it.
-        is_metric: whether the maps are metres; they may then be NaN where nothing is known.
+        kind: of the maps; metric ones may be NaN where nothing is known.
+        probed: further maps that a fitted confidence looks at, by the name of their quantity.
 
     Returns:
-        RefinedDepth; spread and confidence are NaN for an ensemble of 1.
+        RefinedDepth; of an ensemble of 1 the spread is NaN, and so is a confidence that looks at
+        it. With `intervals` it has bounds.
     """
-    maps_ehw = members.maps_ehw
-    mean_hw: DoubleMap = maps_ehw.mean(axis=0, dtype=np.float64)
-    if len(maps_ehw) == 1:
-        absent = np.full(mean_hw.shape, np.nan, dtype=np.float32)
-        return RefinedDepth(mean_hw.astype(np.float32), absent, absent, num_members=1)
-    aligned_ehw = maps_ehw.astype(np.float64) if is_metric else align_all(maps_ehw, mean_hw)
-    refined_hw = _reduced(maps_ehw, aligned_ehw, mean_hw, settings)
-    spread_hw = _deviation(aligned_ehw)
-    confidence_hw = _confidence(spread_hw, refined_hw, coarse_hw, settings, is_metric)
+    refined_hw, spread_hw = _reduced_with_spread(members.maps_ehw, settings, kind)
+    named: dict[str, npt.NDArray[np.floating]] = {
+        COARSE.name: coarse_hw,
+        REFINED.name: refined_hw,
+        SPREAD.name: spread_hw,
+    }
+    maps = LabelMaps({**probed, **named}, kind)
+    confidence_hw = _confidence(maps, settings)
+    bounds = (
+        None if settings.intervals is None else bounds_of(maps, confidence_hw, settings.intervals)
+    )
     return RefinedDepth(
         refined_hw.astype(np.float32),
         spread_hw.astype(np.float32),
         confidence_hw.astype(np.float32),
-        num_members=len(maps_ehw),
+        num_members=len(members.maps_ehw),
+        extra={} if bounds is None else {LOWER: bounds.lower_hw, UPPER: bounds.upper_hw},
     )
+
+
+def _reduced_with_spread(
+    maps_ehw: FloatMap, settings: Ensemble, kind: DepthKind
+) -> tuple[DoubleMap, DoubleMap]:
+    mean_hw: DoubleMap = maps_ehw.mean(axis=0, dtype=np.float64)
+    if len(maps_ehw) == 1:
+        return mean_hw, np.full(mean_hw.shape, np.nan)
+    aligned_ehw = maps_ehw.astype(np.float64) if kind.is_metric else align_all(maps_ehw, mean_hw)
+    return _reduced(maps_ehw, aligned_ehw, mean_hw, settings), _deviation(aligned_ehw)
 
 
 def _reduced(
@@ -71,18 +96,12 @@ def _deviation(maps_ehw: DoubleMap) -> DoubleMap:
     return np.sqrt(variance_hw, out=variance_hw)
 
 
-def _confidence(
-    spread_hw: DoubleMap,
-    refined_hw: DoubleMap,
-    coarse_hw: FloatMap,
-    settings: Ensemble,
-    is_metric: bool,
-) -> DoubleMap:
+def _confidence(maps: LabelMaps, settings: Ensemble) -> DoubleMap:
     """Return the recipe's confidence: the fitted probability if it has one."""
-    if settings.confidence_mapping is None:
-        return confidence_by_spread(spread_hw, refined_hw, settings.confidence_tau)
-    cues = cues_of(spread_hw, refined_hw, coarse_hw, is_metric=is_metric)
-    return confidence_by_cues(cues, settings.confidence_mapping)
+    if settings.confidence_mapping is not None:
+        return confidence_of(maps, settings.confidence_mapping)
+    spread_hw = np.asarray(maps.maps[SPREAD.name], dtype=np.float64)
+    return confidence_by_spread(spread_hw, maps.refined_hw, settings.confidence_tau)
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,8 @@ def label_of(row: LabelRow, coarse: MaskedDepth, kept: RefinedDepth, extra: Extr
         far_share=coarse.far_share(kept.map_hw),
     )
     maps = (coarse.map_hw, kept.map_hw, kept.spread_hw, kept.confidence_hw)
-    return Label(row, LabelArrays.of_depth(*maps, {**coarse.unmasked.extra, **extra}))
+    further = {**coarse.unmasked.extra, **extra, **kept.extra}
+    return Label(row, LabelArrays.of_depth(*maps, further))
 
 
 def _mean(map_hw: FloatMap) -> float | None:

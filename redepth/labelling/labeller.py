@@ -30,6 +30,7 @@ from redepth.images.locator import relocated
 from redepth.labelling.ensemble import guard, reduce_members
 from redepth.labelling.label_rows import fallen_back, label_of, with_focal, with_members
 from redepth.labelling.preparing import Prepared, Preparer, Source, failed, rejected
+from redepth.labelling.probing import LoadedProbe, load_probes, probe_all
 from redepth.labelling.valid_range import MaskedDepth, mask_far
 from redepth.labelling.work import Work
 from redepth.quantities import VALID
@@ -87,13 +88,15 @@ class Labeller:
     refiner: Refiner
     device: str
     allowed: Allowed = ANYTHING
+    probes: tuple[LoadedProbe, ...] = ()
     _last: OrderedDict[Source, Label] = field(default_factory=OrderedDict, init=False, repr=False)
     _last_lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     @property
     def cards(self) -> tuple[ModelCard, ...]:
         """Every model that was loaded, the coarse one first."""
-        return (self.estimator.card, *self.refiner.cards)
+        probed = (card for probe in self.probes for card in probe.cards)
+        return (self.estimator.card, *probed, *self.refiner.cards)
 
     def label(self, ref: ImageRef, before: LabelRow | None = None) -> Label:
         """Label one image; whatever is wrong with the image itself becomes its outcome.
@@ -184,6 +187,7 @@ class Labeller:
         focals_px = [one.row.focal_px for one in prepared]
         batch_size = self.settings.compute.batch_size
         outcomes = estimate_all(self.estimator, rgbs_hw3, focals_px, batch_size)
+        outcomes = probe_all(self.probes, rgbs_hw3, focals_px, outcomes, batch_size)
         return [self._masked(*pair) for pair in zip(prepared, outcomes, strict=True)]
 
     def _masked(self, prepared: Prepared, outcome: EstimateOutcome) -> _Estimated | Label:
@@ -235,11 +239,14 @@ class Labeller:
 
     def _reduce_and_guard(self, row: LabelRow, coarse: MaskedDepth, members: Members) -> Label:
         """Reduce the members and make the label: the refined map, or the coarse one and why."""
-        is_metric = coarse.unmasked.kind.is_metric
+        kind = coarse.unmasked.kind
+        probed = {quantity.name: map_hw for quantity, map_hw in coarse.unmasked.extra.items()}
         refined = reduce_members(
-            members, coarse.map_hw, self.settings.ensemble, is_metric=is_metric
+            members, coarse.map_hw, self.settings.ensemble, kind=kind, probed=probed
         )
-        verdict = guard(coarse.map_hw, refined.map_hw, self.settings.guard, is_metric=is_metric)
+        verdict = guard(
+            coarse.map_hw, refined.map_hw, self.settings.guard, is_metric=kind.is_metric
+        )
         if members.refused is not None:
             verdict = replace(verdict, collapse=members.refused)
         row = with_members(row, members, verdict)
@@ -247,7 +254,7 @@ class Labeller:
         if verdict.collapse is None and not np.isfinite(within.map_hw).any():
             verdict = replace(verdict, collapse="refined map has nothing within the far limit")
         if verdict.collapse is not None:
-            return fallen_back(row, coarse, members.extra, verdict.collapse)
+            return fallen_back(row, coarse, {**members.extra, **refined.extra}, verdict.collapse)
         row = replace(row, outcome=Outcome.REFINED)
         valid_hw = coarse.validity(refined.map_hw, within.map_hw)
         return label_of(row, coarse, within, {**members.extra, VALID: valid_hw})
@@ -298,7 +305,8 @@ def load_labeller(settings: LabelSettings, allowed: Allowed = ANYTHING) -> Label
     estimator = load_estimator(settings.coarse, device)
     context = LoadContext(estimator, settings.compute, device, settings.seed)
     refiner = refiners[settings.refiner.method].load(settings.refiner, context)
-    return Labeller(settings, estimator, refiner, device_name(device), allowed)
+    probes = load_probes(settings.probes, settings.coarse, estimator, device)
+    return Labeller(settings, estimator, refiner, device_name(device), allowed, probes)
 
 
 def choose_device(compute: Compute) -> torch.device:

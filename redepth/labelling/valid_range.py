@@ -46,11 +46,17 @@ class MaskedDepth:
         known_hw = _in_range(refined.map_hw, self.unmasked.far_limit_m)
         if known_hw.all():
             return refined
-        map_hw, spread_hw, confidence_hw = (
-            np.where(known_hw, of_hw, np.float32(np.nan))
-            for of_hw in (refined.map_hw, refined.spread_hw, refined.confidence_hw)
+
+        def within(map_hw: FloatMap) -> FloatMap:
+            return np.where(known_hw, map_hw, np.float32(np.nan))
+
+        return RefinedDepth(
+            within(refined.map_hw),
+            within(refined.spread_hw),
+            within(refined.confidence_hw),
+            refined.num_members,
+            {quantity: within(map_hw) for quantity, map_hw in refined.extra.items()},
         )
-        return RefinedDepth(map_hw, spread_hw, confidence_hw, refined.num_members)
 
     def validity(self, refined_hw: FloatMap, kept_hw: FloatMap) -> ByteMap:
         """Say why each pixel of a label has a value or none: codes of `Validity`, uint8 [H, W].

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 NUM_BINS = 15
 RIDGE = 1e-6
+LINEAR_RIDGE = 1e-2
+_LEAST_DEVIATION = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ def expected_calibration_error(bins: tuple[ReliabilityBin, ...]) -> float:
 class Logistic:
     """P(right) = 1 / (1 + exp(-(intercept + sum_c weight_c x_c))).
 
-    `redepth.labelling.confidence` applies it, to the logarithms of cues.
+    `redepth.confidence.probability` applies it, to terms of cues.
     """
 
     intercept: float
@@ -100,3 +103,48 @@ def fit_logistic(rows_nc: DoubleArray, right_n: BoolArray) -> Logistic:
     found = minimize(loss, np.zeros(design.shape[1]), jac=True, method="BFGS")
     intercept, *weights = (float(value) for value in found.x)
     return Logistic(intercept, tuple(weights))
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """y = intercept + sum_c weight_c x_c."""
+
+    intercept: float
+    weights: tuple[float, ...]
+
+    def apply(self, rows_nc: DoubleArray) -> DoubleArray:
+        """Return y of rows, [N]."""
+        return np.asarray(self.intercept + rows_nc @ np.asarray(self.weights))
+
+
+def fit_linear(
+    images_nc: Sequence[DoubleArray],
+    targets_n: Sequence[DoubleArray],
+    *,
+    within_images: bool = False,
+) -> Linear:
+    """Return the ridge regression of targets on columns, every image with the same weight.
+
+    Columns are standardised first; the ridge is 0.01 of their variance, so that columns which say
+    the same share a weight.
+
+    Args:
+        images_nc: float64 [N, C] of each image.
+        targets_n: float64 [N] of each image.
+        within_images: fit the order inside of images alone: rows and targets are taken less their
+            image's means, and the intercept is that of the means.
+    """
+    mean_c = np.concatenate(images_nc).mean(axis=0)
+    mean = float(np.mean([target_n.mean() for target_n in targets_n]))
+    centres = [own_nc.mean(axis=0) if within_images else mean_c for own_nc in images_nc]
+    centred = [own_nc - centre_c for own_nc, centre_c in zip(images_nc, centres, strict=True)]
+    deviation_c = np.maximum(np.concatenate(centred).std(axis=0), _LEAST_DEVIATION)
+    gram_cc: DoubleArray = LINEAR_RIDGE * np.eye(len(mean_c))
+    moment_c: DoubleArray = np.zeros(len(mean_c))
+    for own_nc, target_n in zip(centred, targets_n, strict=True):
+        standard_nc = own_nc / deviation_c
+        from_centre_n = target_n - (target_n.mean() if within_images else mean)
+        gram_cc += standard_nc.T @ standard_nc / (len(own_nc) * len(centred))
+        moment_c += standard_nc.T @ from_centre_n / (len(own_nc) * len(centred))
+    weights_c = np.linalg.solve(gram_cc, moment_c) / deviation_c
+    return Linear(mean - float(mean_c @ weights_c), tuple(float(w) for w in weights_c))

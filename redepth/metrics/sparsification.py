@@ -37,6 +37,15 @@ class Sparsification:
             return float("nan")
         return float(np.mean(self.curve_k - self.oracle_k)) / random_area
 
+    @property
+    def aurg(self) -> float:
+        """Return the area below a random order: the mean share of the error that goes away.
+
+        0 knows nothing, below 0 misleads; an oracle's is that of the errors themselves. Source:
+        Poggi et al. 2020, area under the random gain.
+        """
+        return float(np.mean(1.0 - self.curve_k))
+
 
 def sparsify(error_n: FloatArray, uncertainty_n: FloatArray) -> Sparsification:
     """Order pixels by falling uncertainty and return the two curves.

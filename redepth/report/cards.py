@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
@@ -105,7 +105,7 @@ class Gallery:
     Attributes:
         num_labels: of the output, of which `cards` shows some.
         kind_words: what a number of a map means.
-        confidence_words: what a confidence means.
+        meanings: what confidence, lower and upper mean, by name.
         up_to_scale: whether scale and shift of the shapes are unknown.
         intro: how the labels were chosen.
         change_words: the order by `Card.drift`.
@@ -116,7 +116,7 @@ class Gallery:
     scales: tuple[Scale, ...]
     num_labels: int
     kind_words: str
-    confidence_words: str
+    meanings: Mapping[str, str]
     up_to_scale: bool
     intro: str
     change_words: str = "largest drift"

@@ -21,6 +21,7 @@ from redepth.evaluation.comparing import (
 from redepth.evaluation.scores import TITLES
 from redepth.evaluation.tables import NO_VALUE, change_words, interval_words
 from redepth.metrics.bootstrap import MeanInterval
+from redepth.quantities import CONFIDENCE
 from redepth.redaction import shown
 from redepth.report.cards import Card, ComparedGroup, Fact, Gallery, Scale, aspect_of, file_name
 from redepth.report.charts import Chart, share_chart, unit_chart
@@ -229,7 +230,7 @@ def _gallery(
         scales=_scales(kind),
         num_labels=len(found.images),
         kind_words=KIND_WORDS[kind],
-        confidence_words="agreement of the members or a fitted probability, by the recipe of each",
+        meanings={"confidence": CONFIDENCE.meaning},
         up_to_scale=kind is not DepthKind.METRIC_DEPTH,
         intro="The images that differ most, and some of the others.",
         unread=unread_words(unread),

@@ -14,9 +14,9 @@ from redepth.config import Cost
 from redepth.costing.estimate import cost_of
 from redepth.costing.run_speed import RunSpeed
 from redepth.images.locator import Photographs
-from redepth.quantities import confidence_words
 from redepth.redaction import shown
 from redepth.refiners.triage import routing_facts
+from redepth.report.calibration_shift import shift_warnings
 from redepth.report.cards import (
     Fact,
     Gallery,
@@ -82,7 +82,11 @@ def read_page(
         recipe_name=labels.dataset.recipe_name,
         recipe_digest=labels.dataset.recipe_digest,
         made=f"{made:%Y-%m-%d %H:%M} UTC",
-        warnings=(*warnings_of(labels.dataset), *_unrefined(figures)),
+        warnings=(
+            *warnings_of(labels.dataset),
+            *shift_warnings(labels),
+            *_unrefined(figures),
+        ),
         outcomes=figures.outcomes,
         methods=dict(Counter(figures.methods).most_common()),
         headline=_headline(figures, cost, run, speed, num_kept_lately(objects)),
@@ -96,7 +100,7 @@ def read_page(
             scales=scales_of(kind, pictures),
             num_labels=figures.num_labels,
             kind_words=KIND_WORDS[kind],
-            confidence_words=confidence_words(labels.dataset.recorded.confidence_within),
+            meanings={name: one.line for name, one in labels.dataset.recorded.meanings.items()},
             up_to_scale=kind is not DepthKind.METRIC_DEPTH,
             intro=_intro(len(pictures), figures.num_labels),
             unread=unread_words(picture.unread for picture in pictures),

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from redepth.confidence.words import Meaning, meanings_of
 from redepth.config import Decoding, Ensemble, Guard, Recipe, Storage, label_differences
 from redepth.errors import ConfigError, IntegrityError
 from redepth.settings import Compute
@@ -50,6 +51,7 @@ class Recorded(BaseModel):
     decoding: Decoding
     coarse: dict[str, Any]
     refiner: dict[str, Any]
+    probes: dict[str, Any] = Field(default_factory=dict)
     ensemble: Ensemble
     guard: Guard
     compute: Compute
@@ -60,6 +62,16 @@ class Recorded(BaseModel):
         """The factor w if confidence is a fitted P(max(d/t, t/d) < w); None if it is agreement."""
         mapping = self.ensemble.confidence_mapping
         return None if mapping is None else mapping.within
+
+    @property
+    def meanings(self) -> Mapping[str, Meaning]:
+        """What the confidence and the bounds mean, by the name of the quantity."""
+        return meanings_of(self.ensemble.confidence_mapping, self.ensemble.intervals)
+
+    @property
+    def promised_coverage(self) -> float | None:
+        """The share of the pixels that lie between lower and upper; None without intervals."""
+        return None if self.ensemble.intervals is None else self.ensemble.intervals.coverage
 
 
 class _Stored(BaseModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -13,12 +13,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
+from redepth.confidence.cues import CUES, LabelMaps
+from redepth.confidence.files import FittedConfidence
 from redepth.costing.run_speed import RunSpeed
 from redepth.errors import ConfigError, IntegrityError
 from redepth.images.allowed import allowed_for_labels
 from redepth.images.locator import Photographs
 from redepth.images.noticed import Notices
-from redepth.quantities import QUANTITIES, AnyMap, Quantity
+from redepth.quantities import COARSE, QUANTITIES, REFINED, AnyMap, Quantity
+from redepth.settings import parse_share
 from redepth.store import arrays, catalogue, manifest
 from redepth.store.chunks import Chunks
 from redepth.store.conditions import rows_where
@@ -28,6 +31,7 @@ from redepth.store.key_index import KeyIndex, keys_of
 from redepth.store.objects import Objects, open_objects
 from redepth.store.rows import SCHEMA, Fragment, row_from_columns
 from redepth.store.run_record import last_speed
+from redepth.store.views import Calibrated, KeepSurest, View
 from redepth.types import FloatMap, LabelRow, Outcome
 
 _GROUPS_KEPT_OPEN = 64
@@ -61,6 +65,19 @@ class StoredLabel:
             self._read[quantity] = self._labels.read(self.row, quantity)
         return self._read[quantity]
 
+    def maps_for(self, cues: Sequence[str]) -> LabelMaps:
+        """Return the maps that some cues are taken from, those of them that are stored.
+
+        Raises:
+            LookupError: the image has no label.
+        """
+        if self.row.kind is None:
+            raise LookupError(f"{self.row.id} has no maps: it {self.row.outcome}")
+        needed = dict.fromkeys((COARSE.name, REFINED.name))
+        needed |= dict.fromkeys(name for cue in cues for name in CUES[cue].needs)
+        held = self.quantities
+        return LabelMaps({name: self[name] for name in needed if name in held}, self.row.kind)
+
     @property
     def coarse(self) -> FloatMap:
         return self["coarse"]
@@ -88,10 +105,20 @@ class Labels(Mapping[str, StoredLabel]):
     """
 
     def __init__(
-        self, objects: Objects, dataset: Dataset, selected: pa.Table | None = None
+        self,
+        objects: Objects,
+        dataset: Dataset,
+        selected: pa.Table | None = None,
+        views: tuple[View, ...] = (),
     ) -> None:
-        """Read labels below a root; `selected` holds whole rows and narrows them to these."""
+        """Read labels below a root.
+
+        Args:
+            selected: whole rows, which narrow the labels to these.
+            views: what maps are read through, the first one next to the store.
+        """
         self.dataset = dataset
+        self._views = views
         self._objects = objects
         self._selected = selected
         self._group = lru_cache(_GROUPS_KEPT_OPEN)(self._open_group)
@@ -121,7 +148,7 @@ class Labels(Mapping[str, StoredLabel]):
         return StoredLabel(row_from_columns(values), self)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, (self.url, self.dataset, self._selected)
+        return _reopen, (self.url, self.dataset, self._selected, self._views)
 
     @property
     def url(self) -> str:
@@ -141,7 +168,7 @@ class Labels(Mapping[str, StoredLabel]):
 
     def reopened(self) -> Labels:
         """Return the same labels behind connections of their own, as a forked process needs."""
-        return _reopen(self.url, self.dataset, self._selected)
+        return _reopen(self.url, self.dataset, self._selected, self._views)
 
     def where(self, condition: str) -> Labels:
         """Return the labels whose rows fulfil a condition in SQL.
@@ -156,12 +183,45 @@ class Labels(Mapping[str, StoredLabel]):
         Raises:
             ConfigError: it is no such condition, or DuckDB (`redepth[sql]`) is not installed.
         """
-        return Labels(self._objects, self.dataset, rows_where(self._rows(), condition))
+        return self._narrowed(rows_where(self._rows(), condition))
+
+    def keep(self, share: float | str) -> Labels:
+        """Return the labels with the surest pixels of every image alone; the others are NaN.
+
+        Args:
+            share: of each image's pixels that have a confidence, 0.7 or "70%".
+
+        Raises:
+            ConfigError: it is no share.
+        """
+        return self._seen(KeepSurest(parse_share(share)))
+
+    def calibrated(self, fitted: FittedConfidence) -> Labels:
+        """Return the labels with a confidence, and bounds, that were fitted to such labels.
+
+        Rows, and what `where` asks, keep the means that were stored.
+
+        Raises:
+            ConfigError: the labels do not hold the maps that it looks at.
+        """
+        update = {"confidence_mapping": fitted.mapping, "intervals": fitted.intervals}
+        recorded = self.dataset.recorded
+        ensemble = recorded.ensemble.model_copy(update=update)
+        own = replace(self.dataset, recorded=recorded.model_copy(update={"ensemble": ensemble}))
+        seen = Labels(self._objects, own, self._selected, (*self._views, Calibrated(fitted)))
+        _ = seen.quantities  # what is missing is said now
+        return seen
+
+    def _seen(self, view: View) -> Labels:
+        return Labels(self._objects, self.dataset, self._selected, (*self._views, view))
+
+    def _narrowed(self, selected: pa.Table) -> Labels:
+        return Labels(self._objects, self.dataset, selected, self._views)
 
     def with_maps(self) -> Labels:
         """Return the labels that have maps: refined ones, and those that fell back."""
         rows = self._rows()
-        return Labels(self._objects, self.dataset, rows.filter(rows["array_group"].is_valid()))
+        return self._narrowed(rows.filter(rows["array_group"].is_valid()))
 
     def subset(self, kept: pa.BooleanArray) -> Labels:
         """Return some of the labels: a flag for each, in the order of `table`."""
@@ -231,8 +291,13 @@ class Labels(Mapping[str, StoredLabel]):
         """What is stored of each label, as its first array group states it; empty without any."""
         for groups in self._array_groups():
             for group in groups.drop_null().to_pylist():
-                return self._group(group).by_name
+                return self._through_views(self._group(group).by_name)
         return {}
+
+    def _through_views(self, held: Mapping[str, Quantity]) -> Mapping[str, Quantity]:
+        for view in self._views:
+            held = view.quantities(held)
+        return held
 
     @cached_property
     def absent(self) -> Mapping[str, str]:
@@ -258,7 +323,9 @@ class Labels(Mapping[str, StoredLabel]):
 
     def quantities_of(self, row: LabelRow) -> Mapping[str, Quantity]:
         """Return what is stored of one row. Raises IntegrityError as `read`."""
-        return {} if row.array_group is None else self._group(row.array_group).by_name
+        if row.array_group is None:
+            return {}
+        return self._through_views(self._group(row.array_group).by_name)
 
     def require_quantities(self, names: Sequence[str]) -> None:
         """Refuse to go on where these labels do not have what somebody chose.
@@ -317,6 +384,17 @@ class Labels(Mapping[str, StoredLabel]):
             if row.array_group is None or row.array_index is None:
                 raise LookupError(f"{row.id} has no maps: it {row.outcome} ({row.reason})")
             _require_image(self._group(row.array_group), row)
+        return self._read_through(rows, quantity, self._views)
+
+    def _read_through(
+        self, rows: Sequence[LabelRow], quantity: str, views: Sequence[View]
+    ) -> list[AnyMap]:
+        if not views:
+            return self._read_stored(rows, quantity)
+        *below, top = views
+        return top.read(rows, quantity, lambda name: self._read_through(rows, name, below))
+
+    def _read_stored(self, rows: Sequence[LabelRow], quantity: str) -> list[AnyMap]:
         sizes = [(row.height_px or 0, row.width_px or 0) for row in rows]
         group, first = rows[0].array_group or "", rows[0].array_index or 0
         if quantity not in self._group(group).by_name:
@@ -418,8 +496,10 @@ def open_labels(url: str) -> Labels:
     return Labels(open_objects(url), read_dataset(url))
 
 
-def _reopen(url: str, dataset: Dataset, selected: pa.Table | None) -> Labels:
-    return Labels(open_objects(url), dataset, selected)
+def _reopen(
+    url: str, dataset: Dataset, selected: pa.Table | None, views: tuple[View, ...]
+) -> Labels:
+    return Labels(open_objects(url), dataset, selected, views)
 
 
 def summarise(out: str) -> OutputSummary:

@@ -46,6 +46,8 @@ class LabelMaps(Dataset[Any]):
         allow: roots of photographs beside files of this machine and the labels' own bucket or host.
         unread: what becomes of a sample whose photograph has changed since, is gone or may not be
             read: an error, or the sample is left out, counted in `skipped` and logged.
+        keep: share of each image's pixels, 0.7 or "70%": the surest keep their values, the others
+            are NaN; None keeps all. `labels.keep(...)` is the same.
         transform: applied to every sample, e.g. to bring all of them to one size.
 
     Raises:
@@ -62,8 +64,10 @@ class LabelMaps(Dataset[Any]):
         transform: Transform | None = None,
         allow: Sequence[str] = (),
         unread: Unread = "error",
+        keep: float | str | None = None,
     ) -> None:
         opened = (open_labels(labels) if isinstance(labels, str) else labels).with_maps()
+        opened = opened if keep is None else opened.keep(keep)
         contents = Contents(_chosen(opened, quantities), images, resize_images)
         self._reader = SampleReader(opened, contents, opened.photographs(allow), unread)
         self._transform = transform

@@ -148,3 +148,17 @@ def test_seconds_at_the_limit_add_up_dtype_by_dtype() -> None:
     assert seconds_at_limit({"float16": 300.0, "float32": 100.0}, limits) == pytest.approx(5.0)
     assert seconds_at_limit({}, limits) == 0.0
     assert seconds_at_limit({"bfloat16": 1.0}, limits) is None
+
+
+def test_a_probe_costs_a_forward_at_its_own_size() -> None:
+    image = ImageWork(64, 64)
+
+    def flops(*settings: str) -> float:
+        return sum(
+            (recipe_flops(load_recipe("mini-coarse", settings).labels, image) or {}).values()
+        )
+
+    alone = flops()
+    assert flops("labels.probes.texture=true") == alone
+    assert flops("labels.probes.mirror=true") == pytest.approx(2 * alone)
+    assert alone < flops("labels.probes.size_px=32") < 1.5 * alone

@@ -22,14 +22,14 @@ LABEL_HW, PHOTO_HW = (24, 32), (48, 64)
 ENDED = {6: Outcome.FELL_BACK, 7: Outcome.REJECTED}
 
 
-def write_collection(photographs: Path, out: Path) -> None:
-    """Write eight photographs and, without a model, an output of two shards that labels them.
+def write_collection(photographs: Path, out: Path, count: int = 8) -> None:
+    """Write some photographs and, without a model, an output of two shards that labels them.
 
-    Six are refined, one fell back, one was rejected. The maps follow the photographs' brightness,
-    so that there is something to learn from them.
+    All but two are refined, one fell back, one was rejected. The maps follow the photographs'
+    brightness, so that there is something to learn from them.
     """
     photographs.mkdir(parents=True)
-    for i in range(8):
+    for i in range(count):
         write_photograph(photographs / f"{i:04}.png", seed=i)
     write_labels(photographs, out)
 

@@ -29,6 +29,9 @@ HELD = {
     ("docs/evaluation.md", "python"): (
         "test_snippets.py::test_the_python_snippets_run_one_after_the_other"
     ),
+    ("docs/confidence.md", "python"): (
+        "test_snippets.py::test_the_python_snippets_run_one_after_the_other"
+    ),
     ("docs/3d.md", "python"): "test_3d_page.py::test_the_commands_and_the_snippets_run",
     ("docs/using-labels.md", "sql"): "test_snippets.py::test_the_sql_runs",
     ("docs/betterdepth.md", "python"): (
@@ -68,6 +71,7 @@ NOT_HELD = {
 
 # page, first line -> why the block below `<!-- not run -->` is not run.
 MARKED = {
+    ("docs/confidence.md", "redepth label"): "starts Ray and Prefect; tests of probes label so",
     ("docs/clusters.md", "docker build"): "needs an engine; held to the files in infra/ below",
     ("docs/clusters.md", "group=$(aws ec2"): "changes an account of AWS",
     ("docs/s3.md", "aws s3api"): "changes an account of AWS",

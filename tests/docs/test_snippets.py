@@ -23,11 +23,13 @@ PRINTED = {
     "docs/torch.md": r"loss \d",
     "docs/exporting.md": r"(?s)affine_invariant_disparity \d.*\(24, 32\)",
     "docs/evaluation.md": r"(?s)abs_rel \d.*refiner\.num_steps",
+    "docs/confidence.md": r"(?s)holds for images like.*70% of the pixels are kept.*loss \d",
 }
 SQL = [pytest.param(query, id=page) for page in PRINTED for query in blocks(PAGES[page], "sql")]
 # Commands of these pages that run on the small output. `evaluate` starts Prefect's server, the
 # others need no engine.
 RUN = {
+    "docs/confidence.md": {"evaluate", "calibrate", "export"},
     "docs/evaluation.md": {"evaluate", "calibrate", "compare"},
     "docs/exporting.md": {"export", "report", "push"},
     "docs/reports.md": {"report"},
@@ -47,7 +49,10 @@ RUNS = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Stand in a folder that holds `photographs/`, `labels/`, `labels-b/` and `truth/`."""
+    """Stand in a folder that holds `photographs/`, `labels/`, `labels-b/` and `truth/`.
+
+    And 40 labels with ground truth to calibrate on, with what `redepth calibrate` makes of them.
+    """
     folder = tmp_path_factory.mktemp("reader")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -55,6 +60,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         write_collection(Path("photographs"), Path("labels"))
         write_labels(Path("photographs"), Path("labels-b"), ("labels.refiner.num_steps=5",))
         write_truth(Path("photographs"), Path("truth"))
+        write_collection(Path("calibration"), Path("calibration-labels"), 40)
+        write_truth(Path("calibration"), Path("calibration-truth"))
+        first = next(iter(command_lines(PAGES["docs/confidence.md"])))
+        assert CliRunner().invoke(app, first[1:]).exit_code == 0
         yield folder
 
 

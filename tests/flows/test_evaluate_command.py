@@ -11,13 +11,13 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from flows.calibrate_labels import calibrate_labels
+from flows.calibrate_labels import Fit, calibrate_labels
 from flows.cli import app
 from flows.compare_labels import compare_label_sets
+from redepth.confidence.files import read_mapping
+from redepth.config import load_recipe
 from redepth.datasets import datasets
 from redepth.errors import ConfigError
-from redepth.evaluation.calibrate import read_mapping
-from redepth.labelling.confidence import Cue
 from redepth.metrics.alignments import Alignment
 from scripts.motorcycle_truth import write_motorcycle
 from tests.evaluation.evaluation_samples import planted_label, write_output, write_truth
@@ -85,18 +85,25 @@ def test_calibrate_writes_a_mapping_and_says_what_it_is_worth(
         folder / "truth",
         "tum",
         out,
-        1.05,
-        [Cue.SPREAD],
+        Fit(1.05, ("spread",), products=False),
         Alignment.REDEPTH,
         False,
     )
-    assert read_mapping(out) == found.mapping
+    assert read_mapping(out).mapping == found.mapping
+    assert load_recipe(str(out.with_suffix(".yaml"))).name == "mini-calibrated"
     assert found.mapping.within == 1.05
     assert out.with_suffix(".png").stat().st_size > 1000
     said = capsys.readouterr().out
     assert "fitted on 2 images, tested on 2 others" in said
     assert "before: as a probability" in said
     assert "after:  as a probability" in said
+    assert "no intervals: 2 images" in said
+
+
+def test_calibrate_refuses_a_cue_that_it_does_not_know(folder: Path, tmp_path: Path) -> None:
+    out, fit = tmp_path / "mapping.json", Fit(1.05, ("slop",))
+    with pytest.raises(ConfigError, match="did you mean 'slope'"):
+        calibrate_labels(str(folder / "a"), folder / "truth", "tum", out, fit, None, False)
 
 
 def test_compare_prints_and_writes_the_table(
@@ -132,7 +139,7 @@ def test_calibrate_says_alignment_and_what_was_left_out(
     truth = write_truth(tmp_path / "truth", SEEDS)
     (truth / "depth" / "image-2.png").write_bytes(b"")
     out = tmp_path / "mapping.json"
-    calibrate_labels(str(folder / "a"), truth, "tum", out, 1.05, [Cue.SPREAD], None, True)
+    calibrate_labels(str(folder / "a"), truth, "tum", out, Fit(1.05, ("spread",)), None, True)
     said = " ".join(capsys.readouterr().out.split())
     assert "alignment: scale_shift_disparity (default)" in said
     assert "images left out, their ground truth cannot be read: 1 (image-2" in said

@@ -11,7 +11,6 @@ from redepth.lab.experiments import Condition, Group, Subject
 from redepth.lab.measurement import Measurement, PixelCues
 from redepth.lab.results import LabResult, RunFacts
 from redepth.lab.scoring import Region
-from redepth.labelling.confidence import Cue
 from redepth.scenes.scene import Split
 from redepth.types import ModelCard
 
@@ -85,9 +84,9 @@ def cues(seed: int, spread_knows: float) -> PixelCues:
     slope, drift = rng.lognormal(-3.0, 1.0, (2, spread.size))
     return PixelCues(
         {
-            Cue.SPREAD: spread.astype(np.float32),
-            Cue.SLOPE: slope.astype(np.float32),
-            Cue.DRIFT: drift.astype(np.float32),
+            "spread": spread.astype(np.float32),
+            "slope": slope.astype(np.float32),
+            "drift": drift.astype(np.float32),
         },
         error.astype(np.float32),
         (1.0 + error).astype(np.float32),

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from redepth.config import ConfidenceMapping
+from redepth.confidence.mapping import ConfidenceMapping
 from redepth.lab.confidence import fit_confidence, probability, report_confidence
-from redepth.lab.measurement import PixelCues, pixel_cues
-from redepth.labelling.confidence import Cue
+from redepth.lab.measurement import LAB_CUES, PixelCues, pixel_cues
 from redepth.types import RefinedDepth
 from tests.lab.lab_samples import cues
 
@@ -17,10 +16,10 @@ IGNORANT = [cues(seed, spread_knows=0.0) for seed in range(12)]
 
 
 def test_a_spread_that_knows_gets_weight_and_one_that_does_not_gets_none() -> None:
-    informed = fit_confidence(INFORMED, (Cue.SPREAD,), within=1.05)
-    ignorant = fit_confidence(IGNORANT, (Cue.SPREAD,), within=1.05)
-    assert informed.spread < -1.0
-    assert abs(ignorant.spread) < 0.1
+    informed = fit_confidence(INFORMED, ("spread",), within=1.05)
+    ignorant = fit_confidence(IGNORANT, ("spread",), within=1.05)
+    assert informed.weights()["spread"] < -1.0
+    assert abs(ignorant.weights()["spread"]) < 0.1
 
 
 def test_the_fit_is_calibrated_on_images_it_has_not_seen() -> None:
@@ -41,15 +40,15 @@ def test_an_order_that_knows_beats_the_slope_and_one_that_does_not_is_random() -
 
 
 def test_probability_is_the_formula_it_states() -> None:
-    mapping = ConfidenceMapping(within=1.05, intercept=-2.0, spread=-1.0)
+    mapping = ConfidenceMapping.model_validate({"within": 1.05, "intercept": -2.0, "spread": -1.0})
     values = np.array([np.exp(-2.0), 0.0], dtype=np.float32)
-    found = probability(PixelCues(dict.fromkeys(Cue, values), values, values), mapping)
+    found = probability(PixelCues(dict.fromkeys(LAB_CUES, values), values, values), mapping)
     assert found[0] == pytest.approx(0.5, abs=1e-6)
     assert 0.5 < found[1] <= 1.0
 
 
 def test_where_every_pixel_is_right_the_fit_is_finite() -> None:
-    fit = fit_confidence(INFORMED, (Cue.SPREAD,), within=1e6)
+    fit = fit_confidence(INFORMED, ("spread",), within=1e6)
     assert np.isfinite([fit.intercept, *fit.weights().values()]).all()
     assert probability(INFORMED[0], fit).min() > 0.99
 
@@ -64,13 +63,13 @@ def test_cues_do_not_change_with_scale_and_shift_of_the_map() -> None:
     map_hw, spread_hw, coarse_hw, truth_hw = rng.uniform(1.0, 2.0, (4, 24, 24)).astype(np.float32)
     depth_hw = truth_hw.astype(np.float64) * 1.1
 
-    def found(scale: float) -> dict[Cue, np.ndarray]:
+    def found(scale: float) -> dict[str, np.ndarray]:
         refined = RefinedDepth(
             scale * map_hw + np.float32(3.0), scale * spread_hw, spread_hw, num_members=2
         )
         return pixel_cues(refined, coarse_hw, depth_hw, truth_hw).cues
 
-    for cue in Cue:
+    for cue in LAB_CUES:
         assert np.allclose(found(1.0)[cue], found(8.0)[cue], rtol=1e-3, atol=1e-5)
 
 

@@ -8,16 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
+from redepth.confidence.probability import confidence_by_spread
 from redepth.config import Ensemble, Guard
 from redepth.geometry.alignment import fit_affine
-from redepth.labelling.confidence import confidence_by_spread
 from redepth.labelling.ensemble import Verdict, guard, reduce_members
-from redepth.types import FloatMap, Members
+from redepth.types import DepthKind, FloatMap, Members
 
 RAMP = np.linspace(1.0, 9.0, 12 * 16, dtype=np.float32).reshape(12, 16)
 WIDE_RAMP = RAMP.astype(np.float64)
 scales = st.floats(0.1, 10.0)
 shifts = st.floats(-5.0, 5.0)
+
+
+def kind_of(is_metric: bool) -> DepthKind:
+    return DepthKind.METRIC_DEPTH if is_metric else DepthKind.AFFINE_DISPARITY
 
 
 def noisy(seed: int, amount: float = 0.1) -> FloatMap:
@@ -95,7 +99,7 @@ class TestReduce:
         map_hw = reduce(aligned_ehw if settings.align_before_mean else wide_ehw, axis=0)
         low, high = np.quantile(map_hw, (0.05, 0.95))
         confidence_hw = np.exp(-aligned_ehw.std(axis=0) / (0.05 * (high - low)))
-        found = reduce_members(Members(maps_ehw), RAMP, settings, is_metric=is_metric)
+        found = reduce_members(Members(maps_ehw), RAMP, settings, kind=kind_of(is_metric))
         assert np.allclose(found.map_hw, map_hw, rtol=1e-6)
         assert np.allclose(found.spread_hw, aligned_ehw.std(axis=0), rtol=1e-5, atol=1e-7)
         assert np.allclose(found.confidence_hw, confidence_hw, rtol=1e-5, atol=1e-7)
@@ -103,7 +107,7 @@ class TestReduce:
     def test_members_are_left_as_they_were(self) -> None:
         maps_ehw = np.stack([noisy(0), noisy(1)])
         for is_metric in (False, True):
-            reduce_members(Members(maps_ehw), RAMP, Ensemble(), is_metric=is_metric)
+            reduce_members(Members(maps_ehw), RAMP, Ensemble(), kind=kind_of(is_metric))
             assert np.array_equal(maps_ehw, np.stack([noisy(0), noisy(1)]))
 
     @given(order=st.permutations(range(4)))

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from redepth.config import ConfidenceMapping, Ensemble, Guard, LabelSettings
+from redepth.confidence.cues import LabelMaps, cues_of
+from redepth.confidence.mapping import ConfidenceMapping
+from redepth.config import Ensemble, Guard, LabelSettings
 from redepth.errors import RefinementFailed
-from redepth.labelling.confidence import Cue, cues_of
 from redepth.labelling.ensemble import guard, reduce_members
 from redepth.labelling.labeller import Labeller, load_labeller
 from redepth.labelling.valid_range import mask_far
@@ -117,7 +118,9 @@ def test_refining_may_lead_to_the_limit_but_not_back_from_it(photograph: ImageRe
 
 def test_an_ensemble_has_no_confidence_beyond_the_limit(photograph: ImageRef) -> None:
     moves = (RAMP * 0.0, RAMP * 0.02)
-    mapping = ConfidenceMapping(within=1.25, intercept=-2.0, spread=-0.3, slope=-0.1, drift=-0.2)
+    mapping = ConfidenceMapping.model_validate(
+        {"within": 1.25, "intercept": -2.0, "spread": -0.3, "slope": -0.1, "drift": -0.2}
+    )
     for own in ({}, {"confidence_mapping": mapping}):
         label = labelled(Told(with_sky()), photograph, *moves, **own)
         assert label.arrays is not None and label.row.mean_confidence is not None
@@ -175,7 +178,7 @@ def test_other_kinds_pass_untouched(photograph: ImageRef) -> None:
 def test_the_spread_of_metric_members_is_not_aligned_away() -> None:
     members = Members(np.stack([RAMP, RAMP * 1.2]))
     free = reduce_members(members, RAMP, Ensemble())
-    metric = reduce_members(members, RAMP, Ensemble(), is_metric=True)
+    metric = reduce_members(members, RAMP, Ensemble(), kind=DepthKind.METRIC_DEPTH)
     assert free.spread_hw.max() < 1e-6
     np.testing.assert_allclose(metric.spread_hw, 0.1 * RAMP, rtol=1e-5)
 
@@ -187,7 +190,8 @@ def test_the_drift_of_a_metric_map_is_not_aligned_away() -> None:
     low, high = np.quantile(RAMP, (0.02, 0.98))
     assert verdict.drift == pytest.approx(float((0.5 * RAMP).mean() / (high - low)), rel=1e-6)
     assert verdict.collapse is None
-    moved = cues_of(np.zeros_like(RAMP), scaled, RAMP, is_metric=True)[Cue.DRIFT]
+    maps = LabelMaps({"refined": scaled, "coarse": RAMP}, DepthKind.METRIC_DEPTH)
+    moved = cues_of(maps, ("drift",))["drift"]
     assert (moved > 0).all()
 
 

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
-    BeforeValidator,
     Field,
     SerializeAsAny,
     ValidatorFunctionWrapHandler,
@@ -31,7 +29,7 @@ from redepth.refiners.part import (
     WorkContext,
 )
 from redepth.refiners.triage import RecordedTriage
-from redepth.settings import ModelUse
+from redepth.settings import ModelUse, Share
 
 if TYPE_CHECKING:
     from redepth.refiners.cascade.refiner import CascadeRefiner
@@ -56,16 +54,6 @@ def _inner(value: Any, validate: ValidatorFunctionWrapHandler) -> RefinerSetting
     if part_of(settings).inner(settings):
         raise ValueError(f"a {settings.method} inside a cascade is not offered")
     return settings
-
-
-def _share(value: Any) -> Any:
-    """Read "3%" as 0.03; anything else is left to the field."""
-    if not isinstance(value, str) or not value.strip().endswith("%"):
-        return value
-    try:
-        return float(Decimal(value.strip()[:-1]) / 100)
-    except InvalidOperation:
-        raise ValueError('expected a share such as "3%" or 0.03') from None
 
 
 InnerRefiner = Annotated[
@@ -94,7 +82,7 @@ class Cascade(RefinerSettings):
     method: Literal["cascade"] = "cascade"
     cheap: InnerRefiner = Field(description="a refiner with a triage, for every image")
     expensive: InnerRefiner = Field(description="any other refiner, for those with most to gain")
-    budget: Annotated[float, BeforeValidator(_share)] = Field(
+    budget: Share = Field(
         0.03,
         gt=0,
         lt=1,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from redepth.labelling.quantiles import range_between, range_of_sorted, values_where
+from redepth.geometry.quantiles import range_between, range_of_sorted, values_where
 
 shares = st.floats(0.0, 1.0)
 values = npst.arrays(np.float64, st.integers(1, 80), elements=st.floats(-1e6, 1e6))
