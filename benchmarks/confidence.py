@@ -1,6 +1,7 @@
 """What cues know of the error, and whether intervals hold, on rendered scenes with exact depth.
 
-    python -m benchmarks.confidence --out confidence/
+    python -m benchmarks.confidence --out confidence/ --scale 2
+    python -m benchmarks.confidence --out intervals/ --scale 5 --intervals-only
     python -m benchmarks.confidence --out members/ --recipe mini-fast --set \
         labels.refiner.num_members=2 --scale 0.4
 
@@ -140,11 +141,11 @@ def _labeller(settings: LabelSettings) -> Labeller:
     return _loaded[digest]
 
 
-def score(own: Collection, out: Path) -> tuple[ImageScores, ...]:
-    """Measure a collection's labels with all cues, aligned by the paper's protocol."""
+def score(own: Collection, out: Path, cues: tuple[str, ...]) -> tuple[ImageScores, ...]:
+    """Measure a collection's labels with some cues, aligned by the paper's protocol."""
     asked = EvaluationInput(str(out / f"{own.name}_labels"), out / own.name, "scenes")
     labels, pairing = asked.open()
-    scores = score_labels(labels, pairing, "scenes", Alignment.REDEPTH, cues=tuple(CUES))
+    scores = score_labels(labels, pairing, "scenes", Alignment.REDEPTH, cues=cues)
     return tuple(image for image in scores.images if image.pixels is not None)
 
 
@@ -252,16 +253,19 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], dest="settings")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--scale", type=float, default=1.0, help="of the number of scenes")
+    parser.add_argument("--intervals-only", action="store_true", help="without the cue sets")
     given = parser.parse_args()
     recipe = load_recipe(given.recipe, [PROBES, *given.settings])
     chosen = collections(given.scale)
     for own in chosen:
         label(own, given.out, recipe, given.processes)
-    tuning, held_out, shifted = (score(own, given.out) for own in chosen)
-    print(f"{len(tuning)} tuning scenes, {len(held_out)} held out\n")
-    print(ranking_table(tuning, held_out), flush=True)
-    tested = {"held out": held_out, "shifted": shifted}
     cues, _ = CUE_SETS["default (one member)"]
+    looked_at = cues if given.intervals_only else tuple(CUES)
+    tuning, held_out, shifted = (score(own, given.out, looked_at) for own in chosen)
+    print(f"{len(tuning)} tuning scenes, {len(held_out)} held out\n")
+    if not given.intervals_only:
+        print(ranking_table(tuning, held_out), flush=True)
+    tested = {"held out": held_out, "shifted": shifted}
     print(f"\n{interval_table(tuning, tested, cues, given.out)}")
 
 
