@@ -45,8 +45,11 @@ demo demo-distill lab test test-slow test-cluster test-s3 test-chaos test-browse
 demo: install ## Label five photographs and sixteen scenes on this machine, in a minute or two
 	@echo "==> five photographs and sixteen rendered scenes into $(DEMO)"
 	@$(BIN)/python -m scripts.demo_collection $(DEMO)
-	@echo "==> redepth label $(DEMO)/list.csv --out $(DEMO)/labels --recipe mini --actors 2"
-	@$(BIN)/redepth label $(DEMO)/list.csv --out $(DEMO)/labels --recipe mini --actors 2
+	@echo "==> redepth label $(DEMO)/photographs --out $(DEMO)/photograph-labels --recipe mini-photo"
+	@$(BIN)/redepth label $(DEMO)/photographs --out $(DEMO)/photograph-labels --recipe mini-photo
+	@echo "==> redepth label $(DEMO)/scenes/list.csv --out $(DEMO)/labels --recipe mini --actors 2"
+	@$(BIN)/redepth label $(DEMO)/scenes/list.csv --out $(DEMO)/labels --recipe mini --actors 2
+	@$(BIN)/python -m scripts.show_demo $(DEMO)
 
 # The student that comes with redepth as mini-distilled is made by these two commands.
 STUDENT := $(DEMO)/student
@@ -67,8 +70,8 @@ test: install ## Run the fast tests, on all cores
 # time, for engines that start.
 .PHONY: test-slow
 test-slow: install ## Run the tests that start Ray or Prefect or walk the main path
-	@$(BIN)/pytest -m slow tests/cluster tests/faults
-	@$(BIN)/pytest -m slow -n 2 --dist worksteal --ignore tests/cluster --ignore tests/faults
+	@$(BIN)/pytest -m slow --durations=10 tests/cluster tests/faults
+	@$(BIN)/pytest -m slow -n 2 --dist worksteal --durations=25 --ignore tests/cluster --ignore tests/faults
 
 .PHONY: test-cluster
 test-cluster: install ## Run the tests on several Ray nodes of this machine
@@ -136,11 +139,18 @@ format: install ## Format the code and fix what ruff can fix
 .PHONY: docs
 docs: install ## Write what of the docs is made from the code
 	@$(BIN)/python scripts/write_recipe_reference.py docs/recipes.md
-	@$(BIN)/python -m scripts.write_training_reference docs/training.md
-	@$(BIN)/python scripts/write_export_formats.py docs/using-labels.md
-	@$(BIN)/python scripts/write_quantities.py docs/conventions.md
-	@$(BIN)/python scripts/write_dataset_table.py docs/evaluation.md
+	@$(BIN)/python -m scripts.write_presets docs/presets.md
+	@$(BIN)/python -m scripts.write_training_reference docs
+	@$(BIN)/python scripts/write_export_formats.py docs/exporting.md
+	@$(BIN)/python scripts/write_quantities.py docs/catalogue.md
+	@$(BIN)/python scripts/write_dataset_table.py docs/datasets.md
 	@HF_HUB_OFFLINE=1 $(BIN)/python -m scripts.count_flops redepth/flops/counted.py
+
+# Strict: a link or an anchor that leads nowhere fails. The variable silences an advertisement of the theme.
+.PHONY: site
+site: install ## Build the docs as a web site into site/, which opens from a disk
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "open site/index.html"
 
 # Where `make lab` writes; git ignores it.
 LAB := lab
@@ -156,5 +166,5 @@ bench: install ## Run every benchmark and print its figures
 
 .PHONY: clean
 clean: ## Remove .venv, the demo's output and all caches
-	rm -rf $(VENV) $(DEMO) $(LAB) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(DEMO) $(LAB) site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -73,8 +73,16 @@ def dpt_large() -> torch.nn.Module:
 
 
 def depth_pro() -> torch.nn.Module:
-    """Return Depth Pro, with its network for the field of view."""
-    model: torch.nn.Module = DepthProForDepthEstimation(DepthProConfig(use_fov_model=True))
+    """Return Depth Pro, with its network for the field of view: three ViT-L of DINOv2."""
+    large = {"model_type": "dinov2", "hidden_size": 1024, "num_hidden_layers": 24,
+             "num_attention_heads": 16, "patch_size": 16, "image_size": 384}  # fmt: skip
+    config = DepthProConfig(
+        use_fov_model=True,
+        image_model_config=dict(large),
+        patch_model_config=dict(large),
+        fov_model_config=dict(large),
+    )
+    model: torch.nn.Module = DepthProForDepthEstimation(config)
     return model
 
 

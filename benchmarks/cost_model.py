@@ -1,6 +1,6 @@
 """What a collection of a hundred million photographs comes to: objects, requests, bytes, GPU hours.
 
-Run `python -m benchmarks.cost_model`; it prints the tables of docs/scale.md at once. Nothing is
+Run `python -m benchmarks.cost_model`; it prints the tables of docs/results/scale.md. Nothing is
 measured here: counts are those of a shard (a test holds them to the store), bytes are those of
 `benchmarks.store_codecs`, seconds an image are the recipes' own, and prices are named below.
 """

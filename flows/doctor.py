@@ -21,6 +21,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from redepth.config import Deployment, Recipe
+from redepth.costing.weights import gpu_memory_words, size_words
 from redepth.errors import ConfigError, RedepthError
 
 SEEN_RECENTLY_S = 120.0
@@ -194,7 +195,8 @@ def check_gpu(subject: Subject) -> Finding:
         fix = "run where there are enough (--ray), or take a recipe for CPUs (redepth recipes)"
         found = f"{subject.recipe.name} needs {max(wanted, 1):g}, this machine has {len(names)}"
         return Finding("gpu", Verdict.BAD, found, fix)
-    return Finding("gpu", Verdict.GOOD, ", ".join(names))
+    found = f"{', '.join(names)}; memory needed: {gpu_memory_words(subject.recipe)}"
+    return Finding("gpu", Verdict.GOOD, found)
 
 
 def check_photos(subject: Subject) -> Finding:
@@ -276,7 +278,8 @@ def check_weights(subject: Subject) -> Finding:
             missing.append(str(error).partition(" (")[0])
             continue
         is_here = next(folder.rglob("*.safetensors"), None) is not None
-        found.append(f"{name} {'is here' if is_here else 'can be fetched from the hub'}")
+        fetched = f"can be fetched from the hub ({size_words(model)})"
+        found.append(f"{name} {'is here' if is_here else fetched}")
     refiner = subject.recipe.labels.refiner
     read_routing = refiners[refiner.method].routing
     if read_routing is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC
 from pathlib import Path
@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
+from redepth.costing.estimate import USUAL_SHARE
+from redepth.costing.weights import download_words, gpu_memory_words
 from redepth.images.noticed import Notices, as_lines, fault_lines
 from redepth.printable import one_line
 from redepth.redaction import shown
 from redepth.refiners.triage import RoutingFacts, routing_facts
 from redepth.store.layout import FRAGMENT_GLOB
-from redepth.types import LabelRow, ModelCard, Outcome
+from redepth.types import COARSE_ONLY, LabelRow, ModelCard, Outcome
 from tasks.console import RunConsole
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from flows.doctor import Finding
     from redepth.config import Deployment, Recipe
     from redepth.costing.budgets import BudgetTable
+    from redepth.costing.coarse_table import CoarseLine
     from redepth.costing.estimate import CostEstimate
     from redepth.exports.writing import Exported
     from redepth.geometry.points import PointCloud
@@ -42,7 +45,6 @@ err = RunConsole(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 UNTRAINED = (
     "[bold red]untrained[/]: this recipe's models have weights from a seed; labels are meaningless"
 )
-COARSE_ONLY = "coarse map, not refined"  # as the recipe says
 SCALES = (1, 8, 64)
 MAX_LEFTOVERS = 20
 MAX_IGNORED = 20
@@ -114,6 +116,8 @@ def print_plan(
         ("shards", f"{plan.num_shards} of up to {recipe.run.sharding.images_per_shard} images"),
         ("cost", _cost_words(recipe, estimate, at_most=plan.num_if_changed > 0)),
         *(("time", line) for line in _time_lines(recipe, estimate)),
+        ("download", download_words(recipe)),
+        ("GPU memory", gpu_memory_words(recipe)),
         *(("licence", line) for line in recipe.licence_lines()),
     ]
     _print_facts(facts)
@@ -132,9 +136,12 @@ def print_summary(
     page: str | None,
     notices: Notices,
     num_kept: int = 0,
+    refines: bool = True,
 ) -> None:
     """Say at the end of a run how the output stands and where things are."""
     out.print(_outcome_table(outcomes))
+    if not refines:
+        out.print(f"{COARSE_ONLY}: the recipe asks for nothing more")
     if num_kept:
         out.print(f"{_kept(num_kept)}.")
     for line in fault_lines(notices, MAX_FAULTS_SHOWN):
@@ -202,8 +209,7 @@ def print_refined(row: LabelRow, files: Sequence[Path]) -> None:
     """Say what became of a photograph, and where its maps lie."""
     colour = _COLOURS[row.outcome]
     why = f" ({_plain(row.reason)})" if row.reason else ""
-    words = COARSE_ONLY if row.drift == 0 else row.outcome.words
-    out.print(f"[{colour}]{words}[/]  {_plain(row.id)}, {row.kind}{why}")
+    out.print(f"[{colour}]{row.outcome_words}[/]  {_plain(row.id)}, {row.kind}{why}")
     if row.untrained:
         out.print(UNTRAINED)
     for path in files:
@@ -394,6 +400,30 @@ def print_recipes(recipes: Mapping[str, str], default: str) -> None:
     """List the shipped recipes with what each is for."""
     marked = {f"{name} (default)" if name == default else name: recipes[name] for name in recipes}
     _print_facts(list(marked.items()))
+
+
+def print_models(lines: Iterable[CoarseLine], device: str | None) -> None:
+    """List coarse models in a table, and what its figures rest on."""
+    table = Table(box=None, pad_edge=False)
+    for head in ("model", "gives", "parameters", "TFLOP", "s an image", "licence"):
+        table.add_column(head, overflow="fold", no_wrap=head == "model")
+    for line in lines:
+        name = f"{line.name} *" if line.refined_by_tokens else line.name
+        count = "not counted" if line.tera_flops is None else f"{line.tera_flops:.2g}"
+        cells = (name, line.gives, line.parameters, count, _seconds(line), line.licence)
+        table.add_row(*(_plain(cell) for cell in cells))
+    out.print(table)
+    out.print("* Re-Depth Anything can optimise it; the other refiners take the map of any model.")
+    out.print("TFLOP: operations of one image of usual shape, both sides at most 518 px.")
+    where = "this machine's GPU" if device is None else _plain(device)
+    share = f"{USUAL_SHARE:.0%} of what its data sheet promises"
+    out.print(f"s an image: on {where}; measured in a run, or ~ estimated at {share}.")
+
+
+def _seconds(line: CoarseLine) -> str:
+    if line.seconds is None:
+        return "-"
+    return f"{'' if line.is_measured else '~ '}{line.seconds:.2g}"
 
 
 def _method_words(methods: Mapping[str, int], routing: RoutingFacts | None) -> str:

@@ -58,9 +58,7 @@ class Decoding(Settings):
     background: Rgb = Field((255, 255, 255), description="colour under transparent pixels")
     max_megapixels: float = Field(100.0, gt=0, description="larger pictures are rejected unread")
     min_side_px: int = Field(16, ge=1, description="smaller pictures are rejected")
-    max_bytes: int = Field(
-        2**29, ge=1, description="of a file; what is read of a larger one is thrown away"
-    )
+    max_bytes: int = Field(2**29, ge=1, description="largest file; larger ones are rejected")
     reduced_scale: bool = Field(
         True,
         description="decode a JPEG at 1/2, 1/4 or 1/8 of its size, where that leaves twice the "
@@ -116,7 +114,7 @@ class ConfidenceMapping(Settings):
 
 
 class Ensemble(Settings):
-    """How members become one map, and spread becomes confidence (docs/conventions.md)."""
+    """How members become one map, and spread becomes confidence (docs/formulas.md)."""
 
     align_before_mean: bool = Field(
         False, description="the paper averages the members as they are; spread is always aligned"
@@ -133,7 +131,7 @@ class Ensemble(Settings):
 
 
 class Guard(Settings):
-    """When a refined map is not to be trusted and the coarse one is kept."""
+    """When the coarse map is kept, because the refined one cannot be trusted."""
 
     min_rank_correlation: float = Field(
         0.5,
@@ -158,13 +156,13 @@ class Storage(Settings):
 
 
 class LabelSettings(Settings):
-    """All that decides what a label's bytes are."""
+    """Everything that decides the bytes of a label."""
 
-    seed: int = Field(0, ge=0, description="of every random draw, with the image's id")
+    seed: int = Field(0, ge=0, description="of all random numbers, together with the image's id")
     deduplicate: bool = Field(
         False,
-        description="files with the same bytes: each refined with draws of its own id, or once, "
-        "with draws of their sha256",
+        description="false: of files with the same bytes, each is refined with random numbers of "
+        "its own id; true: they share one label, with random numbers of their sha256",
     )
     decoding: Decoding = Decoding()
     coarse: Annotated[Coarse, WrapValidator(_coarse_settings), SerializeAsAny()] = Coarse()
@@ -251,7 +249,7 @@ class Actors(Settings):
 
 
 class Sharding(Settings):
-    """How work is cut. A shard is what a crash can cost, and one object a quantity in the store."""
+    """How work is cut into shards: a crash can cost one, and each quantity of one is one object."""
 
     images_per_shard: int = Field(32, ge=1, le=4096, description="committed together")
     max_task_runs: int = Field(100, ge=1, le=1000, description="Prefect task runs of one flow run")
@@ -261,30 +259,32 @@ class Sharding(Settings):
 class Cost(Settings):
     """What `redepth plan` uses."""
 
-    seconds_per_image: float | None = Field(None, gt=0, description="of one actor; say its source")
+    seconds_per_image: float | None = Field(
+        None, gt=0, description="of one actor; state where the figure comes from"
+    )
     device: str | None = Field(
         None,
         description="the card that it will run on, as CUDA names it, e.g. NVIDIA H200; null: "
         "this machine's",
     )
     price_per_actor_hour: float | None = Field(None, ge=0, description="in `currency`")
-    currency: str = Field("USD", description="only for show")
+    currency: str = Field("USD", description="shown beside prices")
 
 
 class LeaseSettings(Settings):
-    """What keeps two runs from working on one output at once (docs/operations.md)."""
+    """How one run at a time works on an output (docs/operations.md)."""
 
     when_taken: Literal["wait", "end"] = Field(
-        "wait", description="what a run does that finds another one at work on its output"
+        "wait", description="what a run does if another one is at work on its output"
     )
     ttl_s: float = Field(
-        60.0, ge=1, description="a lease that was not renewed for so long is of a dead run"
+        60.0, ge=1, description="a lease expires if it was not renewed for this long"
     )
-    max_wait_s: float = Field(86400.0, ge=0, description="a run that waited so long ends, too")
+    max_wait_s: float = Field(86400.0, ge=0, description="a run ends after waiting this long")
 
 
 class Sources(Settings):
-    """What names from outside may stand for: a list may come from a stranger."""
+    """What a list may name, since it can come from a stranger."""
 
     allow: tuple[str, ...] = Field(
         (),
@@ -298,14 +298,14 @@ class RunSettings(Settings):
 
     changed: Literal["relabel", "keep"] = Field(
         "relabel",
-        description="what becomes of a label whose photograph has another size or version by now: "
-        "made anew unless the bytes are the same, or kept, the photograph unread",
+        description="if the size or version of a labelled photograph changed: label it again, "
+        "unless the bytes are the same, or keep the label without reading the photograph",
     )
     alert_rejected_share: UnitInterval = Field(
         0.02, description="rejected and failed images, as a share, above which an event is emitted"
     )
     report_every_s: float = Field(
-        180.0, ge=0, description="the report is written anew at this interval; 0: at the end alone"
+        180.0, ge=0, description="how often the report is written; 0: only at the end"
     )
     sources: Sources = Sources()
     lease: LeaseSettings = LeaseSettings()
@@ -315,7 +315,7 @@ class RunSettings(Settings):
 
 
 class Deployment(Settings):
-    """What `redepth deploy` registers: what is labelled, where to, by whom and when."""
+    """What `redepth deploy` registers: what to label, where labels go, who runs it and when."""
 
     photos: str | None = Field(None, description="folder, glob, prefix or list; as `redepth label`")
     out: str | None = Field(None, description="where labels go")
@@ -326,11 +326,11 @@ class Deployment(Settings):
     pool: str | None = Field(None, description="Prefect work pool whose workers run it")
     image: str | None = Field(None, description="container image, for docker and kubernetes pools")
     cron: str | None = Field(None, description="when, as five cron fields; null: only on demand")
-    every_s: float | None = Field(None, ge=1, description="or at this interval")
+    every_s: float | None = Field(None, ge=1, description="run at this interval instead of `cron`")
     timezone: str = Field("UTC", description="of `cron`, by its IANA name")
-    tags: tuple[str, ...] = Field((), description="for finding it in Prefect")
-    retries: int = Field(1, ge=0, description="of a run that failed, by Prefect")
-    retry_delay_s: int = Field(300, ge=0, description="before each of them")
+    tags: tuple[str, ...] = Field((), description="to find it by in Prefect")
+    retries: int = Field(1, ge=0, description="how often Prefect tries a failed run again")
+    retry_delay_s: int = Field(300, ge=0, description="wait before each retry")
 
     @model_validator(mode="after")
     def _one_schedule(self) -> Deployment:
@@ -346,6 +346,11 @@ class Recipe(Settings):
     description: str = Field("", description="one line, shown by `redepth plan`")
     labels: LabelSettings = LabelSettings()
     run: RunSettings = RunSettings()
+
+    @property
+    def refines(self) -> bool:
+        """Whether the refiner may change a map: one keeps the coarse map as it is."""
+        return refiners[self.labels.refiner.method].refines
 
     @property
     def is_untrained(self) -> bool:

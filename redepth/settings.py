@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -17,10 +17,16 @@ UnitInterval = Annotated[float, Field(ge=0.0, le=1.0)]
 UNVERIFIED = "main"
 
 
+def _numbered(schema: dict[str, Any]) -> None:
+    """Number the fields: a server may store a schema in another order, and Prefect's form sorts."""
+    for position, field in enumerate(schema.get("properties", {}).values()):
+        field["position"] = position
+
+
 class Settings(BaseModel):
     """Frozen; an unknown key is an error, since a misspelt setting must not be a silent default."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=_numbered)
 
 
 class Weights(Settings):
@@ -66,7 +72,7 @@ def refuse_seed(weights: Weights) -> None:
 
 
 class Compute(Settings):
-    """What of the machine shows in the bytes: hence part of the recipe."""
+    """Settings of the machine that change the bytes of a label, and so belong to the recipe."""
 
     device: Device = Field("auto", description="auto is a GPU where the actor sees one")
     dtype: Literal["float32", "float16", "bfloat16"] = Field(
@@ -133,16 +139,24 @@ NOT_STATED = Licence("not stated", LicenceSource.NOT_STATED)
 
 @dataclass(frozen=True, slots=True)
 class HubWeights:
-    """A repository on the Hugging Face hub, pinned, with the licence its authors state."""
+    """A repository on the Hugging Face hub, pinned, with the licence its authors state.
+
+    Attributes:
+        num_parameters: of the networks that are read, counted on the architecture; None where
+            nobody has counted.
+        parameter_bytes: of one parameter in its files.
+    """
 
     repo: str
     revision: str
     licence: Licence
+    num_parameters: int | None = None
+    parameter_bytes: int = 4
 
 
 @dataclass(frozen=True, slots=True)
 class PackagedWeights:
-    """A folder that comes with redepth, relative to the package; trained here (docs/lab.md).
+    """A folder that comes with redepth, relative to the package (docs/mini-models.md).
 
     Attributes:
         variant: of the files, as in model.fp16.safetensors.
@@ -180,6 +194,21 @@ class ModelUse:
         """Whether nothing here knows where the weights are: a plug-in does."""
         named = self.own.repo is not None or self.own.folder is not None
         return self.published is None and self.licence is not None and not named
+
+    @property
+    def is_fetched(self) -> bool:
+        """Whether the weights come from the hub."""
+        if self.own.folder is not None or self.own.seed is not None:
+            return False
+        return self.own.repo is not None or isinstance(self.published, HubWeights)
+
+    @property
+    def counted(self) -> HubWeights | None:
+        """The published weights that are read, where their parameters were counted."""
+        has_own = (self.own.repo, self.own.folder, self.own.seed) != (None, None, None)
+        if has_own or not isinstance(self.published, HubWeights):
+            return None
+        return None if self.published.num_parameters is None else self.published
 
     @property
     def terms(self) -> Licence | None:

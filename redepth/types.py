@@ -61,6 +61,9 @@ class FocalSource(StrEnum):
     MODEL = "model"
 
 
+COARSE_ONLY = "coarse map, not refined"
+
+
 class Outcome(StrEnum):
     """How an image ended. Every planned image ends in exactly one of these."""
 
@@ -246,7 +249,7 @@ class LabelRow:
     """One line of the catalogue: everything about an image but its pixels.
 
     `shard`, `array_group` and `array_index` are given by the store when it commits; the rest by
-    the pipeline. Fields that an outcome does not have are None. docs/conventions.md lists units.
+    the pipeline. Fields that an outcome does not have are None. docs/catalogue.md lists units.
     """
 
     id: str
@@ -291,6 +294,12 @@ class LabelRow:
     shard: str | None = None
     array_group: str | None = None
     array_index: int | None = None
+
+    @property
+    def outcome_words(self) -> str:
+        """The outcome as a person reads it; of a recipe that refines nothing, just that."""
+        unchanged = self.outcome is Outcome.REFINED and self.drift == 0.0
+        return COARSE_ONLY if unchanged else self.outcome.words
 
     @property
     def is_stored(self) -> bool:

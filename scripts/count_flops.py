@@ -1,4 +1,4 @@
-"""Count the FLOPs of the networks that come with redepth or are known to it, into one table.
+"""Count the FLOPs and parameters of the networks that redepth knows, into one table.
 
 python -m scripts.count_flops redepth/flops/counted.py
 
@@ -38,7 +38,7 @@ from redepth.training.distilled.settings import Network
 
 MINI = Path(__file__).resolve().parents[1] / "redepth" / "models" / "mini"
 EMPTY_PROMPT, WHOLE_PROMPT = 2, 77  # tokens that a UNet attends to
-HEAD = '''"""FLOPs of known networks. Written by scripts/count_flops.py (make docs); do not edit."""
+HEAD = '''"""FLOPs and parameters of networks. Written by make docs; do not edit."""
 
 from redepth.flops import FlopCount
 
@@ -126,6 +126,28 @@ def mini_passes() -> Iterator[tuple[str, Pass]]:
     yield "MINI_DISTILLED_UNET", Pass(student_of(student), sides_px)
 
 
+def parameters() -> Iterator[tuple[str, int]]:
+    """Yield the name of each constant, and the parameters that its repository publishes."""
+    for size in architectures.DEPTH_ANYTHING_SIZES:
+        model = on_meta(partial(architectures.depth_anything, size))
+        yield f"DEPTH_ANYTHING_{size.upper()}", parameters_of(model)
+    yield "DPT_LARGE", parameters_of(on_meta(architectures.dpt_large))
+    yield "DEPTH_PRO", parameters_of(on_meta(architectures.depth_pro))
+    vae = on_meta(architectures.stable_diffusion_vae)
+    unet = on_meta(architectures.stable_diffusion_unet)
+    text = on_meta(architectures.clip_text_encoder)
+    yield "STABLE_DIFFUSION", parameters_of(vae, unet, text)
+    yield "TAESD", parameters_of(on_meta(AutoencoderTiny))
+    unet = on_meta(lambda: architectures.latent_depth_unet(2, has_task=True))
+    text = on_meta(lambda: architectures.clip_text_encoder(1024, 23))
+    yield "LOTUS", parameters_of(vae, unet, text)
+
+
+def parameters_of(*networks: nn.Module) -> int:
+    """Return how many parameters networks have together."""
+    return sum(one.numel() for network in networks for one in network.parameters())
+
+
 def on_meta(build: Callable[[], Any]) -> Any:
     """Build a network that has shapes and no weights."""
     with torch.device("meta"):
@@ -191,6 +213,7 @@ def student_of(unet: Any) -> Callable[[int], Any]:
 def table() -> str:
     """Return the module: a constant a pass."""
     lines = [f"{name} = {written(fit(counted))}\n" for name, counted in passes()]
+    lines += [f"{name}_PARAMETERS = {number:_}\n" for name, number in parameters()]
     return HEAD + "".join(lines)
 
 

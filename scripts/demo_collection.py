@@ -1,15 +1,13 @@
-"""Write the demo's collection: five photographs, sixteen rendered scenes, and a list of both.
+"""Write the demo's collections: five photographs, and sixteen rendered scenes with their depth.
 
 python -m scripts.demo_collection FOLDER
 
 FOLDER/photographs/    from scikit-image's own package, see demo_photographs.py
-FOLDER/scenes/         two of each of eight families, with their exact depth beside them
-FOLDER/list.csv        what redepth label reads; scenes have captions, photographs have none
+FOLDER/scenes/         two of each of eight families; list.csv names them with their captions
 """
 
 from __future__ import annotations
 
-import csv
 import shutil
 import sys
 from pathlib import Path
@@ -22,29 +20,20 @@ from scripts.demo_photographs import write_photographs
 FAMILIES = ("faces", "coins", "cloth", "leaves", "pebbles", "swells", "solids", "wires")
 SCENES_OF_EACH = 2
 SIZE_PX = 64  # at which the mini recipe works
-LIST_NAME = "list.csv"
 
 
-def write_demo(folder: Path) -> Path:
-    """Write the collection anew and return the path of its list."""
-    photographs = write_photographs(folder / "photographs")
+def write_demo(folder: Path) -> None:
+    """Write both collections anew."""
+    write_photographs(folder / "photographs")
     shutil.rmtree(folder / "scenes", ignore_errors=True)
-    scenes = write_collection(folder / "scenes", FAMILIES, SCENES_OF_EACH, SIZE_PX, Split.HELD_OUT)
-    rows = [(path.relative_to(folder).as_posix(), "") for path in photographs]
-    rows += [(f"scenes/{scene.uri}", scene.caption) for scene in scenes]
-    path = folder / LIST_NAME
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("uri", "caption"))
-        writer.writerows(rows)
-    return path
+    write_collection(folder / "scenes", FAMILIES, SCENES_OF_EACH, SIZE_PX, Split.HELD_OUT)
 
 
 def main() -> None:
     """Run the command line: one argument, the folder."""
     if len(sys.argv) != 2:
         sys.exit("usage: python -m scripts.demo_collection FOLDER")
-    print(write_demo(Path(sys.argv[1])))
+    write_demo(Path(sys.argv[1]))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Write the table of depth data sets in docs/evaluation.md, from redepth/datasets.
+"""Write the table of depth data sets in docs/datasets.md, from redepth/datasets.
 
-python scripts/write_dataset_table.py docs/evaluation.md
+python scripts/write_dataset_table.py docs/datasets.md
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def with_table(page: str) -> str:
 def main() -> None:
     """Run the command line: one argument, the page to change."""
     if len(sys.argv) != 2:
-        sys.exit("usage: python scripts/write_dataset_table.py docs/evaluation.md")
+        sys.exit("usage: python scripts/write_dataset_table.py docs/datasets.md")
     page = Path(sys.argv[1])
     page.write_text(with_table(page.read_text(encoding="utf-8")), encoding="utf-8")
 

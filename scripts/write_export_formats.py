@@ -1,6 +1,6 @@
 """Write the table of export formats into a page, between its two marks.
 
-python scripts/write_export_formats.py docs/using-labels.md
+python scripts/write_export_formats.py docs/exporting.md
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _default(value: Any) -> str:
 def main() -> None:
     """Run the command line: one argument, the page."""
     if len(sys.argv) != 2:
-        sys.exit("usage: python scripts/write_export_formats.py docs/using-labels.md")
+        sys.exit("usage: python scripts/write_export_formats.py docs/exporting.md")
     page = Path(sys.argv[1])
     page.write_text(with_table(page.read_text(encoding="utf-8")), encoding="utf-8")
 

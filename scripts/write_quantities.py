@@ -1,6 +1,6 @@
 """Write the table of quantities into a page, between its two marks.
 
-python scripts/write_quantities.py docs/conventions.md
+python scripts/write_quantities.py docs/catalogue.md
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _row(quantity: Quantity) -> str:
 def main() -> None:
     """Run the command line: one argument, the page."""
     if len(sys.argv) != 2:
-        sys.exit("usage: python scripts/write_quantities.py docs/conventions.md")
+        sys.exit("usage: python scripts/write_quantities.py docs/catalogue.md")
     page = Path(sys.argv[1])
     page.write_text(with_table(page.read_text(encoding="utf-8")), encoding="utf-8")
 

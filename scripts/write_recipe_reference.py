@@ -17,22 +17,20 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from redepth.coarse import coarse_models
 from redepth.config import Deployment, Recipe, shipped_recipes
-from redepth.refiners import betterdepth, distilled, redepth_anything, refiners, sharpdepth
+from redepth.refiners import refiners
 from redepth.refiners.part import RefinerSettings
-from redepth.refiners.redepth_anything.captioners import captioners
-from redepth.settings import PackagedWeights, PublishedWeights, Settings, Weights
+from redepth.settings import Settings, Weights
 
 HEAD = """\
-# Recipes
+# Which settings does a recipe have?
 
 <!-- Written by scripts/write_recipe_reference.py (make docs); do not edit. -->
 
-A recipe is one YAML file. What stands under `labels` decides the bytes of a label: its digest names
-an output, and another digest on the same output is refused, with the difference named. What stands
-under `run` decides only how the work is carried out, and may change from one run to the next. A
-setting that is left out has the default given here; an unknown one is an error. Without
+A recipe is one YAML file with two parts. `labels` decides the bytes of a label. Its digest names an
+output: if you change something in it, redepth refuses to write to that output and names the
+difference. `run` decides only how the work is carried out, and may change from one run to the next.
+If you leave a setting out, you get the default given here; an unknown setting is an error. Without
 `labels.refiner`, the coarse map is kept as it is.
 
 ```bash
@@ -41,8 +39,8 @@ redepth label PHOTOS --out LABELS --recipe my-recipe.yaml   # a file of your own
 redepth label PHOTOS --out LABELS --recipe mini --set labels.seed=1 --set run.actors.num_cpus=2
 ```
 
-Where models come from is in [weights.md](weights.md), every formula in
-[conventions.md](conventions.md).
+[Which recipe do I want?](models.md) helps you to choose. [Presets](presets.md) lists the models,
+[weights](weights.md) says where they come from, and [formulas](formulas.md) what they compute.
 """
 
 UNITS = {
@@ -70,7 +68,7 @@ def recipe_reference() -> str:
     """Return docs/recipes.md as Markdown."""
     weights = _section("weights", Weights, "`weights`, of every model")
     deploy = _section("deploy", Deployment, "`deploy`, beside the recipe in its file")
-    return "\n".join([HEAD, _shipped(), *sections("", Recipe), weights, deploy, _presets()])
+    return "\n".join([HEAD, _shipped(), *sections("", Recipe), weights, deploy])
 
 
 def _shipped() -> str:
@@ -78,38 +76,11 @@ def _shipped() -> str:
     return f"## Recipes that come with redepth\n\n{table(('recipe', 'when'), rows)}"
 
 
-def _presets() -> str:
-    rows = [
-        *(("coarse", name, model.weights) for name, model in coarse_models.own.items()),
-        *(("prior", name, preset.weights) for name, preset in redepth_anything.PRIORS.items()),
-        *(("encoder", name, preset.weights) for name, preset in redepth_anything.ENCODERS.items()),
-        *(
-            ("refiner", name, weights)
-            for trained in (betterdepth, sharpdepth, distilled)
-            for name, weights in trained.PRESETS.items()
-        ),
-        *(("captioner", name, preset.weights) for name, preset in captioners.own.items()),
-    ]
-    cells = [(role, f"`{name}`", *_origin(name, weights)) for role, name, weights in rows]
-    head = ("role", "preset", "repository on the hub", "revision", "licence")
-    return f"## Presets\n\n{table(head, cells)}"
-
-
-def _origin(name: str, weights: PublishedWeights | None) -> tuple[str, str, str]:
-    if weights is None:
-        page = "distillation.md" if name == "distilled" else f"{name}.md"
-        return f"none published: train them ([{page}]({page}))", "", ""
-    if isinstance(weights, PackagedWeights):
-        return f"comes with redepth: `redepth/{weights.folder}`", "", weights.licence.words
-    licence = weights.licence.words
-    return f"`{weights.repo}`", f"`{weights.revision[:12]}`", licence
-
-
 def sections(path: str, model: type[BaseModel], whole: str | None = None) -> Iterator[str]:
     """Yield a group's section, then those of the groups in it, depth first.
 
     Args:
-        whole: names what the settings are of, where a page has several; None: the recipe.
+        whole: the title of the outermost group; None: the recipe.
     """
     yield _section(path, model, _title(path, model, whole))
     for name, field in model.model_fields.items():
@@ -123,7 +94,7 @@ def _title(path: str, model: type[BaseModel], whole: str | None) -> str:
         return whole or "The recipe"
     tags = {name: field.default for name, field in model.model_fields.items() if _is_tag(field)}
     chosen = "".join(f" with `{name}: {value}`" for name, value in tags.items())
-    return f"`{path}`{chosen}" + (f", {whole}" if whole else "")
+    return f"`{path}`{chosen}"
 
 
 def _is_tag(field: FieldInfo) -> bool:
@@ -173,7 +144,7 @@ def _allowed(name: str, field: FieldInfo) -> str:
     annotation: Any = field.annotation
     limits = _limits(field.metadata)
     if name in ("preset", "captioner", "encoder"):
-        return "a [preset](#presets)" + (" or null" if field.default is None else "")
+        return "a [preset](presets.md)" + (" or null" if field.default is None else "")
     choices = _choices(annotation)
     if choices:
         return ", ".join(f"`{value}`" for value in choices)

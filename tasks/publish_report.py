@@ -28,7 +28,12 @@ from redepth.report.figures import CatalogueFigures, Group, read_figures
 from redepth.report.gallery import fetch_picture, spread_evenly
 from redepth.report.page import render_page
 from redepth.report.page_data import RunFacts, read_page
-from redepth.report.pictures import UNTRAINED_WARNING, LabelPicture, draw_contact_sheet
+from redepth.report.pictures import (
+    SHEET_PHOTOGRAPH_PX,
+    UNTRAINED_WARNING,
+    LabelPicture,
+    draw_contact_sheet,
+)
 from redepth.store import layout
 from redepth.store.catalogue import committed_images
 from redepth.store.manifest import planned_at
@@ -170,7 +175,9 @@ def _publish_worst(
         if group is Group.CHANGED and not figures.drift.total:
             continue
         ids = figures.chosen[group]["id"].to_pylist()[:NUM_WORST]
-        pictures = [fetch_picture(labels[image_id], photographs) for image_id in ids]
+        pictures = [
+            fetch_picture(labels[image_id], photographs, SHEET_PHOTOGRAPH_PX) for image_id in ids
+        ]
         if pictures:
             sheet = _small(draw_contact_sheet(pictures, f"{recipe.name}: {group.words}"))
             sections.append(f"### {group.words.capitalize()}\n\n{_named(pictures)}\n\n{sheet}")
@@ -217,7 +224,7 @@ def _draw_sheet(labels: Labels, recipe: Recipe, photographs: Photographs) -> byt
     chosen = [labels[image_id] for image_id in spread_evenly(sorted(ids), NUM_PICTURES)]
     if not chosen:
         return None
-    pictures = [fetch_picture(label, photographs) for label in chosen]
+    pictures = [fetch_picture(label, photographs, SHEET_PHOTOGRAPH_PX) for label in chosen]
     return draw_contact_sheet(pictures, f"{recipe.name}: {len(chosen)} of {len(ids)} labels")
 
 

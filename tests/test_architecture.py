@@ -125,8 +125,8 @@ def test_what_is_installed_is_what_is_pinned() -> None:
     assert installed == _pins()
 
 
-def test_the_conventions_explain_every_column_of_the_catalogue() -> None:
-    text = (ROOT / "docs" / "conventions.md").read_text(encoding="utf-8")
+def test_every_column_of_the_catalogue_is_explained() -> None:
+    text = (ROOT / "docs" / "catalogue.md").read_text(encoding="utf-8")
     explained = set(re.findall(r"^\| `(\w+)` \|", text, flags=re.MULTILINE))
     assert {field.name for field in dataclasses.fields(LabelRow)} - explained == set()
 

@@ -101,24 +101,24 @@ RecipeName = Annotated[
 ]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; may be given again."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; can be repeated."),
 ]
 AllowPhotographs = Annotated[
     list[str] | None,
     typer.Option(
         "--allow",
         metavar="ROOT",
-        help="Where photographs may be read, beside files of this machine and the labels' own "
+        help="Where else photographs may be read from, besides this machine and the labels' own "
         "bucket or host: s3://bucket/photos, https://example.org; may be given again.",
     ),
 ]
-Limit = Annotated[int | None, typer.Option(min=1, help="Look at the first N photographs only.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Use only the first N photographs.")]
 RetryOption = Annotated[
     list[Retry] | None,
     typer.Option(
         "--retry",
         metavar="OUTCOME",
-        help="Try images again that failed, were rejected, or fell_back; may be given again.",
+        help="Try images with this outcome again; can be repeated.",
     ),
 ]
 LabelsUrl = Annotated[
@@ -130,7 +130,7 @@ FirstLabelsUrl = Annotated[
 ]
 OtherLabelsUrl = Annotated[
     str,
-    typer.Argument(metavar="B", callback=checked_url, help="Another one, of the same images."),
+    typer.Argument(metavar="B", callback=checked_url, help="Another output, of the same images."),
 ]
 ExportOut = Annotated[
     str,
@@ -142,8 +142,7 @@ GroundTruthPath = Annotated[
     typer.Option(
         "--ground-truth",
         metavar="DIR",
-        help="A folder in the format, one file of it, or a .csv with columns 'uri' and "
-        "'ground_truth'.",
+        help="A folder or a file in the format, or a .csv with columns 'uri' and 'ground_truth'.",
     ),
 ]
 DatasetFormat = Annotated[
@@ -151,7 +150,7 @@ DatasetFormat = Annotated[
     typer.Option(
         "--dataset-format",
         metavar="NAME",
-        help=f"How its files lie: {', '.join(datasets.names())}.",
+        help=f"The data set's format: {', '.join(datasets.names())}.",
     ),
 ]
 AlignOption = Annotated[
@@ -159,7 +158,7 @@ AlignOption = Annotated[
     typer.Option(
         "--align",
         help="How labels are aligned to the ground truth. Default: what their kind leaves free, "
-        "which is nothing of metric depth, and scale and shift of the others.",
+        "which is scale and shift, or nothing for metric depth.",
         show_default=False,
     ),
 ]
@@ -167,7 +166,6 @@ Partial = Annotated[
     bool,
     typer.Option(
         "--partial",
-        help="Leave out, and count, images without ground truth that can be read; else they are "
-        "refused.",
+        help="Leave out and count images without readable ground truth, instead of refusing them.",
     ),
 ]

@@ -36,18 +36,21 @@ def distill(
         ),
     ],
     teacher: Annotated[
-        str, typer.Option("--teacher", "-t", help="The recipe that is learned from.")
+        str, typer.Option("--teacher", "-t", help="The recipe to learn from.")
     ] = DEFAULT_RECIPE,
     settings: Overrides = None,
     share: Annotated[
-        str, typer.Option(metavar="N%", help="Of the collection, what the teacher labels.")
+        str, typer.Option(metavar="N%", help="Share of the collection that the teacher labels.")
     ] = "2%",
     count: Annotated[
-        int | None, typer.Option(min=1, help="Images that the teacher labels, instead of a share.")
+        int | None,
+        typer.Option(min=1, help="Number of images that the teacher labels, instead of a share."),
     ] = None,
     config: Annotated[
         str,
-        typer.Option("--config", "-c", help="How the student is trained: redepth train distilled."),
+        typer.Option(
+            "--config", "-c", help="The student's training config; see redepth train distilled."
+        ),
     ] = METHOD.default_config,
     train_settings: Annotated[
         list[str] | None,
@@ -55,21 +58,19 @@ def distill(
     ] = None,
     add: Annotated[
         list[str] | None,
-        typer.Option(
-            "--add", metavar="LABELS", help="Learn from these labels of the teacher as well."
-        ),
+        typer.Option("--add", metavar="LABELS", help="Learn from these labels of the teacher too."),
     ] = None,
     work: Annotated[
         Path | None,
-        typer.Option(help="A local folder for the training, where --out is a URL."),
+        typer.Option(help="A local folder for the training, if --out is a URL."),
     ] = None,
     ray: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="A running Ray cluster.")
     ] = None,
 ) -> None:
-    """Label a few images with an expensive recipe, and train a student for all others.
+    """Label a few images with an expensive recipe, and train a student that labels the rest.
 
-    Run it again to resume; with more labels (--add, a larger --count) the student goes on learning.
+    Run it again to resume; with more labels (--add, a larger --count) the student keeps learning.
     """
     from redepth.images.collection import canonical_uri
 

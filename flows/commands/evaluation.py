@@ -47,7 +47,7 @@ def evaluate(
         typer.Option("--out", "-o", help="A folder for tables in every format, and pictures."),
     ] = None,
     form: Annotated[
-        TableFormat, typer.Option("--format", "-f", help="Of the table that is printed.")
+        TableFormat, typer.Option("--format", "-f", help="Format of the printed table.")
     ] = TableFormat.MARKDOWN,
     partial: Partial = False,
     where: Annotated[
@@ -89,7 +89,7 @@ def calibrate(
     labels: LabelsUrl,
     ground_truth: GroundTruthPath,
     dataset_format: DatasetFormat,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The mapping, JSON.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where the mapping goes, as JSON.")],
     within: Annotated[
         float,
         typer.Option(min=1.001, help="A pixel is right within this factor of the ground truth."),
@@ -97,13 +97,13 @@ def calibrate(
     cue: Annotated[
         list[Cue] | None,
         typer.Option(
-            "--cue", help="What the mapping looks at; may be given again. Default: spread."
+            "--cue", help="A cue that the mapping uses; can be repeated. Default: spread."
         ),
     ] = None,
     align: AlignOption = None,
     partial: Partial = False,
 ) -> None:
-    """Fit what a spread means: the probability that a pixel is near the true depth."""
+    """Fit the probability that a pixel is near the true depth, from the spread and other cues."""
     from flows.calibrate_labels import calibrate_labels
 
     calibrate_labels(
@@ -130,7 +130,7 @@ def compare(
         Path | None, typer.Option("--out", "-o", help="A folder for the tables.")
     ] = None,
     html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A page of both, side by side.")
+        Path | None, typer.Option(metavar="FILE", help="Write a page that shows both side by side.")
     ] = None,
     allow: AllowPhotographs = None,
 ) -> None:

@@ -71,7 +71,7 @@ def show(
         typer.Option(metavar="GLB", help="Write a coloured surface here, with holes at edges."),
     ] = None,
     quantity: Annotated[
-        CloudQuantity, typer.Option(help="Of --points, --view and --mesh.")
+        CloudQuantity, typer.Option(help="The map for --points, --view and --mesh.")
     ] = CloudQuantity.REFINED,
     focal: Annotated[
         float | None,
@@ -97,9 +97,9 @@ def show(
     ] = "",
     allow: AllowPhotographs = None,
 ) -> None:
-    """Draw one label: photograph, coarse, refined, confidence. Metric ones as points too."""
+    """Draw one label: photograph, coarse, refined, confidence. Metric labels also as points."""
     from redepth.report.gallery import fetch_picture
-    from redepth.report.pictures import draw_label
+    from redepth.report.pictures import LABEL_PHOTOGRAPH_PX, draw_label
     from redepth.store.reader import open_labels
 
     opened = open_labels(labels)
@@ -109,7 +109,7 @@ def show(
         raise ConfigError(f"{row.id} has no label to draw: {row.outcome.words}, {row.reason}")
     names = tuple(name.strip() for name in also.split(",") if name.strip())
     opened.require_quantities(names or ("refined",))
-    picture = fetch_picture(found, opened.photographs(allow or ()), also=names)
+    picture = fetch_picture(found, opened.photographs(allow or ()), LABEL_PHOTOGRAPH_PX, also=names)
     if points is not None or view is not None or mesh is not None:
         from redepth.exports.glb import glb_of
         from redepth.exports.ply import write_ply
@@ -160,12 +160,14 @@ def report(
     ),
     recipe: Annotated[
         str | None,
-        typer.Option("--recipe", "-r", help="Whose prices; default: the one of the labels."),
+        typer.Option(
+            "--recipe", "-r", help="Use this recipe's prices; default: those of the labels' recipe."
+        ),
     ] = None,
     settings: Overrides = None,
     allow: AllowPhotographs = None,
 ) -> None:
-    """Write a page of the labels: figures, gallery, provenance. One file, opened by any browser."""
+    """Write a page about the labels: figures, gallery, models. One file, for any browser."""
     from datetime import UTC, datetime
 
     from redepth.report.page import render_page
@@ -202,18 +204,21 @@ def export(
     ],
     out: ExportOut,
     quantity: Annotated[
-        str, typer.Option(help=f"{', '.join(QUANTITIES)}, or what else is stored; with commas.")
+        str,
+        typer.Option(help=f"{', '.join(QUANTITIES)}, or another stored map; separated by commas."),
     ] = "refined,confidence",
     where: Annotated[
         str | None, typer.Option(metavar="SQL", help="A condition on the catalogue's columns.")
     ] = None,
     with_images: Annotated[
-        bool, typer.Option("--with-images", help="The photographs too, at the label's size.")
+        bool, typer.Option("--with-images", help="Export the photographs too, at the label's size.")
     ] = False,
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help=f"Of the format, may be given again: {_settings()}."
+            "--set",
+            metavar="KEY=VALUE",
+            help=f"A setting of the format, can be repeated: {_settings()}.",
         ),
     ] = None,
     colmap: Annotated[
@@ -226,7 +231,7 @@ def export(
     ] = None,
     allow: AllowPhotographs = None,
 ) -> None:
-    """Write labels in another format. Run it again to go on: what is there is left alone."""
+    """Write labels in another format. Run it again to continue: finished files are kept."""
     from redepth.store.conditions import check_condition
     from redepth.store.reader import open_labels
 

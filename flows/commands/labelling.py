@@ -93,7 +93,7 @@ def label(
         typer.Option(
             "--allow",
             metavar="ROOT",
-            help="What a list may name beside its own folder, bucket or host: a folder, a prefix, "
+            help="What a list may name besides its own folder, bucket or host: a folder, a prefix, "
             "a host (https://example.org) or a scheme (https://); may be given again.",
         ),
     ] = None,
@@ -101,11 +101,11 @@ def label(
         bool,
         typer.Option(
             "--strict",
-            help="Exit with 1 if an image was rejected or failed, or a place could not be listed.",
+            help="Exit with 1 if an image was rejected or failed, or if listing was incomplete.",
         ),
     ] = False,
 ) -> None:
-    """Label a collection. Run it again to resume: only what is left is done."""
+    """Label a collection. Run it again to resume: it does only what is left."""
     overrides = [
         *(settings or ()),
         *([] if actors is None else [f"run.actors.num_actors={actors}"]),
@@ -164,7 +164,7 @@ def plan(
 
 @app.command(rich_help_panel=PANEL, epilog="[bold]Example[/]\n\nredepth status labels/")
 def status(labels: LabelsUrl) -> None:
-    """Say how many images are done, fell back, were rejected, failed, and are left."""
+    """Count the images that are done, fell back, were rejected, failed, or are left."""
     from redepth.store.lease import lease_of
     from redepth.store.reader import open_labels, summarise
 
@@ -211,7 +211,7 @@ def _label(
     models = read_dataset(out).models
     sheet, page = report.contact_sheet, report.page
     terminal.print_summary(
-        out, report.outcomes, models, sheet, page, found.notices, report.num_kept
+        out, report.outcomes, models, sheet, page, found.notices, report.num_kept, chosen.refines
     )
     settled = {o: 0 if o in retry else number for o, number in found.outcomes.items()}
     outcomes = {outcome: settled[outcome] + report.new.get(outcome, 0) for outcome in Outcome}

@@ -32,7 +32,8 @@ def verify(
     photographs: Annotated[
         bool,
         typer.Option(
-            "--photographs", help="Read the photographs too, and compare them with those labelled."
+            "--photographs",
+            help="Read the photographs too, and compare them with those that were labelled.",
         ),
     ] = False,
     allow: AllowPhotographs = None,
@@ -40,8 +41,8 @@ def verify(
     """Read every row and pixel again, check them, and print one digest of the content.
 
     Two outputs with the same labels have the same digest, however their runs were cut, interrupted
-    and placed. Exit code 1 if something is wrong; with --photographs, also if one of them is not
-    the file that was labelled, or not there any more.
+    and placed. Exit code 1 if something is wrong; with --photographs, also if a photograph is gone
+    or is not the file that was labelled.
     """
     from redepth.store.photographs import check_photographs, count_photographs
     from redepth.store.verification import count_parts, verify_labels
@@ -64,15 +65,19 @@ def verify(
 )
 def clean(
     labels: LabelsUrl,
-    yes: Annotated[bool, typer.Option("--yes", help="Remove them; without it: only look.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Remove what was found; without it, only list it.")
+    ] = False,
     older_than: Annotated[
         float,
         typer.Option(
-            metavar="HOURS", min=0, help="Leave alone what changed later: a run may be at work."
+            metavar="HOURS",
+            min=0,
+            help="Keep files that changed more recently: a run may be at work.",
         ),
     ] = 24.0,
 ) -> None:
-    """Find what killed runs left behind and nothing names; remove it with --yes."""
+    """Find what killed runs left behind; remove it with --yes."""
     from redepth.store.cleaning import find_leftovers, remove_leftovers
     from redepth.store.dataset import read_dataset
 

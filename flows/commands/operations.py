@@ -23,34 +23,40 @@ app = typer.Typer()
 
 RecipeFile = Annotated[
     str,
-    typer.Argument(metavar="RECIPE", help="A recipe, by name or as a YAML file; see docs."),
+    typer.Argument(metavar="RECIPE", help="A recipe, by name or as a YAML file."),
 ]
 PhotosOption = Annotated[
     str | None,
-    typer.Option("--photos", help="What is labelled; default: deploy.photos of the recipe."),
+    typer.Option("--photos", help="What to label; default: deploy.photos of the recipe."),
 ]
 OutOption = Annotated[
-    str | None, typer.Option("--out", "-o", help="Where to; default: deploy.out of the recipe.")
+    str | None,
+    typer.Option("--out", "-o", help="Where labels go; default: deploy.out of the recipe."),
 ]
 NameOption = Annotated[
-    str | None, typer.Option("--name", help="Of the deployment; default: the recipe's.")
+    str | None, typer.Option("--name", help="Name of the deployment; default: the recipe's.")
 ]
 CronOption = Annotated[
-    str | None, typer.Option(help='When, e.g. "0 2 * * *"; without: only on demand.')
+    str | None, typer.Option(help='When, e.g. "0 2 * * *"; without it, only on demand.')
 ]
 EveryOption = Annotated[
-    float | None, typer.Option("--every", metavar="SECONDS", min=1, help="Or at this interval.")
+    float | None,
+    typer.Option(
+        "--every", metavar="SECONDS", min=1, help="Run at this interval instead of --cron."
+    ),
 ]
 TimezoneOption = Annotated[
-    str | None, typer.Option(metavar="IANA", help="Of --cron, e.g. Europe/Berlin.")
+    str | None, typer.Option(metavar="IANA", help="Time zone of --cron, e.g. Europe/Berlin.")
 ]
 RayOption = Annotated[
     str | None, typer.Option("--ray", metavar="ADDRESS", help="A running Ray cluster.")
 ]
 TagOption = Annotated[
-    list[str] | None, typer.Option("--tag", help="For finding it; may be given again.")
+    list[str] | None, typer.Option("--tag", help="A tag to find it by; can be repeated.")
 ]
-RetriesOption = Annotated[int | None, typer.Option(min=0, help="Of a run that failed.")]
+RetriesOption = Annotated[
+    int | None, typer.Option(min=0, help="How often Prefect tries a failed run again.")
+]
 DeploymentName = Annotated[str, typer.Argument(metavar="NAME", help="See redepth deploy list.")]
 
 
@@ -87,7 +93,8 @@ def register(
         str | None, typer.Option("--pool", help="Prefect work pool: process, docker, kubernetes.")
     ] = None,
     image: Annotated[
-        str | None, typer.Option("--image", help="For docker and kubernetes pools.")
+        str | None,
+        typer.Option("--image", help="Container image, for docker and kubernetes pools."),
     ] = None,
     cron: CronOption = None,
     every: EveryOption = None,
@@ -97,7 +104,7 @@ def register(
     retries: RetriesOption = None,
     settings: Overrides = None,
 ) -> None:
-    """Register a recipe with a Prefect server, in place of a deployment of the same name."""
+    """Register a recipe with a Prefect server. It replaces a deployment of the same name."""
     from flows import deployments
 
     chosen = load_recipe(recipe, settings or ())
@@ -120,7 +127,7 @@ def list_deployments() -> None:
 
 @deploy.command()
 def pause(name: DeploymentName) -> None:
-    """Stop its schedule. A run that goes on is left alone."""
+    """Pause its schedule. A run that is at work continues."""
     from flows import deployments
 
     deployments.pause(name)
@@ -131,7 +138,7 @@ def pause(name: DeploymentName) -> None:
 
 @deploy.command()
 def resume(name: DeploymentName) -> None:
-    """Let its schedule go on."""
+    """Resume its schedule."""
     from flows import deployments
 
     deployments.resume(name)
@@ -140,7 +147,7 @@ def resume(name: DeploymentName) -> None:
 
 @deploy.command()
 def run(name: DeploymentName) -> None:
-    """Run it once, now, whatever its schedule says."""
+    """Run it once, now."""
     from flows import deployments
 
     terminal.out.print(f"watch it at {deployments.start(name)}", markup=False)
@@ -202,7 +209,7 @@ def doctor(
     ray: RayOption = None,
     settings: Overrides = None,
 ) -> None:
-    """Look at all that a run needs, and say what to do where something is wrong."""
+    """Check everything that a run needs, and say how to fix what is wrong."""
     from flows.doctor import Subject, Verdict, examine
 
     wanted = _wanted(recipe, settings, photos=photos, out=out, pool=pool, image=None,

@@ -29,23 +29,24 @@ def push(
     labels: LabelsUrl,
     repo: Annotated[str, typer.Argument(metavar="HF_REPO", help="OWNER/NAME on the hub.")],
     format: Annotated[
-        str, typer.Option("--format", "-f", help="Of redepth export; by default Parquet files.")
+        str,
+        typer.Option("--format", "-f", help="A format of redepth export; default: Parquet files."),
     ] = FORMAT,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Keep what is uploaded here; default: nowhere."),
+        typer.Option("--out", "-o", help="Keep a copy of what is uploaded in this folder."),
     ] = None,
     quantity: Annotated[
-        str, typer.Option(help="What of each image, by commas; see redepth export.")
+        str, typer.Option(help="Maps to upload, separated by commas; see redepth export.")
     ] = "refined,confidence",
     where: Annotated[
         str | None, typer.Option(metavar="SQL", help="A condition on the catalogue's columns.")
     ] = None,
     with_images: Annotated[
-        bool, typer.Option("--with-images", help="The photographs too: mind their rights.")
+        bool, typer.Option("--with-images", help="Upload the photographs too. Check that you may.")
     ] = False,
     private: Annotated[
-        bool, typer.Option("--private", help="A new data set is for its owner alone.")
+        bool, typer.Option("--private", help="A new data set is visible only to its owner.")
     ] = False,
     dry_run: Annotated[
         bool,

@@ -41,7 +41,7 @@ def show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A shipped recipe, or a YAML file.")],
     settings: Overrides = None,
 ) -> None:
-    """Print a recipe as YAML: every setting, with where its value comes from."""
+    """Print a recipe as YAML: every setting, and where its value comes from."""
     terminal.out.print(recipe_text(name, settings or ()), markup=False, end="")
 
 
@@ -75,7 +75,7 @@ def new(
         "recipe.yaml"
     ),
 ) -> None:
-    """Write a recipe of your own from four answers: by options, or asked for."""
+    """Write a recipe from four answers, given as options or asked for."""
     if out.suffix not in {".yaml", ".yml"}:
         raise ConfigError(f"--out is {out}: a recipe's file ends in .yaml")
     if out.exists():

@@ -27,14 +27,18 @@ def scenes(
     out: Annotated[Path, typer.Option("--out", "-o", help="A local folder for the collection.")],
     family: Annotated[
         list[str] | None,
-        typer.Option("--family", help="May be given again; default: every family."),
+        typer.Option("--family", help="Can be repeated; default: every family."),
     ] = None,
     count: Annotated[int, typer.Option("--count", min=1, help="Scenes of each family.")] = 16,
     size: Annotated[int, typer.Option("--size", min=16, help="Pixels a side.")] = 128,
-    split: Annotated[Split, typer.Option(help="Splits share no scene.")] = Split.HELD_OUT,
-    seed: Annotated[int, typer.Option(min=0, help="The first scene's; then counted up.")] = 0,
+    split: Annotated[
+        Split, typer.Option(help="Which split; splits share no scene.")
+    ] = Split.HELD_OUT,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the first scene; the next ones count up.")
+    ] = 0,
 ) -> None:
-    """Render scenes with exact depth, normals and captions: a collection whose truth is known."""
+    """Render scenes with exact depth, normals and captions: a collection with ground truth."""
     from flows.render_scenes import render_collection
     from redepth.scenes.families import FAMILIES
 
@@ -58,10 +62,13 @@ def lab(
     recipe: RecipeName = LAB_RECIPE,
     settings: Overrides = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="A few scenes and steps: does it run; proves nothing.")
+        bool,
+        typer.Option(
+            "--quick", help="A few scenes and steps, to see that it runs; proves nothing."
+        ),
     ] = False,
 ) -> None:
-    """Measure on scenes with exact depth whether refining helps, beside its controls."""
+    """Measure whether refining helps, on scenes with exact depth and with controls."""
     from dataclasses import replace
 
     from flows.run_lab import FULL_RUN, QUICK_RUN, run_lab

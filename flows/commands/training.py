@@ -33,10 +33,10 @@ Config = Annotated[
         "--config",
         "-c",
         metavar="NAME_OR_FILE",
-        help="A shipped config (below) or a YAML file; a training leaves its own in --out.",
+        help="A shipped config (below) or a YAML file; a training writes its own to --out.",
     ),
 ]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on from the checkpoints in --out.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue from the checkpoints in --out.")]
 Show = Annotated[bool, typer.Option("--show", help="Print the settings as YAML and train nothing.")]
 
 

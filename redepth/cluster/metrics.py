@@ -1,6 +1,6 @@
 """What Prometheus hears of labelling, through Ray's own metrics: images and their seconds.
 
-Every process of a Ray cluster reports to its node, which serves them (docs/operations.md). On a
+Every process of a Ray cluster reports to its node, which serves them (docs/monitoring.md). On a
 private instance without a dashboard they go nowhere, at no cost.
 """
 

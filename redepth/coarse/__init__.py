@@ -9,6 +9,7 @@ from redepth.coarse import (
     marigold,
     metric_depth_anything,
     pyramid,
+    tips,
     unidepth,
     zoedepth,
 )
@@ -27,6 +28,7 @@ coarse_models: Registry[CoarseModel] = Registry(
         *depth_pro.MODELS,
         *zoedepth.MODELS,
         *unidepth.MODELS,
+        *tips.MODELS,
         *pyramid.MODELS,
     ),
 )

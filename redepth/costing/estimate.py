@@ -10,8 +10,8 @@ from redepth.costing.last_runs import last_run
 from redepth.costing.stages import StageSeconds, decoders_of_actor
 from redepth.costing.work import recipe_flops, seconds_at_limit, usual_image
 
-# A member-step of Re-Depth Anything on an H200: 3.9 TFLOP in 31.5 ms (docs/benchmarks.md) are 12 %
-# of the 989 TFLOP/s that its data sheet promises for float16. The only share that was measured.
+# A member-step of Re-Depth Anything on an H200: 3.9 TFLOP in 31.5 ms (docs/results/benchmarks.md)
+# are 12 % of the 989 TFLOP/s that its data sheet promises for float16. No other share was measured.
 USUAL_SHARE = 0.12
 
 

@@ -53,7 +53,7 @@ class StageSeconds:
         num_staged: images whose rows say the seconds of their stages; a copy of a label, and what
             is no photograph, were in no model.
         own, read, waited, model: sums of `seconds`, `read_seconds`, `waited_seconds` and
-            `model_seconds` over these (docs/conventions.md).
+            `model_seconds` over these (docs/catalogue.md).
         num_whole: images whose rows say `seconds` alone.
         whole: their sum.
     """

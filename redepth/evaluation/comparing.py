@@ -47,7 +47,7 @@ class ComparedSet:
         outcomes: of the images that both sets know.
         mean_confidence, mean_drift, mean_seconds: over the images that both know and that have
             the value. Seconds are those of work on an image, not what it costs an actor, which
-            depends on the run's cores (docs/conventions.md).
+            depends on the run's cores (docs/catalogue.md).
     """
 
     labels: str

@@ -26,14 +26,20 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 # What licences say of what a model puts out, by how their names begin. A summary, no advice.
+# CreativeML Open RAIL-M (2022-08-22) and RAIL++-M: section 6, and "derivatives" in section 1, which
+# names training on generated data. Apple's: "exclusively for Research Purposes", not commercial.
+_OPEN_RAIL = (
+    "claims no rights in outputs, but its use restrictions hold for them, and for a model that is "
+    "trained on them to do the same"
+)
 OUTPUTS = {
     "Apache-2.0": "says nothing of outputs",
     "MIT": "says nothing of outputs",
     "BSD": "says nothing of outputs",
     "CC-BY-NC": "forbids commercial use of the weights; take the labels for non-commercial, too",
-    "CreativeML-OpenRAIL": "claims no rights in outputs; its use restrictions hold for them",
-    "OpenRAIL": "claims no rights in outputs; its use restrictions hold for them",
-    "Apple-AMLR": "for research alone, outputs included",
+    "CreativeML-OpenRAIL": _OPEN_RAIL,
+    "OpenRAIL": _OPEN_RAIL,
+    "Apple-AMLR": "for non-commercial research alone; take the labels for that, too",
 }
 UNKNOWN_OUTPUTS = "read the licence"
 # The hub's own classes of size: below each, its name.

@@ -1,6 +1,6 @@
 """From members to a label: align, reduce, spread, confidence, and the guard that may refuse it.
 
-Every formula here is stated in docs/conventions.md.
+Every formula here is stated in docs/formulas.md.
 """
 
 from __future__ import annotations

@@ -53,6 +53,8 @@ def content_of(picture: Picture, settings: Decoding) -> bytes:
         ImageRejected: no such file, or one that cannot be read.
         ValueError: numbers of another shape, type or range.
     """
+    if isinstance(picture, list | tuple):
+        raise ValueError("one picture a call: Refiner.many or redepth.refine take several")
     if isinstance(picture, str | os.PathLike):
         return _read(os.fspath(picture), settings)
     if isinstance(picture, Image.Image):

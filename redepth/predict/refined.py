@@ -20,7 +20,7 @@ from redepth.geometry.meshes import Mesh
 from redepth.geometry.points import PointCloud
 from redepth.quantities import REFINED, Quantity
 from redepth.report.clouds import shape_of
-from redepth.report.pictures import LabelPicture, draw_label
+from redepth.report.pictures import LABEL_PHOTOGRAPH_PX, LabelPicture, draw_label
 from redepth.types import ByteImage, DepthKind, FloatMap, LabelArrays, LabelRow
 
 COLOURS = colour_png.FORMAT.name
@@ -32,7 +32,7 @@ class Refined:
     """The maps of one photograph, all at the size that the models saw.
 
     Attributes:
-        row: what the catalogue of an output would say of it (docs/conventions.md).
+        row: what the catalogue of an output would say of it (docs/catalogue.md).
         maps: of every quantity, by name.
         photograph_hw3: uint8 [h, w, 3], upright, at its own size.
     """
@@ -139,9 +139,9 @@ class Refined:
         return next(one for one in self.maps.quantities if one.name == name)
 
     def picture(self) -> LabelPicture:
-        """Return what the reports draw of it, the photograph at the maps' size."""
-        height_px, width_px = self.refined.shape
-        seen = Image.fromarray(self.photograph_hw3).resize((width_px, height_px))
+        """Return what the reports draw of it, the photograph no larger than is drawn."""
+        seen = Image.fromarray(self.photograph_hw3)
+        seen.thumbnail((LABEL_PHOTOGRAPH_PX, LABEL_PHOTOGRAPH_PX))
         return LabelPicture(self.row, np.asarray(seen), self.coarse, self.refined, self.confidence)
 
     def _repr_html_(self) -> str:

@@ -36,4 +36,4 @@ def _load(settings: Identity, context: LoadContext) -> IdentityRefiner:
     return IdentityRefiner()
 
 
-PART = RefinerPart("identity", Identity, _load, flops=no_flops)
+PART = RefinerPart("identity", Identity, _load, flops=no_flops, refines=False)

@@ -52,6 +52,11 @@ def fits_any(settings: Any, coarse: CoarseModel) -> None:
     """Say that a refiner takes the maps of any coarse model."""
 
 
+def nobody_measured(settings: Any) -> str | None:
+    """Say that nobody has measured the GPU memory that a refiner takes."""
+    return None
+
+
 def has_no_inner(settings: Any) -> Sequence[RefinerSettings]:
     """Say that a refiner is not made of others."""
     return ()
@@ -110,6 +115,8 @@ class RefinerPart:
             loading a model; None where its members have no `predicted_gain`. Raises ConfigError.
         inner: settings of the refiners that it is made of.
         routing: which way it sends images; None where it has no inner ones. Raises ConfigError.
+        refines: whether it may change a map.
+        gpu_memory: how much it takes and where that was measured; None where nobody has measured.
     """
 
     name: str
@@ -122,3 +129,5 @@ class RefinerPart:
     triage: Callable[[Any], RecordedTriage] | None = None
     inner: Callable[[Any], Sequence[RefinerSettings]] = has_no_inner
     routing: Callable[[Any], Routing] | None = None
+    refines: bool = True
+    gpu_memory: Callable[[Any], str | None] = nobody_measured

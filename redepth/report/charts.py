@@ -41,7 +41,7 @@ def charts_of(
     if figures.confidence.num_values:
         quantity = "mean confidence of a label (0 to 1)"
         found.append(unit_chart("Confidence", quantity, figures.confidence))
-    if figures.drift.num_values:
+    if figures.drift.num_values and figures.drift.mean:
         found.append(
             share_chart("Drift", "drift of a label (share of coarse range)", figures.drift)
         )

@@ -7,6 +7,7 @@ from io import BytesIO
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from redepth.errors import ConfigError
 from redepth.geometry.camera import Pinhole
@@ -76,11 +77,10 @@ def shape_of(
     """
     row = picture.row
     label_hw = picture.refined_hw if quantity == "refined" else picture.coarse_hw
-    colours = picture.photograph_hw3
-    if colours is None:
-        colours = np.full((*label_hw.shape, 3), _GREY, dtype=np.uint8)
     depth_hw, unit = _depth_of(row, label_hw, far_ratio)
-    return Shape(depth_hw, colours, _camera_of(row, photograph_focal_px), unit)
+    return Shape(
+        depth_hw, _colours(picture, label_hw.shape), _camera_of(row, photograph_focal_px), unit
+    )
 
 
 def _depth_of(row: LabelRow, label_hw: FloatMap, far_ratio: float | None) -> tuple[FloatMap, str]:
@@ -93,6 +93,14 @@ def _depth_of(row: LabelRow, label_hw: FloatMap, far_ratio: float | None) -> tup
         "are. A point cloud takes a label in metres (docs/metric-depth.md); --far-ratio makes one "
         "to look at (docs/3d.md)"
     )
+
+
+def _colours(picture: LabelPicture, size_hw: tuple[int, ...]) -> ByteImage:
+    """Return the photograph at the map's size, grey where it cannot be read."""
+    if picture.photograph_hw3 is None:
+        return np.full((*size_hw, 3), _GREY, dtype=np.uint8)
+    photograph = Image.fromarray(picture.photograph_hw3)
+    return np.asarray(photograph.resize((size_hw[1], size_hw[0]), Image.Resampling.BOX))
 
 
 def _camera_of(row: LabelRow, photograph_focal_px: float | None) -> Pinhole:

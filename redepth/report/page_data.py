@@ -82,7 +82,7 @@ def read_page(
         recipe_name=labels.dataset.recipe_name,
         recipe_digest=labels.dataset.recipe_digest,
         made=f"{made:%Y-%m-%d %H:%M} UTC",
-        warnings=warnings_of(labels.dataset),
+        warnings=(*warnings_of(labels.dataset), *_unrefined(figures)),
         outcomes=figures.outcomes,
         methods=dict(Counter(figures.methods).most_common()),
         headline=_headline(figures, cost, run, speed, num_kept_lately(objects)),
@@ -183,6 +183,13 @@ def title_of(out: str) -> str:
     """Return the last two folders of the output's URL: the very last is often just "labels"."""
     url = shown(out).partition("?")[0]
     return "/".join(PurePosixPath(url.partition("://")[2] or url).parts[-2:])
+
+
+def _unrefined(figures: CatalogueFigures) -> list[str]:
+    """Say so where no label differs from its coarse map."""
+    if not figures.drift.num_values or figures.drift.mean:
+        return []
+    return ["Nothing was refined: every label is its coarse map."]
 
 
 def warnings_of(dataset: Dataset) -> tuple[str, ...]:

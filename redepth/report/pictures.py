@@ -11,13 +11,13 @@ import numpy as np
 
 from redepth.exports.colour_png import in_colours, limits_of
 from redepth.printable import one_line
-from redepth.quantities import COARSE, CONFIDENCE, REFINED
+from redepth.quantities import COARSE, CONFIDENCE, REFINED, AnyMap, Quantity
 from redepth.report.scene_errors import SceneErrors
 from redepth.types import ByteImage, DepthKind, Extra, FloatMap, LabelRow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
 DEPTH_COLOURS = REFINED.colour_map
 CONFIDENCE_COLOURS = CONFIDENCE.colour_map
@@ -26,9 +26,15 @@ ERROR_COLOURS = "inferno"
 UNDEFINED_COLOUR = "0.5"  # grey, which no colour map has
 ALWAYS_DRAWN = (COARSE.name, REFINED.name, CONFIDENCE.name)
 ERROR_COLUMNS = ("coarse error", "refined error")
-ROW_HEIGHT_IN = 2.3
+_KNOWN = {"photograph", *ALWAYS_DRAWN, *ERROR_COLUMNS}
 COLUMN_WIDTH_IN = 3.0
+TALLEST = 1.25  # height over width of a column's picture: taller ones are drawn narrower
+TITLE_IN = 0.62  # of a row: its name, and the columns' names
+HEAD_IN = 0.8
 DOTS_PER_INCH = 90
+SHEET_PHOTOGRAPH_PX = 360
+LABEL_PHOTOGRAPH_PX = 720
+MAX_NAME_CHARS = 80
 MAX_TITLE_CHARS = 300
 
 KIND_WORDS = {
@@ -77,69 +83,103 @@ class LabelPicture:
 
 def draw_label(picture: LabelPicture) -> bytes:
     """Return a PNG of one label, with colour bars and what the catalogue says of it."""
-    columns = _columns([picture])
-    figure, axes = _new_figure(1, columns, ROW_HEIGHT_IN * 1.9, COLUMN_WIDTH_IN * 1.5)
-    _draw_row(dict(zip(columns, axes[0], strict=True)), picture, with_bars=True)
-    _head(figure, f"{picture.row.id}    {_facts(picture.row)}", [picture.row])
-    return _png(figure)
+    return _drawn([picture], None, COLUMN_WIDTH_IN * 1.5, with_bars=True)
 
 
 def draw_contact_sheet(pictures: Sequence[LabelPicture], title: str) -> bytes:
-    """Return a PNG with one row a label; coarse and refined of a row share one colour scale."""
-    columns = _columns(pictures)
-    figure, axes = _new_figure(len(pictures), columns, ROW_HEIGHT_IN, COLUMN_WIDTH_IN)
-    for row_axes, picture in zip(axes, pictures, strict=True):
-        _draw_row(dict(zip(columns, row_axes, strict=True)), picture, with_bars=False)
-        row_axes[0].set_ylabel(_side_note(picture.row), fontsize=7, parse_math=False)
-    _head(figure, title, [picture.row for picture in pictures])
-    return _png(figure)
+    """Return a PNG with one row a label; coarse and refined of a row share one colour scale.
+
+    Columns that no label has anything for are left out: a refined map where nothing was refined, a
+    confidence without an ensemble, errors where no true depth is known.
+    """
+    return _drawn(pictures, title, COLUMN_WIDTH_IN, with_bars=False)
 
 
-def _columns(pictures: Sequence[LabelPicture]) -> tuple[str, ...]:
-    extra = dict.fromkeys(quantity.name for picture in pictures for quantity in picture.extra)
-    errors = ERROR_COLUMNS if any(picture.errors is not None for picture in pictures) else ()
-    return ("photograph", *ALWAYS_DRAWN, *extra, *errors)
-
-
-def _new_figure(
-    num_rows: int, columns: Sequence[str], height_in: float, width_in: float
-) -> tuple[Figure, list[list[Axes]]]:
-    """Make a grid of empty axes with the columns' names above."""
+def _drawn(
+    pictures: Sequence[LabelPicture], title: str | None, width_in: float, *, with_bars: bool
+) -> bytes:
     # The object interface, not pyplot: no global state, no display, safe in a task's thread.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    size = (width_in * len(columns), height_in * num_rows + 0.9)
+    columns = _columns(pictures)
+    heights = [_height_in(picture, width_in) for picture in pictures]
+    size = (width_in * len(columns), sum(heights) + HEAD_IN)
     figure = Figure(figsize=size, dpi=DOTS_PER_INCH, layout="constrained")
     FigureCanvasAgg(figure)
-    grid = figure.subplots(num_rows, len(columns), squeeze=False)
-    for axis in grid.flat:
+    _head(figure, title, [picture.row for picture in pictures])
+    rows = figure.subfigures(len(pictures), 1, height_ratios=heights, squeeze=False)
+    for row, picture in zip(rows[:, 0], pictures, strict=True):
+        axes = _empty_axes(row, columns)
+        row.suptitle(_row_title(picture.row), x=0.008, ha="left", fontsize=9, parse_math=False)
+        _draw_row(axes, picture, with_bars=with_bars)
+    return _png(figure)
+
+
+def _columns(pictures: Sequence[LabelPicture]) -> tuple[str, ...]:
+    """Return the names of the columns that a picture has something for."""
+    always = [COARSE.name]
+    if not all(np.array_equal(p.coarse_hw, p.refined_hw, equal_nan=True) for p in pictures):
+        always.append(REFINED.name)
+    if any(np.isfinite(picture.confidence_hw).any() for picture in pictures):
+        always.append(CONFIDENCE.name)
+    extra = dict.fromkeys(quantity.name for picture in pictures for quantity in picture.extra)
+    errors = ERROR_COLUMNS if any(picture.errors is not None for picture in pictures) else ()
+    return ("photograph", *always, *extra, *errors)
+
+
+def _height_in(picture: LabelPicture, width_in: float) -> float:
+    shown = picture.coarse_hw if picture.photograph_hw3 is None else picture.photograph_hw3
+    height_px, width_px = int(shown.shape[0]), int(shown.shape[1])
+    return width_in * min(height_px / width_px, TALLEST) + TITLE_IN
+
+
+def _empty_axes(row: SubFigure, columns: Sequence[str]) -> dict[str, Axes]:
+    """Return axes without ticks by the name of their column."""
+    axes = dict(zip(columns, row.subplots(1, len(columns), squeeze=False)[0], strict=True))
+    for name, axis in axes.items():
         axis.set_xticks([])
         axis.set_yticks([])
-    for axis, name in zip(grid[0], columns, strict=True):
-        axis.set_title(name, fontsize=10)
-    return figure, [list(row) for row in grid]
+        axis.set_title(name, fontsize=8, color="0.35")
+    return axes
 
 
 def _draw_row(axes: Mapping[str, Axes], picture: LabelPicture, *, with_bars: bool) -> None:
-    """Draw a picture into axes by the name of their column."""
+    """Draw a picture into axes by the name of their column; what it lacks stays white."""
     _draw_photograph(axes["photograph"], picture)
     low, high = shared_range(picture)
     for name, map_hw in ((COARSE.name, picture.coarse_hw), (REFINED.name, picture.refined_hw)):
-        axes[name].set_facecolor(UNDEFINED_COLOUR)
-        image = axes[name].imshow(map_hw, cmap=DEPTH_COLOURS, vmin=low, vmax=high)
-        if with_bars:
-            axes[name].figure.colorbar(image, ax=axes[name], shrink=0.7)
-    _draw_confidence(axes[CONFIDENCE.name], picture.confidence_hw, with_bars=with_bars)
+        if name in axes:
+            axes[name].set_facecolor(UNDEFINED_COLOUR)
+            _draw_map(axes[name], map_hw, DEPTH_COLOURS, (low, high), with_bar=with_bars)
+    if CONFIDENCE.name in axes:
+        _draw_confidence(axes[CONFIDENCE.name], picture.confidence_hw, with_bar=with_bars)
     for quantity, values in picture.extra.items():
-        if not np.isfinite(values).any():
-            _say(axes[quantity.name], "no value\nanywhere")
-            continue
-        limits = limits_of(quantity, values)
-        axes[quantity.name].imshow(in_colours(quantity.colour_map, values, limits))
-        axes[quantity.name].set_xlabel(f"{limits[0]:.3g} to {limits[1]:.3g}", fontsize=7)
+        _draw_quantity(axes[quantity.name], quantity, values)
+    lacking = axes.keys() - _KNOWN - {quantity.name for quantity in picture.extra}
+    for name in lacking:
+        axes[name].set_visible(False)
     errors = [axes[name] for name in ERROR_COLUMNS if name in axes]
     _draw_errors(errors, picture.errors, with_bars=with_bars)
+
+
+def _draw_map(
+    axis: Axes, map_hw: FloatMap, colours: str, limits: tuple[float, float], *, with_bar: bool
+) -> None:
+    low, high = limits
+    # Maps may be smaller than the picture of them: drawn as they would be resized.
+    image = axis.imshow(map_hw, cmap=colours, vmin=low, vmax=high, interpolation="bilinear")
+    if with_bar:
+        axis.figure.colorbar(image, ax=axis, shrink=0.7)
+
+
+def _draw_quantity(axis: Axes, quantity: Quantity, values: AnyMap) -> None:
+    if not np.isfinite(values).any():
+        _say(axis, "no value\nanywhere")
+        return
+    limits = limits_of(quantity, values)
+    axis.imshow(in_colours(quantity.colour_map, values, limits))
+    axis.set_xlabel(f"{limits[0]:.3g} to {limits[1]:.3g}", fontsize=7)
 
 
 def _draw_photograph(axis: Axes, picture: LabelPicture) -> None:
@@ -150,28 +190,24 @@ def _draw_photograph(axis: Axes, picture: LabelPicture) -> None:
         axis.imshow(picture.photograph_hw3)
 
 
-def _draw_confidence(axis: Axes, confidence_hw: FloatMap, *, with_bars: bool) -> None:
+def _draw_confidence(axis: Axes, confidence_hw: FloatMap, *, with_bar: bool) -> None:
     if not np.isfinite(confidence_hw).any():
         _say(axis, "none: it takes an\nensemble of 2 or more")
         return
-    image = axis.imshow(confidence_hw, cmap=CONFIDENCE_COLOURS, vmin=0.0, vmax=1.0)
-    if with_bars:
-        axis.figure.colorbar(image, ax=axis, shrink=0.7)
+    _draw_map(axis, confidence_hw, CONFIDENCE_COLOURS, (0.0, 1.0), with_bar=with_bar)
 
 
 def _draw_errors(axes: Sequence[Axes], errors: SceneErrors | None, *, with_bars: bool) -> None:
-    """Draw coarse and refined error on one scale, their means above; say where none is known."""
+    """Draw coarse and refined error on one scale, their means below; nothing where unknown."""
     if errors is None:
         for axis in axes:
-            _say(axis, "true depth unknown")
+            axis.set_visible(False)
         return
     maps = (errors.coarse_hw, errors.refined_hw)
     high = float(np.nanquantile(np.concatenate([map_hw.ravel() for map_hw in maps]), 0.99))
     for axis, map_hw in zip(axes, maps, strict=True):
-        image = axis.imshow(map_hw, cmap=ERROR_COLOURS, vmin=0.0, vmax=high)
-        axis.set_xlabel(f"AbsRel {np.nanmean(map_hw):.3f}", fontsize=7)
-        if with_bars:
-            axis.figure.colorbar(image, ax=axis, shrink=0.7)
+        _draw_map(axis, map_hw, ERROR_COLOURS, (0.0, high), with_bar=with_bars)
+        axis.set_xlabel(f"AbsRel {np.nanmean(map_hw):.3f}", fontsize=8)
 
 
 def _say(axis: Axes, words: str) -> None:
@@ -186,19 +222,28 @@ def shared_range(picture: LabelPicture) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _head(figure: Figure, title: str, rows: Sequence[LabelRow]) -> None:
+def _head(figure: Figure, title: str | None, rows: Sequence[LabelRow]) -> None:
     kinds = {row.kind for row in rows if row.kind is not None}
     words = "; ".join(KIND_WORDS[kind] for kind in sorted(kinds))
+    if title is not None:
+        words = f"{one_line(title, MAX_TITLE_CHARS)}\n{words}"
     # A name may have two $ in it: it is no formula.
-    title = one_line(title, MAX_TITLE_CHARS)
-    figure.suptitle(f"{title}\n{words}", fontsize=10, parse_math=False)
+    figure.suptitle(words, fontsize=10, parse_math=False)
     if any(row.untrained for row in rows):
         figure.supxlabel(UNTRAINED_WARNING, fontsize=10, color="crimson", weight="bold")
 
 
+def _row_title(row: LabelRow) -> str:
+    name = one_line(row.id)
+    if len(name) > MAX_NAME_CHARS:
+        half = MAX_NAME_CHARS // 2
+        name = f"{name[:half]}...{name[-half:]}"
+    return f"{name}    {one_line(_facts(row), MAX_TITLE_CHARS)}"
+
+
 def _facts(row: LabelRow) -> str:
-    parts = [row.outcome.words]
-    if row.drift is not None:
+    parts = [row.outcome_words]
+    if row.drift:
         parts.append(f"drift {row.drift:.1%}")
     if row.mean_confidence is not None:
         parts.append(f"confidence {row.mean_confidence:.2f}")
@@ -209,14 +254,6 @@ def _facts(row: LabelRow) -> str:
     if row.reason:
         parts.append(row.reason)
     return ", ".join(parts)
-
-
-def _side_note(row: LabelRow) -> str:
-    name = one_line(row.id)
-    name = name if len(name) <= 28 else f"{name[:12]}...{name[-12:]}"
-    drift = "" if row.drift is None else f"\ndrift {row.drift:.1%}"
-    confidence = "" if row.mean_confidence is None else f", conf. {row.mean_confidence:.2f}"
-    return f"{name}\n{row.outcome.words}{drift}{confidence}"
 
 
 def _png(figure: Figure) -> bytes:

@@ -151,7 +151,7 @@ class Labels(Mapping[str, StoredLabel]):
 
         Args:
             condition: e.g. "mean_confidence > 0.8 and outcome = 'refined'"; the columns are those
-                of docs/conventions.md. A null fulfils no comparison.
+                of docs/catalogue.md. A null fulfils no comparison.
 
         Raises:
             ConfigError: it is no such condition, or DuckDB (`redepth[sql]`) is not installed.

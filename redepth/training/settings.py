@@ -23,22 +23,22 @@ class Schedule(StrEnum):
 class Optimiser(Settings):
     """AdamW, its learning rate, and what a step is."""
 
-    num_steps: int = Field(ge=1, description="of the whole schedule")
-    batch_size: int = Field(ge=1, description="examples of one draw")
-    learning_rate: float = Field(gt=0, description="at its peak")
-    accumulate: int = Field(1, ge=1, description="draws whose gradients are averaged for a step")
+    num_steps: int = Field(ge=1, description="in the whole schedule")
+    batch_size: int = Field(ge=1, description="examples per draw")
+    learning_rate: float = Field(gt=0, description="peak learning rate")
+    accumulate: int = Field(1, ge=1, description="draws that are averaged for one step")
     ema_decay: float | None = Field(
-        None, gt=0, lt=1, description="of the running mean of the weights, which is what is kept"
+        None, gt=0, lt=1, description="decay of the mean of the weights; that mean is saved"
     )
-    weight_decay: float = Field(0.01, ge=0, description="AdamW's")
+    weight_decay: float = Field(0.01, ge=0, description="of AdamW")
     max_gradient_norm: float = Field(1.0, gt=0, description="larger gradients are clipped")
     schedule: Schedule = Field(
         Schedule.COSINE, description="how the learning rate falls to a hundredth"
     )
     schedule_steps: int | None = Field(
-        None, ge=1, description="over which the learning rate falls; null takes num_steps"
+        None, ge=1, description="steps while the learning rate falls; null: num_steps"
     )
-    warm_up_steps: int = Field(50, ge=1, description="over which the learning rate rises")
+    warm_up_steps: int = Field(50, ge=1, description="steps while the learning rate rises")
 
 
 class FirstWeights(Settings):
@@ -52,15 +52,15 @@ class TrainingRun(Settings):
     """How the work is carried out: does not affect the weights, and may change on a resume."""
 
     save_every: int = Field(200, ge=1, description="steps between checkpoints")
-    validate_every: int = Field(500, ge=1, description="steps between looks at held-out examples")
-    num_threads: int = Field(4, ge=1, description="that read files")
+    validate_every: int = Field(500, ge=1, description="steps between validations")
+    num_threads: int = Field(4, ge=1, description="threads that read files")
 
 
 class TrainingSettings(Settings):
     """What every training takes."""
 
     method: str = Field(description="what is trained")
-    seed: int = Field(0, ge=0, description="of every random draw")
+    seed: int = Field(0, ge=0, description="of all random numbers")
     device: Device = Field("auto", description="auto is a GPU where there is one")
     run: TrainingRun = TrainingRun()
 

@@ -24,7 +24,13 @@ from redepth.coarse.pictures import stack_pictures
 from redepth.errors import RefinementFailed
 from redepth.settings import Weights
 from redepth.types import ByteImage, CoarseDepth
-from tests.coarse.tiny_networks import save_depth_pro, save_dpt, save_marigold, save_zoedepth
+from tests.coarse.tiny_networks import (
+    save_depth_pro,
+    save_dpt,
+    save_marigold,
+    save_tips,
+    save_zoedepth,
+)
 
 CPU = torch.device("cpu")
 SIZE_HW = (48, 64)
@@ -35,6 +41,7 @@ FOLDERS: dict[str, Callable[[Path], Path]] = {
     "dpt-large": save_dpt,
     "depth-pro": save_depth_pro,
     "zoedepth": save_zoedepth,
+    "tipsv2-dpt-base": save_tips,
     "marigold": save_marigold,
 }
 PACKAGED = ("mini", "mini-metric", "mini-dpt", "mini-photo")
@@ -156,7 +163,8 @@ def overflowing(
 ) -> Iterator[dict[str, DepthEstimator]]:
     """Every network that overflows on white pictures; Marigold has its own way into the network."""
     with pytest.MonkeyPatch.context() as patch:
-        for model in ("depth_anything", "metric_depth_anything", "dpt", "depth_pro", "zoedepth"):
+        models = ("depth_anything", "metric_depth_anything", "dpt", "depth_pro", "zoedepth", "tips")
+        for model in models:
             patch.setattr(f"redepth.coarse.{model}.network.stack_pictures", nan_of_white)
         yield {
             "mini": load_estimator(Coarse(preset="mini", size_px=64), CPU),
@@ -176,7 +184,9 @@ def overflowing(
         }
 
 
-@pytest.mark.parametrize("preset", ["mini", "mini-metric", "dpt-large", "depth-pro", "zoedepth"])
+@pytest.mark.parametrize(
+    "preset", ["mini", "mini-metric", "dpt-large", "depth-pro", "zoedepth", "tipsv2-dpt-base"]
+)
 @settings(max_examples=8, suppress_health_check=[HealthCheck.too_slow])
 @given(
     neighbours=st.lists(

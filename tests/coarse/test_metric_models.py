@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -12,7 +14,11 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional
-from transformers import DepthProForDepthEstimation, ZoeDepthForDepthEstimation
+from transformers import (
+    DepthProForDepthEstimation,
+    Tipsv2DptForDepthEstimation,
+    ZoeDepthForDepthEstimation,
+)
 
 from redepth.coarse import coarse_models
 from redepth.coarse.depth_anything.mini import (
@@ -28,7 +34,7 @@ from redepth.config import load_recipe
 from redepth.errors import ConfigError, RefinementFailed
 from redepth.settings import Weights
 from redepth.types import ByteImage, CoarseDepth, DepthKind
-from tests.coarse.tiny_networks import save_depth_pro, save_zoedepth
+from tests.coarse.tiny_networks import save_depth_pro, save_tips, save_zoedepth
 
 CPU = torch.device("cpu")
 SEEDED = Coarse(preset="mini-metric", weights=Weights(seed=0), size_px=64)
@@ -50,7 +56,7 @@ def test_every_metric_preset_says_how_far_it_goes_or_its_checkpoint_does() -> No
     }
     open_ended = {name for name in metric if coarse_models[name].far_limit_m is not None}
     assert open_ended == {"depth-pro", "unidepth-v2-large"}
-    assert len(metric) == 10
+    assert len(metric) == 12
 
 
 # --- Depth Anything -------------------------------------------------------------------------------
@@ -239,6 +245,54 @@ def test_zoedepth_sees_the_size_that_transformers_would_choose(
 ) -> None:
     """384 x 512 with multiples of 32, the side that changes least deciding."""
     assert ZoePicture(384, 512, 32, (0.5,) * 3, (0.5,) * 3).size(*size) == expected
+
+
+# --- TIPSv2 ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tips(tmp_path_factory.mktemp("tips"))
+
+
+def test_tips_gives_the_metres_of_transformers_own_class(tips: Path) -> None:
+    """On a picture of the checkpoint's own size nothing is resized before or behind it."""
+    picture = np.random.default_rng(1).integers(0, 255, (56, 56, 3), dtype=np.uint8)
+    coarse = of_folder("tipsv2-dpt-base", tips, size_px=56).estimate(picture)
+    pixels = torch.tensor(picture, dtype=torch.float32).permute(2, 0, 1)[None] / 255.0
+    model = Tipsv2DptForDepthEstimation.from_pretrained(tips)
+    with torch.no_grad():
+        own = functional.interpolate(
+            model(pixels).predicted_depth[:, None], (56, 56), mode="bilinear", align_corners=False
+        )[0, 0]
+    np.testing.assert_allclose(coarse.map_hw, own.numpy(), rtol=1e-5)
+    assert coarse.map_hw.std() > 0.1
+
+
+def test_tips_has_no_value_beyond_its_last_bin(tips: Path, picture: ByteImage) -> None:
+    estimator = of_folder("tipsv2-dpt-large", tips)
+    coarse = estimator.estimate(picture, focal_px=70.0)
+    assert coarse.kind is DepthKind.METRIC_DEPTH
+    assert coarse.map_hw.shape == (48, 64)
+    assert coarse.far_limit_m == pytest.approx(9.8)
+    assert coarse.focal_px is None
+    assert of_folder("tipsv2-dpt-large", tips, far_limit_m=3.0).estimate(picture).far_limit_m == 3.0
+    with pytest.raises(ConfigError, match=r"no value beyond 9\.8 m"):
+        of_folder("tipsv2-dpt-large", tips, far_limit_m=9.9)
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [((56, 70), "not square"), ((50, 50), "patches of 14 px do not fill"), ((0, 0), "not square")],
+)
+def test_tips_refuses_a_picture_that_its_patches_do_not_fill(
+    tips: Path, tmp_path: Path, size: tuple[int, int], words: str
+) -> None:
+    shutil.copytree(tips, tmp_path / "other")
+    said = {"size": {"height": size[0], "width": size[1]}}
+    (tmp_path / "other/preprocessor_config.json").write_text(json.dumps(said))
+    with pytest.raises(ConfigError, match=words):
+        of_folder("tipsv2-dpt-base", tmp_path / "other")
 
 
 # --- UniDepth -------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from importlib import resources
 from pathlib import Path
 
@@ -13,7 +15,13 @@ from scipy.stats import spearmanr
 
 from redepth.coarse.estimator import DepthEstimator, load_estimator
 from redepth.coarse.part import Coarse
-from redepth.coarse.pyramid.model import new_pyramid
+from redepth.coarse.pyramid.model import (
+    PyramidConfig,
+    PyramidForDepthEstimation,
+    new_pyramid,
+    read_pyramid,
+    write_pyramid,
+)
 from redepth.config import load_recipe
 from redepth.errors import ConfigError
 from redepth.labelling.labeller import load_labeller
@@ -22,7 +30,7 @@ from redepth.scenes.scene import Split
 from redepth.types import DepthKind, ImageRef, Outcome
 
 CPU = torch.device("cpu")
-DIGEST = "ae8e2c86714c0d975c0c09137c8832054a92233c5c59f38054c3a2461cb3a562"
+DIGEST = "b3aec03c236e9d6e0e0e2cd1ae812051875900fe318ce43718a6345d9e8d233d"
 BOUND = 0.6
 SCENES_OF_EACH = 4
 SHOWN_HW = (144, 192)
@@ -113,6 +121,36 @@ def test_weights_of_a_seed_leave_the_global_state() -> None:
     again, other = new_pyramid(1).state_dict(), new_pyramid(2).state_dict()
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    written = PyramidForDepthEstimation(PyramidConfig(widths=(4, 8, 8, 16), depths=(1, 0, 1)))
+    write_pyramid(written, tmp_path, "model.safetensors")
+    read = read_pyramid(tmp_path, tmp_path / "model.safetensors")
+    assert read.config == written.config
+    state = read.state_dict()
+    assert all(torch.equal(state[name], value) for name, value in written.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"widths": [100_000] * 4, "depths": [1, 2, 4]}, "size mismatch"),  # 10^11 weights
+        ({"widths": [16, 32, 64, 128], "depths": [1, 2, 5]}, "Missing key"),
+        ({"widths": [16, 32]}, "widths"),
+        ({"model_type": "dpt"}, "model_type"),
+    ],
+)
+def test_a_config_that_the_weights_are_not_of_is_refused(
+    tmp_path: Path, config: dict[str, object], words: str
+) -> None:
+    folder = resources.files("redepth") / "models" / "mini" / "photo"
+    with resources.as_file(folder) as path:
+        shutil.copy(path / "model.fp16.safetensors", tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    own = {"preset": "mini-photo", "weights": {"folder": str(tmp_path)}}
+    with pytest.raises(ConfigError, match=f"cannot read a pyramid from(.|\n)*{words}"):
+        load_estimator(Coarse.model_validate(own), CPU)
 
 
 def test_it_labels_a_photograph(tmp_path: Path) -> None:

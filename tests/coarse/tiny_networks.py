@@ -15,6 +15,9 @@ from transformers import (
     DepthProConfig,
     DepthProForDepthEstimation,
     Dinov2Config,
+    Tipsv2DptConfig,
+    Tipsv2DptForDepthEstimation,
+    Tipsv2VisionConfig,
     ZoeDepthConfig,
     ZoeDepthForDepthEstimation,
 )
@@ -121,5 +124,23 @@ def save_zoedepth(folder: Path) -> Path:
         "size": {"height": 64, "width": 96}, "ensure_multiple_of": 32,
         "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5],
     }  # fmt: skip
+    (folder / "preprocessor_config.json").write_text(json.dumps(said))
+    return folder
+
+
+def save_tips(folder: Path) -> Path:
+    """Write a tiny TIPSv2-DPT for depth."""
+    torch.manual_seed(0)
+    vit = Tipsv2VisionConfig(
+        hidden_size=32, num_hidden_layers=4, num_attention_heads=2, intermediate_size=64,
+        patch_size=14, image_size=56, out_indices=[1, 2, 3, 4], apply_layernorm=True,
+        reshape_hidden_states=False, initializer_range=0.3,
+    )  # fmt: skip
+    config = Tipsv2DptConfig(
+        backbone_config=vit, neck_hidden_sizes=[8, 8, 8, 8], fusion_hidden_size=8,
+        num_depth_bins=16, initializer_range=0.3,
+    )  # fmt: skip
+    Tipsv2DptForDepthEstimation(config).save_pretrained(folder)
+    said = {"size": {"height": 56, "width": 56}}
     (folder / "preprocessor_config.json").write_text(json.dumps(said))
     return folder

@@ -1,9 +1,8 @@
-"""Pages of docs/ whose snippets are run, and the small collection and output they run in."""
+"""The small collection and output that snippets of docs/ run in."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,17 +17,9 @@ from redepth.store.manifest import ShardPlan
 from redepth.store.shards import write_shard
 from redepth.types import DepthKind, ImageRef, Label, LabelArrays, LabelRow, ModelCard, Outcome
 
-ROOT = Path(__file__).resolve().parents[2]
 CARD = ModelCard("coarse", "mini", "models/mini", None, "a" * 64, "Apache-2.0")
 LABEL_HW, PHOTO_HW = (24, 32), (48, 64)
 ENDED = {6: Outcome.FELL_BACK, 7: Outcome.REJECTED}
-
-
-def blocks(page: str, language: str) -> list[str]:
-    """Return a page's code blocks of a language, but those right below `<!-- not run -->`."""
-    text = (ROOT / page).read_text(encoding="utf-8")
-    text = re.sub(r"^<!-- not run -->\n```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
-    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def write_collection(photographs: Path, out: Path) -> None:

@@ -17,7 +17,7 @@ from redepth.exports.request import ExportRequest
 from redepth.exports.writing import export_labels
 from redepth.reconstruction.ply import read_ply
 from redepth.store.reader import open_labels
-from tests.docs.page_samples import ROOT, blocks
+from tests.docs.markdown_pages import ROOT, blocks
 from tests.exports.posed_samples import write_posed
 
 PAGE = "docs/3d.md"
@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def commands() -> list[list[str]]:
     lines = (
-        line for block in blocks(PAGE, "bash") for line in block.replace("\\\n", " ").splitlines()
+        line for block in blocks(TEXT, "bash") for line in block.replace("\\\n", " ").splitlines()
     )
     return [shlex.split(line, comments=True) for line in lines if line.strip()]
 
@@ -73,7 +73,7 @@ def test_the_commands_and_the_snippets_run(
     for words in commands():
         run(words)
     names: dict[str, Any] = {"__name__": "__main__"}
-    for number, snippet in enumerate(blocks(PAGE, "python")):
+    for number, snippet in enumerate(blocks(TEXT, "python")):
         exec(compile(snippet, f"{PAGE}, snippet {number}", "exec"), names)
     printed = capsys.readouterr().out
     assert re.search(r"(?s)\(64, 64\) [1-9].*metres \d+ \d+", printed)

@@ -1,4 +1,4 @@
-"""docs/using-labels.md shows the export formats that there are."""
+"""docs/exporting.md shows the export formats that there are."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from redepth.exports import exporters
 from scripts.write_export_formats import with_table
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "using-labels.md").read_text("utf-8")
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "exporting.md").read_text("utf-8")
 
 
 def test_the_table_is_up_to_date() -> None:

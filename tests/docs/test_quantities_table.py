@@ -1,4 +1,4 @@
-"""The table of quantities in docs/conventions.md is the one that the code has."""
+"""The table of quantities in docs/catalogue.md is the one that the code has."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from redepth.quantities import QUANTITIES
 from scripts.write_quantities import with_table
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "conventions.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "catalogue.md"
 
 
 def test_the_page_is_what_make_docs_writes() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,31 +22,9 @@ from redepth.store.dataset import begin
 from redepth.store.manifest import read_shard_plans
 from redepth.store.planning import plan_labels
 from redepth.store.shards import write_shard
+from tests.docs.markdown_pages import PAGES, ROOT, blocks, command_lines, without_blocks
 
-ROOT = Path(__file__).resolve().parents[2]
-NAMES = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/conventions.md",
-         "docs/labelling.md", "docs/guarantees.md", "docs/security.md", "docs/using-labels.md",
-         "docs/recipes.md", "docs/weights.md", "docs/evaluation.md",
-         "docs/operations.md", "docs/extending.md")  # fmt: skip
-PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in NAMES}
 README = PAGES["README.md"]
-
-
-def blocks(text: str, language: str) -> list[str]:
-    """Return the fenced code blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
-
-
-def without_blocks(text: str) -> str:
-    return re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
-
-
-def command_lines(text: str) -> list[list[str]]:
-    """Return every command of the bash blocks as words, comments left out."""
-    lines = (line for block in blocks(text, "bash")
-             for line in block.replace("\\\n", " ").splitlines())  # fmt: skip
-    return [words for line in lines if (words := shlex.split(line, comments=True))]
-
 
 REDEPTH_LINES = [
     pytest.param(words[1:], id=f"{page}: {' '.join(words)}")
@@ -65,14 +42,14 @@ def spoken(text: str, program: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Stand in a folder that holds `demo/labels` as `make demo` leaves it, made without an engine.
+    """Stand in a folder that holds labels as `make demo` leaves it, made without an engine.
 
     One file is no photograph, so that a query for what went wrong finds something.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("clone"))
         write_photographs(Path("demo/photographs"))
-        label_without_engines("demo/photographs", "demo/labels")
+        label_without_engines("demo/photographs", "demo/photograph-labels")
         yield
 
 
@@ -138,31 +115,6 @@ def test_every_make_target_named_exists(page: str) -> None:
 
 def test_the_first_command_is_the_demo_and_the_second_the_tests() -> None:
     assert command_lines(README)[:2] == [["make", "demo"], ["make", "test"]]
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_every_relative_link_resolves(page: str) -> None:
-    dangling = [link for link in links(PAGES[page]) if not resolves(page, link)]
-    assert dangling == []
-
-
-def links(text: str) -> list[str]:
-    found = re.findall(r"\]\(([^()\s]+)\)", without_blocks(text))
-    return [link for link in found if not link.startswith(("http://", "https://"))]
-
-
-def resolves(page: str, link: str) -> bool:
-    name, _, anchor = link.partition("#")
-    target = (ROOT / page).parent / name if name else ROOT / page
-    if not target.exists():
-        return False
-    return not anchor or anchor in anchors(target.read_text(encoding="utf-8"))
-
-
-def anchors(text: str) -> set[str]:
-    """Return the anchors of the headings, made as GitHub makes them."""
-    headings = re.findall(r"^#+ (.+)$", without_blocks(text), flags=re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_the_readme_names_every_recipe() -> None:

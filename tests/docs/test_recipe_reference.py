@@ -1,4 +1,4 @@
-"""docs/recipes.md is what the models of redepth/config.py say now, and says it all."""
+"""docs/recipes.md and docs/presets.md are what the code says now, and say it all."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from redepth.coarse import coarse_models
 from redepth.config import load_recipe, shipped_recipes
+from scripts.write_presets import presets_reference
 from scripts.write_recipe_reference import recipe_reference
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "recipes.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
 def settings(values: dict[str, object]) -> set[str]:
@@ -21,8 +23,17 @@ def settings(values: dict[str, object]) -> set[str]:
     return names
 
 
-def test_the_page_is_up_to_date() -> None:
-    assert PAGE.read_text(encoding="utf-8") == recipe_reference(), "run: make docs"
+def test_the_pages_are_up_to_date() -> None:
+    assert (DOCS / "recipes.md").read_text(encoding="utf-8") == recipe_reference(), "run: make docs"
+    assert (DOCS / "presets.md").read_text(encoding="utf-8") == presets_reference(), (
+        "run: make docs"
+    )
+
+
+def test_every_coarse_model_has_its_row_with_a_licence() -> None:
+    rows = re.findall(r"^\| coarse \| `([\w-]+)` .* \| (.+) \|$", presets_reference(), re.MULTILINE)
+    assert {name for name, _ in rows} == set(coarse_models.own)
+    assert all(licence.strip() for _, licence in rows)
 
 
 def test_every_setting_says_what_it_means() -> None:

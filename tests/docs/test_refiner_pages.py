@@ -16,7 +16,8 @@ from redepth.config import load_recipe
 from redepth.scenes.families import render_scene
 from redepth.scenes.scene import Split
 from redepth.training import CONFIGS, METHODS
-from tests.docs.page_samples import blocks
+from tests.docs.markdown_pages import PAGES as TEXTS
+from tests.docs.markdown_pages import blocks
 
 MINI = Path(__file__).resolve().parents[2] / "redepth" / "models" / "mini"
 PAGES = {
@@ -35,7 +36,7 @@ def test_the_snippet_refines_a_photograph(
     Image.fromarray(scene.rgb_hw3).save("photograph.png")
     Path(out).mkdir()
     (Path(out) / "model").symlink_to(MINI / name)
-    (snippet,) = blocks(f"docs/{name}.md", "python")
+    (snippet,) = blocks(TEXTS[f"docs/{name}.md"], "python")
     assert len([line for line in snippet.splitlines() if line]) == 5
     exec(compile(snippet, name, "exec"), {argument: scene.depth_hw})
     assert capsys.readouterr().out.startswith(printed)
@@ -43,7 +44,7 @@ def test_the_snippet_refines_a_photograph(
 
 @pytest.mark.parametrize("name", PAGES)
 def test_the_config_of_a_page_validates(name: str, tmp_path: Path) -> None:
-    (text,) = blocks(f"docs/{name}.md", "yaml")
+    (text,) = blocks(TEXTS[f"docs/{name}.md"], "yaml")
     path = tmp_path / "config.yaml"
     path.write_text(text)
     settings = CONFIGS.load(METHODS[name].settings, str(path))
@@ -52,8 +53,13 @@ def test_the_config_of_a_page_validates(name: str, tmp_path: Path) -> None:
 
 COMMANDS = [
     pytest.param(shlex.split(line, comments=True)[1:], id=f"{page}: {line[:60]}")
-    for page in ("docs/betterdepth.md", "docs/sharpdepth.md", "docs/training.md", "docs/lab.md")
-    for block in blocks(page, "bash")
+    for page in (
+        "docs/betterdepth.md",
+        "docs/sharpdepth.md",
+        "docs/training.md",
+        "docs/mini-models.md",
+    )
+    for block in blocks(TEXTS[page], "bash")
     for line in block.splitlines()
     if line.startswith("redepth train")
 ]
@@ -67,7 +73,7 @@ def test_a_command_of_a_page_parses_and_its_settings_are_there(
     group: Any = typer.main.get_command(app)
     method, rest = words[1], words[2:]
     for name, out in (("betterdepth", "refiner"), ("sharpdepth", "sharpener")):
-        (text,) = blocks(f"docs/{name}.md", "yaml")
+        (text,) = blocks(TEXTS[f"docs/{name}.md"], "yaml")
         Path(f"{out}.yaml").write_text(text)
     found = group.commands["train"].commands[method].make_context(method, rest).params
     config = found["config"] or METHODS[method].default_config

@@ -1,4 +1,4 @@
-"""docs/scale.md says what the model says, and the model counts what the store writes."""
+"""docs/results/scale.md says what the model says, and the model counts what the store writes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from redepth.store.shards import write_shard
 from tests.store.store_samples import images, label, recipe
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "results" / "scale.md").read_text(encoding="utf-8")
 
 
 def test_the_tables_are_those_of_the_model() -> None:

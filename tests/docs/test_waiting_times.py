@@ -1,4 +1,4 @@
-"""The table of time-outs on docs/operations.md says what the code does."""
+"""The table of time-outs on docs/failures.md says what the code does."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from redepth import filesystems
 from redepth.cluster import probe, session
 from redepth.config import Actors
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "operations.md"
-TABLE = PAGE.read_text(encoding="utf-8").partition("### How long is waited")[2].partition("\n#")[0]
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "failures.md"
+TABLE = PAGE.read_text(encoding="utf-8").partition("## How long is waited")[2].partition("\n#")[0]
 ACTORS = Actors()
 REQUEST_S = float(embedded_server.QUIET["PREFECT_API_REQUEST_TIMEOUT"])
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from prefect.client.schemas.schedules import CronSchedule
 
-from redepth.config import Deployment, load_deployment, load_recipe
+from redepth.config import Cost, Deployment, Recipe, RunSettings, load_deployment, load_recipe
 from redepth.errors import ConfigError
 from redepth.redaction import refuse_secrets
+from redepth.settings import Settings
 from tests.flows.test_cli import run
 
 FILE = """\
@@ -61,6 +62,20 @@ def test_the_deployment_holds_what_the_form_shows(recipe: str) -> None:
     assert str(deployment.concurrency_options.collision_strategy).endswith("CANCEL_NEW")
     assert deployment.job_variables["env"]["PYTHONSAFEPATH"] == "1"
     assert deployment.entrypoint == "flows.label_images.label_images"
+
+
+def test_the_form_keeps_the_order_of_the_settings_whatever_order_a_server_stores() -> None:
+    """Postgres sorts the keys of a schema by their length; the form sorts them by `position`."""
+    from flows.deployments import describe
+
+    wanted = Deployment(photos="/data/photos", out="/data/labels")
+    schema = describe("x", load_recipe("mini"), wanted)._parameter_openapi_schema
+    models: tuple[type[Settings], ...] = (Recipe, RunSettings, Cost)
+    for model in models:
+        name = model.__name__
+        fields = schema.definitions[name]["properties"]
+        places = {field: value["position"] for field, value in fields.items()}
+        assert sorted(places, key=lambda field: places[field]) == list(model.model_fields)
 
 
 def test_the_form_knows_every_setting_of_the_recipe() -> None:

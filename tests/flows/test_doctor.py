@@ -60,7 +60,7 @@ def test_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert find("gpu", *needs).verdict is BAD
     assert find("gpu", *needs, ray_address="127.0.0.1:1").verdict is SKIPPED
     monkeypatch.setattr(doctor, "gpu_names", lambda: ["A GPU"])
-    assert find("gpu", *needs).found == "A GPU"
+    assert find("gpu", *needs).found == "A GPU; memory needed: not measured"
     assert find("gpu", *needs, "run.actors.num_actors=2").verdict is BAD
 
 

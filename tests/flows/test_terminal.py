@@ -14,6 +14,7 @@ from flows import terminal
 from flows.progress_bar import progress_bar
 from redepth.config import Deployment, load_recipe
 from redepth.costing.budgets import BudgetLine, BudgetTable
+from redepth.costing.coarse_table import CoarseLine
 from redepth.costing.estimate import Basis, CostEstimate
 from redepth.costing.run_speed import RunSpeed
 from redepth.costing.stages import StageSeconds
@@ -92,6 +93,9 @@ PRINTS: dict[str, Callable[[], None]] = {
     "removed": lambda: terminal.print_leftovers(HOSTILE, [], removed=True),
     "none left": lambda: terminal.print_leftovers(HOSTILE, [], removed=False),
     "deployed": lambda: terminal.print_deployed(HOSTILE, Deployment(photos=HOSTILE, out=HOSTILE)),
+    "models": lambda: terminal.print_models(
+        [CoarseLine(HOSTILE, HOSTILE, HOSTILE, 1.0, 2.0, False, HOSTILE, True)], HOSTILE
+    ),
     "recipes": lambda: terminal.print_recipes({HOSTILE: HOSTILE}, HOSTILE),
 }
 
@@ -147,6 +151,12 @@ def test_kept_labels_are_said_at_the_end_and_in_the_status(
     said = printed.getvalue()
     assert (f"\n{words}\n" in said and f"\nIn the last run, {words}\n" in said) or not number
     assert ("kept" in said) == bool(number)
+
+
+@pytest.mark.parametrize("refines", [True, False])
+def test_a_run_that_refines_nothing_says_so(printed: StringIO, refines: bool) -> None:
+    terminal.print_summary("labels", OUTCOMES, (), None, None, Notices(), refines=refines)
+    assert ("coarse map, not refined" in printed.getvalue()) != refines
 
 
 def test_the_status_says_how_busy_the_models_were_in_the_last_run(printed: StringIO) -> None:

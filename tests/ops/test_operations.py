@@ -1,4 +1,4 @@
-"""What docs/operations.md promises, on a real server: schedules, cancels, kills, two at once."""
+"""What docs/failures.md promises, on a real server: schedules, cancels, kills, two at once."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_the_run_page_answers_at_a_glance(
     assert "**8 of 8** images" in page
     assert "images an hour** on 1 actor" in page
     assert "USD** (" in page
-    assert "| 1 | rejected | not an image" in page
+    assert "| 1 | rejected | `not an image" in page
     assert "/reports/" in page
     assert artifacts["progress"] == 100
     assert "data:image/png;base64," in artifacts["worst"]

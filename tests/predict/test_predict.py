@@ -83,6 +83,7 @@ def test_a_picture_that_lies_on_its_side_is_turned(refiner: Refiner) -> None:
         (np.full((4, 4), 2.0), r"lies in 0\.\.1, got 2\.\.2"),
         (np.full((4, 4), np.nan), r"lies in 0\.\.1"),
         (np.zeros((4, 4, 3), np.int64), "uint8, or floats in 0..1, got int64"),
+        (["a.png", "b.png"], "one picture a call: Refiner.many or redepth.refine take several"),
         (torch.zeros(5, 4, 3), r"\(a tensor \[C, H, W\]\), got \[4, 3, 5\]"),
     ],
 )

@@ -128,7 +128,7 @@ def test_maps_that_are_not_finite_are_no_members(
 
 
 def test_over_either_coarse_model_normals_improve(labeller: Labeller) -> None:
-    """Six tuning scenes; what is gained on held-out ones is in docs/betterdepth.md."""
+    """Six tuning scenes; what is gained on held-out ones is in docs/results/betterdepth.md."""
     for preset in ("mini", "mini-dpt"):
         own = load_labeller(settings(f"labels.coarse.preset={preset}", "labels.coarse.size_px=64"))
         before, after = [], []

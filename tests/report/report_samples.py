@@ -32,15 +32,17 @@ def write_output(
     kind: DepthKind | None = None,
     cards: Sequence[ModelCard] = CARDS,
     methods: Sequence[str] = (),
+    drift: float = 0.01,
 ) -> str:
     """Label `number` photographs and one that is broken; the second fell back.
 
     Args:
         methods: that made the labels, in turn, by the photographs' numbers.
+        drift: of the first label; the n-th has n times as much.
     """
     _write_photographs(folder / "photographs", number)
     kind = kind or DepthKind.AFFINE_DISPARITY
-    return _label_all(folder, "labels", kind, cards, methods)
+    return _label_all(folder, "labels", kind, cards, methods, drift)
 
 
 def label_again(folder: Path, kind: DepthKind) -> str:
@@ -64,6 +66,7 @@ def _label_all(
     kind: DepthKind,
     cards: Sequence[ModelCard] = CARDS,
     methods: Sequence[str] = (),
+    drift: float = 0.01,
 ) -> str:
     recipe = Recipe.model_validate({"name": "own", "run": {"sharding": {"images_per_shard": 4}}})
     out = str(folder / name)
@@ -71,7 +74,7 @@ def _label_all(
     begin(out, recipe, cards)
     assert plan.manifest is not None
     for shard in read_shard_plans(plan.manifest, 0, plan.num_shards):
-        labels = [_label(image, kind, methods) for image in shard.images]
+        labels = [_label(image, kind, methods, drift) for image in shard.images]
         write_shard(out, shard, labels, recipe.labels.storage)
     return out
 
@@ -85,7 +88,7 @@ def _write_photographs(folder: Path, number: int) -> None:
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff")
 
 
-def _label(image: ImageRef, kind: DepthKind, methods: Sequence[str]) -> Label:
+def _label(image: ImageRef, kind: DepthKind, methods: Sequence[str], drift: float) -> Label:
     name = Path(image.uri).stem
     row = LabelRow(id=image.id, uri=image.uri, outcome=Outcome.REFINED, device="cpu", seconds=2.0)
     if name == "broken":
@@ -103,7 +106,7 @@ def _label(image: ImageRef, kind: DepthKind, methods: Sequence[str]) -> Label:
         caption=f"a picture {SCRIPT}" if seed == 0 else f"picture number {seed}",
         num_members=3,
         refined_by=methods[seed % len(methods)] if methods else None,
-        drift=0.01 * (seed + 1),
+        drift=drift * (seed + 1),
         rank_correlation=0.99,
         mean_confidence=float(arrays["confidence"].mean()) - 0.05 * seed,
     )

@@ -84,6 +84,15 @@ def test_the_headline_counts_and_reckons(page: PageData) -> None:
     assert fact(page, "Cost") == ("0.01 EUR", "0.0033 actor hours; 2.00 per 1000 labels")
 
 
+def test_a_page_of_coarse_maps_says_that_nothing_was_refined(
+    page: PageData, tmp_path: Path
+) -> None:
+    unchanged = read_page(report_samples.write_output(tmp_path, drift=0.0), PRICED, MADE)
+    words = "Nothing was refined: every label is its coarse map."
+    assert words in unchanged.warnings
+    assert words not in page.warnings
+
+
 def test_the_page_shows_how_many_labels_each_method_made(page: PageData) -> None:
     assert page.methods == {}
     assert "Refined by" not in render_page(page)

@@ -136,3 +136,20 @@ def test_a_point_cloud_of_any_name_is_drawn() -> None:
     rgb_n3 = np.zeros((50, 3), np.uint8)
     cloud = PointCloud(xyz_n3, rgb_n3, 0, 0)
     assert draw_cloud(cloud, replace(picture().row, id="shoe_$20_-_$35\x1b"))
+
+
+def test_columns_that_no_label_has_anything_for_are_left_out() -> None:
+    """Nothing refined, one member, no truth: photograph and coarse map alone."""
+    known = picture()
+    bare = replace(picture(confident=False), refined_hw=known.coarse_hw)
+    narrow = pixels(draw_contact_sheet([bare, bare], "coarse only"))
+    whole = pixels(draw_contact_sheet([bare, known], "one of them refined"))
+    assert narrow.shape[1] * 2 == whole.shape[1]
+
+
+def test_a_label_without_truth_beside_one_with_it_has_no_box_in_its_place() -> None:
+    """The right third of the sheet: white beside the first label, maps beside the second."""
+    right = pixels(draw_contact_sheet([picture(), with_errors()], "two"))
+    right = right[:, right.shape[1] * 2 // 3 + 10 : -10]
+    rows_with_ink = np.flatnonzero((right.min(axis=(1, 2)) < 250) & (right.std(axis=(1, 2)) > 5))
+    assert rows_with_ink[rows_with_ink > 120].min() > right.shape[0] * 0.45

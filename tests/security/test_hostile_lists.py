@@ -158,11 +158,17 @@ def test_a_hostile_list_costs_rows_and_nothing_else(
     assert max(largest) < LARGEST_ACTOR_BYTES
 
 
+def _children(pid: int) -> list[psutil.Process]:
+    """Return a run's processes; none where the run, or one of them, ends while they are counted."""
+    with suppress(psutil.Error):
+        return psutil.Process(pid).children(recursive=True)
+    return []
+
+
 def _watch_actors(running: subprocess.Popen[str], largest: list[int]) -> None:
     """Note the memory of the largest process of the run, again and again."""
-    parent = psutil.Process(running.pid)
     while running.poll() is None:
-        for child in parent.children(recursive=True):
+        for child in _children(running.pid):
             with suppress(psutil.Error):
                 line = " ".join(child.cmdline())
                 if any(name in line for name in ("LabelActor", "PhotographDecoder")):

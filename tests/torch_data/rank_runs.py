@@ -186,7 +186,7 @@ def with_lightning(labels: str) -> Iterator[tuple[str, Seen]]:
             return torch.optim.SGD(self.parameters(), lr=0.0)
 
     class Epochs(lightning.Callback):
-        """What docs/using-labels.md shows."""
+        """What docs/torch.md shows."""
 
         def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
             module.dataset.set_epoch(trainer.current_epoch)

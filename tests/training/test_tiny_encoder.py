@@ -95,7 +95,7 @@ def test_the_command_makes_the_encoder_that_is_shipped(tmp_path: Path) -> None:
 
 
 def test_the_shipped_one_is_small_and_has_the_gradients_of_the_full_one() -> None:
-    """On re-lit or plain pictures it was not trained on; what was measured is in docs/lab.md."""
+    """On re-lit or plain pictures it was not trained on; measured in docs/results/ablations.md."""
     assert (SHIPPED / "encoder" / FILE).stat().st_size < 1_000_000
     full, tiny = (
         load_prior(Prior(preset="mini", encoder=name), Compute(), CPU)

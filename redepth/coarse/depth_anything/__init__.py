@@ -30,6 +30,11 @@ _FLOPS = {
     "Base": (counted.DEPTH_ANYTHING_BASE, counted.DEPTH_ANYTHING_BASE_DECODER),
     "Large": (counted.DEPTH_ANYTHING_LARGE, counted.DEPTH_ANYTHING_LARGE_DECODER),
 }
+_PARAMETERS = {
+    "Small": counted.DEPTH_ANYTHING_SMALL_PARAMETERS,
+    "Base": counted.DEPTH_ANYTHING_BASE_PARAMETERS,
+    "Large": counted.DEPTH_ANYTHING_LARGE_PARAMETERS,
+}
 
 
 def _published(size: str, revision: str, licence: Licence) -> CoarseModel:
@@ -39,7 +44,7 @@ def _published(size: str, revision: str, licence: Licence) -> CoarseModel:
         f"depth-anything-v2-{size.lower()}",
         DepthKind.AFFINE_DISPARITY,
         _load,
-        HubWeights(repo, revision, licence),
+        HubWeights(repo, revision, licence, _PARAMETERS[size]),
         rendering=_RENDERING,
         flops=flops_of_picture(whole),
         decoder_flops=decoder,

@@ -29,6 +29,7 @@ def _flops_of_square(count: FlopCount) -> Callable[[Coarse, ImageWork], Flops]:
 
 # Of dpt-hybrid-midas nobody has counted: its convolutional trunk is not among the architectures.
 _FLOPS = {"dpt-large": _flops_of_square(counted.DPT_LARGE), "dpt-hybrid-midas": None}
+_PARAMETERS = {"dpt-large": counted.DPT_LARGE_PARAMETERS, "dpt-hybrid-midas": None}
 
 MODELS = (
     *(
@@ -36,7 +37,7 @@ MODELS = (
             name,
             DepthKind.AFFINE_DISPARITY,
             _load,
-            HubWeights(f"Intel/{name}", UNVERIFIED, Licence("Apache-2.0")),
+            HubWeights(f"Intel/{name}", UNVERIFIED, Licence("Apache-2.0"), _PARAMETERS[name]),
             flops=flops,
         )
         for name, flops in _FLOPS.items()

@@ -33,6 +33,11 @@ _FLOPS = {
     "Base": counted.DEPTH_ANYTHING_BASE,
     "Large": counted.DEPTH_ANYTHING_LARGE,
 }
+_PARAMETERS = {
+    "Small": counted.DEPTH_ANYTHING_SMALL_PARAMETERS,
+    "Base": counted.DEPTH_ANYTHING_BASE_PARAMETERS,
+    "Large": counted.DEPTH_ANYTHING_LARGE_PARAMETERS,
+}
 
 
 def _published(place: str, size: str) -> CoarseModel:
@@ -41,7 +46,7 @@ def _published(place: str, size: str) -> CoarseModel:
         f"depth-anything-v2-metric-{place.lower()}-{size.lower()}",
         DepthKind.METRIC_DEPTH,
         _load,
-        HubWeights(repo, UNVERIFIED, _LICENCES[size]),
+        HubWeights(repo, UNVERIFIED, _LICENCES[size], _PARAMETERS[size]),
         flops=flops_of_picture(_FLOPS[size]),
     )
 

@@ -5,30 +5,27 @@ Source of the blocks: ConvNeXt, https://arxiv.org/abs/2201.03545, narrower, and 
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import PretrainedConfig, PreTrainedModel
+
+from redepth.settings import Settings
 
 MULTIPLE_PX = 16
+CONFIG_FILE = "config.json"
 _EXPANSION = 2
 _HEADS = 4
 
 
-class PyramidConfig(PretrainedConfig):  # type: ignore[misc]
+class PyramidConfig(Settings):
     """Channels after each halving of the sides, and blocks at the last three of these sizes."""
 
-    model_type = "redepth_pyramid"
-
-    def __init__(
-        self,
-        widths: tuple[int, int, int, int] = (16, 32, 64, 128),
-        depths: tuple[int, int, int] = (1, 2, 4),
-        **other: object,
-    ) -> None:
-        self.widths = list(widths)
-        self.depths = list(depths)
-        super().__init__(**other)
+    widths: tuple[int, int, int, int] = (16, 32, 64, 128)
+    depths: tuple[int, int, int] = (1, 2, 4)
 
 
 class Block(nn.Module):
@@ -93,18 +90,16 @@ class Down(nn.Module):
         return _channels_first(self.norm(_channels_last(self.conv(features))))
 
 
-class PyramidForDepthEstimation(PreTrainedModel):  # type: ignore[misc]
+class PyramidForDepthEstimation(nn.Module):
     """Pictures to affine-invariant disparity.
 
     The place of each pixel, x and y from -1 to 1, is two more channels: what is low in a picture is
     mostly near.
     """
 
-    config_class = PyramidConfig
-    base_model_prefix = "pyramid"
-
     def __init__(self, config: PyramidConfig) -> None:
-        super().__init__(config)
+        super().__init__()
+        self.config = config
         first, fine, middle, top = config.widths
         fine_blocks, middle_blocks, top_blocks = config.depths
         self.stem = nn.Conv2d(5, first, 3, stride=2, padding=1)
@@ -123,10 +118,6 @@ class PyramidForDepthEstimation(PreTrainedModel):  # type: ignore[misc]
         self.to_first = Mix(fine, first)
         self.up_first = nn.Conv2d(first, first, 3, padding=1)
         self.head = nn.Conv2d(first, 4, 3, padding=1)
-        self.post_init()
-
-    def _init_weights(self, module: nn.Module) -> None:
-        """Leave the weights as torch drew them."""
 
     def forward(self, rgb_b3hw: Tensor) -> Tensor:
         """Return disparity up to scale and shift, float32 [B, H, W] > 0.
@@ -175,10 +166,34 @@ def _places(rgb_b3hw: Tensor) -> Tensor:
     return place_hw.expand(batch, 2, height, width)
 
 
+def write_pyramid(model: PyramidForDepthEstimation, folder: Path, weights_name: str) -> None:
+    """Write a network into a folder: its config, and its weights under a name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CONFIG_FILE).write_text(model.config.model_dump_json(indent=2) + "\n")
+    state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    save_file(state, folder / weights_name)
+
+
+def read_pyramid(folder: Path, weights: Path) -> PyramidForDepthEstimation:
+    """Read what `write_pyramid` wrote, float32 on the CPU.
+
+    No memory is taken for what a config says but for the weights that there are.
+
+    Raises:
+        OSError, ValueError: a file cannot be read, or the config is none.
+        RuntimeError: the weights are not those of the config, or not whole.
+    """
+    config = PyramidConfig.model_validate(json.loads((folder / CONFIG_FILE).read_text()))
+    with torch.device("meta"):
+        model = PyramidForDepthEstimation(config)
+    model.load_state_dict(load_file(weights), assign=True)
+    return model.float()
+
+
 def new_pyramid(seed: int) -> PyramidForDepthEstimation:
     """Return the network with weights from a seed; the global random state is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = PyramidForDepthEstimation(PyramidConfig())
-        model.to(memory_format=torch.channels_last)
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model

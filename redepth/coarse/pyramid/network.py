@@ -7,12 +7,24 @@ from collections.abc import Sequence
 import torch
 
 from redepth.coarse.batches import EstimateOutcome, only
-from redepth.coarse.checkpoint import read_checkpoint
 from redepth.coarse.part import Coarse, CoarseModel
 from redepth.coarse.pictures import split_maps, stack_pictures
-from redepth.coarse.pyramid.model import MULTIPLE_PX, PyramidForDepthEstimation
+from redepth.coarse.pyramid.model import (
+    CONFIG_FILE,
+    MULTIPLE_PX,
+    PyramidForDepthEstimation,
+    read_pyramid,
+)
 from redepth.geometry.sizes import input_size
 from redepth.types import ByteImage, CoarseDepth, DepthKind, ModelCard
+from redepth.weights import (
+    reading,
+    resolve_weights,
+    seeds_are_for_mini,
+    variant_of,
+    weight_files,
+    weight_patterns,
+)
 
 
 class Pyramid:
@@ -33,7 +45,7 @@ class Pyramid:
         self.kind = kind
         self._size_px = size_px
         self._device = device
-        model = model.to(device=device, dtype=torch.float32, memory_format=torch.channels_last)
+        model = model.to(device=device, dtype=torch.float32).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._model = model.eval().requires_grad_(False)
 
     def processing_size(self, height_px: int, width_px: int) -> tuple[int, int]:
@@ -80,5 +92,13 @@ def load_pyramid(settings: Coarse, preset: CoarseModel, device: torch.device) ->
     Raises:
         ConfigError: the weights cannot be had, are not whole, or are no pyramid's.
     """
-    found = read_checkpoint(PyramidForDepthEstimation, settings, preset, also=())
-    return Pyramid(found.model, found.card, preset.kind, settings.size_px, device)
+    if settings.weights.seed is not None:
+        raise seeds_are_for_mini(settings.preset)
+    variant = variant_of(settings.weights, preset.weights)
+    patterns = (CONFIG_FILE, *weight_patterns("model", variant))
+    folder = resolve_weights(settings.weights, preset.weights, patterns)
+    (weights,) = weight_files(folder, "model", variant)
+    with reading("a pyramid", folder.path):
+        model = read_pyramid(folder.path, weights)
+    card = folder.card("coarse", [weights])
+    return Pyramid(model, card, preset.kind, settings.size_px, device)

@@ -112,7 +112,7 @@ class Cascade(RefinerSettings):
         if part_of(self.cheap).triage is None:
             raise ValueError(
                 f"refiner.cheap is {self.cheap.method}, which predicts no gain: take a refiner "
-                "with a triage (docs/distillation.md)"
+                "with a triage (docs/cascade.md)"
             )
         return self
 

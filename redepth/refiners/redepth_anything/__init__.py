@@ -53,6 +53,7 @@ PRIORS: dict[str, PriorPreset] = {
             "stable-diffusion-v1-5/stable-diffusion-v1-5",
             "451f4fe16113bff5a5d2269ed5ad43b0592e9a14",
             Licence("CreativeML-OpenRAIL-M"),
+            counted.STABLE_DIFFUSION_PARAMETERS,
         ),
         size_px=512,
         encoder_flops=counted.STABLE_DIFFUSION_ENCODER,
@@ -83,7 +84,12 @@ class EncoderPreset:
 
 ENCODERS: dict[str, EncoderPreset] = {
     "taesd": EncoderPreset(
-        HubWeights("madebyollin/taesd", UNVERIFIED, Licence("MIT", LicenceSource.REPOSITORY)),
+        HubWeights(
+            "madebyollin/taesd",
+            UNVERIFIED,
+            Licence("MIT", LicenceSource.REPOSITORY),
+            counted.TAESD_PARAMETERS,
+        ),
         prior="stable-diffusion-v1-5",
         flops=counted.TAESD_ENCODER,
     ),
@@ -259,6 +265,22 @@ def _flops(settings: ReDepthAnything, context: WorkContext) -> Flops | None:
     )
 
 
+# Peak GB by the members that share a step: Depth Anything V2 Small at 518 x 392 px, Stable
+# Diffusion 1.5 at 512 px, float16, one noise draw, on an H200 (`python -m benchmarks.full_size`).
+_MEASURED_GB = {1: 4.3, 3: 8.1, 5: 12.0, 10: 21.7}
+
+
+def _gpu_memory(settings: ReDepthAnything) -> str | None:
+    members = min(settings.members_per_batch, settings.num_members)
+    measured = next((number for number in _MEASURED_GB if number >= members), None)
+    if settings.prior.preset != "stable-diffusion-v1-5" or measured is None:
+        return None
+    return (
+        f"about {_MEASURED_GB[measured]:g} GB with {measured} members a step, measured with Depth "
+        "Anything V2 Small at 518 px, float16, one noise draw"
+    )
+
+
 PART = RefinerPart(
     "redepth_anything",
     ReDepthAnything,
@@ -267,4 +289,5 @@ PART = RefinerPart(
     _check,
     flops=_flops,
     alone="optimises every image for itself; members_per_batch is what fills a GPU",
+    gpu_memory=_gpu_memory,
 )

@@ -31,7 +31,12 @@ if TYPE_CHECKING:
 
 # None where nobody has published any.
 PRESETS: dict[str, PublishedWeights | None] = {
-    "lotus-g": HubWeights("jingheya/lotus-depth-g-v1-0", UNVERIFIED, Licence("Apache-2.0")),
+    "lotus-g": HubWeights(
+        "jingheya/lotus-depth-g-v1-0",
+        UNVERIFIED,
+        Licence("Apache-2.0"),
+        counted.LOTUS_PARAMETERS,
+    ),
     "sharpdepth": None,
     "sharpdepth-mini": PackagedWeights("models/mini/sharpdepth"),
 }

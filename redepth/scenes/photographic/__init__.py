@@ -1,4 +1,4 @@
-"""Scenes that look like photographs, with exact depth: rooms, desks, streets, country, portraits.
+"""Scenes that look like photographs, with exact depth: rooms, desks, streets, country, close views.
 
 camera.py bodies.py   what a ray meets
 textures.py stage.py  what surfaces wear, and the lights
@@ -17,7 +17,7 @@ from redepth.scenes.photographic.outdoors import country, street
 from redepth.scenes.photographic.render import render
 from redepth.scenes.photographic.rooms import corridor, desk, room
 from redepth.scenes.photographic.stage import Photograph, Stage
-from redepth.scenes.photographic.subjects import portrait, table_top
+from redepth.scenes.photographic.subjects import close_up, portrait, table_top
 from redepth.scenes.photographic.textures import KINDS, texture_bank
 from redepth.scenes.scene import Split
 
@@ -31,6 +31,7 @@ COMPOSERS: Mapping[str, Callable[[Builder, tuple[int, int]], Stage]] = {
     "country": country,
     "portrait": portrait,
     "table_top": table_top,
+    "close_up": close_up,
 }
 
 TRAINED = Style("trained", 1, KINDS, 0.6, shadows=0.6, near_lamps=0.6, round_share=0.4)

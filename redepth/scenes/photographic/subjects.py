@@ -1,17 +1,24 @@
-"""Portraits: one thing, animal or person near the camera, before any of the other scenes."""
+"""Subjects: something or somebody near the camera, a table from above, furniture from nearby."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+
+import numpy as np
 
 from redepth.scenes.draws import chance, choice, uniform
 from redepth.scenes.photographic import things
-from redepth.scenes.photographic.builder import Builder
-from redepth.scenes.photographic.camera import look
+from redepth.scenes.photographic.bodies import Body, Room
+from redepth.scenes.photographic.builder import Builder, Point
+from redepth.scenes.photographic.camera import Floats, View, look
 from redepth.scenes.photographic.outdoors import country, street
-from redepth.scenes.photographic.rooms import focal, indoors, room, walls
+from redepth.scenes.photographic.rooms import desk, focal, indoors, room, walls
 from redepth.scenes.photographic.stage import Lens, Stage
+
+_TRIES = 20
+_CLEAR_M = 0.15  # between a camera and what it stands beside
 
 
 def portrait(build: Builder, size_hw: tuple[int, int]) -> Stage:
@@ -67,6 +74,54 @@ def table_top(build: Builder, size_hw: tuple[int, int]) -> Stage:
     stage = indoors(build, view, size)
     blur_px = uniform(rng, 0.0, 1.5) * float(chance(rng, 0.5))
     return replace(stage, lens=Lens(math.hypot(above, back), blur_px))
+
+
+def close_up(build: Builder, size_hw: tuple[int, int]) -> Stage:
+    """Look at something in a furnished room from an arm's length or two, from any side."""
+    rng = build.rng
+    stage = choice(rng, (room, desk))(build, size_hw)
+    things_seen = [body for body in stage.bodies if _is_a_subject(body)]
+    for _ in range(_TRIES):
+        view = _before(build, choice(rng, things_seen or stage.bodies), size_hw)
+        if _is_free(view.place_3, stage.bodies):
+            blur_px = uniform(rng, 0.0, 3.0) * float(chance(rng, 0.4))
+            return replace(stage, view=view, lens=Lens(1.0, blur_px))
+    return stage
+
+
+def _is_a_subject(body: Body) -> bool:
+    largest, smallest = float(body.frame.half_3.max()), float(body.frame.half_3.min())
+    return not isinstance(body, Room) and 0.1 < largest < 1.2 and smallest > 0.01
+
+
+def _before(build: Builder, body: Body, size_hw: tuple[int, int]) -> View:
+    """Place a camera before a body; it looks at a point in or beside it."""
+    rng = build.rng
+    azimuth, height = uniform(rng, -math.pi, math.pi), math.radians(uniform(rng, -10.0, 65.0))
+    distance = float(body.frame.half_3.max()) + uniform(rng, 0.3, 1.6)
+    level = distance * math.cos(height)
+    spread = 0.3 * distance
+    x, y, z = (float(part) + float(rng.normal(0.0, spread / 2)) for part in body.frame.centre_3)
+    place: Point = (
+        x - level * math.sin(azimuth),
+        max(0.1, y + distance * math.sin(height)),
+        z - level * math.cos(azimuth),
+    )
+    pitch = -math.degrees(height) + float(rng.normal(0.0, 8.0))
+    yaw, roll = math.degrees(azimuth) + float(rng.normal(0.0, 8.0)), float(rng.normal(0.0, 5.0))
+    return look(place, yaw, pitch, roll, focal(build, size_hw), size_hw)
+
+
+def _is_free(place_3: Floats, bodies: Sequence[Body]) -> bool:
+    """Return whether a camera stands in the room and in none of the things."""
+    for body in bodies:
+        local = np.abs(body.frame.inside((place_3 - body.frame.centre_3)[:, None]))[:, 0]
+        margin_3 = _CLEAR_M / body.frame.half_3
+        if isinstance(body, Room) and bool((local + margin_3 > 1.0).any()):
+            return False
+        if not isinstance(body, Room) and bool((local - margin_3 < 1.0).all()):
+            return False
+    return True
 
 
 def _cup(build: Builder, foot: tuple[float, float, float]) -> None:

@@ -14,10 +14,10 @@ from redepth.training.settings import FirstWeights, Optimiser, Schedule, Trainin
 class BetterDepthOptimiser(Optimiser):
     """AdamW, its learning rate, and what a step is."""
 
-    num_steps: int = Field(5000, ge=1, description="of the whole schedule")
-    batch_size: int = Field(32, ge=1, description="examples of one draw")
-    learning_rate: float = Field(3e-5, gt=0, description="at its peak")
-    weight_decay: float = Field(0.0, ge=0, description="AdamW's")
+    num_steps: int = Field(5000, ge=1, description="in the whole schedule")
+    batch_size: int = Field(32, ge=1, description="examples per draw")
+    learning_rate: float = Field(3e-5, gt=0, description="peak learning rate")
+    weight_decay: float = Field(0.0, ge=0, description="of AdamW")
     schedule: Schedule = Field(
         Schedule.EXPONENTIAL, description="how the learning rate falls to a hundredth"
     )
@@ -36,11 +36,11 @@ class LabelledDataset(Settings):
 
     kind: Literal["dataset"] = "dataset"
     folder: str = Field(description="of the data set, unpacked as published")
-    format: str = Field(description="how its files lie (docs/evaluation.md)")
+    format: str = Field(description="how its files lie (docs/datasets.md)")
     labels: str = Field(description="output of redepth label on that folder")
     height_px: int = Field(480, ge=16, description="of the crops")
     width_px: int = Field(640, ge=16, description="of the crops")
-    held_out: int = Field(4, ge=0, description="pictures for the validation alone")
+    held_out: int = Field(4, ge=0, description="pictures used only to validate")
 
 
 class TeacherLabels(Settings):
@@ -49,14 +49,15 @@ class TeacherLabels(Settings):
     kind: Literal["labels"] = "labels"
     labels: tuple[str, ...] = Field(min_length=1, description="outputs of redepth label")
     allow: tuple[str, ...] = Field(
-        (), description="where photographs may lie beside this machine and the labels' own bucket"
+        (),
+        description="where else photographs may lie, beside this machine and the labels' bucket",
     )
     height_px: int = Field(480, ge=16, description="of the crops")
     width_px: int = Field(640, ge=16, description="of the crops")
     held_out_share: float = Field(
-        0.2, gt=0, lt=1, description="of the images, by a hash of the id: never trained on"
+        0.2, gt=0, lt=1, description="share of images held out, by a hash of the id"
     )
-    cache_gb: float = Field(4.0, ge=0, description="of memory for examples that were read")
+    cache_gb: float = Field(4.0, ge=0, description="of memory to cache examples")
 
 
 class Pairing(Settings):
@@ -115,7 +116,7 @@ class BetterDepthTraining(TrainingSettings):
     )
     bfloat16: bool = Field(False, description="mixed precision, for a GPU")
     default_denoising_steps: int = Field(
-        50, ge=1, description="that the saved pipeline takes when told nothing"
+        50, ge=1, description="steps of the saved pipeline, if none are given"
     )
 
     @model_validator(mode="after")

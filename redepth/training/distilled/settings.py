@@ -13,16 +13,17 @@ from redepth.training.settings import FirstWeights, Optimiser, TrainingSettings
 class TeacherLabels(Settings):
     """Outputs of `redepth label` with the teacher's recipe."""
 
-    labels: tuple[str, ...] = Field((), description="outputs of redepth label; one at the least")
+    labels: tuple[str, ...] = Field((), description="outputs of redepth label; at least one")
     allow: tuple[str, ...] = Field(
-        (), description="where photographs may lie beside this machine and the labels' own bucket"
+        (),
+        description="where else photographs may lie, beside this machine and the labels' bucket",
     )
     height_px: int = Field(384, ge=16, description="of the crops")
     width_px: int = Field(512, ge=16, description="of the crops")
     held_out_share: float = Field(
-        0.2, gt=0, lt=1, description="of the images, by a hash of the id: never trained on"
+        0.2, gt=0, lt=1, description="share of images held out, by a hash of the id"
     )
-    cache_gb: float = Field(4.0, ge=0, description="of memory for examples that were read")
+    cache_gb: float = Field(4.0, ge=0, description="of memory to cache examples")
 
 
 class Network(Settings):
@@ -49,9 +50,9 @@ class Network(Settings):
 class DistilledOptimiser(Optimiser):
     """AdamW, its learning rate, and what a step is."""
 
-    num_steps: int = Field(20000, ge=1, description="of the whole schedule")
-    batch_size: int = Field(16, ge=1, description="examples of one draw")
-    learning_rate: float = Field(5e-4, gt=0, description="at its peak")
+    num_steps: int = Field(20000, ge=1, description="in the whole schedule")
+    batch_size: int = Field(16, ge=1, description="examples per draw")
+    learning_rate: float = Field(5e-4, gt=0, description="peak learning rate")
 
 
 class DistilledTraining(TrainingSettings):

@@ -25,7 +25,8 @@ from redepth.scenes.scene import Split
 
 # Scenes of each family in a chunk. Most photographs with things in them are taken indoors.
 SHARES = {
-    "room": 20, "desk": 16, "corridor": 4, "street": 7, "country": 5, "portrait": 6, "table_top": 6,
+    "room": 20, "desk": 14, "corridor": 3, "street": 7, "country": 5, "portrait": 5, "table_top": 5,
+    "close_up": 5,
 }  # fmt: skip
 SCENES_A_CHUNK = sum(SHARES.values())
 

@@ -1,4 +1,4 @@
-"""Train the small models that come with redepth, on rendered scenes (docs/lab.md)."""
+"""Train the small models that come with redepth, on rendered scenes (docs/mini-models.md)."""
 
 from __future__ import annotations
 

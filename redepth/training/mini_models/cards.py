@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from redepth.training.engine.cards import CardText
 
-_PAGE = "docs/lab.md"
+_PAGE = "docs/mini-models.md"
 
 DEPTH = CardText(
     "mini depth",
@@ -46,7 +46,7 @@ DPT = CardText(
     "ask whether a refiner helps a coarse model that it was not trained with.",
     "A toy for tests and experiments. It has never seen a photograph.",
     command="redepth train mini --config mini-dpt",
-    page="docs/betterdepth.md",
+    page="docs/results/betterdepth.md",
 )
 
 ENCODER = CardText(
@@ -65,15 +65,16 @@ ENCODER = CardText(
 
 PHOTO = CardText(
     "mini-photo",
-    "transformers",
+    "pytorch",
     "A pyramid of depthwise convolutions with attention at its top, 0.7 million parameters, about "
     "192 px, for relative depth. Output: affine-invariant disparity. It has seen rendered rooms, "
-    "desks, corridors, streets, open country, portraits and table tops; their surfaces wear "
-    "procedural tiles and pictures that scikit-image carries and states as CC0 or public domain "
-    "(brick, grass, gravel, camera, cell, immunohistochemistry, hubble_deep_field, clock_motion).",
+    "desks, corridors, streets, open country, portraits, table tops and close views; their "
+    "surfaces wear procedural tiles and pictures that scikit-image carries and states as CC0 or "
+    "public domain (brick, grass, gravel, camera, cell, immunohistochemistry, hubble_deep_field, "
+    "clock_motion).",
     "For demos and tests: it gives the layout of a photograph, and no fine shape. Its training saw "
     "no photograph but for those tiles.",
     command="redepth train mini --config mini-photo",
-    page=_PAGE,
+    page="docs/results/mini-photo.md",
     licence="Apache-2.0; trained on rendered scenes with CC0 and public domain tiles",
 )

@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from redepth.coarse.pyramid.model import new_pyramid
+from redepth.coarse.pyramid.model import new_pyramid, write_pyramid
 from redepth.refiners.redepth_anything import Prior
 from redepth.refiners.redepth_anything.diffusion import load_prior
 from redepth.refiners.redepth_anything.mini_encoder import build_mini_encoder, save_encoder
@@ -111,7 +111,7 @@ def _train_photo(run: Run[MiniTraining]) -> TrainedModel:
         large = photo.large_photo_stage(network, chunks.first(num_chunks), seed, how)
         losses[large.name] = run.train(large)
     folder = run.out / "photo"
-    network.half().save_pretrained(folder, variant=VARIANT)
+    write_pyramid(network.half(), folder, f"model.{VARIANT}.safetensors")
     scenes = {family: count * num_chunks for family, count in SHARES.items()}
     return write_card(TrainedModel(PHOTO, folder, seed, scenes, losses))
 

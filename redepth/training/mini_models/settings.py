@@ -14,73 +14,67 @@ MiniModel = Literal["depth", "prior", "dpt", "encoder", "photo"]
 class DepthOptimiser(Optimiser):
     """AdamW for the depth network."""
 
-    num_steps: int = Field(1800, ge=1, description="of the whole schedule")
-    batch_size: int = Field(32, ge=1, description="scenes of one draw")
-    learning_rate: float = Field(1e-3, gt=0, description="at its peak")
+    num_steps: int = Field(1800, ge=1, description="in the whole schedule")
+    batch_size: int = Field(32, ge=1, description="scenes per draw")
+    learning_rate: float = Field(1e-3, gt=0, description="peak learning rate")
 
 
 class VaeOptimiser(Optimiser):
     """AdamW for the prior's VAE."""
 
-    num_steps: int = Field(1500, ge=1, description="of the whole schedule")
-    batch_size: int = Field(8, ge=1, description="pictures of one draw")
-    learning_rate: float = Field(2e-3, gt=0, description="at its peak")
+    num_steps: int = Field(1500, ge=1, description="in the whole schedule")
+    batch_size: int = Field(8, ge=1, description="pictures per draw")
+    learning_rate: float = Field(2e-3, gt=0, description="peak learning rate")
 
 
 class PriorOptimiser(Optimiser):
     """AdamW for the prior's UNet and text encoder."""
 
-    num_steps: int = Field(5600, ge=1, description="of the whole schedule")
-    batch_size: int = Field(32, ge=1, description="pictures of one draw")
-    learning_rate: float = Field(6e-4, gt=0, description="at its peak")
+    num_steps: int = Field(5600, ge=1, description="in the whole schedule")
+    batch_size: int = Field(32, ge=1, description="pictures per draw")
+    learning_rate: float = Field(6e-4, gt=0, description="peak learning rate")
 
 
 class DptOptimiser(Optimiser):
     """AdamW for the small DPT."""
 
-    num_steps: int = Field(1139, ge=1, description="of the whole schedule")
-    batch_size: int = Field(64, ge=1, description="scenes of one draw")
-    learning_rate: float = Field(1e-3, gt=0, description="at its peak")
+    num_steps: int = Field(1139, ge=1, description="in the whole schedule")
+    batch_size: int = Field(64, ge=1, description="scenes per draw")
+    learning_rate: float = Field(1e-3, gt=0, description="peak learning rate")
 
 
 class EncoderOptimiser(Optimiser):
     """AdamW for the small encoder that stands in for the prior's."""
 
-    num_steps: int = Field(1000, ge=1, description="of the whole schedule")
-    batch_size: int = Field(8, ge=1, description="pictures of one draw")
-    learning_rate: float = Field(2e-3, gt=0, description="at its peak")
+    num_steps: int = Field(1000, ge=1, description="in the whole schedule")
+    batch_size: int = Field(8, ge=1, description="pictures per draw")
+    learning_rate: float = Field(2e-3, gt=0, description="peak learning rate")
 
 
 class PhotoOptimiser(Optimiser):
     """AdamW for the coarse model that reads photographs, on small pictures."""
 
-    num_steps: int = Field(2800, ge=1, description="of this stage")
-    schedule_steps: int | None = Field(
-        3700, ge=1, description="over which the learning rate falls; null takes num_steps"
-    )
-    batch_size: int = Field(16, ge=1, description="scenes of one draw")
-    learning_rate: float = Field(2e-3, gt=0, description="at its peak")
-    warm_up_steps: int = Field(200, ge=1, description="over which the learning rate rises")
+    num_steps: int = Field(7000, ge=1, description="of this stage")
+    batch_size: int = Field(16, ge=1, description="scenes per draw")
+    learning_rate: float = Field(2e-3, gt=0, description="peak learning rate")
+    warm_up_steps: int = Field(200, ge=1, description="steps while the learning rate rises")
     ema_decay: float | None = Field(
-        0.996, gt=0, lt=1, description="of the running mean of the weights, which is what is kept"
+        0.996, gt=0, lt=1, description="decay of the mean of the weights; that mean is saved"
     )
-    num_chunks: int = Field(100, ge=1, description="of 64 scenes each that are rendered")
+    num_chunks: int = Field(240, ge=1, description="of 64 scenes each that are rendered")
     first_chunks: int = Field(60, ge=1, description="of them that the first step draws from")
-    steps_a_chunk: int = Field(10, ge=1, description="steps after which one more chunk joins")
+    steps_a_chunk: int = Field(25, ge=1, description="steps after which one more chunk joins")
 
 
 class LargePhotoOptimiser(Optimiser):
     """AdamW for the same model after that, on pictures of the size it is used at."""
 
-    num_steps: int = Field(800, ge=1, description="of this stage")
-    schedule_steps: int | None = Field(
-        1000, ge=1, description="over which the learning rate falls; null takes num_steps"
-    )
-    batch_size: int = Field(8, ge=1, description="scenes of one draw")
-    learning_rate: float = Field(1.2e-3, gt=0, description="at its peak")
-    warm_up_steps: int = Field(30, ge=1, description="over which the learning rate rises")
+    num_steps: int = Field(2000, ge=1, description="of this stage")
+    batch_size: int = Field(8, ge=1, description="scenes per draw")
+    learning_rate: float = Field(1.2e-3, gt=0, description="peak learning rate")
+    warm_up_steps: int = Field(30, ge=1, description="steps while the learning rate rises")
     ema_decay: float | None = Field(
-        0.99, gt=0, lt=1, description="of the running mean of the weights, which is what is kept"
+        0.99, gt=0, lt=1, description="decay of the mean of the weights; that mean is saved"
     )
 
 
@@ -89,7 +83,7 @@ class MiniTraining(TrainingSettings):
 
     method: Literal["mini"] = "mini"
     models: tuple[MiniModel, ...] = Field(
-        ("depth", "prior"), min_length=1, description="which of them, in this order"
+        ("depth", "prior"), min_length=1, description="which models, in this order"
     )
     scenes_scale: float = Field(1.0, gt=0, description="times the scenes of each family")
     steps_scale: float = Field(

@@ -14,31 +14,31 @@ from redepth.training.settings import FirstWeights, Optimiser, TrainingSettings
 class SharpDepthOptimiser(Optimiser):
     """AdamW, its learning rate, and what a step of the student is."""
 
-    num_steps: int = Field(13000, ge=1, description="of the whole schedule")
-    batch_size: int = Field(16, ge=1, description="examples of one draw")
-    learning_rate: float = Field(1e-6, gt=0, description="at its peak")
+    num_steps: int = Field(13000, ge=1, description="in the whole schedule")
+    batch_size: int = Field(16, ge=1, description="examples per draw")
+    learning_rate: float = Field(1e-6, gt=0, description="peak learning rate")
     ema_decay: float | None = Field(
-        0.9999, gt=0, lt=1, description="of the running mean of the weights, which is what is kept"
+        0.9999, gt=0, lt=1, description="decay of the mean of the weights; that mean is saved"
     )
-    weight_decay: float = Field(0.0, ge=0, description="AdamW's")
+    weight_decay: float = Field(0.0, ge=0, description="of AdamW")
 
 
 class MetricOptimiser(Optimiser):
     """AdamW for the small metric network."""
 
-    num_steps: int = Field(3000, ge=1, description="of the whole schedule")
-    batch_size: int = Field(32, ge=1, description="scenes of one draw")
-    learning_rate: float = Field(1e-3, gt=0, description="at its peak")
+    num_steps: int = Field(3000, ge=1, description="in the whole schedule")
+    batch_size: int = Field(32, ge=1, description="scenes per draw")
+    learning_rate: float = Field(1e-3, gt=0, description="peak learning rate")
 
 
 class TeacherOptimiser(Optimiser):
     """AdamW for the small teacher."""
 
-    num_steps: int = Field(18000, ge=1, description="of the whole schedule")
-    batch_size: int = Field(16, ge=1, description="scenes of one draw")
-    learning_rate: float = Field(5e-4, gt=0, description="at its peak")
+    num_steps: int = Field(18000, ge=1, description="in the whole schedule")
+    batch_size: int = Field(16, ge=1, description="scenes per draw")
+    learning_rate: float = Field(5e-4, gt=0, description="peak learning rate")
     ema_decay: float | None = Field(
-        0.998, gt=0, lt=1, description="of the running mean of the weights, which is what is kept"
+        0.998, gt=0, lt=1, description="decay of the mean of the weights; that mean is saved"
     )
 
 
@@ -67,7 +67,7 @@ class LabelledPhotographs(Settings):
     labels: str = Field(description="output of redepth label with a metric coarse model")
     height_px: int = Field(480, ge=16, description="of the crops")
     width_px: int = Field(640, ge=16, description="of the crops")
-    held_out: int = Field(4, ge=0, description="photographs for the validation alone")
+    held_out: int = Field(4, ge=0, description="photographs used only to validate")
 
 
 class SharpDepthTraining(TrainingSettings):
