@@ -10,7 +10,8 @@ scale is below 0.2 or above 5 times the median; so that it drops none that is al
 picture's own. A picture that is unaligned or has no label has scale 0 and a file of zeros: the
 trainer stops at a missing file, and leaves out a scale of 0.
 
-It has no mask of pixels: where a label has no depth, code 0 says "infinitely far".
+It has no mask of pixels, so none is left out: an edge that is a little wrong is better than one
+that is said to be infinitely far. That is what code 0 says, of pixels where the label has no value.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import numpy as np
 from redepth.exports.part import ExportFacts
 from redepth.exports.posed.part import PosedFormat, ViewFile, Views, describing, png
 from redepth.exports.posed.scene import View
+from redepth.exports.posed.settings import AlignedSettings
 from redepth.reconstruction.cameras import BY_NAME
 
 CODES = 65536
@@ -65,6 +67,7 @@ FORMAT = PosedFormat(
     name="gaussian-splatting",
     files="`depths/NAME.png`, inverse depth, and `sparse/0/depth_params.json`",
     describe=describing(_DEPTH),
+    settings=AlignedSettings,
     view_files=(ViewFile("depths/{stem}.png", encode),),
     scene_files=scene_files,
     scene_names=(_PARAMS,),

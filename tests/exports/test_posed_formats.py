@@ -20,6 +20,7 @@ from PIL import Image
 
 from redepth.config import Storage
 from redepth.errors import ConfigError
+from redepth.exports import exporters
 from redepth.exports.ply import ply_of
 from redepth.exports.reading import open_export
 from redepth.exports.request import ExportRequest
@@ -45,7 +46,9 @@ POSED = ("colmap-depth", "nerfstudio", "gaussian-splatting")
 
 
 def export(sample: PosedSample, format: str, out: Path, **settings: object) -> Exported:
-    values = {"colmap": str(sample.colmap), **settings}
+    known = exporters[format].settings.model_fields
+    chosen = {name: value for name, value in settings.items() if name in known}
+    values = {"colmap": str(sample.colmap), **chosen}
     request = ExportRequest(format, ("refined", "confidence"), settings=values)
     return export_labels(sample.labels, str(out), request)
 
@@ -226,6 +229,16 @@ def test_what_hangs_between_two_surfaces_has_no_depth_unless_kept(
         for name in NAMES
     ]
     assert 0 < np.mean(shares) < 0.1
+
+
+def test_gaussian_splatting_keeps_what_has_no_mask(tmp_path: Path) -> None:
+    """Else its trainer would take edges, and what is unsure, for infinitely far."""
+    sample = write_posed(tmp_path, smoothed=True)
+    export(sample, "gaussian-splatting", tmp_path / "out")
+    found = read_gaussian_splatting(tmp_path / "out", NAMES)
+    assert all(inverse_hw is not None and (inverse_hw > 0).all() for inverse_hw in found.values())
+    fields = exporters["gaussian-splatting"].settings.model_fields
+    assert not {"min_confidence", "keep_edges"} & fields.keys()
 
 
 def test_a_sky_has_no_depth(tmp_path: Path) -> None:

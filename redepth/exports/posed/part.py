@@ -168,7 +168,8 @@ class PosedFormat(ExportFormat):
                 f"{self.name} reads the photographs where the reconstruction has them: leave out "
                 "--with-images"
             )
-        if export.settings.min_confidence is not None and not _has_confidence(export):
+        leaving_out = export.settings.leaving_out
+        if leaving_out and leaving_out.min_confidence and not _has_confidence(export):
             raise ConfigError("min_confidence is set, and these labels have no confidence")
         scene = open_scene(export.settings)
         for image in scene.reconstruction.images:

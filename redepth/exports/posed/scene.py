@@ -11,7 +11,7 @@ import numpy as np
 
 from redepth.errors import ConfigError
 from redepth.exports.items import Item
-from redepth.exports.posed.settings import PosedSettings
+from redepth.exports.posed.settings import AlignedSettings, LeavingOut
 from redepth.geometry.camera import Pinhole
 from redepth.geometry.points import BoolMap, flying_pixels
 from redepth.printable import one_line
@@ -56,7 +56,7 @@ class Scene:
         return _NEARER_THAN_POINTS * float(np.quantile(1 / depth_n, _NEAREST_POINTS))
 
 
-def open_scene(settings: PosedSettings) -> Scene:
+def open_scene(settings: AlignedSettings) -> Scene:
     """Read what the settings name.
 
     Raises:
@@ -76,7 +76,7 @@ def open_scene(settings: PosedSettings) -> Scene:
     return Scene(reconstruction, settings.rules)
 
 
-def _read(settings: PosedSettings) -> Reconstruction:
+def _read(settings: AlignedSettings) -> Reconstruction:
     points = None if settings.lidar is None else read_ply(settings.lidar)
     if settings.colmap is not None:
         model = read_colmap(settings.colmap)
@@ -92,7 +92,7 @@ class View:
     Attributes:
         alignment: how its depth was aligned, or why it was not.
         depth_hw: float32 [H, W], z-depth in the scene's unit; NaN where it is unaligned, invalid,
-            not sure enough, or between two surfaces.
+            or left out.
         camera: at the label's size.
     """
 
@@ -108,7 +108,7 @@ class View:
         return _named(self.item, CONFIDENCE.name)
 
 
-def view_of(item: Item, scene: Scene, settings: PosedSettings) -> View:
+def view_of(item: Item, scene: Scene, settings: AlignedSettings) -> View:
     """Align a label to the points of its picture."""
     image = scene.images[item.name]
     label_hw, kind = item.maps[depth_quantity(list(item.maps))], item.row.kind
@@ -122,8 +122,9 @@ def view_of(item: Item, scene: Scene, settings: PosedSettings) -> View:
     depth_hw = np.full_like(label_hw, np.nan)
     if alignment.is_aligned:
         depth_hw = aligned_depth(label_hw, kind, alignment)
-        left_out_hw = _left_out(item, depth_hw, camera, seen, settings)
-        depth_hw = np.where(left_out_hw, np.float32(np.nan), depth_hw)
+        if settings.leaving_out is not None:
+            left_out_hw = _left_out(item, depth_hw, camera, seen, settings.leaving_out)
+            depth_hw = np.where(left_out_hw, np.float32(np.nan), depth_hw)
     return View(item, image, alignment, depth_hw, camera)
 
 
@@ -140,17 +141,17 @@ def _another_picture(item: Item, image: PosedImage) -> str | None:
 
 
 def _left_out(
-    item: Item, depth_hw: FloatMap, camera: Pinhole, seen: SeenPoints, settings: PosedSettings
+    item: Item, depth_hw: FloatMap, camera: Pinhole, seen: SeenPoints, rules: LeavingOut
 ) -> BoolMap:
     """Return the pixels that are to have no depth although the label has a value there."""
-    farthest = settings.max_depth_ratio * float(np.quantile(seen.depth_n, _FARTHEST_POINTS))
+    farthest = rules.max_depth_ratio * float(np.quantile(seen.depth_n, _FARTHEST_POINTS))
     left_out_hw: BoolMap = depth_hw > farthest
-    if not settings.keep_edges:
+    if not rules.keep_edges:
         left_out_hw |= flying_pixels(depth_hw, camera)
-    if settings.min_confidence is not None:
+    if rules.min_confidence is not None:
         confidence_hw = _named(item, CONFIDENCE.name)
         assert confidence_hw is not None, "it was asked for"
-        left_out_hw |= ~(confidence_hw >= settings.min_confidence)
+        left_out_hw |= ~(confidence_hw >= rules.min_confidence)
     return left_out_hw
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import Field, model_validator
@@ -13,8 +14,23 @@ from redepth.settings import UnitInterval
 _RULES = AlignmentRules()
 
 
-class PosedSettings(ExportSettings):
-    """Where poses and sparse points are, what is asked of an alignment, and what is left out."""
+@dataclass(frozen=True, slots=True)
+class LeavingOut:
+    """Which pixels have no depth although their label has a value.
+
+    Attributes:
+        min_confidence: those of a smaller one, or of none; None is all of them.
+        max_depth_ratio: those farther than so many times the farthest points of their picture.
+        keep_edges: whether those between two surfaces keep theirs.
+    """
+
+    min_confidence: float | None
+    max_depth_ratio: float
+    keep_edges: bool
+
+
+class AlignedSettings(ExportSettings):
+    """Where poses and sparse points are, and what is asked of an alignment."""
 
     colmap: Path | None = Field(
         None, description="folder of a COLMAP model: poses and sparse points (also --colmap)"
@@ -37,6 +53,31 @@ class PosedSettings(ExportSettings):
     metric_shift: bool = Field(
         _RULES.metric_shift, description="whether metric labels are shifted too, not scaled alone"
     )
+
+    @model_validator(mode="after")
+    def _one_place_of_poses(self) -> AlignedSettings:
+        if (self.colmap is None) == (self.transforms is None):
+            raise ValueError("poses are needed from one place: give --colmap DIR, or transforms")
+        if self.transforms is not None and self.lidar is None:
+            raise ValueError("transforms has poses and no points: give lidar, a PLY of points")
+        return self
+
+    @property
+    def rules(self) -> AlignmentRules:
+        """What is asked of an alignment."""
+        return AlignmentRules(
+            self.min_points, self.min_inlier_share, self.tolerance, self.metric_shift
+        )
+
+    @property
+    def leaving_out(self) -> LeavingOut | None:
+        """Which pixels are to have no depth; None where every pixel keeps what it has."""
+        return None
+
+
+class PosedSettings(AlignedSettings):
+    """Settings of formats whose readers pass over pixels without depth."""
+
     min_confidence: UnitInterval | None = Field(
         None, description="pixels of a smaller confidence, or of none, have no depth"
     )
@@ -50,17 +91,7 @@ class PosedSettings(ExportSettings):
         False, description="whether pixels that hang between two surfaces keep their depth"
     )
 
-    @model_validator(mode="after")
-    def _one_place_of_poses(self) -> PosedSettings:
-        if (self.colmap is None) == (self.transforms is None):
-            raise ValueError("poses are needed from one place: give --colmap DIR, or transforms")
-        if self.transforms is not None and self.lidar is None:
-            raise ValueError("transforms has poses and no points: give lidar, a PLY of points")
-        return self
-
     @property
-    def rules(self) -> AlignmentRules:
-        """What is asked of an alignment."""
-        return AlignmentRules(
-            self.min_points, self.min_inlier_share, self.tolerance, self.metric_shift
-        )
+    def leaving_out(self) -> LeavingOut:
+        """Which pixels are to have no depth."""
+        return LeavingOut(self.min_confidence, self.max_depth_ratio, self.keep_edges)
