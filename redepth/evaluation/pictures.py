@@ -96,7 +96,7 @@ def draw_coverage(found: Coverage) -> bytes:
     axis.bar(range(1, len(shares) + 1), shares, color="C0", alpha=0.7)
     axis.axhline(100 * found.promised, color="black", linestyle="--", label="promised")
     axis.axhline(100 * found.whole.coverage, color="C1", label="all pixels")
-    axis.set_ylim(min(60.0, *shares), 100)
+    axis.set_ylim(60.0 if min(shares) >= 60.0 else 0.0, 100.0)  # every bar has a height
     axis.set_xticks(range(1, len(shares) + 1))
     axis.set_xlabel("tenth of the confidence, the least sure first")
     axis.set_ylabel("pixels inside their interval, in per cent")

@@ -271,7 +271,7 @@ def _coverage_table(found: Coverage) -> str:
     return markdown_table(
         ("pixels", "images", "inside", "mean width"),
         [
-            (one_line(row.group), str(row.num_images), f"{row.coverage:.1%}", number(row.width))
+            (code_span(row.group), str(row.num_images), f"{row.coverage:.1%}", number(row.width))
             for row in found.rows
         ],
     )

@@ -86,6 +86,13 @@ def test_folders_are_told_apart(scores: LabelScores) -> None:
     assert [row.num_images for row in found.by_folder] == [2, 2]
 
 
+def test_the_name_of_a_folder_stays_letters(scores: LabelScores) -> None:
+    evil = "![a](evil.png)"
+    first, *others = scores.images
+    moved = (replace(first, uri=f"/photos/{evil}/a.png"), *others)
+    assert f"`folder {evil}`" in as_markdown(replace(scores, images=moved))
+
+
 def test_pixels_without_an_interval_do_not_count(scores: LabelScores) -> None:
     def holed(image: ImageScores) -> ImageScores:
         assert image.pixels is not None and image.pixels.bounds is not None

@@ -158,6 +158,7 @@ def test_all_formats_are_written_with_the_pictures(scores: LabelScores, tmp_path
         "evaluation.tex",
         "evaluation.json",
         "sparsification.png",
+        "risk-coverage.png",
         "reliability.png",
         "risk-coverage.png",
     }
