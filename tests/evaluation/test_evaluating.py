@@ -160,7 +160,6 @@ def test_all_formats_are_written_with_the_pictures(scores: LabelScores, tmp_path
         "sparsification.png",
         "risk-coverage.png",
         "reliability.png",
-        "risk-coverage.png",
     }
     for path in written:
         if path.suffix == ".png":
