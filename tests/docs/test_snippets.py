@@ -26,9 +26,9 @@ PRINTED = {
     "docs/confidence.md": r"(?s)holds for images like.*70% of the pixels are kept.*loss \d",
 }
 SQL = [pytest.param(query, id=page) for page in PRINTED for query in blocks(PAGES[page], "sql")]
-# Commands of these pages that run on the small output. `evaluate` and `export` start Prefect in this
-# process, and DataLoader workers that are forked from it afterwards end with code 1; the others need
-# no engine.
+# Commands of these pages that run on the small output. `evaluate` and `export` start Prefect in
+# this process, and DataLoader workers that are forked from it afterwards end with code 1; the
+# others need no engine.
 RUN = {
     "docs/confidence.md": {"evaluate", "calibrate", "export"},
     "docs/evaluation.md": {"evaluate", "calibrate", "compare"},
