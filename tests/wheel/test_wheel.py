@@ -75,6 +75,17 @@ def test_it_is_a_command_and_a_module(run: Run) -> None:
     assert "mini" in run("redepth", "recipes").stdout
 
 
+def test_a_photograph_is_predicted(run: Run, photos: Path, tmp_path: Path) -> None:
+    photo = sorted(photos.iterdir())[0]
+    run("redepth", "predict", photo, "--recipe", "mini-photo", "--out", tmp_path)
+    with (
+        Image.open(photo) as seen,
+        Image.open(tmp_path / f"{photo.stem}-refined-colours.png") as map_,
+    ):
+        assert map_.size == seen.size
+        assert np.asarray(map_).std() > 0
+
+
 def test_a_folder_is_labelled(run: Run, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "labels"
     run("redepth", "label", photos, "--out", out, "--recipe", "mini", "--actors", 1)
