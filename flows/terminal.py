@@ -471,6 +471,11 @@ def _since_then(plan: Plan) -> list[str]:
         named = ", ".join(map(shown, plan.vanished[:3]))
         more = ", ..." if plan.num_vanished > len(plan.vanished[:3]) else ""
         lines.append(f"{_images(plan.num_vanished)} not there any more, labels kept: {named}{more}")
+        if plan.num_pending > plan.num_changed:
+            lines.append(
+                "A photograph that moved has a new id, and is labelled anew: a list that states "
+                "the old ids keeps the labels (docs/resuming.md)"
+            )
     return lines
 
 

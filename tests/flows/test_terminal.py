@@ -159,6 +159,16 @@ def test_a_run_that_refines_nothing_says_so(printed: StringIO, refines: bool) ->
     assert ("coarse map, not refined" in printed.getvalue()) != refines
 
 
+@pytest.mark.parametrize(("num_pending", "is_said"), [(2, True), (1, False)])
+def test_a_renamed_folder_is_met_with_what_keeps_its_labels(
+    printed: StringIO, num_pending: int, is_said: bool
+) -> None:
+    """One photograph is gone; of those planned one has changed, so two planned bring a new one."""
+    plan = replace(PLAN, num_pending=num_pending)
+    terminal.print_plan("photos", "labels", RECIPE, plan, None, "redepth label")
+    assert ("a list that states the old ids keeps the labels" in printed.getvalue()) == is_said
+
+
 def test_the_status_says_how_busy_the_models_were_in_the_last_run(printed: StringIO) -> None:
     terminal.print_status("labels", summary(), [])
     said = printed.getvalue()
