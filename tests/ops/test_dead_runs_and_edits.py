@@ -12,7 +12,7 @@ import pytest
 from redepth.store.reader import open_labels
 from tests.ops.prefect_stack import POOL, Stack, prefect_stack, wait_until, write_photographs
 
-pytestmark = [pytest.mark.ops, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.ops, pytest.mark.timeout(900)]
 
 # Prefect's own patience is 300 s in both cases.
 CANCELLING_S = 10
