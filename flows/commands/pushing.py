@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from flows import terminal
-from flows.commands.arguments import AllowPhotographs, LabelsUrl
+from flows.commands.arguments import AllowPhotographs, Keep, LabelsUrl, MappingFile
 from flows.progress_bar import progress_bar
 from redepth.exports import hf_parquet
 
@@ -45,6 +45,8 @@ def push(
     with_images: Annotated[
         bool, typer.Option("--with-images", help="Upload the photographs too. Check that you may.")
     ] = False,
+    keep: Keep = None,
+    mapping: MappingFile = None,
     private: Annotated[
         bool, typer.Option("--private", help="A new data set is visible only to its owner.")
     ] = False,
@@ -55,14 +57,23 @@ def push(
     allow: AllowPhotographs = None,
 ) -> None:
     """Upload labels to the Hugging Face hub, with a card: kinds, licences, calibration."""
+    from redepth.confidence.files import read_mapping
     from redepth.exports.card import NAME
     from redepth.exports.hub import dataset_card, files_below, upload
     from redepth.exports.request import ExportRequest
     from redepth.exports.writing import begin_export, write_pending
+    from redepth.settings import parse_share
     from redepth.store.reader import open_labels
 
     names = tuple(name.strip() for name in quantity.split(","))
-    request = ExportRequest(format, names, where, with_images)
+    request = ExportRequest(
+        format,
+        names,
+        where,
+        with_images,
+        keep=None if keep is None else parse_share(keep),
+        fitted=None if mapping is None else read_mapping(mapping),
+    )
     kept = tempfile.TemporaryDirectory(prefix="redepth-push-") if out is None else nullcontext(out)
     with kept as place:
         folder = Path(place)

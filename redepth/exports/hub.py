@@ -93,6 +93,9 @@ def _summary(plan: ExportPlan) -> str:
         "# Depth labels",
         f"{len(plan.labels):,} images ({outcomes}), made by models, not measured. {photographs}",
     ]
+    if plan.request.keep is not None:
+        share = f"{plan.request.keep:.0%}"
+        lines.append(f"Of each image the surest {share} of the pixels have a value, no others.")
     if plan.labels.dataset.untrained:
         lines.append("**Untrained models (weights from a seed): these labels are meaningless.**")
     return "\n\n".join(lines)

@@ -12,6 +12,7 @@ from typing import Any
 
 import datasets
 import huggingface_hub
+import numpy as np
 import pytest
 import yaml
 from huggingface_hub import HfApi
@@ -118,6 +119,20 @@ def test_a_dry_run_writes_what_would_be_uploaded(tmp_path: Path) -> None:
     loaded = datasets.load_dataset(str(out), split="train", cache_dir=str(tmp_path / "cache"))
     assert sorted(loaded["id"]) == sorted(IDS)
     assert "What the numbers are" in (out / "README.md").read_text()
+
+
+def test_the_surest_pixels_alone_are_uploaded(tmp_path: Path) -> None:
+    write_labels(str(tmp_path / "labels"), some_maps(), DepthKind.AFFINE_DEPTH)
+    out = tmp_path / "out"
+    command = ["push", str(tmp_path / "labels"), "me/depth", "--dry-run", "--out", str(out)]
+    done = CliRunner().invoke(app, [*command, "--keep", "50%", "--format", "npy"])
+    assert done.exit_code == 0, done.output
+    assert (
+        "Of each image the surest 50% of the pixels have a value" in (out / "README.md").read_text()
+    )
+    maps = [np.load(path) for path in (out / "refined").rglob("*.npy")]
+    shares = [float(np.isfinite(map_hw).mean()) for map_hw in maps]
+    assert shares and all(0.4 < share < 0.6 for share in shares)  # of 70 pixels, with ties
 
 
 def test_the_card_says_what_the_labels_are(tmp_path: Path) -> None:
