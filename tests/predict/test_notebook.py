@@ -34,6 +34,5 @@ def test_every_cell_runs_and_shows_something(
     assert all(value is not None for value in shown)
     assert "<img" in shown[0]._repr_html_()
     assert names["refined"].colours().size == (512, 512)
-    assert {path.suffix for path in (tmp_path / "maps").iterdir()} == {
-        ".png", ".json", ".npy", ".ply",
-    }  # fmt: skip
+    assert {path.suffix for path in (tmp_path / "maps").iterdir()} == {".png", ".json", ".npy"}
+    assert {path.suffix for path in (tmp_path / "metric").iterdir()} == {".ply"}
