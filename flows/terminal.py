@@ -407,7 +407,9 @@ def print_models(lines: Iterable[CoarseLine], device: str | None) -> None:
     table = Table(box=None, pad_edge=False)
     for head in ("model", "gives", "parameters", "TFLOP", "s an image", "licence"):
         table.add_column(head, overflow="fold", no_wrap=head == "model")
+    num_timed = 0
     for line in lines:
+        num_timed += line.seconds is not None
         name = f"{line.name} *" if line.refined_by_tokens else line.name
         count = "not counted" if line.tera_flops is None else f"{line.tera_flops:.2g}"
         cells = (name, line.gives, line.parameters, count, _seconds(line), line.licence)
@@ -416,6 +418,9 @@ def print_models(lines: Iterable[CoarseLine], device: str | None) -> None:
     out.print("* Re-Depth Anything can optimise it; the other refiners take the map of any model.")
     out.print("TFLOP: operations of one image of usual shape, both sides at most 518 px.")
     where = "this machine's GPU" if device is None else _plain(device)
+    if not num_timed:
+        out.print(f"s an image: nothing is known of {where}; name a card, --device 'NVIDIA L4'.")
+        return
     share = f"{USUAL_SHARE:.0%} of what its data sheet promises"
     out.print(f"s an image: on {where}; measured in a run, or ~ estimated at {share}.")
 

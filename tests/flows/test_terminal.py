@@ -169,6 +169,15 @@ def test_a_renamed_folder_is_met_with_what_keeps_its_labels(
     assert ("a list that states the old ids keeps the labels" in printed.getvalue()) == is_said
 
 
+@pytest.mark.parametrize(("seconds", "words"), [(None, "nothing is known of X1"), (2.0, "on X1")])
+def test_a_card_without_known_limits_is_said(
+    printed: StringIO, seconds: float | None, words: str
+) -> None:
+    line = CoarseLine("a", "depth in metres", "1 M", 1.0, seconds, False, "MIT", False)
+    terminal.print_models([line], "X1")
+    assert words in printed.getvalue()
+
+
 def test_the_status_says_how_busy_the_models_were_in_the_last_run(printed: StringIO) -> None:
     terminal.print_status("labels", summary(), [])
     said = printed.getvalue()
